@@ -1,0 +1,40 @@
+//! What travels between entities (and, later, between nodes).
+
+use std::sync::Arc;
+
+use jid::Jid;
+
+use crate::receipt::Receipt;
+use crate::store::{EntryId, Ticket};
+use crate::xml::stanza::Stanza;
+use crate::xml::wire::{Stamps, Wire};
+
+/// A stanza on its way. The bytes travel as received; what the server adds stands beside them in the stamps.
+#[derive(Debug)]
+pub struct Envelope {
+    pub stanza: Arc<Stanza>,
+    /// The true sender, authenticated; whatever `from` the bytes claim is never read.
+    pub from: Jid,
+    pub to: Jid,
+    pub stamps: Stamps,
+    /// Rendered once where many get the same bytes (presence).
+    pub wire: Option<Arc<Wire>>,
+    /// The id under which the sender's own archive keeps it.
+    pub sent_id: Option<EntryId>,
+    /// The id under which the recipient's archive keeps it.
+    pub kept_id: Option<EntryId>,
+    /// What must be on disk before anything that this causes may be seen.
+    pub after: Ticket,
+    pub receipt: Option<Receipt>,
+    /// Entities passed; at [`HOPS_MAX`] it is dropped (security C5: no loop survives).
+    pub hops: u8,
+}
+
+pub const HOPS_MAX: u8 = 8;
+
+impl Envelope {
+    pub fn new(stanza: Arc<Stanza>, from: Jid, to: Jid) -> Envelope {
+        let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..Stamps::default() };
+        Envelope { stanza, from, to, stamps, wire: None, sent_id: None, kept_id: None, after: 0, receipt: None, hops: 0 }
+    }
+}

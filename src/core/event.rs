@@ -1,0 +1,29 @@
+//! Moments in the life of a session or an account that rooms may watch.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// A session was bound; it has sent nothing yet.
+    SessionBound,
+    /// A detached session has a pipe again.
+    SessionResumed,
+    /// A session has sent its initial presence, or its priority rose from negative: it takes messages from now on.
+    SessionAvailable,
+    /// A session went unavailable; the account may have others.
+    SessionUnavailable,
+    /// A session is over and can not be resumed.
+    SessionEnded,
+    /// A mark that a room pushed into a session's queue has been written (or, with XEP-0198, acknowledged): see `Turn::push_mark`.
+    MarkPassed,
+    /// The account was read from disk and lives.
+    Woken,
+    /// A roster item or its subscription changed: `Turn::subject` is the contact.
+    RosterChanged,
+    /// Somebody was blocked or unblocked: `Turn::subject`.
+    BlockListChanged,
+    /// The account is being removed.
+    AccountRemoved,
+}
+
+impl Event {
+    pub const COUNT: usize = Event::AccountRemoved as usize + 1;
+}

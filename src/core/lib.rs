@@ -1,0 +1,34 @@
+//! Words and contracts of Iris. No IO, no clock, no threads, no tokio: everything here is a value or a promise.
+//!
+//! Read in this order: [`xml`] (bytes become stanzas), [`envelope`] (what travels), [`effects`] (what a turn may cause),
+//! [`store`] (what is kept), [`room`], [`mount`], [`turn`] (the door of every extension).
+
+pub mod effects;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod hash;
+pub mod limits;
+pub mod mount;
+pub mod ns;
+pub mod receipt;
+pub mod room;
+pub mod step;
+pub mod store;
+pub mod task;
+pub mod time;
+pub mod turn;
+pub mod xml;
+
+pub use envelope::Envelope;
+pub use error::{Bounce, Condition, ErrorType};
+pub use event::Event;
+pub use jid::{BareJid, FullJid, Jid};
+pub use mount::{At, GetOrSet, Mount, MountError, When};
+pub use receipt::{Receipt, SessionRef};
+pub use room::{Card, Room, Status};
+pub use step::{Flow, Step};
+pub use task::{Cx, Finish};
+pub use time::{HouseClock, Now};
+pub use turn::{Caller, HostTurn, Relation, Reply, SessionCard, SessionFlag, StateSlot, Turn};
+pub use xml::stanza::{Kind, Stanza, StanzaType};

@@ -1,0 +1,83 @@
+//! Every queue, list and loop has a limit, with its unit in its name. All are settable in the configuration (`[limits]`).
+
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Before authentication (security 2: Prosody 10,000 bytes, ejabberd 8,192).
+    pub pre_auth_stanza_size_bytes_max: usize,
+    pub pre_auth_elements_max: u32,
+    /// From accept to bound; also the time a half-open TLS handshake lives.
+    pub negotiation_timeout: Duration,
+    pub stanza_size_bytes_max: usize,
+    pub stanza_elements_max: u32,
+    pub stanza_depth_max: u16,
+    /// SASL failures on one stream before it is closed (RFC 6120 6.4.5: 2 to 5).
+    pub auth_failures_per_stream_max: u32,
+    /// SASL failures of one address, and of one address for one user, in `auth_failure_window`, before a ban.
+    pub auth_failures_per_address_max: u32,
+    pub auth_failures_per_address_user_max: u32,
+    pub auth_failure_window: Duration,
+    pub ban_time: Duration,
+    /// Unauthenticated connections of one address at once.
+    pub pre_auth_connections_per_address_max: u32,
+    /// Stanzas of one session that are not yet settled, and their bytes: more are read when these are done.
+    pub unsettled_stanzas_max: usize,
+    pub unsettled_bytes_max: usize,
+    /// A session's output deque. Beyond: the pipe is detached (XEP-0198) or the session ends.
+    pub output_stanzas_max: usize,
+    pub output_bytes_max: usize,
+    pub sessions_per_account_max: usize,
+    /// Inputs that wait while an account is being read from disk.
+    pub loading_inputs_max: usize,
+    pub roster_items_max: usize,
+    pub offline_messages_max: usize,
+    pub blocked_max: usize,
+    /// How long a detached session can be resumed.
+    pub resume_timeout: Duration,
+    /// An account stays awake this long after its last session.
+    pub account_grace: Duration,
+    /// No bytes from a client for this long: it is asked; no answer for `ping_timeout` more: it is detached.
+    pub idle_timeout: Duration,
+    pub ping_timeout: Duration,
+    /// Stanzas per second of one session, and how many at once before that holds. 0: no limit.
+    pub stanza_rate_per_second_max: u32,
+    pub stanza_rate_burst_max: u32,
+    /// Tasks (archive queries and the like) of one account at once.
+    pub tasks_per_account_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            pre_auth_stanza_size_bytes_max: 8 * 1024,
+            pre_auth_elements_max: 64,
+            negotiation_timeout: Duration::from_secs(30),
+            stanza_size_bytes_max: 256 * 1024,
+            stanza_elements_max: 25_000,
+            stanza_depth_max: 64,
+            auth_failures_per_stream_max: 5,
+            auth_failures_per_address_max: 100,
+            auth_failures_per_address_user_max: 20,
+            auth_failure_window: Duration::from_secs(60),
+            ban_time: Duration::from_secs(600),
+            pre_auth_connections_per_address_max: 200,
+            unsettled_stanzas_max: 256,
+            unsettled_bytes_max: 1024 * 1024,
+            output_stanzas_max: 5_000,
+            output_bytes_max: 4 * 1024 * 1024,
+            sessions_per_account_max: 32,
+            loading_inputs_max: 64,
+            roster_items_max: 5_000,
+            offline_messages_max: 1_000,
+            blocked_max: 5_000,
+            resume_timeout: Duration::from_secs(600),
+            account_grace: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            ping_timeout: Duration::from_secs(60),
+            stanza_rate_per_second_max: 500,
+            stanza_rate_burst_max: 2_000,
+            tasks_per_account_max: 64,
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The door of a room, seen from inside: everything it advertises, answers, hooks, stores and configures is said here, once,
+//! when the domain is mounted. Disco, stream features, the README's table, `doap.xml` and the configuration reference are made
+//! of what was said.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use xso::FromXml;
+
+use crate::error::Bounce;
+use crate::event::Event;
+use crate::room::Room;
+use crate::step::{Flow, Step};
+use crate::store::{Item, Shape, Shelf};
+use crate::task::{Cx, TaskFuture};
+use crate::turn::{HostTurn, Reply, StateSlot, Turn};
+use crate::xml::el::El;
+use crate::xml::names::{NameId, NameTable};
+use crate::xml::stanza::{Child, Stanza};
+
+/// Whom an iq is addressed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum At {
+    /// The domain itself.
+    Host,
+    /// One's own account, by the bare JID or without a `to`. Nobody else gets through.
+    OwnAccount,
+    /// An account's bare JID, by anybody: the handler looks at `Turn::caller`.
+    Account,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GetOrSet {
+    Get,
+    Set,
+}
+
+/// When a stream feature is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// On every stream of the domain, also before authentication.
+    Always,
+    /// After authentication, before a resource is bound.
+    Authenticated,
+}
+
+pub type IqFn = Box<dyn Fn(&mut Turn<'_>, &Stanza, &Child) -> Reply + Send + Sync>;
+pub type HostIqFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza, &Child) -> Reply + Send + Sync>;
+pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
+pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
+pub type NonzaFn = Box<dyn Fn(&mut Turn<'_>, &Stanza) + Send + Sync>;
+pub type FeatureFn = Box<dyn Fn(&Doors) -> String + Send + Sync>;
+pub type LoadFn = Box<dyn Fn(&[Item]) -> Box<dyn Any> + Send + Sync>;
+
+/// A state that an account gets when it wakes.
+pub struct MountedState {
+    pub index: usize,
+    pub shelves: Vec<Shelf>,
+    pub load: LoadFn,
+}
+
+/// XEP-0030 identity.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    pub category: &'static str,
+    pub kind: &'static str,
+    pub name: Option<&'static str>,
+}
+
+/// All doors of one domain, frozen: what the engine reads in its turns.
+pub struct Doors {
+    pub domain: String,
+    pub features: Vec<(At, String)>,
+    pub identities: Vec<(At, Identity)>,
+    /// Complete `<x xmlns='jabber:x:data' type='result'>` elements (XEP-0128).
+    pub forms: Vec<(At, String)>,
+    /// Other addresses of the house that disco#items lists.
+    pub items: Vec<String>,
+    pub iq: HashMap<(At, GetOrSet, NameId), IqFn>,
+    pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
+    pub steps: [Vec<StepFn>; Step::COUNT],
+    pub events: [Vec<EventFn>; Event::COUNT],
+    pub nonzas: HashMap<NameId, NonzaFn>,
+    pub stream_features: Vec<(When, FeatureFn)>,
+    pub states: Vec<MountedState>,
+    pub shelves: Vec<Shelf>,
+    /// Logs whose recent tags an account reads when it wakes soon after a restart.
+    pub tagged: Vec<Shelf>,
+    /// Text for `iris config-reference`, per table.
+    pub reference: Vec<(&'static str, &'static str)>,
+}
+
+impl Doors {
+    fn new(domain: &str) -> Doors {
+        Doors {
+            domain: domain.to_owned(),
+            features: Vec::new(),
+            identities: Vec::new(),
+            forms: Vec::new(),
+            items: Vec::new(),
+            iq: HashMap::new(),
+            host_iq: HashMap::new(),
+            steps: std::array::from_fn(|_| Vec::new()),
+            events: std::array::from_fn(|_| Vec::new()),
+            nonzas: HashMap::new(),
+            stream_features: Vec::new(),
+            states: Vec::new(),
+            shelves: Vec::new(),
+            tagged: Vec::new(),
+            reference: Vec::new(),
+        }
+    }
+
+    /// Open all rooms for a domain. `names` grows by what the rooms answer to, so it is mounted before any stream is scanned.
+    pub fn open(domain: &str, rooms: &[Room], names: &mut NameTable, config: &RoomConfig) -> Result<Doors, MountError> {
+        let mut doors = Doors::new(domain);
+        for room in rooms {
+            let mut mount = Mount { doors: &mut doors, names, config, room };
+            (room.mount)(&mut mount)?;
+        }
+        if let Some(unknown) = config.tables.keys().find(|name| !doors.reference.iter().any(|(table, _)| table == name)) {
+            return Err(config.error_at(unknown, &format!("there is no room with settings of that name: [xep.{unknown}]")));
+        }
+        Ok(doors)
+    }
+
+    pub fn features_at(&self, at: At) -> impl Iterator<Item = &str> {
+        self.features.iter().filter(move |(place, _)| *place == at).map(|(_, ns)| ns.as_str())
+    }
+
+    pub fn stream_features(&self, when: When) -> String {
+        self.stream_features.iter().filter(|(w, _)| *w == when).map(|(_, feature)| feature(self)).collect()
+    }
+}
+
+/// The `[xep.*]` tables, not yet understood by anybody.
+#[derive(Clone, Debug, Default)]
+pub struct RoomConfig {
+    /// The whole file: a room's table is read from it when the room asks, so that errors know their place.
+    text: String,
+    /// Where each table stands.
+    tables: BTreeMap<String, usize>,
+}
+
+impl RoomConfig {
+    /// From a whole file: its `[xep.*]` tables. The rest of the file is the caller's.
+    pub fn parse(text: &str) -> Result<RoomConfig, MountError> {
+        let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
+        Ok(RoomConfig { text: text.to_owned(), tables })
+    }
+
+    fn error_at(&self, table: &str, why: &str) -> MountError {
+        MountError { at: self.tables.get(table).copied(), text: why.to_owned() }
+    }
+}
+
+fn rooms_of(text: &str) -> Result<Vec<(String, toml::Spanned<toml::de::DeValue<'_>>)>, MountError> {
+    let wrong = |error: toml::de::Error| MountError { at: error.span().map(|span| span.start), text: error.message().to_owned() };
+    let mut document = toml::de::DeTable::parse(text).map_err(wrong)?.into_inner();
+    let Some(xep) = document.remove("xep") else { return Ok(Vec::new()) };
+    let at = xep.span().start;
+    match xep.into_inner() {
+        toml::de::DeValue::Table(rooms) => Ok(rooms.into_iter().map(|(name, table)| (name.into_inner().into_owned(), table)).collect()),
+        _ => Err(MountError { at: Some(at), text: "xep is a table of tables: [xep.archive]".into() }),
+    }
+}
+
+/// Why a domain cannot be mounted: an operator's mistake (`at` is its place in the configuration file) or a bug.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MountError {
+    /// Byte offset in the configuration file.
+    pub at: Option<usize>,
+    pub text: String,
+}
+
+impl fmt::Display for MountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for MountError {}
+
+/// A room's settings: a table `[xep.NAME]`; unknown keys refuse to boot.
+pub trait Settings: DeserializeOwned + Default {
+    /// NAME.
+    const TABLE: &'static str;
+    /// The table as TOML with every key at its default, each with a comment: for `iris config-reference`.
+    const REFERENCE: &'static str;
+}
+
+pub struct Mount<'a> {
+    doors: &'a mut Doors,
+    names: &'a mut NameTable,
+    config: &'a RoomConfig,
+    room: &'a Room,
+}
+
+impl Mount<'_> {
+    fn bug(&self, why: &str) -> MountError {
+        MountError { at: None, text: format!("room {:?}: {why}", self.room.card.name) }
+    }
+
+    pub fn domain(&self) -> &str {
+        &self.doors.domain
+    }
+
+    /// Other rooms may look for a feature without naming the room: disco features are the record.
+    pub fn feature(&mut self, at: At, ns: &str) {
+        let entry = (at, ns.to_owned());
+        if !self.doors.features.contains(&entry) {
+            self.doors.features.push(entry);
+        }
+    }
+
+    pub fn identity(&mut self, at: At, category: &'static str, kind: &'static str, name: Option<&'static str>) {
+        self.doors.identities.push((at, Identity { category, kind, name }));
+    }
+
+    /// A XEP-0128 form, complete.
+    pub fn disco_form(&mut self, at: At, form: String) {
+        self.doors.forms.push((at, form));
+    }
+
+    pub fn stream_feature(&mut self, when: When, feature: impl Fn(&Doors) -> String + Send + Sync + 'static) {
+        self.doors.stream_features.push((when, Box::new(feature)));
+    }
+
+    /// A first-level element that is no stanza, from a bound session.
+    pub fn nonza(&mut self, ns: &str, name: &str, f: impl Fn(&mut Turn<'_>, &Stanza) + Send + Sync + 'static) {
+        let name = self.names.intern(ns, name);
+        self.doors.nonzas.insert(name, Box::new(f));
+    }
+
+    pub fn on(&mut self, step: Step, f: impl Fn(&mut Turn<'_>) -> Flow + Send + Sync + 'static) {
+        self.doors.steps[step as usize].push(Box::new(f));
+    }
+
+    pub fn on_event(&mut self, event: Event, f: impl Fn(&mut Turn<'_>) + Send + Sync + 'static) {
+        self.doors.events[event as usize].push(Box::new(f));
+    }
+
+    /// A name that the scanner stamps on children, so that looking for it later is an integer comparison.
+    pub fn name(&mut self, ns: &str, local: &str) -> NameId {
+        self.names.intern(ns, local)
+    }
+
+    /// The one name a payload type answers to; a type without a single name needs `iq_named`.
+    fn name_of<P: FromXml>(&mut self) -> Result<NameId, MountError> {
+        match P::xml_name_matcher() {
+            xso::fromxml::XmlNameMatcher::Specific(ns, name) => Ok(self.names.intern(ns, name)),
+            _ => Err(self.bug("a typed iq door needs a payload with one name")),
+        }
+    }
+
+    pub fn iq_get<P: FromXml + 'static>(
+        &mut self,
+        at: At,
+        f: impl Fn(&mut Turn<'_>, P) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        let name = self.name_of::<P>()?;
+        self.iq(at, GetOrSet::Get, name, typed(f))
+    }
+
+    pub fn iq_set<P: FromXml + 'static>(
+        &mut self,
+        at: At,
+        f: impl Fn(&mut Turn<'_>, P) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        let name = self.name_of::<P>()?;
+        self.iq(at, GetOrSet::Set, name, typed(f))
+    }
+
+    /// For payloads whose Rust type cannot say its one name, or that are kept as they are.
+    pub fn iq_named(
+        &mut self,
+        at: At,
+        kind: GetOrSet,
+        ns: &str,
+        name: &str,
+        f: impl Fn(&mut Turn<'_>, El<'_>) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        let name = self.names.intern(ns, name);
+        self.iq(at, kind, name, Box::new(move |turn, stanza, child| f(turn, stanza.child_el(child))))
+    }
+
+    /// Answer with long work: `admit` in the turn (permission, limits), `run` ends in the answer.
+    pub fn iq_task<P: FromXml + 'static, S: 'static>(
+        &mut self,
+        at: At,
+        kind: GetOrSet,
+        admit: impl Fn(&mut Turn<'_>, P) -> Result<S, Bounce> + Send + Sync + 'static,
+        run: impl Fn(S, Cx) -> TaskFuture + Send + Sync + Clone + 'static,
+    ) -> Result<(), MountError> {
+        let name = self.name_of::<P>()?;
+        let admit_typed = move |turn: &mut Turn<'_>, payload: P| match admit(turn, payload) {
+            Ok(state) => {
+                let run = run.clone();
+                Reply::Task(Box::new(move |cx| run(state, cx)))
+            }
+            Err(bounce) => Reply::Error(bounce),
+        };
+        self.iq(at, kind, name, typed(admit_typed))
+    }
+
+    fn iq(&mut self, at: At, kind: GetOrSet, name: NameId, f: IqFn) -> Result<(), MountError> {
+        match self.doors.iq.insert((at, kind, name), f) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two rooms answer the same iq")),
+        }
+    }
+
+    pub fn host_iq_get<P: FromXml + 'static>(
+        &mut self,
+        f: impl Fn(&mut HostTurn<'_>, P) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        let name = self.name_of::<P>()?;
+        let f: HostIqFn = Box::new(move |turn, stanza, child| match stanza.parse_child::<P>(child) {
+            Ok(payload) => f(turn, payload),
+            Err(error) => Reply::Error(Bounce::bad_request(&error.to_string())),
+        });
+        match self.doors.host_iq.insert((GetOrSet::Get, name), f) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two rooms answer the same iq of the domain")),
+        }
+    }
+
+    pub fn host_iq_named(
+        &mut self,
+        kind: GetOrSet,
+        ns: &str,
+        name: &str,
+        f: impl Fn(&mut HostTurn<'_>, El<'_>) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        let name = self.names.intern(ns, name);
+        let f: HostIqFn = Box::new(move |turn, stanza, child| f(turn, stanza.child_el(child)));
+        match self.doors.host_iq.insert((kind, name), f) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two rooms answer the same iq of the domain")),
+        }
+    }
+
+    /// A place to keep things. Shelf names are unique in the house.
+    pub fn shelf(&mut self, shelf: Shelf) -> Result<Shelf, MountError> {
+        if self.doors.shelves.iter().any(|other| other.name == shelf.name) {
+            return Err(self.bug("two rooms have a shelf of the same name"));
+        }
+        self.doors.shelves.push(shelf);
+        Ok(shelf)
+    }
+
+    /// Messages sent again after a restart are recognised by the tags of this log: see `Account::kept_before`.
+    pub fn recognise_resent(&mut self, log: Shelf) {
+        self.doors.tagged.push(log);
+    }
+
+    /// What the room remembers of each account while it is awake, made of what lies on `shelves` (records and maps only: a log
+    /// is read by tasks).
+    pub fn state<T: 'static>(
+        &mut self,
+        slot: &StateSlot<T>,
+        shelves: &[Shelf],
+        load: impl Fn(&[Item]) -> T + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        if shelves.iter().any(|shelf| shelf.shape == Shape::Log) {
+            return Err(self.bug("a log cannot be woken"));
+        }
+        let load: LoadFn = Box::new(move |items| Box::new(load(items)));
+        self.doors.states.push(MountedState { index: slot.index(), shelves: shelves.to_vec(), load });
+        Ok(())
+    }
+
+    /// The room's own table of the configuration file.
+    pub fn config<T: Settings>(&mut self) -> Result<T, MountError> {
+        self.doors.reference.push((T::TABLE, T::REFERENCE));
+        let Some((_, table)) = rooms_of(&self.config.text)?.into_iter().find(|(name, _)| name == T::TABLE) else {
+            return Ok(T::default());
+        };
+        let at = table.span().start;
+        T::deserialize(toml::de::ValueDeserializer::from(table)).map_err(|error| MountError {
+            at: error.span().map(|span| span.start).or(Some(at)),
+            text: format!("[xep.{}]: {}", T::TABLE, error.message()),
+        })
+    }
+}
+
+fn typed<P: FromXml + 'static>(f: impl Fn(&mut Turn<'_>, P) -> Reply + Send + Sync + 'static) -> IqFn {
+    Box::new(move |turn, stanza, child| match stanza.parse_child::<P>(child) {
+        Ok(payload) => f(turn, payload),
+        Err(error) => Reply::Error(Bounce::bad_request(&error.to_string())),
+    })
+}

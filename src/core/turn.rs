@@ -1,0 +1,298 @@
+//! What a handler sees and may do while it has the turn of an account, or of a domain.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use jid::{BareJid, FullJid, Jid};
+
+use crate::effects::{Effect, Effects, Out, StreamError, To, made};
+use crate::envelope::Envelope;
+use crate::error::Bounce;
+use crate::limits::Limits;
+use crate::mount::Doors;
+use crate::receipt::SessionRef;
+use crate::store::{EntryId, OwnerId, Shelf, Write};
+use crate::task::{Cx, Pending, TaskFuture};
+use crate::time::{HouseClock, Now};
+use crate::xml::names::NameTable;
+use crate::xml::stanza::Stanza;
+use crate::xml::wire::{Hold, Wire};
+
+/// Facts of the process that every turn may read.
+pub struct House {
+    pub names: Arc<NameTable>,
+    pub clock: HouseClock,
+    pub limits: Limits,
+    pub version: &'static str,
+    /// When the process began.
+    pub started: Now,
+}
+
+/// Who asks, as the account sees them.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub jid: Jid,
+    pub relation: Relation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    Own,
+    /// On the roster. `from`: they get our presence; `to`: we get theirs.
+    Contact {
+        from: bool,
+        to: bool,
+    },
+    Stranger,
+}
+
+impl Relation {
+    /// May this one see our presence and what hangs on it (RFC 6121 3.1)?
+    pub fn sees_us(self) -> bool {
+        matches!(self, Relation::Own | Relation::Contact { from: true, .. })
+    }
+}
+
+/// The answer to an iq.
+pub enum Reply {
+    /// The payload of the result; empty for none.
+    Result(String),
+    Error(Bounce),
+    /// The handler has queued the answer itself.
+    Sent,
+    /// Work that ends in the answer.
+    Task(Box<dyn FnOnce(Cx) -> TaskFuture>),
+}
+
+impl Reply {
+    pub fn empty() -> Reply {
+        Reply::Result(String::new())
+    }
+}
+
+impl From<Bounce> for Reply {
+    fn from(bounce: Bounce) -> Reply {
+        Reply::Error(bounce)
+    }
+}
+
+/// What others may know of one session.
+#[derive(Debug)]
+pub struct SessionCard {
+    pub this: SessionRef,
+    pub jid: FullJid,
+    /// The full JID once, for the stamps of everything it sends.
+    pub from: Arc<str>,
+    pub available: Option<Available>,
+    /// The bits of [`SessionFlag`]s.
+    pub flags: u64,
+    /// XEP-0352: nobody looks at this client now.
+    pub inactive: bool,
+    /// It has no pipe and waits to be resumed.
+    pub detached: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Available {
+    pub priority: i8,
+    /// As sent; stamps beside it.
+    pub presence: Arc<Stanza>,
+    pub since: Now,
+}
+
+impl SessionCard {
+    pub fn flag(&self, flag: &SessionFlag) -> bool {
+        self.flags & flag.bit() != 0
+    }
+    pub fn set_flag(&mut self, flag: &SessionFlag, on: bool) {
+        if on { self.flags |= flag.bit() } else { self.flags &= !flag.bit() }
+    }
+}
+
+/// A yes or no of each session that a room remembers (carbons on). A static of the room; the bit is given at first use.
+pub struct SessionFlag(OnceLock<u64>);
+
+impl SessionFlag {
+    pub const fn new() -> SessionFlag {
+        SessionFlag(OnceLock::new())
+    }
+    fn bit(&self) -> u64 {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        *self.0.get_or_init(|| 1u64.checked_shl(NEXT.fetch_add(1, Ordering::Relaxed) as u32).expect("64 session flags at most"))
+    }
+}
+
+impl Default for SessionFlag {
+    fn default() -> Self {
+        SessionFlag::new()
+    }
+}
+
+/// What a room remembers of each account while it is awake. A static of the room; an index, no map by type.
+pub struct StateSlot<T> {
+    index: OnceLock<usize>,
+    of: PhantomData<fn() -> T>,
+}
+
+static STATE_SLOTS: AtomicUsize = AtomicUsize::new(0);
+
+impl<T: 'static> StateSlot<T> {
+    pub const fn new() -> StateSlot<T> {
+        StateSlot { index: OnceLock::new(), of: PhantomData }
+    }
+    pub fn index(&self) -> usize {
+        *self.index.get_or_init(|| STATE_SLOTS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl<T: 'static> Default for StateSlot<T> {
+    fn default() -> Self {
+        StateSlot::new()
+    }
+}
+
+/// The account whose turn it is; implemented by the engine.
+pub trait Account {
+    fn jid(&self) -> &BareJid;
+    fn owner(&self) -> OwnerId;
+    fn sessions(&self) -> &[SessionRef];
+    fn card(&self, session: SessionRef) -> Option<&SessionCard>;
+    fn card_mut(&mut self, session: SessionRef) -> Option<&mut SessionCard>;
+    fn relation(&self, jid: &BareJid) -> Relation;
+    /// Roster contacts with their relation.
+    fn contacts(&self) -> Vec<(BareJid, Relation)>;
+    /// The state that the room mounted at this index.
+    fn state(&mut self, index: usize) -> Option<&mut dyn Any>;
+    /// Begin or end holding back what may wait (XEP-0352).
+    fn hold(&mut self, session: SessionRef, inactive: bool);
+    /// Show our presence to one contact anew: as it is, or as unavailable.
+    fn present_to(&mut self, contact: &Jid, available: bool, fx: &mut Effects);
+    /// The id under which a message with this tag was kept shortly before the last restart: it is being sent again.
+    fn kept_before(&self, shelf: Shelf, tag: u64) -> Option<EntryId>;
+}
+
+/// The turn of an account.
+pub struct Turn<'a> {
+    pub now: Now,
+    pub house: &'a House,
+    pub doors: &'a Doors,
+    pub account: &'a mut dyn Account,
+    pub fx: &'a mut Effects,
+    /// The stanza underway (message steps, guards, iq).
+    pub envelope: Option<&'a mut Envelope>,
+    /// The session that speaks, or that the event is about.
+    pub session: Option<SessionRef>,
+    /// Who the event is about.
+    pub subject: Option<BareJid>,
+    /// The mark of `Event::MarkPassed`.
+    pub mark: u64,
+}
+
+impl Turn<'_> {
+    pub fn me(&self) -> &BareJid {
+        self.account.jid()
+    }
+
+    pub fn host(&self) -> &str {
+        &self.doors.domain
+    }
+
+    /// Who sent the stanza underway, and what they are to this account.
+    pub fn caller(&self) -> Option<Caller> {
+        let jid = self.envelope.as_ref()?.from.clone();
+        let bare = jid.to_bare();
+        let relation = if bare == *self.account.jid() { Relation::Own } else { self.account.relation(&bare) };
+        Some(Caller { jid, relation })
+    }
+
+    pub fn stanza(&self) -> Option<&Arc<Stanza>> {
+        self.envelope.as_ref().map(|envelope| &envelope.stanza)
+    }
+
+    pub fn card(&self) -> Option<&SessionCard> {
+        self.account.card(self.session?)
+    }
+
+    pub fn cards(&self) -> impl Iterator<Item = &SessionCard> {
+        self.account.sessions().iter().filter_map(|session| self.account.card(*session))
+    }
+
+    pub fn flag(&self, flag: &SessionFlag) -> bool {
+        self.card().is_some_and(|card| card.flag(flag))
+    }
+
+    pub fn set_flag(&mut self, flag: &SessionFlag, on: bool) {
+        if let Some(card) = self.session.and_then(|session| self.account.card_mut(session)) {
+            card.set_flag(flag, on);
+        }
+    }
+
+    /// The room's state of this account. `None` only for a room that did not mount the slot.
+    pub fn state<T: 'static>(&mut self, slot: &StateSlot<T>) -> Option<&mut T> {
+        self.account.state(slot.index())?.downcast_mut()
+    }
+
+    /// A new id of the house clock.
+    pub fn mint(&self) -> EntryId {
+        self.house.clock.mint(self.now)
+    }
+
+    pub fn write(&mut self, write: Write) {
+        self.fx.write.push(write);
+    }
+
+    pub fn put(&mut self, shelf: Shelf, key: &str, value: impl Into<Bytes>) {
+        let owner = self.account.owner();
+        self.write(Write::Put { owner, shelf, key: Arc::from(key), value: value.into() });
+    }
+
+    pub fn delete(&mut self, shelf: Shelf, key: &str) {
+        let owner = self.account.owner();
+        self.write(Write::Delete { owner, shelf, key: Arc::from(key) });
+    }
+
+    /// To one of our own sessions: a stanza the server wrote, without a `to`.
+    pub fn push(&mut self, session: SessionRef, xml: impl Into<Vec<u8>>) {
+        self.push_out(session, Out::new(made(xml, Hold::Flush), To::Full));
+    }
+
+    pub fn push_out(&mut self, session: SessionRef, out: Out) {
+        self.fx.list.push(Effect::Out(session, out));
+    }
+
+    /// To one of our own sessions, rendered already.
+    pub fn push_wire(&mut self, session: SessionRef, wire: Arc<Wire>, to: To) {
+        self.push_out(session, Out::new(wire, to));
+    }
+
+    /// To anybody, from this account's bare JID. `xml` is a stanza without from and to.
+    pub fn send(&mut self, to: Jid, xml: &str) -> Result<(), crate::xml::scan::XmlError> {
+        let stanza = Arc::new(Stanza::parse(xml.as_bytes(), &self.house.names)?);
+        let from = Jid::from(self.account.jid().clone());
+        self.fx.list.push(Effect::Send(Envelope::new(stanza, from, to)));
+        Ok(())
+    }
+
+    /// Begin work that nobody waits for.
+    pub fn spawn(&mut self, task: impl FnOnce(Cx) -> TaskFuture) {
+        let cx = Cx::default();
+        let future = task(cx.clone());
+        self.fx.list.push(Effect::Task(Pending { future, cx, asked: None }));
+    }
+
+    pub fn end_session(&mut self, session: SessionRef, error: StreamError) {
+        self.fx.list.push(Effect::End(session, error));
+    }
+}
+
+/// The turn of a domain: an iq to the host itself. No account is there.
+pub struct HostTurn<'a> {
+    pub now: Now,
+    pub house: &'a House,
+    pub doors: &'a Doors,
+    pub from: &'a Jid,
+}

@@ -1,0 +1,203 @@
+//! Which bytes and characters XML 1.0 (fifth edition) and XMPP allow, where.
+
+/// An ASCII byte that may begin a name (`:` is handled apart).
+pub(super) const NAME_START: u8 = 1;
+/// An ASCII byte that may go on in a name (`:` is handled apart).
+pub(super) const NAME: u8 = 2;
+/// `S` of XML 1.0 section 2.3.
+pub(super) const SPACE: u8 = 4;
+/// An ASCII byte that is character data and nothing else.
+pub(super) const PLAIN_TEXT: u8 = 8;
+/// An ASCII byte that is attribute value and nothing else, whatever the quote.
+pub(super) const PLAIN_VALUE: u8 = 16;
+
+pub(super) static CLASS: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut t = [0u8; 256];
+    let mut i = 0x20;
+    while i < 0x80 {
+        let b = i as u8;
+        if b.is_ascii_alphabetic() || b == b'_' {
+            t[i] |= NAME_START | NAME;
+        }
+        if b.is_ascii_digit() || b == b'-' || b == b'.' {
+            t[i] |= NAME;
+        }
+        // U+007F is discouraged but a Char (XML 1.0 section 2.2).
+        if b != b'<' && b != b'&' && b != b']' {
+            t[i] |= PLAIN_TEXT;
+        }
+        if b != b'<' && b != b'&' && b != b'"' && b != b'\'' {
+            t[i] |= PLAIN_VALUE;
+        }
+        i += 1;
+    }
+    t[b' ' as usize] |= SPACE;
+    t[b'\t' as usize] = SPACE | PLAIN_TEXT;
+    t[b'\n' as usize] = SPACE | PLAIN_TEXT;
+    t[b'\r' as usize] = SPACE | PLAIN_TEXT;
+    t
+}
+
+#[inline(always)]
+pub(super) fn is(b: u8, class: u8) -> bool {
+    CLASS[usize::from(b)] & class != 0
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// High bit of each byte of `w` that equals `b`; exact up to and including the lowest one.
+#[inline(always)]
+const fn equals(w: u64, b: u8) -> u64 {
+    let x = w ^ (LOW * b as u64);
+    x.wrapping_sub(LOW) & !x & HIGH
+}
+
+/// High bit of each byte below 0x20 or above 0x7F; exact up to and including the lowest one.
+#[inline(always)]
+const fn odd(w: u64) -> u64 {
+    (w.wrapping_sub(LOW * 0x20) & !w & HIGH) | (w & HIGH)
+}
+
+/// First position from `p` on that is not plain character data.
+#[inline(always)]
+pub(super) fn skip_text(b: &[u8], mut p: usize) -> usize {
+    while let Some(chunk) = b.get(p..).and_then(|rest| rest.first_chunk::<8>()) {
+        let w = u64::from_le_bytes(*chunk);
+        let stop = odd(w) | equals(w, b'<') | equals(w, b'&') | equals(w, b']');
+        if stop == 0 {
+            p += 8;
+            continue;
+        }
+        p += (stop.trailing_zeros() / 8) as usize;
+        match b.get(p) {
+            Some(&c) if is(c, PLAIN_TEXT) => p += 1,
+            _ => return p,
+        }
+    }
+    while let Some(&c) = b.get(p)
+        && is(c, PLAIN_TEXT)
+    {
+        p += 1;
+    }
+    p
+}
+
+/// First position from `p` on that is not plain attribute value.
+#[inline(always)]
+pub(super) fn skip_value(b: &[u8], mut p: usize, quote: u8) -> usize {
+    while let Some(chunk) = b.get(p..).and_then(|rest| rest.first_chunk::<8>()) {
+        let w = u64::from_le_bytes(*chunk);
+        let stop = odd(w) | equals(w, b'<') | equals(w, b'&') | equals(w, quote);
+        if stop == 0 {
+            p += 8;
+            continue;
+        }
+        return p + (stop.trailing_zeros() / 8) as usize;
+    }
+    while let Some(&c) = b.get(p)
+        && is(c, PLAIN_VALUE)
+    {
+        p += 1;
+    }
+    p
+}
+
+/// One character outside ASCII.
+pub(super) enum Decoded {
+    /// The code point and its length in bytes.
+    Char(u32, usize),
+    /// A correct beginning; the rest has not been received.
+    Cut,
+    /// Not UTF-8 (RFC 3629) or not a Char (XML 1.0 section 2.2).
+    Bad,
+}
+
+/// Decodes the character at `p`, which must not be ASCII. Strict: no overlong forms, no surrogates,
+/// nothing above U+10FFFF, no U+FFFE and U+FFFF.
+pub(super) fn decode(b: &[u8], p: usize) -> Decoded {
+    let Some(&lead) = b.get(p) else {
+        return Decoded::Cut;
+    };
+    // Allowed range of the second byte: RFC 3629 section 4.
+    let (len, low, high) = match lead {
+        0xC2..=0xDF => (2, 0x80, 0xBF),
+        0xE0 => (3, 0xA0, 0xBF),
+        0xE1..=0xEC | 0xEE..=0xEF => (3, 0x80, 0xBF),
+        0xED => (3, 0x80, 0x9F),
+        0xF0 => (4, 0x90, 0xBF),
+        0xF1..=0xF3 => (4, 0x80, 0xBF),
+        0xF4 => (4, 0x80, 0x8F),
+        _ => return Decoded::Bad,
+    };
+    let mut c = u32::from(lead) & (0x7F >> len);
+    for i in 1..len {
+        let Some(&next) = b.get(p + i) else {
+            return Decoded::Cut;
+        };
+        let fits = if i == 1 { low <= next && next <= high } else { next & 0xC0 == 0x80 };
+        if !fits {
+            return Decoded::Bad;
+        }
+        c = (c << 6) | u32::from(next & 0x3F);
+    }
+    if c == 0xFFFE || c == 0xFFFF {
+        return Decoded::Bad;
+    }
+    Decoded::Char(c, len)
+}
+
+/// Char, XML 1.0 section 2.2.
+pub(super) fn is_char(c: u32) -> bool {
+    matches!(c, 0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x10000..=0x10FFFF)
+}
+
+/// NameStartChar above ASCII, XML 1.0 section 2.3.
+pub(super) fn is_name_start(c: u32) -> bool {
+    matches!(c,
+        0xC0..=0xD6 | 0xD8..=0xF6 | 0xF8..=0x2FF | 0x370..=0x37D | 0x37F..=0x1FFF
+        | 0x200C..=0x200D | 0x2070..=0x218F | 0x2C00..=0x2FEF | 0x3001..=0xD7FF
+        | 0xF900..=0xFDCF | 0xFDF0..=0xFFFD | 0x10000..=0xEFFFF)
+}
+
+/// NameChar above ASCII, XML 1.0 section 2.3.
+pub(super) fn is_name(c: u32) -> bool {
+    is_name_start(c) || matches!(c, 0xB7 | 0x300..=0x36F | 0x203F..=0x2040)
+}
+
+/// A byte that may stand in a namespace name. These are URIs (Namespaces in XML 1.0 section 2.1),
+/// so white space and the characters RFC 3986 excludes cannot occur, and a parser that uses one of
+/// them to separate namespace and local name (CVE-2022-25236) is not led astray. References are
+/// legal but never needed, and two parsers disagree about them easily: refused.
+pub(super) fn in_namespace_name(b: u8) -> bool {
+    b > 0x20 && b != 0x7F && !b"<>\"{}|\\^`&".contains(&b)
+}
+
+/// The character a reference `&name;` stands for; `name` is what lies between `&` and `;`.
+/// Only the five of XML 1.0 section 4.6 and characters exist: RFC 6120 11.1 forbids all others.
+pub(super) fn reference(name: &[u8]) -> Option<char> {
+    let c = match name {
+        b"lt" => '<',
+        b"gt" => '>',
+        b"amp" => '&',
+        b"quot" => '"',
+        b"apos" => '\'',
+        [b'#', b'x', digits @ ..] => number(digits, 16)?,
+        [b'#', digits @ ..] => number(digits, 10)?,
+        _ => return None,
+    };
+    Some(c)
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<char> {
+    if digits.is_empty() {
+        return None;
+    }
+    let mut c = 0u32;
+    for &d in digits {
+        c = c.checked_mul(radix)?.checked_add(char::from(d).to_digit(radix)?)?;
+    }
+    if is_char(c) { char::from_u32(c) } else { None }
+}

@@ -1,0 +1,52 @@
+//! The record that makes a name an account: may it log in, and with what keys.
+
+use bytes::Bytes;
+use iris_core::store::Shelf;
+
+/// One record per account. `credentials` is `negotiate::sasl::Credentials`, encoded: no password is ever here.
+pub const SHELF: Shelf = Shelf::record("account");
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    pub enabled: bool,
+    /// Microseconds since 1970.
+    pub created_us: u64,
+    pub credentials: Bytes,
+}
+
+const VERSION: u8 = 1;
+
+impl Login {
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(10 + self.credentials.len());
+        out.push(VERSION);
+        out.push(u8::from(self.enabled));
+        out.extend_from_slice(&self.created_us.to_be_bytes());
+        out.extend_from_slice(&self.credentials);
+        Bytes::from(out)
+    }
+
+    /// `None`: not a record we wrote. The account can then not log in, and says so in the log.
+    pub fn decode(bytes: &Bytes) -> Option<Login> {
+        let (&version, &enabled) = (bytes.first()?, bytes.get(1)?);
+        let created: [u8; 8] = bytes.get(2..10)?.try_into().ok()?;
+        if version != VERSION || enabled > 1 {
+            return None;
+        }
+        Some(Login { enabled: enabled == 1, created_us: u64::from_be_bytes(created), credentials: bytes.slice(10..) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_record_round_trips_and_nothing_else_decodes() {
+        let login = Login { enabled: true, created_us: 7, credentials: Bytes::from_static(b"keys") };
+        assert_eq!(Login::decode(&login.encode()), Some(login));
+        assert_eq!(Login::decode(&Bytes::from_static(b"")), None);
+        assert_eq!(Login::decode(&Bytes::from_static(b"\x02\x0112345678")), None);
+        assert_eq!(Login::decode(&Bytes::from_static(b"\x01\x0712345678")), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! A message's way through its sender's and its recipient's account: the two halves of the hop table.
+
+use std::sync::Arc;
+
+use iris_core::effects::{Effect, Out, To, Undelivered};
+use iris_core::error::Bounce;
+use iris_core::xml::wire::{self, StanzaId, Wire};
+use iris_core::{Envelope, Flow, SessionRef, Step};
+
+use super::delivery::{Addressed, Delivery, deliver};
+use super::{AccountEntity, bounce, settle, stopped};
+use crate::path::{self, Ctx};
+use crate::router::bare_str;
+
+/// Hop 3: the sender's turn.
+pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+    for step in [Step::SentGuard, Step::SentArchive, Step::SentCopy] {
+        match path::step(entity, cx, step, &mut envelope, Some(at)) {
+            Flow::Go => {}
+            stop => return stopped(cx, envelope, stop),
+        }
+    }
+    cx.fx.list.push(Effect::Send(envelope));
+}
+
+/// Hops 5 and 6: the recipient's turn.
+pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+    match path::step(entity, cx, Step::ReceivedGuard, &mut envelope, None) {
+        Flow::Go => {}
+        stop => return stopped(cx, envelope, stop),
+    }
+    let addressed = address(entity, cx, &envelope);
+    let listening = entity.listening(cx);
+    let plan = deliver(envelope.stanza.stype(), addressed, !listening.is_empty());
+    match plan {
+        Delivery::Drop => return settle(cx, &mut envelope),
+        Delivery::Bounce => return bounce(cx, envelope, &Bounce::nobody()),
+        _ => {}
+    }
+    strip_forged(entity, cx, &mut envelope);
+    match path::step(entity, cx, Step::ReceivedArchive, &mut envelope, None) {
+        Flow::Go => {}
+        stop => return stopped(cx, envelope, stop),
+    }
+    // XEP-0359 3: the id says where the archive has it, so only what was archived gets one.
+    if let Some(id) = envelope.kept_id {
+        envelope.stamps.stanza_id = Some(StanzaId { by: entity.bare.clone(), id: Arc::from(id.0.to_string()) });
+    }
+    hand_over(entity, cx, envelope, plan, listening);
+}
+
+/// Deliver what has passed all steps before delivery.
+fn hand_over(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    mut envelope: Envelope,
+    plan: Delivery<SessionRef>,
+    listening: Vec<SessionRef>,
+) {
+    let (targets, to) = match plan {
+        Delivery::One(session) => (vec![session], To::Full),
+        Delivery::All => (listening, To::Bare),
+        Delivery::Offline | Delivery::Drop | Delivery::Bounce => (Vec::new(), To::Bare),
+    };
+    if targets.is_empty() {
+        match path::step(entity, cx, Step::Unseen, &mut envelope, None) {
+            Flow::Go => {}
+            stop => return stopped(cx, envelope, stop),
+        }
+    } else {
+        let wire = render(&envelope);
+        let origin = Some(Arc::new(Undelivered {
+            stanza: envelope.stanza.clone(),
+            from: envelope.from.clone(),
+            to: envelope.to.clone(),
+            stamps: envelope.stamps.clone(),
+            kept_id: envelope.kept_id,
+        }));
+        for session in &targets {
+            let out = Out { origin: origin.clone(), ..Out::new(wire.clone(), to) };
+            cx.fx.list.push(Effect::Out(*session, out));
+        }
+        // `session` tells the copying room which one has it already; with several, nobody is left to be copied to.
+        let one = matches!(to, To::Full).then(|| targets[0]);
+        match path::step(entity, cx, Step::ReceivedCopy, &mut envelope, one) {
+            Flow::Go => {}
+            stop => return stopped(cx, envelope, stop),
+        }
+    }
+    settle(cx, &mut envelope);
+}
+
+/// A session ended with this message not shown to have arrived: whoever else can take it, does; it was archived already.
+pub(crate) fn redeliver(entity: &mut AccountEntity, cx: &mut Ctx<'_>, out: &Out) {
+    let Some(origin) = &out.origin else { return };
+    let listening = entity.listening(cx);
+    // To the bare JID, and others listened: they have it.
+    if out.to == To::Bare && !listening.is_empty() {
+        return;
+    }
+    let mut envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());
+    envelope.stamps = origin.stamps.clone();
+    envelope.kept_id = origin.kept_id;
+    let addressed = if out.to == To::Bare { Addressed::Bare } else { Addressed::Gone };
+    match deliver(envelope.stanza.stype(), addressed, !listening.is_empty()) {
+        Delivery::Drop => {}
+        Delivery::Bounce => bounce(cx, envelope, &Bounce::nobody()),
+        plan => hand_over(entity, cx, envelope, plan, listening),
+    }
+}
+
+fn address(entity: &AccountEntity, cx: &Ctx<'_>, envelope: &Envelope) -> Addressed<SessionRef> {
+    if envelope.to.resource().is_none() {
+        return Addressed::Bare;
+    }
+    match entity.session_of(cx, envelope.to.as_str()) {
+        Some(session) => Addressed::Full(session),
+        None => Addressed::Gone,
+    }
+}
+
+/// A stanza-id that claims to be ours was forged by the sender (XEP-0359 6, security C3).
+fn strip_forged(entity: &AccountEntity, cx: &Ctx<'_>, envelope: &mut Envelope) {
+    let stanza = &envelope.stanza;
+    for (index, child) in stanza.children().iter().enumerate() {
+        if child.name == cx.known.stanza_id
+            && stanza.child_el(child).attr("by").is_some_and(|by| is_same_bare(&by, &entity.bare))
+        {
+            envelope.stamps.strip.add(index);
+        }
+    }
+}
+
+fn is_same_bare(claimed: &str, bare: &str) -> bool {
+    claimed == bare || jid::Jid::new(claimed).is_ok_and(|claimed| bare_str(&claimed) == bare)
+}
+
+fn render(envelope: &Envelope) -> Arc<Wire> {
+    match &envelope.wire {
+        Some(wire) => wire.clone(),
+        None => Arc::new(wire::render(&envelope.stanza, &envelope.stamps)),
+    }
+}

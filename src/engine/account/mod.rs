@@ -1,0 +1,267 @@
+//! An account that is awake: one person's sessions, roster and room states, on one thread.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use iris_core::effects::{Effect, Out, StreamError, To};
+use iris_core::error::Bounce;
+use iris_core::mount::Doors;
+use iris_core::store::{EntryId, Item, OwnerId, Shelf, Ticket, Woken};
+use iris_core::time::Mono;
+use iris_core::turn::Relation;
+use iris_core::xml::wire::{Hold, Wire};
+use iris_core::{BareJid, Envelope, Event, FullJid, Kind, Receipt, SessionRef, Stanza};
+
+use crate::path::{self, Ctx};
+
+pub mod delivery;
+mod iq;
+pub mod login;
+mod message;
+pub mod presence;
+pub(crate) mod reply;
+pub mod roster;
+mod roster_iq;
+pub mod session;
+pub mod subscription;
+
+use login::Login;
+use roster::Roster;
+use session::Session;
+
+pub(crate) use iq::answer;
+pub(crate) use message::redeliver;
+
+pub struct AccountEntity {
+    pub jid: BareJid,
+    /// The same as text, shared by everything that stamps it.
+    pub bare: Arc<str>,
+    pub owner: OwnerId,
+    pub doors: Arc<Doors>,
+    pub login: Option<Login>,
+    pub roster: Roster,
+    /// By `StateSlot::index`.
+    pub states: Vec<Option<Box<dyn Any>>>,
+    pub sessions: Vec<SessionRef>,
+    /// The last set that this memory stands on.
+    pub last_state: Ticket,
+    /// Tags of messages kept shortly before the last restart.
+    pub tags: Vec<(Shelf, HashMap<u64, EntryId>)>,
+    /// Tasks underway.
+    pub tasks: usize,
+    pub idle_since: Mono,
+    /// A timer looks whether it may sleep.
+    pub resting: bool,
+    /// Made in this turn; `Ask::Provision` writes it down.
+    pub new: bool,
+    /// Removed: it does not outlive its turn.
+    pub gone: bool,
+}
+
+impl AccountEntity {
+    /// As read from disk. `sessions` are those that lived through a reload.
+    pub fn load(jid: BareJid, doors: Arc<Doors>, woken: &Woken, sessions: Vec<SessionRef>, now: Mono) -> AccountEntity {
+        let of = |shelf: Shelf| -> Vec<Item> { woken.items.iter().filter(|item| item.shelf == shelf).cloned().collect() };
+        let login = of(login::SHELF).first().and_then(|item| Login::decode(&item.value));
+        let mut states: Vec<Option<Box<dyn Any>>> = Vec::new();
+        for state in &doors.states {
+            let items: Vec<Item> = state.shelves.iter().flat_map(|shelf| of(*shelf)).collect();
+            if states.len() <= state.index {
+                states.resize_with(state.index + 1, || None);
+            }
+            states[state.index] = Some((state.load)(&items));
+        }
+        let roster = Roster::load(&of(roster::SHELF)).born(woken.owner);
+        let bare: Arc<str> = Arc::from(jid.as_str());
+        AccountEntity {
+            jid,
+            bare,
+            owner: woken.owner,
+            doors,
+            login,
+            roster,
+            states,
+            sessions,
+            last_state: 0,
+            tags: Vec::new(),
+            tasks: 0,
+            idle_since: now,
+            resting: false,
+            new: false,
+            gone: false,
+        }
+    }
+
+    pub fn relation(&self, jid: &BareJid) -> Relation {
+        if *jid == self.jid {
+            return Relation::Own;
+        }
+        self.roster.relation(jid)
+    }
+
+    /// The session bound to this full JID.
+    pub(crate) fn session_of(&self, cx: &Ctx<'_>, jid: &str) -> Option<SessionRef> {
+        let is = |at: &&SessionRef| cx.sessions.get(**at).is_some_and(|session| session.card.jid.as_str() == jid);
+        self.sessions.iter().find(is).copied()
+    }
+
+    /// Sessions that take messages to the bare JID: available, and not with a negative priority.
+    pub(crate) fn listening(&self, cx: &Ctx<'_>) -> Vec<SessionRef> {
+        self.sessions.iter().copied().filter(|at| listens(cx, *at)).collect()
+    }
+
+    pub(crate) fn available(&self, cx: &Ctx<'_>) -> Vec<SessionRef> {
+        let is = |at: &SessionRef| cx.sessions.get(*at).is_some_and(|session| session.card.available.is_some());
+        self.sessions.iter().copied().filter(is).collect()
+    }
+
+    // --- inputs -------------------------------------------------------------------------------------------------------
+
+    /// From one of our own clients.
+    pub(crate) fn from_session(&mut self, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>, receipt: Receipt) {
+        let Some(session) = cx.sessions.get(at) else {
+            // The session ended before its stanza's turn came; its home is gone as well.
+            cx.fx.list.push(Effect::Settle(receipt.settle()));
+            return;
+        };
+        let from = session.card.jid.clone();
+        let from_text = session.card.from.clone();
+        // A client says who it speaks to; who it is, the session knows (RFC 6120 8.1.2.1: a wrong `from` is overridden).
+        let to = match stanza.to_jid() {
+            Ok(to) => to.unwrap_or_else(|| self.jid.clone().into()),
+            Err(_) => {
+                let why = Bounce::new(iris_core::Condition::JidMalformed);
+                cx.fx.list.push(Effect::Settle(receipt.refuse(why)));
+                return;
+            }
+        };
+        let mut envelope = Envelope::new(stanza, from.into(), to);
+        envelope.stamps.from = Some(from_text);
+        envelope.receipt = Some(receipt);
+        match envelope.stanza.kind() {
+            Kind::Message => message::sent(self, cx, at, envelope),
+            Kind::Presence => presence::sent(self, cx, at, envelope),
+            Kind::Iq => iq::sent(self, cx, at, envelope),
+            Kind::Other => {
+                let doors = self.doors.clone();
+                if let Some(nonza) = doors.nonzas.get(&envelope.stanza.name_id()) {
+                    let stanza = envelope.stanza.clone();
+                    let about = path::About { session: Some(at), ..path::About::default() };
+                    path::with_turn(self, cx, about, |turn| nonza(turn, &stanza));
+                } else {
+                    cx.fx.list.push(Effect::End(at, StreamError::new("unsupported-stanza-type")));
+                }
+                settle(cx, &mut envelope);
+            }
+        }
+    }
+
+    /// From anybody, by this account's address.
+    pub(crate) fn from_route(&mut self, cx: &mut Ctx<'_>, envelope: Envelope) {
+        match envelope.stanza.kind() {
+            Kind::Message => message::received(self, cx, envelope),
+            Kind::Presence => presence::received(self, cx, envelope),
+            Kind::Iq => iq::received(self, cx, envelope),
+            Kind::Other => {}
+        }
+    }
+
+    /// A resource is bound (RFC 6120 7). The full JID, or why not.
+    pub(crate) fn bind(&mut self, cx: &mut Ctx<'_>, wanted: Option<&str>, random: &str, pipe: u64) -> Result<SessionRef, Bounce> {
+        let resource = wanted.filter(|name| !name.is_empty()).unwrap_or(random);
+        let jid: FullJid = self
+            .jid
+            .with_resource_str(resource)
+            .map_err(|_| Bounce::new(iris_core::Condition::BadRequest).text("that is no resource name"))?;
+        if let Some(old) = self.session_of(cx, jid.as_str()) {
+            // RFC 6120 7.7.2.2: the newer one stays; the older one may be a connection that nobody told us is dead.
+            self.end(cx, old, StreamError::new("conflict").text("replaced by a new connection"));
+        }
+        if self.sessions.len() >= cx.house.limits.sessions_per_account_max {
+            return Err(Bounce::new(iris_core::Condition::ResourceConstraint).text("too many sessions of this account"));
+        }
+        let (now, account) = (cx.now.mono, self.bare.clone());
+        let at = cx.sessions.insert(|this| {
+            let from: Arc<str> = Arc::from(jid.as_str());
+            let card =
+                iris_core::SessionCard { this, jid, from, available: None, flags: 0, inactive: false, detached: false };
+            let mut session = Session::new(card, account, now);
+            session.pipe = Some(pipe);
+            session
+        });
+        self.sessions.push(at);
+        path::event(self, cx, Event::SessionBound, Some(at));
+        // Only a prefix of a change that touches two accounts can survive a crash: ask again (idempotent).
+        presence::ask_again(self, cx);
+        Ok(at)
+    }
+
+    /// A session is over for good.
+    pub(crate) fn end(&mut self, cx: &mut Ctx<'_>, at: SessionRef, error: StreamError) {
+        presence::session_gone(self, cx, at);
+        self.sessions.retain(|other| *other != at);
+        path::event(self, cx, Event::SessionEnded, Some(at));
+        let Some(session) = cx.sessions.get_mut(at) else { return };
+        let undelivered = session.take_undelivered();
+        session.over = Some(error);
+        session.card.detached = true;
+        if session.pipe.is_none() {
+            cx.sessions.remove(at);
+        }
+        for out in undelivered {
+            message::redeliver(self, cx, &out);
+        }
+        if self.sessions.is_empty() {
+            self.idle_since = cx.now.mono;
+        }
+    }
+
+    /// Is there nothing left that keeps it awake?
+    pub(crate) fn may_sleep(&self, now: Mono, grace: std::time::Duration) -> bool {
+        self.sessions.is_empty() && self.tasks == 0 && now.since(self.idle_since) >= grace
+    }
+}
+
+fn listens(cx: &Ctx<'_>, at: SessionRef) -> bool {
+    cx.sessions.get(at).and_then(|session| session.card.available.as_ref()).is_some_and(|it| it.priority >= 0)
+}
+
+/// The stanza's way ends here, well.
+pub(crate) fn settle(cx: &mut Ctx<'_>, envelope: &mut Envelope) {
+    if let Some(receipt) = envelope.receipt.take() {
+        cx.fx.list.push(Effect::Settle(receipt.settle()));
+    }
+}
+
+/// The stanza's way ends here, and its sender is told, if it is a stanza that may be answered.
+pub(crate) fn bounce(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &Bounce) {
+    if reply::answerable(&envelope.stanza)
+        && let Ok(stanza) = Stanza::parse(reply::error_xml(&envelope.stanza, None, why).as_bytes(), &cx.house.names)
+    {
+        let mut answer = Envelope::new(Arc::new(stanza), envelope.to.clone(), envelope.from.clone());
+        answer.hops = envelope.hops;
+        cx.fx.list.push(Effect::Send(answer));
+    }
+    settle(cx, &mut envelope);
+}
+
+/// What a guard said.
+pub(crate) fn stopped(cx: &mut Ctx<'_>, mut envelope: Envelope, flow: iris_core::Flow) {
+    match flow {
+        iris_core::Flow::Bounce(why) => bounce(cx, envelope, &why),
+        iris_core::Flow::Drop(why) => {
+            tracing::debug!(why, "stanza dropped");
+            settle(cx, &mut envelope);
+        }
+        iris_core::Flow::Go => {}
+    }
+}
+
+pub(crate) fn push(cx: &mut Ctx<'_>, at: SessionRef, wire: Arc<Wire>, to: To) {
+    cx.fx.list.push(Effect::Out(at, Out::new(wire, to)));
+}
+
+pub(crate) fn push_xml(cx: &mut Ctx<'_>, at: SessionRef, xml: String) {
+    push(cx, at, iris_core::effects::made(xml, Hold::Flush), To::Full);
+}

@@ -1,0 +1,419 @@
+//! RFC 6121 sections 3 and 4: who sees whom.
+
+use std::sync::Arc;
+
+use iris_core::effects::{Effect, To};
+use iris_core::error::Bounce;
+use iris_core::turn::Available;
+use iris_core::xml::names::NameTable;
+use iris_core::xml::wire::{self, Wire};
+use iris_core::{Condition, Envelope, Event, Flow, Jid, SessionRef, Stanza, StanzaType, Step};
+
+use super::subscription::{self, Kind};
+use super::{AccountEntity, push, roster_iq, settle, stopped};
+use crate::path::{self, Ctx};
+use crate::router::bare_str;
+use crate::sessions::Sessions;
+
+/// From one of our clients.
+pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: Envelope) {
+    let addressed = envelope.stanza.to().is_some();
+    let kind = envelope.stanza.stype();
+    if let Some(kind) = subscription_kind(kind) {
+        if addressed {
+            subscribe_out(entity, cx, at, envelope, kind);
+        } else {
+            refuse(cx, envelope, "a subscription needs a to");
+        }
+        return;
+    }
+    match (kind, addressed) {
+        (StanzaType::Available, false) => broadcast(entity, cx, at, envelope),
+        (StanzaType::Unavailable, false) => {
+            let mut envelope = envelope;
+            unavailable(entity, cx, at, envelope.stanza.clone());
+            settle(cx, &mut envelope);
+        }
+        (StanzaType::Available | StanzaType::Unavailable | StanzaType::Error, true) => directed(entity, cx, at, envelope),
+        (StanzaType::Probe, true) => probe_out(entity, cx, at, envelope),
+        _ => refuse(cx, envelope, "that type of presence needs a to, or is none"),
+    }
+}
+
+fn refuse(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &str) {
+    // A presence error is only ever sent for a request that somebody waits for; the others are dropped (RFC 6121 4.7.1).
+    tracing::debug!(why, "presence dropped");
+    settle(cx, &mut envelope);
+}
+
+fn subscription_kind(kind: StanzaType) -> Option<Kind> {
+    Some(match kind {
+        StanzaType::Subscribe => Kind::Subscribe,
+        StanzaType::Subscribed => Kind::Subscribed,
+        StanzaType::Unsubscribe => Kind::Unsubscribe,
+        StanzaType::Unsubscribed => Kind::Unsubscribed,
+        _ => return None,
+    })
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Subscribe => "subscribe",
+        Kind::Subscribed => "subscribed",
+        Kind::Unsubscribe => "unsubscribe",
+        Kind::Unsubscribed => "unsubscribed",
+    }
+}
+
+// --- our own availability -------------------------------------------------------------------------------------------------
+
+/// RFC 6121 4.2.2, 4.4.2: initial presence, and every change of it.
+fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+    let priority = priority(&envelope.stanza);
+    let Some(session) = cx.sessions.get_mut(at) else { return };
+    let before = session.card.available.replace(Available { priority, presence: envelope.stanza.clone(), since: cx.now });
+    match path::step(entity, cx, Step::PresenceOut, &mut envelope, Some(at)) {
+        Flow::Go => {}
+        stop => return stopped(cx, envelope, stop),
+    }
+    let wire = show(&envelope);
+    let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
+    for contact in contacts {
+        send_one(entity, cx, Some(at), &envelope, contact, &wire);
+    }
+    // 4.2.2: also to the user's own available resources, this one among them.
+    for other in entity.available(cx) {
+        push(cx, other, wire.clone(), To::Bare);
+    }
+    if before.is_none() {
+        arrive(entity, cx, at, &envelope);
+    }
+    if priority >= 0 && before.is_none_or(|before| before.priority < 0) {
+        path::event(entity, cx, Event::SessionAvailable, Some(at));
+    }
+    settle(cx, &mut envelope);
+}
+
+/// What a session that has just become available is told, and whom it asks.
+fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: &Envelope) {
+    for other in entity.available(cx) {
+        if other != at
+            && let Some(wire) = present(cx.sessions, other)
+        {
+            push(cx, at, wire, To::Bare);
+        }
+    }
+    // 4.3.1: ask everybody whose presence we are subscribed to.
+    if let Ok(probe) = Stanza::parse(b"<presence type='probe'/>", &cx.house.names) {
+        let probe = Arc::new(probe);
+        let asked: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
+        for contact in asked {
+            cx.fx.list.push(Effect::Send(Envelope::new(probe.clone(), envelope.from.clone(), contact)));
+        }
+    }
+    // 3.1.3: requests that came while nobody was there to answer are shown again until they are answered.
+    let requests: Vec<bytes::Bytes> = entity.roster.requests().map(|(_, request)| request.clone()).collect();
+    for request in requests {
+        if let Ok(stanza) = Stanza::parse(&request, &cx.house.names) {
+            let mut stamps = wire::Stamps::default();
+            stamps.from = stanza.from().map(|from| Arc::from(&*from));
+            push(cx, at, Arc::new(wire::render(&stanza, &stamps)), To::Bare);
+        }
+    }
+}
+
+/// RFC 6121 4.5.2: a session says that it goes.
+fn unavailable(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>) {
+    let Some(session) = cx.sessions.get_mut(at) else { return };
+    let was = session.card.available.take();
+    let directed = std::mem::take(&mut session.directed);
+    let (full, from) = (session.card.jid.clone(), session.card.from.clone());
+    let mut envelope = Envelope::new(stanza, full.into(), entity.jid.clone().into());
+    envelope.stamps.from = Some(from);
+    let wire = show(&envelope);
+    if was.is_some() {
+        if let Flow::Go = path::step(entity, cx, Step::PresenceOut, &mut envelope, Some(at)) {
+            let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
+            for contact in contacts {
+                send_one(entity, cx, Some(at), &envelope, contact, &wire);
+            }
+        }
+        for other in entity.available(cx) {
+            push(cx, other, wire.clone(), To::Bare);
+        }
+    }
+    // 4.6.3: those who were shown presence directly are told, unless the roster told them.
+    for contact in directed {
+        if was.is_none() || !entity.relation(&contact.to_bare()).sees_us() {
+            send_one(entity, cx, Some(at), &envelope, contact, &wire);
+        }
+    }
+    if was.is_some() {
+        path::event(entity, cx, Event::SessionUnavailable, Some(at));
+    }
+}
+
+/// A session ended without saying so (4.5.2: the server says it for the client).
+pub(super) fn session_gone(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef) {
+    let says = cx.sessions.get(at).is_some_and(|it| it.card.available.is_some() || !it.directed.is_empty());
+    if says && let Ok(stanza) = Stanza::parse(b"<presence type='unavailable'/>", &cx.house.names) {
+        unavailable(entity, cx, at, Arc::new(stanza));
+    }
+}
+
+/// RFC 6121 4.6: presence to somebody in particular.
+fn directed(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+    match path::step(entity, cx, Step::SentGuard, &mut envelope, Some(at)) {
+        Flow::Go => {}
+        stop => return stopped(cx, envelope, stop),
+    }
+    if let Some(session) = cx.sessions.get_mut(at) {
+        match envelope.stanza.stype() {
+            StanzaType::Available if !session.directed.contains(&envelope.to) => session.directed.push(envelope.to.clone()),
+            StanzaType::Unavailable => session.directed.retain(|to| *to != envelope.to),
+            _ => {}
+        }
+        // A list that only grows is cut at its oldest: that contact learns of the end from nobody, as with any lost stanza.
+        if session.directed.len() > DIRECTED_MAX {
+            session.directed.remove(0);
+        }
+    }
+    cx.fx.list.push(Effect::Send(envelope));
+}
+
+const DIRECTED_MAX: usize = 1_000;
+
+/// A client may ask after those who show themselves to it; asking after others would tell whether they are there.
+fn probe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+    if !entity.roster.state(&envelope.to.to_bare()).to {
+        return settle(cx, &mut envelope);
+    }
+    match path::step(entity, cx, Step::SentGuard, &mut envelope, Some(at)) {
+        Flow::Go => cx.fx.list.push(Effect::Send(envelope)),
+        stop => stopped(cx, envelope, stop),
+    }
+}
+
+/// The presence of one session to one contact, if a guard lets it.
+fn send_one(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    at: Option<SessionRef>,
+    shown: &Envelope,
+    contact: Jid,
+    wire: &Arc<Wire>,
+) {
+    let mut copy = Envelope::new(shown.stanza.clone(), shown.from.clone(), contact);
+    copy.stamps = shown.stamps.clone();
+    copy.wire = Some(wire.clone());
+    if path::step(entity, cx, Step::SentGuard, &mut copy, at) == Flow::Go {
+        cx.fx.list.push(Effect::Send(copy));
+    }
+}
+
+/// Show all our sessions to one contact anew: as they are, or as gone (an approval, a block).
+pub(crate) fn present_to(
+    entity: &AccountEntity,
+    sessions: &Sessions,
+    contact: &Jid,
+    available: bool,
+    mut send: impl FnMut(Envelope),
+) {
+    let Ok(gone) = Stanza::parse(b"<presence type='unavailable'/>", &NameTable::new()).map(Arc::new) else { return };
+    for at in &entity.sessions {
+        let Some(session) = sessions.get(*at) else { continue };
+        let Some(shown) = &session.card.available else { continue };
+        let stanza = if available { shown.presence.clone() } else { gone.clone() };
+        let mut envelope = Envelope::new(stanza, session.card.jid.clone().into(), contact.clone());
+        envelope.stamps.from = Some(session.card.from.clone());
+        send(envelope);
+    }
+}
+
+fn priority(stanza: &Stanza) -> i8 {
+    let text = stanza.child_named(iris_core::ns::CLIENT, "priority").map(|child| stanza.child_el(child).text().into_owned());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Rendered once for everybody who sees it.
+fn show(envelope: &Envelope) -> Arc<Wire> {
+    Arc::new(wire::render(&envelope.stanza, &envelope.stamps))
+}
+
+/// The presence of a session that is available, as others see it.
+fn present(sessions: &Sessions, at: SessionRef) -> Option<Arc<Wire>> {
+    let session = sessions.get(at)?;
+    let shown = session.card.available.as_ref()?;
+    let mut envelope = Envelope::new(shown.presence.clone(), session.card.jid.clone().into(), session.card.jid.clone().into());
+    envelope.stamps.from = Some(session.card.from.clone());
+    Some(show(&envelope))
+}
+
+// --- subscriptions --------------------------------------------------------------------------------------------------------
+
+/// RFC 6121 3: what the user asks, grants or takes back.
+fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope, kind: Kind) {
+    // 3.1.2: from the bare JID to the bare JID, whatever the client wrote.
+    let contact = envelope.to.to_bare();
+    envelope.to = contact.clone().into();
+    envelope.from = entity.jid.clone().into();
+    envelope.stamps.from = Some(entity.bare.clone());
+    if contact == entity.jid {
+        return refuse(cx, envelope, "one does not subscribe to oneself");
+    }
+    match path::step(entity, cx, Step::SentGuard, &mut envelope, Some(at)) {
+        Flow::Go => {}
+        stop => return stopped(cx, envelope, stop),
+    }
+    let before = entity.roster.state(&contact);
+    let outcome = subscription::outbound(kind, before);
+    if outcome.changed {
+        if !entity.roster.has_room(&contact, &cx.house.limits) {
+            let why = Bounce::new(Condition::ResourceConstraint).text("the roster is full");
+            if let Some(receipt) = envelope.receipt.take() {
+                cx.fx.list.push(Effect::Settle(receipt.refuse(why)));
+            }
+            return;
+        }
+        roster_iq::apply(entity, cx, &contact, outcome.next, None);
+    }
+    let to = envelope.to.clone();
+    if outcome.route {
+        cx.fx.list.push(Effect::Send(envelope));
+    } else {
+        settle(cx, &mut envelope);
+    }
+    // 3.1.5, 3.2.2: whoever may see us now is shown us; whoever may not any longer sees us go.
+    match (before.from, outcome.next.from) {
+        (false, true) => show_all(entity, cx, &to, true),
+        (true, false) => show_all(entity, cx, &to, false),
+        _ => {}
+    }
+}
+
+fn show_all(entity: &mut AccountEntity, cx: &mut Ctx<'_>, contact: &Jid, available: bool) {
+    let list = &mut cx.fx.list;
+    present_to(entity, cx.sessions, contact, available, |envelope| list.push(Effect::Send(envelope)));
+}
+
+/// RFC 6121 3: what a contact asks, grants or takes back.
+fn subscribe_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope, kind: Kind) {
+    let contact = envelope.from.to_bare();
+    let before = entity.roster.state(&contact);
+    let outcome = subscription::inbound(kind, before);
+    envelope.stamps.from = Some(Arc::from(contact.as_str()));
+    let rendered = Arc::new(wire::render(&envelope.stanza, &envelope.stamps));
+    if outcome.changed {
+        if kind == Kind::Subscribe && !entity.roster.has_room_for_request(&contact) {
+            // So many requests wait already: a stranger must not be able to fill it (security F8).
+            return settle(cx, &mut envelope);
+        }
+        let pending = (kind == Kind::Subscribe).then(|| {
+            let mut xml = Vec::new();
+            rendered.write_to(Some(&entity.bare), &mut xml);
+            bytes::Bytes::from(xml)
+        });
+        roster_iq::apply(entity, cx, &contact, outcome.next, pending);
+    }
+    if outcome.deliver {
+        for session in entity.available(cx) {
+            push(cx, session, rendered.clone(), To::Bare);
+        }
+    }
+    if let Some(kind) = outcome.auto_reply {
+        send_kind(entity, cx, &contact.clone().into(), kind);
+        if kind == Kind::Subscribed {
+            show_all(entity, cx, &contact.clone().into(), true);
+        }
+    }
+    // 3.3.3: the contact no longer wants to see us: the last it sees is that we go.
+    if before.from && !outcome.next.from {
+        show_all(entity, cx, &contact.into(), false);
+    }
+    settle(cx, &mut envelope);
+}
+
+/// A subscription stanza that the server sends for the user.
+pub(crate) fn send_kind(entity: &AccountEntity, cx: &mut Ctx<'_>, to: &Jid, kind: Kind) {
+    let xml = format!("<presence type='{}'/>", kind_name(kind));
+    if let Ok(stanza) = Stanza::parse(xml.as_bytes(), &cx.house.names) {
+        let from: Jid = entity.jid.clone().into();
+        cx.fx.list.push(Effect::Send(Envelope::new(Arc::new(stanza), from, to.clone())));
+    }
+}
+
+/// Requests whose answer never came are asked again when a session is bound: of a change that touches two accounts, a crash may
+/// have kept only the first half.
+pub(super) fn ask_again(entity: &AccountEntity, cx: &mut Ctx<'_>) {
+    let asked: Vec<Jid> = entity.roster.asked().map(|jid| jid.clone().into()).collect();
+    for contact in asked {
+        send_kind(entity, cx, &contact, Kind::Subscribe);
+    }
+}
+
+// --- from others ----------------------------------------------------------------------------------------------------------
+
+pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+    match path::step(entity, cx, Step::ReceivedGuard, &mut envelope, None) {
+        Flow::Go => {}
+        stop => return stopped(cx, envelope, stop),
+    }
+    if let Some(kind) = subscription_kind(envelope.stanza.stype()) {
+        return subscribe_in(entity, cx, envelope, kind);
+    }
+    match envelope.stanza.stype() {
+        StanzaType::Probe => answer_probe(entity, cx, envelope),
+        StanzaType::Available | StanzaType::Unavailable => {
+            match path::step(entity, cx, Step::PresenceIn, &mut envelope, None) {
+                Flow::Go => {}
+                stop => return stopped(cx, envelope, stop),
+            }
+            let wire = envelope.wire.clone().unwrap_or_else(|| show(&envelope));
+            match envelope.to.resource() {
+                // 8.5.2.1.2: to the bare JID, every available resource.
+                None => {
+                    for session in entity.available(cx) {
+                        push(cx, session, wire.clone(), To::Bare);
+                    }
+                }
+                Some(_) => deliver_to_full(entity, cx, &envelope, wire),
+            }
+            settle(cx, &mut envelope);
+        }
+        _ => {
+            let wire = show(&envelope);
+            deliver_to_full(entity, cx, &envelope, wire);
+            settle(cx, &mut envelope);
+        }
+    }
+}
+
+fn deliver_to_full(entity: &AccountEntity, cx: &mut Ctx<'_>, envelope: &Envelope, wire: Arc<Wire>) {
+    // 8.5.3.1; and 8.5.3.2.2: without such a session a presence is silently ignored.
+    if let Some(session) = entity.session_of(cx, envelope.to.as_str()) {
+        push(cx, session, wire, To::Full);
+    }
+}
+
+/// RFC 6121 4.3.2. Somebody who may not see us is told `unsubscribed`, so that a roster that believes otherwise heals; clients
+/// cannot ask after people who never let them (`probe_out`), so this tells nobody anything new.
+fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+    let asker = envelope.from.clone();
+    if entity.relation(&asker.to_bare()).sees_us() {
+        let list = &mut cx.fx.list;
+        match envelope.to.resource() {
+            None => present_to(entity, cx.sessions, &asker, true, |shown| list.push(Effect::Send(shown))),
+            Some(_) => {
+                let wanted = envelope.to.as_str().to_owned();
+                present_to(entity, cx.sessions, &asker, true, |shown| {
+                    if shown.from.as_str() == wanted {
+                        list.push(Effect::Send(shown));
+                    }
+                });
+            }
+        }
+    } else if bare_str(&asker) != &*entity.bare {
+        send_kind(entity, cx, &asker.to_bare().into(), Kind::Unsubscribed);
+    }
+    settle(cx, &mut envelope);
+}

@@ -1,0 +1,406 @@
+//! A session: the value that survives its pipe. It owns the one output deque and the home of the receipts.
+//!
+//! XEP-0198 lives here, not in its room: counters, `<r/>`, `<a/>` and what is still unacknowledged *are* the deque, with
+//! acknowledged, sent and unsent as cursors into it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use iris_core::effects::{Out, StreamError, To};
+use iris_core::error::{Bounce, Condition};
+use iris_core::limits::Limits;
+use iris_core::store::{Progress, Ticket};
+use iris_core::time::Mono;
+use iris_core::turn::SessionCard;
+use iris_core::xml::stanza::Stanza;
+use iris_core::xml::wire::Hold;
+use iris_core::{Receipt, ns};
+
+use super::reply;
+
+pub struct Session {
+    pub card: SessionCard,
+    /// The bare JID of the account, as the map of entities has it.
+    pub account: Arc<str>,
+    /// Ended: nothing is accepted or sent any more.
+    pub over: Option<StreamError>,
+    /// Wants roster pushes (RFC 6121 2.1.6).
+    pub interested: bool,
+    /// Which pipe holds the other end now; a pipe that is not this one has been replaced.
+    pub pipe: Option<u64>,
+    /// The last time the client said anything at all.
+    pub heard: Mono,
+    /// Asked whether it lives; no answer yet.
+    pub asked_alive: bool,
+    /// Detached since, and can be resumed until its time is over.
+    pub detached_at: Option<Mono>,
+    /// Full or bare JIDs that got directed presence (RFC 6121 4.6.1).
+    pub directed: Vec<jid::Jid>,
+    pub sm: Option<Sm>,
+    queue: VecDeque<Out>,
+    /// Items of `queue` that are written but not acknowledged (always 0 without XEP-0198).
+    sent: usize,
+    queue_bytes: usize,
+    /// What may wait while nobody looks (XEP-0352), oldest first.
+    held: Vec<Out>,
+    inbound: Inbound,
+    /// A new pipe waits until everything in flight is settled and committed.
+    pub resuming: Option<Resuming>,
+    /// Marks whose items have left for good.
+    pub marks: Vec<u64>,
+    /// The largest ticket this session waits for already.
+    pub waits_for: Ticket,
+}
+
+/// A `<resume/>` that is not answered yet.
+pub struct Resuming {
+    pub h: u32,
+    pub pipe: u64,
+    pub reply: crate::shard::ResumeReply,
+}
+
+/// XEP-0198 once it is enabled.
+#[derive(Debug)]
+pub struct Sm {
+    /// 128 random bits, when resumption was asked for.
+    pub id: Option<String>,
+    /// `<enabled/>` has been written: from here stanzas are counted.
+    started: bool,
+    /// Stanzas the client has acknowledged.
+    acked: u32,
+    /// Stanzas handled for the client: settled and committed, in order.
+    handled: u32,
+    /// Written since the last `<r/>`.
+    unasked: u32,
+    /// The client asked with `<r/>` when it had sent this many.
+    asked: Option<u32>,
+    /// Stanzas received since enabling.
+    received: u32,
+}
+
+/// Stanzas of the client that are not settled yet: the home of their receipts.
+#[derive(Default)]
+struct Inbound {
+    first: u32,
+    open: VecDeque<Underway>,
+    bytes: usize,
+}
+
+struct Underway {
+    stanza: Arc<Stanza>,
+    fate: Option<(Ticket, Option<Bounce>)>,
+    counts: bool,
+}
+
+/// What a pull gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// Everything that may be sent has been.
+    Empty,
+    /// The buffer is full; pull again when it is written.
+    More,
+    /// The stream is over: write what there is, then close.
+    Over,
+}
+
+/// Ask for an acknowledgement after this many stanzas.
+const ASK_AFTER: u32 = 8;
+
+impl Session {
+    pub fn new(card: SessionCard, account: Arc<str>, heard: Mono) -> Session {
+        Session {
+            card,
+            account,
+            over: None,
+            interested: false,
+            pipe: None,
+            heard,
+            asked_alive: false,
+            detached_at: None,
+            directed: Vec::new(),
+            sm: None,
+            queue: VecDeque::new(),
+            sent: 0,
+            queue_bytes: 0,
+            held: Vec::new(),
+            inbound: Inbound::default(),
+            resuming: None,
+            marks: Vec::new(),
+            waits_for: 0,
+        }
+    }
+
+    // --- receipts -----------------------------------------------------------------------------------------------------
+
+    /// A stanza of the client begins its way.
+    pub fn receive(&mut self, stanza: Arc<Stanza>) -> Receipt {
+        let seq = self.inbound.first.wrapping_add(self.inbound.open.len() as u32);
+        self.inbound.bytes += stanza.size();
+        let counts = self.sm.is_some();
+        if let Some(sm) = &mut self.sm {
+            sm.received = sm.received.wrapping_add(1);
+        }
+        self.inbound.open.push_back(Underway { stanza, fate: None, counts });
+        Receipt::new(self.card.this, seq)
+    }
+
+    /// May the client's next stanza begin? Only the sender itself ever waits.
+    pub fn has_credit(&self, limits: &Limits) -> bool {
+        self.inbound.open.len() < limits.unsettled_stanzas_max && self.inbound.bytes < limits.unsettled_bytes_max
+    }
+
+    pub fn all_settled(&self) -> bool {
+        self.inbound.open.is_empty()
+    }
+
+    pub fn settle(&mut self, seq: u32, after: Ticket, refused: Option<Bounce>) {
+        let at = seq.wrapping_sub(self.inbound.first) as usize;
+        if let Some(underway) = self.inbound.open.get_mut(at) {
+            underway.fate.get_or_insert((after, refused));
+        }
+    }
+
+    /// Count the settled and committed prefix. True when something became sendable (an error, an `<a/>`) or credit came free.
+    pub fn advance(&mut self, progress: &Progress, limits: &Limits) -> bool {
+        let mut moved = false;
+        while let Some(Underway { fate: Some((after, _)), .. }) = self.inbound.open.front() {
+            if *after > progress.resolved {
+                break;
+            }
+            let Some(done) = self.inbound.open.pop_front() else { break };
+            moved = true;
+            self.inbound.first = self.inbound.first.wrapping_add(1);
+            self.inbound.bytes -= done.stanza.size();
+            let refused = match done.fate {
+                Some((_, Some(bounce))) => Some(bounce),
+                Some((after, None)) if progress.is_refused(after) => {
+                    Some(Bounce::new(Condition::ResourceConstraint).text("storage did not take it; try again later"))
+                }
+                _ => None,
+            };
+            // A refusal is told first, then the stanza counts as handled: it was answered.
+            if let Some(error) = refused.and_then(|bounce| reply::error_to_sender(&done.stanza, &bounce)) {
+                self.push(Out::new(error, To::Full), limits);
+            }
+            if let (true, Some(sm)) = (done.counts, &mut self.sm) {
+                sm.handled = sm.handled.wrapping_add(1);
+            }
+        }
+        moved
+    }
+
+    // --- output -------------------------------------------------------------------------------------------------------
+
+    /// Queue one item. False: the deque is full (the caller detaches or ends the session).
+    #[must_use = "a full deque ends the session"]
+    pub fn try_push(&mut self, out: Out, limits: &Limits) -> bool {
+        if self.over.is_some() {
+            return true;
+        }
+        if self.queue.len() + self.held.len() >= limits.output_stanzas_max || self.queue_bytes >= limits.output_bytes_max {
+            return false;
+        }
+        self.queue_bytes += out.wire.bytes.len();
+        if self.card.inactive {
+            match out.wire.hold {
+                Hold::Drop => {
+                    self.queue_bytes -= out.wire.bytes.len();
+                    return true;
+                }
+                Hold::Coalesce(key) => {
+                    if let Some(at) = self.held.iter().position(|other| other.wire.hold == Hold::Coalesce(key)) {
+                        let old = self.held.remove(at);
+                        self.queue_bytes -= old.wire.bytes.len();
+                    }
+                    self.held.push(out);
+                    return true;
+                }
+                Hold::Flush => self.release_held(),
+            }
+        }
+        self.queue.push_back(out);
+        true
+    }
+
+    fn push(&mut self, out: Out, limits: &Limits) {
+        if !self.try_push(out, limits) {
+            self.over.get_or_insert(StreamError::new("resource-constraint"));
+        }
+    }
+
+    /// XEP-0352: what was held goes out, in order.
+    pub fn release_held(&mut self) {
+        self.queue.extend(self.held.drain(..));
+    }
+
+    /// The earliest ticket that something of this session waits for: the next unsent item, or the client's oldest stanza.
+    pub fn waits(&self, resolved: Ticket) -> Option<Ticket> {
+        let gate = self.queue.get(self.sent).map(|out| out.after).filter(|after| *after > resolved);
+        let oldest = self.inbound.open.front().and_then(|it| it.fate.as_ref()).map(|(after, _)| *after);
+        match (gate, oldest.filter(|after| *after > resolved)) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Anything for the pipe to write right now?
+    pub fn sendable(&self, resolved: Ticket) -> bool {
+        self.over.is_some()
+            || self.queue.get(self.sent).is_some_and(|out| out.after <= resolved)
+            || self.sm.as_ref().is_some_and(Sm::ack_is_due)
+    }
+
+    /// Copy what may be sent into the connection's buffer, up to about `bytes_max`.
+    pub fn pull(&mut self, progress: &Progress, out: &mut Vec<u8>, bytes_max: usize) -> Pulled {
+        let mut full = false;
+        while let Some(front) = self.queue.get(self.sent) {
+            if front.after > progress.resolved {
+                break;
+            }
+            if out.len() >= bytes_max {
+                full = true;
+                break;
+            }
+            if front.after != 0 && progress.is_refused(front.after) {
+                // What stood on a refused write was never true: it is not shown.
+                self.forget(self.sent);
+                continue;
+            }
+            let to = match front.to {
+                To::Bare => Some(&*self.account),
+                To::Full => Some(self.card.jid.as_str()),
+                To::Nobody => None,
+            };
+            front.wire.write_to(to, out);
+            let nonza = front.nonza;
+            match &mut self.sm {
+                Some(sm) if sm.started && !nonza => {
+                    self.sent += 1;
+                    sm.unasked = sm.unasked.saturating_add(1);
+                }
+                Some(sm) => {
+                    sm.started |= nonza;
+                    self.forget(self.sent);
+                }
+                None => self.forget(0),
+            }
+        }
+        if let Some(sm) = &mut self.sm {
+            sm.write_control(self.sent, self.queue.len(), out);
+        }
+        match (&self.over, full) {
+            (_, true) => Pulled::More,
+            (Some(_), false) => Pulled::Over,
+            (None, false) => Pulled::Empty,
+        }
+    }
+
+    /// An item has left the deque for good.
+    fn forget(&mut self, at: usize) {
+        if let Some(out) = self.queue.remove(at) {
+            self.queue_bytes -= out.wire.bytes.len();
+            if out.mark != 0 {
+                self.marks.push(out.mark);
+            }
+        }
+    }
+
+    /// Messages that this session can not be shown to have got.
+    pub fn take_undelivered(&mut self) -> Vec<Out> {
+        self.release_held();
+        self.sent = 0;
+        self.queue_bytes = 0;
+        self.queue.drain(..).filter(|out| out.origin.is_some()).collect()
+    }
+
+    // --- XEP-0198 -----------------------------------------------------------------------------------------------------
+
+    /// `<enable/>`: `answer` is `<enabled/>`; what was queued before it is not counted.
+    pub fn enable_sm(&mut self, id: Option<String>, answer: String, limits: &Limits) {
+        self.answer_nonza(answer, limits);
+        self.sm = Some(Sm { id, started: false, acked: 0, handled: 0, unasked: 0, asked: None, received: 0 });
+    }
+
+    /// An element that is no stanza and that XEP-0198 does not count.
+    pub fn answer_nonza(&mut self, xml: String, limits: &Limits) {
+        let out = Out { nonza: true, ..Out::new(iris_core::effects::made(xml, Hold::Flush), To::Nobody) };
+        self.push(out, limits);
+    }
+
+    /// `<a h=…/>`: the client has that many. More than we sent ends the stream (XEP-0198 4).
+    pub fn acked(&mut self, h: u32) -> Result<(), StreamError> {
+        let Some(sm) = &mut self.sm else { return Ok(()) };
+        let count = h.wrapping_sub(sm.acked) as usize;
+        if count > self.sent {
+            // XEP-0198 4, handled-count-too-high.
+            let sent = sm.acked.wrapping_add(self.sent as u32);
+            let extra = format!("<handled-count-too-high xmlns='{}' h='{h}' send-count='{sent}'/>", ns::SM);
+            let error = StreamError::new("undefined-condition").text("you acknowledged more stanzas than you were sent");
+            return Err(StreamError { extra: Some(extra), ..error });
+        }
+        sm.acked = h;
+        for _ in 0..count {
+            self.sent -= 1;
+            self.forget(0);
+        }
+        Ok(())
+    }
+
+    /// `<r/>`: answered when everything sent before it is settled and committed.
+    pub fn ack_asked(&mut self) {
+        if let Some(sm) = &mut self.sm {
+            sm.asked = Some(sm.received);
+        }
+    }
+
+    /// A new pipe takes over: what was written and not acknowledged is written again.
+    pub fn resume(&mut self, h: u32) -> Result<u32, StreamError> {
+        self.acked(h)?;
+        self.sent = 0;
+        let Some(sm) = &mut self.sm else { return Ok(0) };
+        sm.unasked = 0;
+        sm.asked = None;
+        Ok(sm.handled)
+    }
+
+    /// Stanzas handled so far, for `<failed h=…/>` and `<resumed h=…/>`.
+    pub fn handled(&self) -> u32 {
+        self.sm.as_ref().map_or(0, |sm| sm.handled)
+    }
+
+    /// Ask the client whether it lives, in the cheapest way it knows.
+    pub fn ask_alive(&mut self, host: &str, limits: &Limits) {
+        self.asked_alive = true;
+        match &mut self.sm {
+            Some(sm) => sm.unasked = u32::MAX,
+            None => {
+                let ping = format!("<iq from='{host}' type='get' id='iris-alive'><ping xmlns='urn:xmpp:ping'/></iq>");
+                self.push(Out::new(iris_core::effects::made(ping, Hold::Flush), To::Full), limits);
+            }
+        }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub fn queued(&self) -> (usize, usize) {
+        (self.queue.len() + self.held.len(), self.queue_bytes)
+    }
+}
+
+impl Sm {
+    fn ack_is_due(&self) -> bool {
+        self.asked.is_some_and(|asked| self.handled.wrapping_sub(asked) as i32 >= 0)
+            || self.unasked == u32::MAX
+    }
+
+    /// `<a/>` when it is due, `<r/>` when enough was sent or nothing more waits behind it.
+    fn write_control(&mut self, sent: usize, queued: usize, out: &mut Vec<u8>) {
+        if self.asked.is_some_and(|asked| self.handled.wrapping_sub(asked) as i32 >= 0) {
+            self.asked = None;
+            out.extend_from_slice(format!("<a xmlns='{}' h='{}'/>", ns::SM, self.handled).as_bytes());
+        }
+        if self.unasked >= ASK_AFTER || (self.unasked > 0 && sent == queued) {
+            self.unasked = 0;
+            out.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
+        }
+    }
+}

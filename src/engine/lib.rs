@@ -1,0 +1,21 @@
+//! What happens to a stanza. Read `shard.rs` first (the value that turns), then `account/mod.rs`.
+
+pub mod account;
+pub mod known;
+pub mod negotiate;
+mod path;
+mod router;
+pub mod sessions;
+#[cfg(test)]
+mod plays;
+pub mod shard;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use account::login::Login;
+#[cfg(any(test, feature = "testing"))]
+use iris_core::turn as turn_house;
+pub use known::Known;
+pub use router::{Hosts, Route, bare_str, decide, shard_of};
+pub use shard::{Ask, AskAnswer, BindReply, Inbound, Post, ResumeReply, Shard};

@@ -1,0 +1,71 @@
+//! What a stream offers, before and after authentication.
+
+use iris_core::mount::{Doors, When};
+use iris_core::ns;
+use jid::DomainPart;
+
+use super::sasl::{Mechanism, Offered};
+use super::{Env, Security, Transport};
+
+/// Before authentication. `None`: only TLS is offered, nothing can be authenticated yet.
+pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doors, env: &mut Env<'_>) -> Option<Offered> {
+    let mut xml = String::from("<stream:features>");
+    let offered = if transport == Transport::StartTls && security.is_none() {
+        xml.push_str(&format!("<starttls xmlns='{}'><required/></starttls>", ns::TLS));
+        None
+    } else {
+        let offered = mechanisms(security, host, env);
+        if let Some(offered) = &offered {
+            xml.push_str(&format!("<mechanisms xmlns='{}'>", ns::SASL));
+            for name in offered.mechanism_names() {
+                xml.push_str(&format!("<mechanism>{name}</mechanism>"));
+            }
+            xml.push_str("</mechanisms>");
+            let mut bindings = offered.binding_types().peekable();
+            if bindings.peek().is_some() {
+                xml.push_str(&format!("<sasl-channel-binding xmlns='{}'>", ns::SASL_CB));
+                for kind in bindings {
+                    xml.push_str(&format!("<channel-binding type='{kind}'/>"));
+                }
+                xml.push_str("</sasl-channel-binding>");
+            }
+        }
+        offered
+    };
+    xml.push_str(&host.stream_features(When::Always));
+    limits(&mut xml, env.limits.pre_auth_stanza_size_bytes_max, env.limits.negotiation_timeout.as_secs());
+    xml.push_str("</stream:features>");
+    env.out.extend_from_slice(xml.as_bytes());
+    offered
+}
+
+/// After authentication: bind, and whatever the rooms offer.
+pub(super) fn authenticated(host: &Doors, env: &mut Env<'_>) {
+    let mut xml = String::from("<stream:features>");
+    xml.push_str(&format!("<bind xmlns='{}'/>", ns::BIND));
+    // Not needed by anybody since RFC 6121, asked for by some; XEP-less, marked optional as everybody does.
+    xml.push_str(&format!("<session xmlns='{}'><optional/></session>", ns::SESSION));
+    xml.push_str(&format!("<ver xmlns='{}'/><sub xmlns='{}'/>", ns::ROSTER_VERSIONING, ns::PRE_APPROVAL));
+    xml.push_str(&host.stream_features(When::Always));
+    xml.push_str(&host.stream_features(When::Authenticated));
+    limits(&mut xml, env.limits.stanza_size_bytes_max, env.limits.idle_timeout.as_secs());
+    xml.push_str("</stream:features>");
+    env.out.extend_from_slice(xml.as_bytes());
+}
+
+/// XEP-0478: what the scanner enforces, and after how long a silent client is asked whether it lives.
+fn limits(xml: &mut String, size: usize, idle: u64) {
+    xml.push_str(&format!(
+        "<limits xmlns='{}'><max-bytes>{size}</max-bytes><idle-seconds>{idle}</idle-seconds></limits>",
+        ns::STREAM_LIMITS
+    ));
+}
+
+/// PLAIN never travels in the clear, except where development asks for it.
+fn mechanisms(security: Option<&Security>, host: &Doors, env: &Env<'_>) -> Option<Offered> {
+    let domain = DomainPart::new(&host.domain).ok()?.into_owned();
+    let allowed: Vec<Mechanism> =
+        Mechanism::ALL.into_iter().filter(|mechanism| *mechanism != Mechanism::Plain || env.policy.plain_sasl).collect();
+    let (bindings, version) = security.map_or((Vec::new(), None), |it| (it.bindings.clone(), Some(it.version)));
+    Some(Offered::new(domain, &allowed, bindings, version))
+}

@@ -1,0 +1,350 @@
+//! Stream negotiation of a client, sans-IO (RFC 6120 4 to 7): headers and elements in, bytes and [`Action`]s out.
+//!
+//! One machine for all ways in. A way in is a *transport* (STARTTLS, direct TLS, plain in development) and a *profile* of
+//! authentication (`sasl1.rs`); what a stream offers stands in `features.rs`. New ones are files beside these.
+
+use std::sync::Arc;
+
+use iris_core::effects::StreamError;
+use iris_core::error::{Bounce, Condition};
+use iris_core::limits::Limits;
+use iris_core::mount::Doors;
+use iris_core::xml::escape::escape_attr;
+use iris_core::xml::limits::XmlLimits;
+use iris_core::xml::scan::StreamHeader;
+use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, ns};
+
+use crate::account::reply;
+use crate::router::Hosts;
+use crate::shard::AskAnswer;
+use crate::shard::ResumeError;
+use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
+
+mod features;
+pub mod sasl;
+mod sasl1;
+#[cfg(test)]
+mod tests;
+
+/// What the domain allows on its streams; the same for all of them.
+pub struct Policy {
+    pub plain_sasl: bool,
+    pub fake_salt: FakeSalt,
+}
+
+/// How the bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Clear, and TLS must begin before anything else.
+    StartTls,
+    /// Encrypted from the first byte (XEP-0368).
+    DirectTls,
+    /// Clear, and stays so: development only, loopback only.
+    Plain,
+}
+
+/// What the handshake gave.
+#[derive(Clone, Debug)]
+pub struct Security {
+    pub version: TlsVersion,
+    pub bindings: Vec<ChannelBinding>,
+}
+
+/// What the machine borrows for one step.
+pub struct Env<'a> {
+    pub hosts: &'a Hosts,
+    pub limits: &'a Limits,
+    pub policy: &'a Policy,
+    pub random: &'a mut dyn FnMut(&mut [u8]),
+    /// What is to be written to the client.
+    pub out: &'a mut Vec<u8>,
+}
+
+/// What the pipe has to do next, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// `<proceed/>` is in `out`: write it, drop every byte that was read behind `<starttls/>`, shake hands.
+    StartTls,
+    /// A new stream header is expected.
+    Restart,
+    /// From here on stanzas may be as large as authenticated clients' are.
+    Authenticated(BareJid),
+    /// Go to the shard of this account and ask it for its login; give the answer to `looked_up`.
+    LookUp(BareJid),
+    /// Costs a whole PBKDF2: run `lookup.credentials(…)` on a side thread and give the outcome to `stepped`.
+    Verify(Box<Lookup>, Option<sasl::Credentials>),
+    /// An authentication failed.
+    Failed(Option<BareJid>),
+    Bind(BareJid, Option<String>),
+    Resume(BareJid, String, u32),
+    /// The session is there: from now on its pipe feeds it.
+    Attached(SessionRef),
+    /// Write what is in `out`, then close.
+    Close,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A header is expected.
+    Header,
+    /// Offered STARTTLS, or SASL.
+    Open,
+    Sasl(sasl1::Exchange),
+    /// The header after authentication is expected.
+    AuthenticatedHeader,
+    /// Offered bind and resume.
+    Authenticated,
+    /// `<bind/>` was asked of the account.
+    Binding(Box<Stanza>),
+    Resuming(String),
+    Over,
+}
+
+pub struct Negotiator {
+    transport: Transport,
+    state: State,
+    security: Option<Security>,
+    doors: Option<Arc<Doors>>,
+    offered: Option<Offered>,
+    identity: Option<BareJid>,
+    failures: u32,
+    /// A header has been answered on the stream as it is now.
+    opened: bool,
+}
+
+impl Negotiator {
+    pub fn new(transport: Transport) -> Negotiator {
+        Negotiator {
+            transport,
+            state: State::Header,
+            security: None,
+            doors: None,
+            offered: None,
+            identity: None,
+            failures: 0,
+            opened: false,
+        }
+    }
+
+    pub fn limits(&self, limits: &Limits) -> XmlLimits {
+        let authenticated = self.identity.is_some();
+        XmlLimits {
+            stanza_size_bytes_max: if authenticated { limits.stanza_size_bytes_max } else { limits.pre_auth_stanza_size_bytes_max },
+            elements_max: if authenticated { limits.stanza_elements_max } else { limits.pre_auth_elements_max },
+            depth_max: limits.stanza_depth_max,
+            ..XmlLimits::PRE_AUTH
+        }
+    }
+
+    /// The domain of the stream, once it is known.
+    pub fn domain(&self) -> Option<&str> {
+        self.doors.as_ref().map(|doors| doors.domain.as_str())
+    }
+
+    /// The handshake is over. A new header follows.
+    pub fn secured(&mut self, security: Security) {
+        self.security = Some(security);
+        self.state = State::Header;
+        self.opened = false;
+    }
+
+    /// A stream header.
+    pub fn header(&mut self, header: &StreamHeader, env: &mut Env<'_>) -> Vec<Action> {
+        let host = header.to.as_deref().and_then(|to| jid::Jid::new(to).ok()).and_then(|to| {
+            let is_domain = to.node().is_none() && to.resource().is_none();
+            is_domain.then(|| env.hosts.get(to.domain().as_str()).cloned()).flatten()
+        });
+        let from = host.as_ref().or(self.doors.as_ref()).map(|doors| doors.domain.clone());
+        // RFC 6120 4.9.1.2: an error follows a header, also when the client's header was the mistake.
+        self.answer_header(from.as_deref(), header.from.as_deref(), env);
+        if header.default_ns != ns::CLIENT {
+            return self.fail(&StreamError::new("invalid-namespace"), env);
+        }
+        match &header.version {
+            Some(version) if version_is_supported(version) => {}
+            _ => return self.fail(&StreamError::new("unsupported-version").text("this server speaks XMPP 1.0"), env),
+        }
+        let Some(host) = host else {
+            return self.fail(&StreamError::new("host-unknown"), env);
+        };
+        if let (Some(identity), true) = (&self.identity, matches!(self.state, State::AuthenticatedHeader)) {
+            // One authenticates for one domain (security B14, CVE-2018-10847).
+            if identity.domain().as_str() != host.domain {
+                return self.fail(&StreamError::new("not-authorized").text("you are authenticated for another domain"), env);
+            }
+            self.state = State::Authenticated;
+            features::authenticated(&host, env);
+            self.doors = Some(host);
+            return Vec::new();
+        }
+        if !matches!(self.state, State::Header) {
+            return self.fail(&StreamError::new("not-well-formed"), env);
+        }
+        self.state = State::Open;
+        self.offered = features::open(self.transport, self.security.as_ref(), &host, env);
+        self.doors = Some(host);
+        Vec::new()
+    }
+
+    /// A first-level element, before there is a session.
+    pub fn element(&mut self, stanza: Stanza, env: &mut Env<'_>) -> Vec<Action> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Open if stanza.is(ns::TLS, "starttls") => self.start_tls(env),
+            State::Open => self.sasl(None, &stanza, env),
+            State::Sasl(exchange) => self.sasl(Some(exchange), &stanza, env),
+            State::Authenticated => self.authenticated(stanza, env),
+            // A second request while one is being worked on, or anything out of order.
+            State::Header | State::AuthenticatedHeader | State::Binding(_) | State::Resuming(_) | State::Over => {
+                self.fail(&StreamError::new("not-authorized").text("that comes too early"), env)
+            }
+        }
+    }
+
+    /// `</stream:stream>`, or the end of the bytes.
+    pub fn closed(&mut self, env: &mut Env<'_>) -> Vec<Action> {
+        self.state = State::Over;
+        if self.opened {
+            env.out.extend_from_slice(b"</stream:stream>");
+        }
+        vec![Action::Close]
+    }
+
+    /// What the scanner, a limit or a deadline refused.
+    pub fn fail(&mut self, error: &StreamError, env: &mut Env<'_>) -> Vec<Action> {
+        if !self.opened {
+            let from = self.domain().map(str::to_owned).or_else(|| env.hosts.iter().next().map(|doors| doors.domain.clone()));
+            self.answer_header(from.as_deref(), None, env);
+        }
+        env.out.extend_from_slice(error.to_xml().as_bytes());
+        self.closed(env)
+    }
+
+    /// Is a header expected, so that anything else that comes is not XML of ours?
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    fn answer_header(&mut self, from: Option<&str>, to: Option<&str>, env: &mut Env<'_>) {
+        let mut id = [0u8; 16];
+        (env.random)(&mut id);
+        let mut header = String::from("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='");
+        header.push_str(ns::STREAMS);
+        header.push_str(&format!("' id='{}'", hex(&id)));
+        for (name, value) in [("from", from), ("to", to)] {
+            if let Some(value) = value {
+                header.push_str(&format!(" {name}='{}'", escape_attr(value)));
+            }
+        }
+        header.push_str(" version='1.0' xml:lang='en'>");
+        env.out.extend_from_slice(header.as_bytes());
+        self.opened = true;
+    }
+
+    fn start_tls(&mut self, env: &mut Env<'_>) -> Vec<Action> {
+        if self.transport != Transport::StartTls || self.security.is_some() {
+            // RFC 6120 5.4.2.2: the failure, then the end of the stream.
+            env.out.extend_from_slice(format!("<failure xmlns='{}'/>", ns::TLS).as_bytes());
+            return self.closed(env);
+        }
+        env.out.extend_from_slice(format!("<proceed xmlns='{}'/>", ns::TLS).as_bytes());
+        self.state = State::Header;
+        vec![Action::StartTls]
+    }
+
+    fn authenticated(&mut self, stanza: Stanza, env: &mut Env<'_>) -> Vec<Action> {
+        let Some(identity) = self.identity.clone() else {
+            return self.fail(&StreamError::new("not-authorized"), env);
+        };
+        if stanza.is(ns::SM, "resume") {
+            let (Some(previd), Some(h)) = (stanza.attr("previd"), stanza.attr("h").and_then(|h| h.parse().ok())) else {
+                return self.fail(&StreamError::new("bad-format").text("<resume/> needs previd and h"), env);
+            };
+            self.state = State::Resuming(previd.to_string());
+            return vec![Action::Resume(identity, previd.into_owned(), h)];
+        }
+        if stanza.is(ns::SM, "enable") {
+            // XEP-0198 3: only after a resource is bound.
+            self.sm_failed("unexpected-request", None, env);
+            self.state = State::Authenticated;
+            return Vec::new();
+        }
+        let child = stanza.children().first();
+        let bind = child.filter(|child| stanza.child_ns(child) == ns::BIND && stanza.child_local(child) == "bind");
+        let (Kind::Iq, StanzaType::Set, Some(bind)) = (stanza.kind(), stanza.stype(), bind) else {
+            // RFC 6120 7.1: nothing else before a resource is bound.
+            return self.fail(&StreamError::new("not-authorized").text("bind a resource first"), env);
+        };
+        let wanted = stanza.child_el(bind).child(ns::BIND, "resource").map(|el| el.text().into_owned());
+        self.state = State::Binding(Box::new(stanza));
+        vec![Action::Bind(identity, wanted)]
+    }
+
+    /// The account's answer to `Action::Bind`.
+    pub fn bound(&mut self, outcome: Result<(SessionRef, FullJid), Bounce>, env: &mut Env<'_>) -> Vec<Action> {
+        let State::Binding(asked) = std::mem::replace(&mut self.state, State::Over) else { return Vec::new() };
+        match outcome {
+            Ok((session, jid)) => {
+                let payload = format!("<bind xmlns='{}'><jid>{}</jid></bind>", ns::BIND, escape_attr(jid.as_str()));
+                env.out.extend_from_slice(reply::result_xml(&asked, None, &payload).as_bytes());
+                vec![Action::Attached(session)]
+            }
+            Err(why) => {
+                let disabled = why.condition == Condition::NotAllowed;
+                env.out.extend_from_slice(reply::error_xml(&asked, None, &why).as_bytes());
+                if disabled {
+                    return self.closed(env);
+                }
+                self.state = State::Authenticated;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The account's answer to `Action::Resume`.
+    pub fn resumed(&mut self, outcome: Result<(SessionRef, u32), ResumeError>, env: &mut Env<'_>) -> Vec<Action> {
+        let State::Resuming(previd) = std::mem::replace(&mut self.state, State::Over) else { return Vec::new() };
+        match outcome {
+            Ok((session, h)) => {
+                let resumed = format!("<resumed xmlns='{}' previd='{}' h='{h}'/>", ns::SM, escape_attr(&previd));
+                env.out.extend_from_slice(resumed.as_bytes());
+                vec![Action::Attached(session)]
+            }
+            Err(ResumeError::NotFound) => {
+                self.sm_failed("item-not-found", None, env);
+                self.state = State::Authenticated;
+                Vec::new()
+            }
+            Err(ResumeError::TooMany(error)) => self.fail(&error, env),
+        }
+    }
+
+    fn sm_failed(&self, condition: &str, h: Option<u32>, env: &mut Env<'_>) {
+        let h = h.map_or(String::new(), |h| format!(" h='{h}'"));
+        let failed = format!("<failed xmlns='{}'{h}><{condition} xmlns='{}'/></failed>", ns::SM, ns::STANZAS);
+        env.out.extend_from_slice(failed.as_bytes());
+    }
+
+    /// The account's answer to `Action::LookUp`. `banned`: it is treated as if the password were wrong, whatever it is.
+    pub fn looked_up(&mut self, answer: AskAnswer, banned: bool, env: &mut Env<'_>) -> Vec<Action> {
+        sasl1::looked_up(self, answer, banned, env)
+    }
+
+    /// The outcome of `Action::Verify`.
+    pub fn stepped(&mut self, step: Step, env: &mut Env<'_>) -> Vec<Action> {
+        sasl1::stepped(self, step, env)
+    }
+
+    fn sasl(&mut self, exchange: Option<sasl1::Exchange>, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
+        sasl1::element(self, exchange, stanza, env)
+    }
+}
+
+/// RFC 6120 4.7.5: the major version must be ours; a higher minor one is understood as ours.
+fn version_is_supported(version: &str) -> bool {
+    let mut parts = version.split('.');
+    parts.next() == Some("1") && parts.next().is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

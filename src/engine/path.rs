@@ -1,0 +1,141 @@
+//! Runs the frozen handler tables: the only place that builds a `Turn` for an account.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use iris_core::effects::{Effect, Effects};
+use iris_core::mount::Doors;
+use iris_core::store::{EntryId, OwnerId, Shelf};
+use iris_core::time::Now;
+use iris_core::turn::{self, House, Relation, SessionCard, Turn};
+use iris_core::{BareJid, Envelope, Event, Flow, Jid, SessionRef, Step};
+
+use crate::account::{AccountEntity, presence};
+use crate::known::Known;
+use crate::sessions::Sessions;
+
+/// Everything of the shard that a turn may touch, beside the entity itself.
+pub(crate) struct Ctx<'a> {
+    pub now: Now,
+    pub house: &'a House,
+    pub known: &'a Known,
+    pub sessions: &'a mut Sessions,
+    pub fx: &'a mut Effects,
+}
+
+/// The account as rooms see it.
+struct View<'a> {
+    entity: &'a mut AccountEntity,
+    sessions: &'a mut Sessions,
+}
+
+impl turn::Account for View<'_> {
+    fn jid(&self) -> &BareJid {
+        &self.entity.jid
+    }
+    fn owner(&self) -> OwnerId {
+        self.entity.owner
+    }
+    fn sessions(&self) -> &[SessionRef] {
+        &self.entity.sessions
+    }
+    fn card(&self, session: SessionRef) -> Option<&SessionCard> {
+        self.sessions.get(session).map(|session| &session.card)
+    }
+    fn card_mut(&mut self, session: SessionRef) -> Option<&mut SessionCard> {
+        self.sessions.get_mut(session).map(|session| &mut session.card)
+    }
+    fn relation(&self, jid: &BareJid) -> Relation {
+        self.entity.relation(jid)
+    }
+    fn contacts(&self) -> Vec<(BareJid, Relation)> {
+        self.entity.roster.contacts().map(|(jid, relation)| (jid.clone(), relation)).collect()
+    }
+    fn state(&mut self, index: usize) -> Option<&mut dyn Any> {
+        self.entity.states.get_mut(index)?.as_deref_mut()
+    }
+    fn hold(&mut self, session: SessionRef, inactive: bool) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.card.inactive = inactive;
+            if !inactive {
+                session.release_held();
+            }
+        }
+    }
+    fn present_to(&mut self, contact: &Jid, available: bool, fx: &mut Effects) {
+        presence::present_to(self.entity, self.sessions, contact, available, |envelope| fx.list.push(Effect::Send(envelope)));
+    }
+    fn kept_before(&self, shelf: Shelf, tag: u64) -> Option<EntryId> {
+        self.entity.tags.iter().find(|(of, _)| *of == shelf)?.1.get(&tag).copied()
+    }
+}
+
+/// What a turn is about, beside the account.
+#[derive(Default)]
+pub(crate) struct About<'a> {
+    pub envelope: Option<&'a mut Envelope>,
+    pub session: Option<SessionRef>,
+    pub subject: Option<BareJid>,
+    pub mark: u64,
+}
+
+/// Give one handler the turn.
+pub(crate) fn with_turn<R>(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    about: About<'_>,
+    f: impl FnOnce(&mut Turn<'_>) -> R,
+) -> R {
+    let doors: Arc<Doors> = entity.doors.clone();
+    let mut view = View { entity, sessions: cx.sessions };
+    f(&mut Turn {
+        now: cx.now,
+        house: cx.house,
+        doors: &doors,
+        account: &mut view,
+        fx: cx.fx,
+        envelope: about.envelope,
+        session: about.session,
+        subject: about.subject,
+        mark: about.mark,
+    })
+}
+
+/// All rooms of one step, in order, until one says otherwise.
+pub(crate) fn step(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    step: Step,
+    envelope: &mut Envelope,
+    session: Option<SessionRef>,
+) -> Flow {
+    let doors = entity.doors.clone();
+    for handler in &doors.steps[step as usize] {
+        let about = About { envelope: Some(&mut *envelope), session, ..About::default() };
+        match with_turn(entity, cx, about, handler) {
+            Flow::Go => {}
+            stop => return stop,
+        }
+    }
+    Flow::Go
+}
+
+/// Tell all rooms that watch.
+pub(crate) fn event(entity: &mut AccountEntity, cx: &mut Ctx<'_>, event: Event, session: Option<SessionRef>) {
+    event_about(entity, cx, event, session, None, 0);
+}
+
+pub(crate) fn event_about(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    event: Event,
+    session: Option<SessionRef>,
+    subject: Option<BareJid>,
+    mark: u64,
+) {
+    let doors = entity.doors.clone();
+    for handler in &doors.events[event as usize] {
+        let about = About { envelope: None, session, subject: subject.clone(), mark };
+        with_turn(entity, cx, about, handler);
+    }
+}

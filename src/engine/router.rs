@@ -1,0 +1,58 @@
+//! Who a stanza is for: one decision, taken once per stanza.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use iris_core::hash;
+use iris_core::mount::Doors;
+use jid::Jid;
+
+/// The domains of this house, each with its doors.
+#[derive(Clone, Default)]
+pub struct Hosts {
+    by_domain: HashMap<String, Arc<Doors>>,
+}
+
+impl Hosts {
+    pub fn new(doors: impl IntoIterator<Item = Doors>) -> Hosts {
+        Hosts { by_domain: doors.into_iter().map(|doors| (doors.domain.clone(), Arc::new(doors))).collect() }
+    }
+
+    pub fn get(&self, domain: &str) -> Option<&Arc<Doors>> {
+        self.by_domain.get(domain)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Doors>> {
+        self.by_domain.values()
+    }
+}
+
+/// Where a stanza goes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// An account of one of our domains, which may not exist.
+    Account,
+    /// One of our domains itself.
+    Host,
+    /// A domain that is not ours.
+    Remote,
+}
+
+pub fn decide(hosts: &Hosts, to: &Jid) -> Route {
+    match (hosts.get(to.domain().as_str()), to.node()) {
+        (Some(_), Some(_)) => Route::Account,
+        (Some(_), None) => Route::Host,
+        (None, _) => Route::Remote,
+    }
+}
+
+/// The bare JID inside a JID, without copying it.
+pub fn bare_str(jid: &Jid) -> &str {
+    let text = jid.as_str();
+    text.split_once('/').map_or(text, |(bare, _)| bare)
+}
+
+/// The home of an entity among `shards`: the same in every run, so that a test can choose.
+pub fn shard_of(key: &str, shards: u16) -> u16 {
+    (hash::stable(&[key.as_bytes()]) % u64::from(shards.max(1))) as u16
+}

@@ -1,0 +1,764 @@
+//! A shard: the accounts whose key hashes to it, their sessions, timers and tasks, in plain maps, without a lock. It is a value
+//! that turns; threads, sockets and clocks are its caller's (`iris-net`, or a test).
+//!
+//! `perform` is the only place that knows tickets: everything a turn causes is gated by what the turn depends on.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Poll;
+
+use iris_core::effects::{AfterCommit, Effect, Effects, Out, StreamError};
+use iris_core::envelope::HOPS_MAX;
+use iris_core::error::{Bounce, Condition};
+use iris_core::mount::{Doors, GetOrSet};
+use iris_core::receipt::{Settled, take_lost};
+use iris_core::store::{Item, Progress, Rows, Shelf, Store, StoreError, Ticket, Woken};
+use iris_core::task::{self, Asked, Finish, Pending};
+use iris_core::time::{Mono, Now};
+use iris_core::turn::{House, HostTurn, Reply};
+use iris_core::{BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
+
+use crate::account::session::{Pulled, Session};
+use crate::account::{self, AccountEntity, login, reply, roster};
+use crate::known::Known;
+use crate::path::{self, Ctx};
+use crate::router::{Hosts, Route, bare_str, decide, shard_of};
+use crate::sessions::Sessions;
+
+mod admin;
+mod inbound;
+mod lives;
+
+pub use admin::{Ask, AskAnswer, AskReply};
+pub use inbound::{Counters, Inbound, Post};
+
+/// The answer to a bind: the session, or why not.
+pub type BindReply = Box<dyn FnOnce(Result<SessionRef, Bounce>)>;
+
+/// The answer to a resume: the session and `h`; `None` when there is no such session.
+pub type ResumeReply = Box<dyn FnOnce(Result<(SessionRef, u32), ResumeError>)>;
+
+/// Why a session was not resumed (XEP-0198 5).
+#[derive(Debug, PartialEq, Eq)]
+pub enum ResumeError {
+    /// No such session, or not of this account.
+    NotFound,
+    /// The client claims to have more than it was sent.
+    TooMany(StreamError),
+}
+
+/// What an entity can be told.
+enum Input {
+    FromSession(SessionRef, Arc<Stanza>, Receipt),
+    Stanza(Envelope),
+    Bind { wanted: Option<String>, random: String, pipe: u64, reply: BindReply },
+    Resume { previd: String, h: u32, pipe: u64, reply: ResumeReply },
+    End(SessionRef, StreamError),
+    Redeliver(Box<Out>),
+    Marks(SessionRef),
+    Ask(Ask, AskReply),
+    Finished(Option<Asked>, Finish),
+}
+
+enum Slot {
+    /// Being read from disk; inputs wait. `sessions` lived through a reload.
+    Loading { waiting: Vec<Input>, sessions: Vec<SessionRef> },
+    /// Read, but for the tags that tell what is being sent again.
+    Tagging { entity: Box<AccountEntity>, waiting: Vec<Input>, left: usize },
+    Awake(Box<AccountEntity>),
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Session(u32, u32),
+    Account(Arc<str>),
+}
+
+struct Running {
+    key: Arc<str>,
+    work: Pending,
+    after: Ticket,
+}
+
+pub struct Shard {
+    id: u16,
+    house: Arc<House>,
+    known: Known,
+    hosts: Hosts,
+    store: Arc<dyn Store>,
+    entities: HashMap<Arc<str>, Slot>,
+    sessions: Sessions,
+    inbox: VecDeque<(Arc<str>, Input)>,
+    /// What others have for us, and what we have for each of them.
+    inbound: Vec<Arc<Inbound>>,
+    outbox: Vec<Vec<Post>>,
+    fx: Effects,
+    progress: Progress,
+    /// Sessions that wait for a ticket; ascending but for the odd one, which then waits a little longer.
+    waiting: VecDeque<(Ticket, SessionRef)>,
+    after_commit: VecDeque<(Ticket, AfterCommit)>,
+    timers: BinaryHeap<Reverse<(Mono, Timer)>>,
+    tasks: HashMap<u64, Running>,
+    next_task: u64,
+    /// The last ticket this shard was given.
+    last_ticket: Ticket,
+    /// Sessions whose pipe has something to do.
+    wakes: Vec<SessionRef>,
+    shelves: HashMap<String, Arc<[Shelf]>>,
+    now: Now,
+}
+
+impl Shard {
+    /// `inbound[id]` is this shard's own; its length is the number of shards.
+    pub fn new(id: u16, house: Arc<House>, known: Known, hosts: Hosts, store: Arc<dyn Store>, inbound: Vec<Arc<Inbound>>) -> Shard {
+        let progress = store.progress();
+        let outbox = inbound.iter().map(|_| Vec::new()).collect();
+        let mut shard = Shard {
+            id,
+            house,
+            known,
+            hosts: Hosts::default(),
+            store,
+            entities: HashMap::new(),
+            sessions: Sessions::of_shard(id),
+            inbox: VecDeque::new(),
+            inbound,
+            outbox,
+            fx: Effects::default(),
+            progress,
+            waiting: VecDeque::new(),
+            after_commit: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            tasks: HashMap::new(),
+            next_task: 0,
+            last_ticket: 0,
+            wakes: Vec::new(),
+            shelves: HashMap::new(),
+            now: Now::default(),
+        };
+        shard.set_hosts(hosts);
+        shard
+    }
+
+    /// New doors after a reload of the configuration: swapped between turns.
+    pub fn set_hosts(&mut self, hosts: Hosts) {
+        self.shelves = hosts.iter().map(|doors| (doors.domain.clone(), wake_shelves(doors))).collect();
+        self.hosts = hosts;
+        for (key, slot) in &mut self.entities {
+            if let (Slot::Awake(entity), Some(domain)) = (slot, key.split_once('@').map(|(_, domain)| domain))
+                && let Some(doors) = self.hosts.get(domain)
+            {
+                entity.doors = doors.clone();
+            }
+        }
+    }
+
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    pub fn house(&self) -> &Arc<House> {
+        &self.house
+    }
+
+    pub fn session(&self, at: SessionRef) -> Option<&Session> {
+        self.sessions.get(at)
+    }
+
+    pub fn sessions_len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    // --- from the pipes of this thread ------------------------------------------------------------------------------------
+
+    /// A question to an account of this shard.
+    pub fn ask(&mut self, account: &BareJid, ask: Ask, reply: AskReply) {
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Ask(ask, reply)));
+    }
+
+    pub fn bind(&mut self, account: &BareJid, wanted: Option<String>, random: String, pipe: u64, reply: BindReply) {
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { wanted, random, pipe, reply }));
+    }
+
+    pub fn resume(&mut self, account: &BareJid, previd: String, h: u32, pipe: u64, reply: ResumeReply) {
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Resume { previd, h, pipe, reply }));
+    }
+
+    /// One first-level element of a bound client. `random`: 128 bits as text, for a session id.
+    pub fn receive(&mut self, now: Now, at: SessionRef, stanza: Stanza, random: impl FnOnce() -> String) -> Result<(), StreamError> {
+        let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
+        session.heard = now.mono;
+        session.asked_alive = false;
+        if stanza.kind() == Kind::Other {
+            let name = stanza.name_id();
+            if name == self.known.sm_r {
+                session.ack_asked();
+                return self.look_soon(at);
+            }
+            if name == self.known.sm_a {
+                let h = stanza.attr("h").and_then(|h| h.parse().ok());
+                let Some(h) = h else { return Err(StreamError::new("bad-format").text("an <a/> needs an h")) };
+                session.acked(h)?;
+                if !session.marks.is_empty() {
+                    let key = session.account.clone();
+                    self.inbox.push_back((key, Input::Marks(at)));
+                }
+                return Ok(());
+            }
+            if name == self.known.sm_enable {
+                match enable(session, &stanza, &self.house, random) {
+                    Ok((id, enabled)) => session.enable_sm(id, enabled, &self.house.limits),
+                    Err(failed) => session.answer_nonza(failed, &self.house.limits),
+                }
+                return self.look_soon(at);
+            }
+            if name == self.known.sm_resume {
+                let failed = "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+                session.answer_nonza(failed.to_owned(), &self.house.limits);
+                return self.look_soon(at);
+            }
+        }
+        let stanza = Arc::new(stanza);
+        let receipt = session.receive(stanza.clone());
+        let key = session.account.clone();
+        self.inbox.push_back((key, Input::FromSession(at, stanza, receipt)));
+        Ok(())
+    }
+
+    fn look_soon(&mut self, at: SessionRef) -> Result<(), StreamError> {
+        self.look_at(at);
+        Ok(())
+    }
+
+    /// May the client's next stanza be read?
+    pub fn has_credit(&self, at: SessionRef) -> bool {
+        self.sessions.get(at).is_none_or(|session| session.has_credit(&self.house.limits))
+    }
+
+    /// Bytes came that were no stanza (a white space keep-alive).
+    pub fn heard(&mut self, now: Now, at: SessionRef) {
+        if let Some(session) = self.sessions.get_mut(at) {
+            session.heard = now.mono;
+        }
+    }
+
+    /// What may be written to the client now. `Pulled::Over` also when another pipe has taken over (`conflict`).
+    pub fn pull(&mut self, at: SessionRef, pipe: u64, out: &mut Vec<u8>, bytes_max: usize) -> (Pulled, Option<StreamError>) {
+        let Some(session) = self.sessions.get_mut(at) else {
+            return (Pulled::Over, Some(StreamError::new("conflict")));
+        };
+        if session.pipe != Some(pipe) {
+            return (Pulled::Over, Some(StreamError::new("conflict").text("another connection has taken over")));
+        }
+        let pulled = session.pull(&self.progress, out, bytes_max);
+        let over = session.over.clone();
+        if !session.marks.is_empty() {
+            let key = session.account.clone();
+            self.inbox.push_back((key, Input::Marks(at)));
+        }
+        self.look_at(at);
+        (pulled, over)
+    }
+
+    /// The pipe is gone. `clean`: the client closed its stream; otherwise the session may be resumed.
+    pub fn gone(&mut self, now: Now, at: SessionRef, pipe: u64, clean: bool) {
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        if session.pipe != Some(pipe) {
+            return;
+        }
+        session.pipe = None;
+        if session.over.is_some() {
+            self.sessions.remove(at);
+            return;
+        }
+        let key = session.account.clone();
+        if !clean && session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
+            self.detach(now.mono, at);
+        } else {
+            self.inbox.push_back((key, Input::End(at, StreamError::new("connection-timeout"))));
+        }
+    }
+
+    // --- turning ----------------------------------------------------------------------------------------------------------
+
+    /// Work on what is there, at most `budget` inputs. True: more is waiting.
+    pub fn turn(&mut self, now: Now, budget: usize) -> bool {
+        self.now = now;
+        self.take_posts();
+        self.take_progress();
+        self.fire_timers();
+        for _ in 0..budget {
+            let Some((key, input)) = self.inbox.pop_front() else { break };
+            self.handle(key, input);
+        }
+        for (home, seq) in take_lost() {
+            tracing::warn!("a stanza was lost in a turn; its sender is told");
+            let refused = Some(Bounce::new(Condition::InternalServerError));
+            self.settled(Settled { home, seq, after: 0, refused });
+        }
+        self.flush();
+        !self.inbox.is_empty()
+    }
+
+    pub fn has_work(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Has anybody posted something since the last turn?
+    pub fn has_posts(&self) -> bool {
+        self.inbound[usize::from(self.id)].has_posts()
+    }
+
+    /// Sessions whose pipe should pull (or read again) now.
+    pub fn take_wakes(&mut self, into: &mut Vec<SessionRef>) {
+        into.append(&mut self.wakes);
+    }
+
+    pub fn next_timeout(&self) -> Option<Mono> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Hand over what other shards get: one batch, one wake-up.
+    fn flush(&mut self) {
+        for (shard, posts) in self.outbox.iter_mut().enumerate() {
+            if !posts.is_empty() {
+                self.inbound[shard].post(posts);
+            }
+        }
+    }
+
+    fn take_posts(&mut self) {
+        for post in self.inbound[usize::from(self.id)].take() {
+            match post {
+                Post::Stanza(envelope) => self.accept(envelope),
+                Post::Settled(settled) => self.settled(settled),
+                Post::Ask(account, ask, reply) => self.ask(&account, ask, reply),
+                Post::Woken(key, rows) => self.loaded(key, rows),
+                Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
+                Post::Rows { task, read, rows } => self.rows_for_task(task, read, rows),
+                Post::Hosts(hosts) => self.set_hosts(hosts),
+            }
+        }
+    }
+
+    fn handle(&mut self, key: Arc<str>, input: Input) {
+        match self.entities.get_mut(&key) {
+            Some(Slot::Awake(_)) => self.run(&key, input),
+            Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
+                if waiting.len() < self.house.limits.loading_inputs_max || !matches!(input, Input::Stanza(_)) {
+                    waiting.push(input);
+                } else {
+                    self.reject(input, &Bounce::new(Condition::ResourceConstraint));
+                }
+            }
+            None => self.wake(key, input),
+        }
+    }
+
+    /// One turn of an account.
+    fn run(&mut self, key: &Arc<str>, input: Input) {
+        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
+        let mut cx = Ctx {
+            now: self.now,
+            house: &self.house,
+            known: &self.known,
+            sessions: &mut self.sessions,
+            fx: &mut self.fx,
+        };
+        let mut cause = 0;
+        let mut bound = None;
+        match input {
+            Input::FromSession(at, stanza, receipt) => entity.from_session(&mut cx, at, stanza, receipt),
+            Input::Stanza(envelope) => {
+                cause = envelope.after;
+                entity.from_route(&mut cx, envelope);
+            }
+            Input::Bind { wanted, random, pipe, reply } => {
+                let result = lives::bind(entity, &mut cx, wanted.as_deref(), &random, pipe);
+                bound = result.as_ref().ok().copied();
+                reply(result);
+            }
+            Input::Resume { previd, h, pipe, reply } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),
+            Input::End(at, error) => entity.end(&mut cx, at, error),
+            Input::Redeliver(out) => account::redeliver(entity, &mut cx, &out),
+            Input::Marks(at) => {
+                let marks = cx.sessions.get_mut(at).map(|session| std::mem::take(&mut session.marks)).unwrap_or_default();
+                for mark in marks {
+                    path::event_about(entity, &mut cx, Event::MarkPassed, Some(at), None, mark);
+                }
+            }
+            Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),
+            Input::Finished(asked, finish) => {
+                entity.tasks = entity.tasks.saturating_sub(1);
+                finish_task(entity, &mut cx, asked, finish);
+            }
+        }
+        self.perform(key, cause);
+        if let Some(at) = bound {
+            self.arm(self.now.mono + self.house.limits.idle_timeout, Timer::Session(at.slot, at.generation));
+            self.look_at(at);
+        }
+        self.rest_when_idle(key);
+    }
+
+    /// Do what the turn has caused. `cause`: what its input depended on.
+    fn perform(&mut self, key: &Arc<str>, cause: Ticket) {
+        let write = std::mem::take(&mut self.fx.write);
+        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
+        let mut ticket = cause.max(entity.last_state);
+        if !write.is_empty() {
+            let state = write.state;
+            self.last_ticket = self.store.submit(write, self.progress.epoch);
+            ticket = ticket.max(self.last_ticket);
+            if state {
+                entity.last_state = self.last_ticket;
+            }
+        }
+        let mut list = std::mem::take(&mut self.fx.list);
+        for effect in list.drain(..) {
+            match effect {
+                Effect::Send(mut envelope) => {
+                    envelope.after = envelope.after.max(ticket);
+                    self.route(envelope);
+                }
+                Effect::Out(at, mut out) => {
+                    out.after = out.after.max(ticket);
+                    self.out(at, out);
+                }
+                Effect::Settle(mut settled) => {
+                    settled.after = settled.after.max(ticket);
+                    self.settled(settled);
+                }
+                Effect::Task(work) => self.begin(key.clone(), work),
+                Effect::End(at, error) => self.inbox.push_back((key.clone(), Input::End(at, error))),
+                Effect::AfterCommit(then) => self.when_committed(ticket, then),
+            }
+        }
+        self.fx.list = list;
+    }
+
+    // --- routing ----------------------------------------------------------------------------------------------------------
+
+    /// Hop 4: who is it for?
+    fn route(&mut self, mut envelope: Envelope) {
+        envelope.hops += 1;
+        if envelope.hops > HOPS_MAX {
+            tracing::warn!("a stanza went round in circles and was dropped");
+            self.done(&mut envelope);
+            return;
+        }
+        match decide(&self.hosts, &envelope.to) {
+            Route::Account => {
+                let home = shard_of(bare_str(&envelope.to), self.inbound.len() as u16);
+                if home == self.id {
+                    self.accept(envelope);
+                } else {
+                    self.outbox[usize::from(home)].push(Post::Stanza(envelope));
+                }
+            }
+            Route::Host => self.host(envelope),
+            Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
+        }
+    }
+
+    /// For an account of this shard.
+    fn accept(&mut self, mut envelope: Envelope) {
+        let key = bare_str(&envelope.to);
+        let asleep = !self.entities.contains_key(key);
+        let idle_talk = envelope.stanza.kind() == Kind::Presence
+            && matches!(
+                envelope.stanza.stype(),
+                StanzaType::Available | StanzaType::Unavailable | StanzaType::Probe | StanzaType::Error
+            );
+        if asleep && idle_talk {
+            // Nobody is there to see it, and a probe learns nothing: it never wakes an account.
+            return self.done(&mut envelope);
+        }
+        let key = match self.entities.get_key_value(key) {
+            Some((key, _)) => key.clone(),
+            None => Arc::from(key),
+        };
+        self.inbox.push_back((key, Input::Stanza(envelope)));
+    }
+
+    /// To a domain of ours itself. There is no entity: whoever asks is answered in the asker's own shard.
+    fn host(&mut self, mut envelope: Envelope) {
+        let stanza = envelope.stanza.clone();
+        if stanza.kind() != Kind::Iq || !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) {
+            // A message or presence to the server itself has no meaning here; an answer to nothing neither.
+            return match stanza.kind() {
+                Kind::Message => self.bounce(envelope, &Bounce::nobody()),
+                _ => self.done(&mut envelope),
+            };
+        }
+        let Some(doors) = self.hosts.get(envelope.to.domain().as_str()).cloned() else { return self.done(&mut envelope) };
+        let kind = if stanza.stype() == StanzaType::Set { GetOrSet::Set } else { GetOrSet::Get };
+        let Some(child) = stanza.children().first() else {
+            return self.bounce(envelope, &Bounce::bad_request("an iq of type get or set has exactly one child"));
+        };
+        let Some(room) = doors.host_iq.get(&(kind, child.name)) else { return self.bounce(envelope, &Bounce::nobody()) };
+        let mut turn = HostTurn { now: self.now, house: &self.house, doors: &doors, from: &envelope.from };
+        match room(&mut turn, &stanza, child) {
+            Reply::Result(payload) => {
+                let xml = reply::result_xml(&stanza, Some(envelope.to.as_str()), &payload);
+                self.answer_from(envelope, xml);
+            }
+            Reply::Error(why) => self.bounce(envelope, &why),
+            Reply::Sent | Reply::Task(_) => self.done(&mut envelope),
+        }
+    }
+
+    /// An error from where the stanza was going, to whom it came from.
+    fn bounce(&mut self, mut envelope: Envelope, why: &Bounce) {
+        if !reply::answerable(&envelope.stanza) {
+            return self.done(&mut envelope);
+        }
+        let xml = reply::error_xml(&envelope.stanza, Some(envelope.to.as_str()), why);
+        self.answer_from(envelope, xml);
+    }
+
+    /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn.
+    fn answer_from(&mut self, mut envelope: Envelope, xml: String) {
+        let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
+        let own = home.filter(|home| {
+            self.sessions.get(*home).is_some_and(|session| session.card.jid.as_str() == envelope.from.as_str())
+        });
+        match own {
+            Some(at) => {
+                let wire = iris_core::effects::made(xml, iris_core::xml::wire::Hold::Flush);
+                self.out(at, Out { after: envelope.after, ..Out::new(wire, iris_core::effects::To::Full) });
+            }
+            None => {
+                if let Ok(stanza) = Stanza::parse(xml.as_bytes(), &self.house.names) {
+                    let mut answer = Envelope::new(Arc::new(stanza), envelope.to.clone(), envelope.from.clone());
+                    answer.after = envelope.after;
+                    answer.hops = envelope.hops;
+                    self.route(answer);
+                }
+            }
+        }
+        self.done(&mut envelope);
+    }
+
+    /// The way ends here.
+    fn done(&mut self, envelope: &mut Envelope) {
+        if let Some(receipt) = envelope.receipt.take() {
+            let mut settled = receipt.settle();
+            settled.after = envelope.after;
+            self.settled(settled);
+        }
+    }
+
+    /// An input that cannot be taken.
+    fn reject(&mut self, input: Input, why: &Bounce) {
+        match input {
+            Input::Stanza(envelope) => self.bounce(envelope, why),
+            Input::FromSession(_, _, receipt) => self.settled(receipt.refuse(why.clone())),
+            Input::Bind { reply, .. } => reply(Err(why.clone())),
+            Input::Resume { reply, .. } => reply(Err(ResumeError::NotFound)),
+            Input::Ask(_, reply) => reply(AskAnswer::Failed("the account cannot be read".into())),
+            Input::Finished(asked, _) => {
+                if let Some(mut asked) = asked {
+                    self.done(&mut asked.envelope);
+                }
+            }
+            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) => {}
+        }
+    }
+
+    // --- promises ---------------------------------------------------------------------------------------------------------
+
+    fn settled(&mut self, settled: Settled) {
+        if settled.home.shard != self.id {
+            self.outbox[usize::from(settled.home.shard)].push(Post::Settled(settled));
+            return;
+        }
+        if let Some(session) = self.sessions.get_mut(settled.home) {
+            session.settle(settled.seq, settled.after, settled.refused);
+            self.look_at(settled.home);
+        }
+    }
+
+    fn when_committed(&mut self, ticket: Ticket, then: AfterCommit) {
+        if ticket <= self.progress.resolved {
+            then(if self.progress.is_refused(ticket) { Err(StoreError::Refused) } else { Ok(()) });
+        } else {
+            self.after_commit.push_back((ticket, then));
+        }
+    }
+
+    /// The store has come further: open gates, count what is kept, and forget what was refused.
+    fn take_progress(&mut self) {
+        let progress = self.store.progress();
+        if progress == self.progress {
+            return;
+        }
+        let refused_more = progress.epoch != self.progress.epoch;
+        self.progress = progress;
+        while let Some((ticket, _)) = self.waiting.front() {
+            if *ticket > self.progress.resolved {
+                break;
+            }
+            let Some((_, at)) = self.waiting.pop_front() else { break };
+            if let Some(session) = self.sessions.get_mut(at) {
+                session.waits_for = 0;
+            }
+            self.look_at(at);
+        }
+        while self.after_commit.front().is_some_and(|(ticket, _)| *ticket <= self.progress.resolved) {
+            let Some((ticket, then)) = self.after_commit.pop_front() else { break };
+            then(if self.progress.is_refused(ticket) { Err(StoreError::Refused) } else { Ok(()) });
+        }
+        if refused_more {
+            self.reload_refused();
+        }
+    }
+
+    /// Whose memory stands on a refused set reads itself anew before its next turn.
+    fn reload_refused(&mut self) {
+        let stale: Vec<Arc<str>> = self
+            .entities
+            .iter()
+            .filter(|(_, slot)| matches!(slot, Slot::Awake(entity) if self.progress.is_refused(entity.last_state)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in stale {
+            if let Some(Slot::Awake(entity)) = self.entities.remove(&key) {
+                tracing::warn!("an account is read anew: storage refused its last change");
+                self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: entity.sessions });
+                self.read_account(key, 0);
+            }
+        }
+    }
+
+    // --- output -----------------------------------------------------------------------------------------------------------
+
+    fn out(&mut self, at: SessionRef, out: Out) {
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        let origin = out.origin.clone();
+        let copy = origin.is_some().then(|| out.clone());
+        if session.try_push(out, &self.house.limits) {
+            return self.look_at(at);
+        }
+        // The deque is full: a reader that does not read costs this much and no more.
+        let key = session.account.clone();
+        if session.pipe.is_some() && session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
+            session.pipe = None;
+            self.detach(self.now.mono, at);
+            self.wakes.push(at);
+        } else {
+            let error = StreamError::new("resource-constraint").text("you do not read what you are sent");
+            self.inbox.push_back((key.clone(), Input::End(at, error)));
+        }
+        if let Some(out) = copy {
+            self.inbox.push_back((key, Input::Redeliver(Box::new(out))));
+        }
+    }
+
+    /// Something about this session has changed: wake its pipe when there is anything to do for it.
+    fn look_at(&mut self, at: SessionRef) {
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        let moved = session.advance(&self.progress, &self.house.limits);
+        if lives::complete_resume(session, self.now.mono) {
+            self.wakes.push(at);
+            let key = session.account.clone();
+            self.inbox.push_back((key, Input::Marks(at)));
+            return;
+        }
+        if moved || session.sendable(self.progress.resolved) {
+            self.wakes.push(at);
+        }
+        if let Some(ticket) = session.waits(self.progress.resolved)
+            && (session.waits_for == 0 || ticket < session.waits_for)
+        {
+            session.waits_for = ticket;
+            self.waiting.push_back((ticket, at));
+        }
+    }
+
+    // --- tasks ------------------------------------------------------------------------------------------------------------
+
+    fn begin(&mut self, key: Arc<str>, work: Pending) {
+        let id = self.next_task;
+        self.next_task += 1;
+        self.tasks.insert(id, Running { key, work, after: self.last_ticket });
+        self.step_task(id);
+    }
+
+    fn step_task(&mut self, id: u64) {
+        let Some(running) = self.tasks.get_mut(&id) else { return };
+        match task::poll(&mut running.work.future) {
+            Poll::Ready(finish) => {
+                if let Some(Running { key, work, .. }) = self.tasks.remove(&id) {
+                    self.inbox.push_back((key, Input::Finished(work.asked, finish)));
+                }
+            }
+            Poll::Pending => {
+                let after = if self.progress.is_refused(running.after) { 0 } else { running.after };
+                for (read, question) in running.work.cx.take_reads() {
+                    let home = self.inbound[usize::from(self.id)].clone();
+                    let answer = Box::new(move |rows| home.post_one(Post::Rows { task: id, read, rows }));
+                    self.store.read(after, question, answer);
+                }
+            }
+        }
+    }
+
+    fn rows_for_task(&mut self, task: u64, read: u32, rows: Result<Rows, StoreError>) {
+        if let Some(running) = self.tasks.get(&task) {
+            running.work.cx.answer(read, rows);
+            self.step_task(task);
+        }
+    }
+}
+
+/// Every shelf that an account needs to wake.
+fn wake_shelves(doors: &Doors) -> Arc<[Shelf]> {
+    let mut shelves = vec![login::SHELF, roster::SHELF];
+    for shelf in doors.states.iter().flat_map(|state| &state.shelves) {
+        if !shelves.contains(shelf) {
+            shelves.push(*shelf);
+        }
+    }
+    shelves.into()
+}
+
+/// `<enable/>`: what it is answered.
+fn enable(session: &mut Session, stanza: &Stanza, house: &House, random: impl FnOnce() -> String) -> Result<(Option<String>, String), String> {
+    if session.sm.is_some() {
+        return Err("<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>".into());
+    }
+    let resume = stanza.attr("resume").is_some_and(|it| it == "true" || it == "1");
+    if !resume {
+        return Ok((None, "<enabled xmlns='urn:xmpp:sm:3'/>".into()));
+    }
+    let id = random();
+    let max = house.limits.resume_timeout.as_secs();
+    Ok((Some(id.clone()), format!("<enabled xmlns='urn:xmpp:sm:3' id='{id}' resume='true' max='{max}'/>")))
+}
+
+fn finish_task(entity: &mut AccountEntity, cx: &mut Ctx<'_>, asked: Option<Asked>, finish: Finish) {
+    let outcome = match finish {
+        Finish::Answer { before, result } => {
+            if let Some(session) = asked.as_ref().and_then(|asked| asked.session) {
+                cx.fx.list.extend(before.into_iter().map(|out| Effect::Out(session, out)));
+            }
+            Reply::Result(result)
+        }
+        Finish::Error(why) => Reply::Error(why),
+        Finish::Done => Reply::Sent,
+        Finish::Turn(then) => {
+            let session = asked.as_ref().and_then(|asked| asked.session);
+            path::with_turn(entity, cx, path::About { session, ..path::About::default() }, then)
+        }
+    };
+    if let Some(asked) = asked {
+        account::answer(entity, cx, asked, outcome);
+    }
+}
+
+/// What `Woken` looks like for an account that was just made.
+fn new_account(owner: iris_core::store::OwnerId) -> Woken {
+    Woken { owner, items: Vec::<Item>::new() }
+}

@@ -1,0 +1,80 @@
+//! What crosses threads: everything another shard, the store or the house has for a shard, taken in batches.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use std::sync::Arc;
+
+use iris_core::receipt::Settled;
+use iris_core::store::{Rows, Shelf, StoreError};
+use iris_core::{BareJid, Envelope};
+
+use super::admin::{Ask, AskReply};
+use crate::router::Hosts;
+
+pub enum Post {
+    Stanza(Envelope),
+    Settled(Settled),
+    Ask(BareJid, Ask, AskReply),
+    /// The account of this name was read.
+    Woken(Arc<str>, Result<Rows, StoreError>),
+    /// Recent tags of one of its logs.
+    Tags(Arc<str>, Shelf, Result<Rows, StoreError>),
+    Rows {
+        task: u64,
+        read: u32,
+        rows: Result<Rows, StoreError>,
+    },
+    Hosts(Hosts),
+}
+
+/// A shard's door for other threads. Its length is bounded by the credits of all senders: no sender has more than
+/// `unsettled_stanzas_max` stanzas anywhere in the house.
+pub struct Inbound {
+    posts: Mutex<Vec<Post>>,
+    wake: Box<dyn Fn() + Send + Sync>,
+    pub counters: Counters,
+}
+
+/// Counted by the thread of the shard, read by `/metrics`.
+#[derive(Default)]
+pub struct Counters {
+    pub stanzas_received: AtomicU64,
+    pub stanzas_sent: AtomicU64,
+    pub sessions: AtomicU64,
+    pub accounts_awake: AtomicU64,
+}
+
+impl Inbound {
+    /// `wake` is called, on any thread, when the first post of a batch arrives.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Inbound {
+        Inbound { posts: Mutex::new(Vec::new()), wake: Box::new(wake), counters: Counters::default() }
+    }
+
+    pub fn post(&self, batch: &mut Vec<Post>) {
+        let mut posts = self.posts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let first = posts.is_empty();
+        posts.append(batch);
+        drop(posts);
+        if first {
+            (self.wake)();
+        }
+    }
+
+    pub fn post_one(&self, post: Post) {
+        self.post(&mut vec![post]);
+    }
+
+    /// Look at the shard again without a post (the store has come further).
+    pub fn nudge(&self) {
+        (self.wake)();
+    }
+
+    pub(super) fn has_posts(&self) -> bool {
+        !self.posts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
+    }
+
+    pub(super) fn take(&self) -> Vec<Post> {
+        std::mem::take(&mut *self.posts.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}

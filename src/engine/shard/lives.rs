@@ -1,0 +1,326 @@
+//! Lives: accounts wake and sleep, sessions are bound, detached, resumed and end, timers fire.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iris_core::effects::StreamError;
+use iris_core::error::Bounce;
+use iris_core::store::{EntryId, Read, Rows, Shelf, StoreError, Ticket};
+use iris_core::time::Mono;
+use iris_core::{BareJid, Event, SessionRef};
+
+use super::{AccountEntity, Ask, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
+use crate::account::session::{Resuming, Session};
+use crate::path::{self, Ctx};
+
+/// After a restart a message may be sent again by a client that never got its ack: for this long accounts read the tags of what
+/// they kept last, so that it is known.
+const RESENT_WINDOW: Duration = Duration::from_secs(600);
+const RESENT_TAGS_MAX: u32 = 1_000;
+
+impl Shard {
+    // --- accounts ---------------------------------------------------------------------------------------------------------
+
+    /// The first input of an account that exists only on disk.
+    pub(super) fn wake(&mut self, key: Arc<str>, input: Input) {
+        if let Input::Finished(..) | Input::End(..) | Input::Redeliver(_) | Input::Marks(_) = input {
+            // It is about something that is over; nothing on disk needs to know.
+            return self.reject(input, &Bounce::nobody());
+        }
+        self.entities.insert(key.clone(), Slot::Loading { waiting: vec![input], sessions: Vec::new() });
+        let after = if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket };
+        self.read_account(key, after);
+    }
+
+    pub(super) fn read_account(&mut self, key: Arc<str>, after: Ticket) {
+        let domain = key.split_once('@').map_or("", |(_, domain)| domain);
+        let Some(shelves) = self.shelves.get(domain).cloned() else {
+            return self.loaded(key, Ok(Rows::Woken(None)));
+        };
+        let home = self.inbound[usize::from(self.id)].clone();
+        let read = Read::Wake { name: key.clone(), shelves };
+        self.store.read(after, read, Box::new(move |rows| home.post_one(Post::Woken(key, rows))));
+    }
+
+    /// It was read; what waited plays in order.
+    pub(super) fn loaded(&mut self, key: Arc<str>, rows: Result<Rows, StoreError>) {
+        let Some(Slot::Loading { .. }) = self.entities.get(&key) else { return };
+        let Some(Slot::Loading { mut waiting, sessions }) = self.entities.remove(&key) else { return };
+        let woken = match rows {
+            Ok(Rows::Woken(woken)) => woken,
+            Err(StoreError::Refused) => {
+                // It was to wait for writes that were refused meanwhile: what is on disk now is the truth.
+                self.entities.insert(key.clone(), Slot::Loading { waiting, sessions });
+                return self.read_account(key, 0);
+            }
+            Ok(_) | Err(_) => {
+                tracing::error!("an account cannot be read from storage");
+                let why = Bounce::new(iris_core::Condition::InternalServerError);
+                waiting.drain(..).for_each(|input| self.reject(input, &why));
+                return self.abandon(sessions);
+            }
+        };
+        let (Ok(jid), Some(doors)) = (BareJid::new(&key), key.split_once('@').and_then(|(_, domain)| self.hosts.get(domain)))
+        else {
+            return self.nobody(waiting, sessions);
+        };
+        let makes = waiting.iter().any(|input| matches!(input, Input::Ask(Ask::Provision { .. }, _)));
+        let (woken, new) = match woken {
+            Some(woken) => (woken, false),
+            None if makes => (new_account(iris_core::store::OwnerId(self.house.clock.mint(self.now).0)), true),
+            None => return self.nobody(waiting, sessions),
+        };
+        let mut entity = AccountEntity::load(jid, doors.clone(), &woken, sessions, self.now.mono);
+        entity.new = new;
+        let tagged = if new { Vec::new() } else { entity.doors.tagged.clone() };
+        self.entities.insert(key.clone(), Slot::Awake(Box::new(entity)));
+        let recent = self.now.mono.since(self.house.started.mono) < RESENT_WINDOW;
+        if recent && !tagged.is_empty() {
+            self.read_tags(&key, &tagged, waiting);
+        } else {
+            self.live(&key, waiting);
+        }
+    }
+
+    fn live(&mut self, key: &Arc<str>, waiting: Vec<Input>) {
+        self.with_entity(key, |entity, cx| path::event(entity, cx, Event::Woken, None));
+        for input in waiting {
+            self.run(key, input);
+        }
+        self.rest_when_idle(key);
+    }
+
+    fn with_entity(&mut self, key: &Arc<str>, f: impl FnOnce(&mut AccountEntity, &mut Ctx<'_>)) {
+        if let Some(Slot::Awake(entity)) = self.entities.get_mut(key) {
+            let mut cx = Ctx {
+                now: self.now,
+                house: &self.house,
+                known: &self.known,
+                sessions: &mut self.sessions,
+                fx: &mut self.fx,
+            };
+            f(entity, &mut cx);
+            self.perform(key, 0);
+        }
+    }
+
+    /// Soon after a restart: one more read before it lives.
+    fn read_tags(&mut self, key: &Arc<str>, logs: &[Shelf], waiting: Vec<Input>) {
+        let Some(Slot::Awake(entity)) = self.entities.remove(key) else { return };
+        let owner = entity.owner;
+        let since = EntryId(self.house.started.wall_us.saturating_sub(RESENT_WINDOW.as_micros() as u64));
+        self.entities.insert(key.clone(), Slot::Tagging { entity, waiting, left: logs.len() });
+        for log in logs {
+            let (home, name, shelf) = (self.inbound[usize::from(self.id)].clone(), key.clone(), *log);
+            let read = Read::Tags { owner, shelf, since, max: RESENT_TAGS_MAX };
+            self.store.read(0, read, Box::new(move |rows| home.post_one(Post::Tags(name, shelf, rows))));
+        }
+    }
+
+    pub(super) fn tags_loaded(&mut self, key: &Arc<str>, log: Shelf, rows: Result<Rows, StoreError>) {
+        let Some(Slot::Tagging { entity, left, .. }) = self.entities.get_mut(key) else { return };
+        if let Ok(Rows::Tags(tags)) = rows {
+            entity.tags.push((log, tags.into_iter().collect::<HashMap<_, _>>()));
+        }
+        *left -= 1;
+        if *left > 0 {
+            return;
+        }
+        if let Some(Slot::Tagging { entity, waiting, .. }) = self.entities.remove(key) {
+            self.entities.insert(key.clone(), Slot::Awake(entity));
+            self.live(key, waiting);
+        }
+    }
+
+    /// No such account: the same answer for everybody (RFC 6121 8.5.1).
+    fn nobody(&mut self, waiting: Vec<Input>, sessions: Vec<SessionRef>) {
+        for input in waiting {
+            match input {
+                Input::Ask(Ask::Credentials, reply) => reply(super::AskAnswer::Credentials(None)),
+                Input::Ask(_, reply) => reply(super::AskAnswer::NotFound),
+                other => self.reject(other, &Bounce::nobody()),
+            }
+        }
+        self.abandon(sessions);
+    }
+
+    /// Sessions of an account that is no more.
+    fn abandon(&mut self, sessions: Vec<SessionRef>) {
+        for at in sessions {
+            if let Some(session) = self.sessions.get_mut(at) {
+                session.over = Some(StreamError::new("internal-server-error"));
+                if session.pipe.is_none() {
+                    self.sessions.remove(at);
+                } else {
+                    self.wakes.push(at);
+                }
+            }
+        }
+    }
+
+    /// When nothing keeps it awake any more, look again after its grace.
+    pub(super) fn rest_when_idle(&mut self, key: &Arc<str>) {
+        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
+        if entity.gone {
+            self.entities.remove(key);
+        } else if entity.sessions.is_empty() && !entity.resting {
+            entity.resting = true;
+            let at = self.now.mono + self.house.limits.account_grace;
+            self.arm(at, Timer::Account(key.clone()));
+        }
+    }
+
+    fn rested(&mut self, key: &Arc<str>) {
+        let grace = self.house.limits.account_grace;
+        let now = self.now.mono;
+        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
+        entity.resting = false;
+        if entity.may_sleep(now, grace) && entity.last_state <= self.progress.resolved {
+            self.entities.remove(key);
+        } else {
+            self.rest_when_idle(key);
+        }
+    }
+
+    // --- sessions ---------------------------------------------------------------------------------------------------------
+
+    /// The pipe is gone, the session waits to be resumed.
+    pub(super) fn detach(&mut self, now: Mono, at: SessionRef) {
+        if let Some(session) = self.sessions.get_mut(at) {
+            session.detached_at = Some(now);
+            session.card.detached = true;
+            self.arm(now + self.house.limits.resume_timeout, Timer::Session(at.slot, at.generation));
+        }
+    }
+
+    // --- timers -----------------------------------------------------------------------------------------------------------
+
+    pub(super) fn arm(&mut self, at: Mono, timer: Timer) {
+        self.timers.push(Reverse((at, timer)));
+    }
+
+    pub(super) fn fire_timers(&mut self) {
+        while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= self.now.mono) {
+            let Some(Reverse((_, timer))) = self.timers.pop() else { break };
+            match timer {
+                Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }),
+                Timer::Account(key) => self.rested(&key),
+            }
+        }
+    }
+
+    /// Is the client still there? Has a detached session waited long enough?
+    fn session_timer(&mut self, at: SessionRef) {
+        let limits = &self.house.limits;
+        let now = self.now.mono;
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        let key = session.account.clone();
+        if let Some(since) = session.detached_at {
+            if now >= since + limits.resume_timeout {
+                self.inbox.push_back((key, Input::End(at, StreamError::new("connection-timeout"))));
+            }
+            return;
+        }
+        let again = |when: Mono| Reverse((when, Timer::Session(at.slot, at.generation)));
+        if now.since(session.heard) < limits.idle_timeout {
+            let when = session.heard + limits.idle_timeout;
+            return self.timers.push(again(when));
+        }
+        if !session.asked_alive {
+            let host = key.split_once('@').map_or("", |(_, domain)| domain);
+            session.ask_alive(host, limits);
+            self.timers.push(again(now + limits.ping_timeout));
+            return self.look_at(at);
+        }
+        // It did not answer: the connection is dead, whatever TCP believes.
+        session.pipe = None;
+        self.wakes.push(at);
+        if session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
+            self.detach(now, at);
+        } else {
+            self.inbox.push_back((key, Input::End(at, StreamError::new("connection-timeout"))));
+        }
+    }
+
+    /// End every stream of this shard (the process stops).
+    pub fn end_all(&mut self, error: &StreamError) {
+        let all: Vec<SessionRef> = self.sessions.iter_refs().collect();
+        for at in all {
+            if let Some(session) = self.sessions.get(at) {
+                let key = session.account.clone();
+                self.inbox.push_back((key, Input::End(at, error.clone())));
+            }
+        }
+    }
+}
+
+pub(super) fn bind(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    wanted: Option<&str>,
+    random: &str,
+    pipe: u64,
+) -> Result<SessionRef, Bounce> {
+    if entity.login.as_ref().is_none_or(|login| !login.enabled) {
+        return Err(Bounce::new(iris_core::Condition::NotAllowed));
+    }
+    entity.bind(cx, wanted, random, pipe)
+}
+
+/// XEP-0198 5: find the session; it answers when everything that was in flight for it is settled and committed.
+pub(super) fn resume(
+    entity: &mut AccountEntity,
+    cx: &mut Ctx<'_>,
+    previd: &str,
+    h: u32,
+    pipe: u64,
+    reply: ResumeReply,
+) -> Option<SessionRef> {
+    let found = entity.sessions.iter().copied().find(|at| {
+        let id = cx.sessions.get(*at).and_then(|session| session.sm.as_ref()).and_then(|sm| sm.id.as_deref());
+        id.is_some_and(|id| constant_time_eq(id.as_bytes(), previd.as_bytes()))
+    });
+    let Some(session) = found.and_then(|at| cx.sessions.get_mut(at)) else {
+        reply(Err(ResumeError::NotFound));
+        return None;
+    };
+    // One winner: a second resume that comes while the first waits takes over from it.
+    if let Some(earlier) = session.resuming.take() {
+        (earlier.reply)(Err(ResumeError::NotFound));
+    }
+    session.pipe = None;
+    session.resuming = Some(Resuming { h, pipe, reply });
+    found
+}
+
+/// True when the session has a pipe again.
+pub(super) fn complete_resume(session: &mut Session, now: Mono) -> bool {
+    if session.resuming.is_none() || !session.all_settled() {
+        return false;
+    }
+    let Some(Resuming { h, pipe, reply }) = session.resuming.take() else { return false };
+    match session.resume(h) {
+        Ok(handled) => {
+            session.pipe = Some(pipe);
+            session.detached_at = None;
+            session.card.detached = false;
+            session.heard = now;
+            session.asked_alive = false;
+            reply(Ok((session.card.this, handled)));
+            true
+        }
+        Err(error) => {
+            session.detached_at.get_or_insert(now);
+            session.card.detached = true;
+            reply(Err(ResumeError::TooMany(error)));
+            false
+        }
+    }
+}
+
+fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    use subtle::ConstantTimeEq;
+    a.ct_eq(b).into()
+}

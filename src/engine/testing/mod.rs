@@ -1,0 +1,267 @@
+//! The world of a test: a domain `house` with some rooms, two shards on one thread, a memory store, a clock that is moved by
+//! hand. A test reads like a play: who says what, who hears what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iris_core::limits::Limits;
+use iris_core::mount::{Doors, RoomConfig};
+use iris_core::room::Room;
+use iris_core::store::{MemoryStore, Store};
+use iris_core::time::{HouseClock, Mono, Now};
+use iris_core::xml::names::NameTable;
+use iris_core::xml::scan::{Scanned, Scanner, XmlLimits};
+use iris_core::{BareJid, FullJid, SessionRef, Stanza};
+
+use crate::account::session::Pulled;
+use crate::router::{Hosts, shard_of};
+use crate::shard::{Ask, Inbound, Shard};
+use crate::{Known, turn_house};
+
+pub const SHARDS: u16 = 2;
+/// 2026-01-01T00:00:00Z, where every play begins.
+pub const BEGIN_US: u64 = 1_767_225_600_000_000;
+
+pub struct House {
+    pub shards: Vec<Shard>,
+    pub store: Arc<MemoryStore>,
+    pub now: Now,
+    names: Arc<NameTable>,
+    next_pipe: u64,
+    counter: u64,
+}
+
+/// A client: its session and its pipe.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub jid: FullJid,
+    pub at: SessionRef,
+    pub pipe: u64,
+}
+
+impl House {
+    /// A house with these rooms; every write is kept at once.
+    pub fn with(rooms: &[Room]) -> House {
+        House::build(rooms, "", Limits::default(), Arc::new(MemoryStore::new()))
+    }
+
+    /// As `with`, and nothing is committed until the test says so (`house.store.commit()`, `house.store.refuse()`).
+    pub fn manual(rooms: &[Room]) -> House {
+        House::build(rooms, "", Limits::default(), Arc::new(MemoryStore::manual()))
+    }
+
+    pub fn with_limits(rooms: &[Room], limits: Limits) -> House {
+        House::build(rooms, "", limits, Arc::new(MemoryStore::new()))
+    }
+
+    /// `config`: the `[xep.*]` tables.
+    pub fn with_config(rooms: &[Room], config: &str) -> House {
+        House::build(rooms, config, Limits::default(), Arc::new(MemoryStore::new()))
+    }
+
+    /// A process that was stopped and started again on the same store.
+    pub fn restart(&self, rooms: &[Room], later: Duration) -> House {
+        let mut house = House::build(rooms, "", Limits::default(), self.store.clone());
+        house.now = Now { mono: self.now.mono, wall_us: self.now.wall_us + later.as_micros() as u64 };
+        house
+    }
+
+    pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
+        let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
+        let mut names = NameTable::new();
+        let known = Known::intern(&mut names);
+        let config = RoomConfig::parse(config).expect("the configuration of the play");
+        let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
+        let hosts = Hosts::new(doors);
+        let names = Arc::new(names);
+        let clock = HouseClock::above(store.floor());
+        let house = Arc::new(turn_house::House { names: names.clone(), clock, limits, version: "0", started: now });
+        let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();
+        let shards = (0..SHARDS)
+            .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
+            .collect();
+        House { shards, store, now, names, next_pipe: 1, counter: 0 }
+    }
+
+    fn shard(&mut self, account: &str) -> &mut Shard {
+        &mut self.shards[usize::from(shard_of(account, SHARDS))]
+    }
+
+    /// Make an account (nothing happens if it is there).
+    pub fn user(&mut self, jid: &str) {
+        let jid = BareJid::new(jid).expect("a bare JID");
+        let credentials = bytes::Bytes::new();
+        self.shard(jid.as_str()).ask(&jid, Ask::Provision { credentials }, Box::new(|_| {}));
+        self.run();
+    }
+
+    /// Ask an account something and run until it has answered (a manual store may keep it waiting: then `None`).
+    pub fn ask(&mut self, jid: &str, ask: Ask) -> Option<crate::shard::AskAnswer> {
+        let jid = BareJid::new(jid).expect("a bare JID");
+        let answer = Arc::new(std::sync::Mutex::new(None));
+        let slot = answer.clone();
+        self.shard(jid.as_str()).ask(&jid, ask, Box::new(move |it| *slot.lock().expect("the answer") = Some(it)));
+        self.run();
+        answer.lock().expect("the answer").take()
+    }
+
+    /// A connected resource, without presence. The account is made if need be.
+    pub fn login(&mut self, full: &str) -> Client {
+        let jid = FullJid::new(full).expect("a full JID");
+        self.user(jid.to_bare().as_str());
+        self.try_login(full).expect("the bind")
+    }
+
+    pub fn try_login(&mut self, full: &str) -> Result<Client, iris_core::Bounce> {
+        let jid = FullJid::new(full).expect("a full JID");
+        let pipe = self.next_pipe;
+        self.next_pipe += 1;
+        let bound = std::rc::Rc::new(std::cell::RefCell::new(None));
+        let slot = bound.clone();
+        let (bare, wanted) = (jid.to_bare(), jid.resource().as_str().to_owned());
+        let reply = Box::new(move |it| *slot.borrow_mut() = Some(it));
+        self.shard(bare.as_str()).bind(&bare, Some(wanted), "random".into(), pipe, reply);
+        self.run();
+        let at = bound.borrow_mut().take().expect("an answer to the bind")?;
+        Ok(Client { jid, at, pipe })
+    }
+
+    /// A connected resource that has sent initial presence and read everything that came of it.
+    pub fn online(&mut self, full: &str) -> Client {
+        let client = self.login(full);
+        self.send(&client, "<presence/>");
+        self.recv(&client);
+        client
+    }
+
+    /// Two accounts that see each other's presence.
+    pub fn friends(&mut self, one: &str, other: &str) {
+        let a = self.login(&format!("{one}/befriending"));
+        let b = self.login(&format!("{other}/befriending"));
+        self.send(&a, &format!("<presence type='subscribe' to='{other}'/>"));
+        self.send(&b, &format!("<presence type='subscribed' to='{one}'/>"));
+        self.send(&b, &format!("<presence type='subscribe' to='{one}'/>"));
+        self.send(&a, &format!("<presence type='subscribed' to='{other}'/>"));
+        self.close(&a);
+        self.close(&b);
+    }
+
+    /// A client says something; everything that follows happens.
+    pub fn send(&mut self, client: &Client, xml: &str) {
+        self.feed(client, xml);
+        self.run();
+    }
+
+    /// As `send`, and nothing follows yet.
+    pub fn feed(&mut self, client: &Client, xml: &str) {
+        let stanza = Stanza::parse(xml.as_bytes(), &self.names).unwrap_or_else(|error| panic!("{error:?}: {xml}"));
+        self.counter += 1;
+        let (now, id) = (self.now, format!("sm-{}", self.counter));
+        let shard = &mut self.shards[usize::from(client.at.shard)];
+        if let Err(error) = shard.receive(now, client.at, stanza, || id) {
+            panic!("the stream would end: {error:?}");
+        }
+    }
+
+    /// What a client has been sent since it last read.
+    pub fn recv(&mut self, client: &Client) -> Vec<Stanza> {
+        let mut bytes = Vec::new();
+        let shard = &mut self.shards[usize::from(client.at.shard)];
+        while shard.pull(client.at, client.pipe, &mut bytes, usize::MAX).0 == Pulled::More {}
+        self.run();
+        let mut scanner = Scanner::for_fragments(XmlLimits::OWN, self.names.clone());
+        let mut stanzas = Vec::new();
+        let mut at = 0;
+        while let Ok(Scanned::Stanza { consumed, stanza }) = scanner.scan(&bytes[at..]) {
+            stanzas.push(stanza);
+            at += consumed;
+        }
+        assert_eq!(at, bytes.len(), "not XML: {}", String::from_utf8_lossy(&bytes[at..]));
+        stanzas
+    }
+
+    /// The same as text.
+    pub fn hear(&mut self, client: &Client) -> Vec<String> {
+        self.recv(client).iter().map(|stanza| stanza.as_str().to_owned()).collect()
+    }
+
+    /// Exactly one stanza was sent to the client since it last read.
+    #[track_caller]
+    pub fn one(&mut self, client: &Client) -> Stanza {
+        let mut heard = self.recv(client);
+        assert_eq!(heard.len(), 1, "{} heard {:?}", client.jid, heard.iter().map(Stanza::as_str).collect::<Vec<_>>());
+        heard.remove(0)
+    }
+
+    #[track_caller]
+    pub fn nothing(&mut self, client: &Client) {
+        let heard = self.hear(client);
+        assert!(heard.is_empty(), "{} heard {heard:?}", client.jid);
+    }
+
+    /// Ask with an iq and get the one answer.
+    #[track_caller]
+    pub fn iq(&mut self, client: &Client, kind: &str, to: Option<&str>, payload: &str) -> Stanza {
+        self.counter += 1;
+        let id = format!("q{}", self.counter);
+        let to = to.map_or(String::new(), |to| format!(" to='{to}'"));
+        self.send(client, &format!("<iq type='{kind}' id='{id}'{to}>{payload}</iq>"));
+        let heard = self.recv(client);
+        let found = heard.into_iter().find(|stanza| stanza.id().as_deref() == Some(&id));
+        found.unwrap_or_else(|| panic!("no answer to {payload}"))
+    }
+
+    /// The client closes its stream.
+    pub fn close(&mut self, client: &Client) {
+        let now = self.now;
+        self.shards[usize::from(client.at.shard)].gone(now, client.at, client.pipe, true);
+        self.run();
+    }
+
+    /// The connection breaks.
+    pub fn cut(&mut self, client: &Client) {
+        let now = self.now;
+        self.shards[usize::from(client.at.shard)].gone(now, client.at, client.pipe, false);
+        self.run();
+    }
+
+    /// `<resume/>` on a new connection. `None`: no answer yet.
+    pub fn resume(&mut self, client: &Client, previd: &str, h: u32) -> Option<Result<(Client, u32), crate::shard::ResumeError>> {
+        let pipe = self.next_pipe;
+        self.next_pipe += 1;
+        let answer = std::rc::Rc::new(std::cell::RefCell::new(None));
+        let slot = answer.clone();
+        let reply = Box::new(move |it| *slot.borrow_mut() = Some(it));
+        let bare = client.jid.to_bare();
+        self.shard(bare.as_str()).resume(&bare, previd.to_owned(), h, pipe, reply);
+        self.run();
+        let jid = client.jid.clone();
+        let outcome = answer.borrow_mut().take()?;
+        Some(outcome.map(|(at, h)| (Client { jid, at, pipe }, h)))
+    }
+
+    /// Time passes.
+    pub fn advance(&mut self, by: Duration) {
+        self.now.mono = self.now.mono + by;
+        self.now.wall_us += by.as_micros() as u64;
+        self.run();
+    }
+
+    /// Turn both shards until nothing is left to do.
+    pub fn run(&mut self) {
+        for _ in 0..10_000 {
+            self.now.wall_us += 1;
+            let now = self.now;
+            let mut more = false;
+            for shard in &mut self.shards {
+                more |= shard.turn(now, 64);
+                more |= shard.has_posts();
+            }
+            more |= self.shards.iter().any(|shard| shard.has_posts() || shard.has_work());
+            if !more {
+                return;
+            }
+        }
+        panic!("the house does not come to rest");
+    }
+}
