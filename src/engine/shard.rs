@@ -170,6 +170,10 @@ impl Shard {
         self.sessions.len()
     }
 
+    pub fn accounts_len(&self) -> usize {
+        self.entities.len()
+    }
+
     // --- from the pipes of this thread ------------------------------------------------------------------------------------
 
     /// A question to an account of this shard.
@@ -232,8 +236,10 @@ impl Shard {
     }
 
     /// May the client's next stanza be read?
-    pub fn has_credit(&self, at: SessionRef) -> bool {
-        self.sessions.get(at).is_none_or(|session| session.has_credit(&self.house.limits))
+    pub fn has_credit(&mut self, at: SessionRef) -> bool {
+        let Some(session) = self.sessions.get_mut(at) else { return true };
+        session.thirsty = !session.has_credit(&self.house.limits);
+        !session.thirsty
     }
 
     /// Bytes came that were no stanza (a white space keep-alive).
@@ -518,10 +524,11 @@ impl Shard {
         self.answer_from(envelope, xml);
     }
 
-    /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn.
+    /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn; but a message's
+    /// error takes the way of a message, because the other devices of who sent it want to know too (XEP-0280 6.1).
     fn answer_from(&mut self, mut envelope: Envelope, xml: String) {
         let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
-        let own = home.filter(|home| {
+        let own = home.filter(|_| envelope.stanza.kind() != Kind::Message).filter(|home| {
             self.sessions.get(*home).is_some_and(|session| session.card.jid.as_str() == envelope.from.as_str())
         });
         match own {
@@ -666,7 +673,7 @@ impl Shard {
             self.inbox.push_back((key, Input::Marks(at)));
             return;
         }
-        if moved || session.sendable(self.progress.resolved) {
+        if (moved && session.thirsty) || session.sendable(self.progress.resolved) {
             self.wakes.push(at);
         }
         if let Some(ticket) = session.waits(self.progress.resolved)

@@ -329,7 +329,16 @@ impl Framer {
                         prefix_len: self.colon.saturating_sub(self.name_start) as u16,
                         ..Attr::default()
                     };
-                    state = State::Equals;
+                    // Nearly always `='` follows at once.
+                    match b.get(p..).and_then(|rest| rest.first_chunk::<2>()) {
+                        Some(&[b'=', quote @ (b'\'' | b'"')]) => {
+                            self.quote = quote;
+                            p += 2;
+                            self.value_start = p;
+                            state = State::Value;
+                        }
+                        _ => state = State::Equals,
+                    }
                 }
                 State::Equals => {
                     while b.get(p).is_some_and(|&c| is(c, SPACE)) {
@@ -367,6 +376,13 @@ impl Framer {
                             state = State::Tag;
                         }
                         Some(b'"' | b'\'') => p += 1,
+                        // A bare carriage return is legal, but rxml, and with it every client built on it, gives up on
+                        // the stream: nobody shall send that to his contacts through us.
+                        Some(b'\r') => match b.get(p + 1) {
+                            Some(b'\n') => p += 2,
+                            Some(_) => return refuse(Kind::NotWellFormed, p),
+                            None => more!(self, p, state),
+                        },
                         // XML 1.0 section 3.1: no `<` in attribute values.
                         Some(b'<') => return refuse(Kind::NotWellFormed, p),
                         Some(b'&') => match self.reference(b, p)? {
@@ -493,9 +509,7 @@ impl Framer {
     fn name(&mut self, b: &[u8], mut p: usize) -> Result<(usize, bool), XmlError> {
         let end = b.len().min(self.name_start + NAME_BYTES_MAX + 1);
         loop {
-            while p < end && is(b[p], NAME) {
-                p += 1;
-            }
+            p += b[p..end].iter().take_while(|&&c| is(c, NAME)).count();
             if p >= end {
                 if p - self.name_start > NAME_BYTES_MAX {
                     return refuse(Kind::PolicyViolation, p);
@@ -537,8 +551,8 @@ impl Framer {
     fn reference(&self, b: &[u8], p: usize) -> Result<Option<usize>, XmlError> {
         let end = b.len().min(p + REFERENCE_BYTES_MAX);
         let window = &b[p + 1..end];
-        match window.iter().position(|&c| c == b';') {
-            Some(n) if chars::reference(&window[..n]).is_some() => Ok(Some(p + n + 2)),
+        match window.iter().position(|c| !c.is_ascii_alphanumeric() && *c != b'#') {
+            Some(n) if window[n] == b';' && chars::reference(&window[..n]).is_some() => Ok(Some(p + n + 2)),
             None if end < p + REFERENCE_BYTES_MAX => Ok(None),
             _ => refuse(Kind::NotWellFormed, p),
         }

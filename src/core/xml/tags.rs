@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::chars::in_namespace_name;
+use super::chars::is_namespace_name;
 use super::error::{XmlError, XmlErrorKind as Kind, refuse};
 use super::escape::unescape_attr;
 use super::framer::{Framer, Mode, Step};
@@ -199,11 +199,11 @@ impl Framer {
                 }
             }
             if attr.prefix_len == 0 {
-                if name == b"xmlns" {
+                if attr.name_len == 5 && name == b"xmlns" {
                     self.declare(b, attr, b"")?;
                     declared = true;
                 }
-            } else if attr.prefix(b) == b"xmlns" {
+            } else if attr.prefix_len == 5 && attr.prefix(b) == b"xmlns" {
                 self.declare(b, attr, attr.local(b))?;
                 declared = true;
             } else {
@@ -247,7 +247,7 @@ impl Framer {
         if uri.len() > NAME_BYTES_MAX || self.bindings.len() >= DECLARATIONS_IN_SCOPE_MAX {
             return refuse(Kind::PolicyViolation, at);
         }
-        if !uri.iter().all(|&c| in_namespace_name(c)) {
+        if !is_namespace_name(uri) {
             return refuse(Kind::InvalidNamespace, at);
         }
         if prefix == b"xmlns"

@@ -1,6 +1,6 @@
 //! From received to sent: stamps stand beside the bytes until one render per variant.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,9 +50,7 @@ impl Hold {
 
     /// The key of one entity's presence.
     pub fn key(from: &str) -> u64 {
-        let mut h = Mix::default().build_hasher();
-        from.hash(&mut h);
-        h.finish()
+        Mix::default().hash_one(from)
     }
 }
 
@@ -71,7 +69,11 @@ impl Wire {
     /// One element this server wrote itself, without `to`. `None` if it does not begin like one.
     pub fn own(element: Vec<u8>, hold: Hold) -> Option<Wire> {
         let end = element.iter().position(|c| matches!(c, b' ' | b'\t' | b'\n' | b'\r' | b'/' | b'>'))?;
-        (element.first() == Some(&b'<') && end > 1).then(|| Wire { to_at: end as u32, bytes: element.into(), hold })
+        (element.first() == Some(&b'<') && element.get(1) != Some(&b'/') && end > 1).then(|| Wire {
+            to_at: end as u32,
+            bytes: element.into(),
+            hold,
+        })
     }
 
     /// Appends the stanza as it goes to `to`.

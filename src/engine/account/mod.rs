@@ -116,6 +116,11 @@ impl AccountEntity {
         self.sessions.iter().copied().filter(is).collect()
     }
 
+    /// Sessions that have asked for the roster.
+    pub(crate) fn interested(&self, cx: &Ctx<'_>) -> Vec<SessionRef> {
+        self.sessions.iter().copied().filter(|at| cx.sessions.get(*at).is_some_and(|session| session.interested)).collect()
+    }
+
     // --- inputs -------------------------------------------------------------------------------------------------------
 
     /// From one of our own clients.

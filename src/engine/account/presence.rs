@@ -9,7 +9,7 @@ use iris_core::xml::names::NameTable;
 use iris_core::xml::wire::{self, Wire};
 use iris_core::{Condition, Envelope, Event, Flow, Jid, SessionRef, Stanza, StanzaType, Step};
 
-use super::subscription::{self, Kind};
+use super::subscription::{self, Kind, State};
 use super::{AccountEntity, push, roster_iq, settle, stopped};
 use crate::path::{self, Ctx};
 use crate::router::bare_str;
@@ -19,7 +19,7 @@ use crate::sessions::Sessions;
 pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: Envelope) {
     let addressed = envelope.stanza.to().is_some();
     let kind = envelope.stanza.stype();
-    if let Some(kind) = subscription_kind(kind) {
+    if let Some(kind) = Kind::of(kind) {
         if addressed {
             subscribe_out(entity, cx, at, envelope, kind);
         } else {
@@ -44,25 +44,6 @@ fn refuse(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &str) {
     // A presence error is only ever sent for a request that somebody waits for; the others are dropped (RFC 6121 4.7.1).
     tracing::debug!(why, "presence dropped");
     settle(cx, &mut envelope);
-}
-
-fn subscription_kind(kind: StanzaType) -> Option<Kind> {
-    Some(match kind {
-        StanzaType::Subscribe => Kind::Subscribe,
-        StanzaType::Subscribed => Kind::Subscribed,
-        StanzaType::Unsubscribe => Kind::Unsubscribe,
-        StanzaType::Unsubscribed => Kind::Unsubscribed,
-        _ => return None,
-    })
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Subscribe => "subscribe",
-        Kind::Subscribed => "subscribed",
-        Kind::Unsubscribe => "unsubscribe",
-        Kind::Unsubscribed => "unsubscribed",
-    }
 }
 
 // --- our own availability -------------------------------------------------------------------------------------------------
@@ -108,7 +89,11 @@ fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope
         let probe = Arc::new(probe);
         let asked: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
         for contact in asked {
-            cx.fx.list.push(Effect::Send(Envelope::new(probe.clone(), envelope.from.clone(), contact)));
+            let mut question = Envelope::new(probe.clone(), envelope.from.clone(), contact);
+            // Whoever is blocked is not even asked: the question alone says that we are here (XEP-0191 3.3).
+            if path::step(entity, cx, Step::SentGuard, &mut question, Some(at)) == Flow::Go {
+                cx.fx.list.push(Effect::Send(question));
+            }
         }
     }
     // 3.1.3: requests that came while nobody was there to answer are shown again until they are answered.
@@ -267,8 +252,10 @@ fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, m
     }
     let before = entity.roster.state(&contact);
     let outcome = subscription::outbound(kind, before);
+    let to = envelope.to.clone();
     if outcome.changed {
-        if !entity.roster.has_room(&contact, &cx.house.limits) {
+        // To refuse or to take back needs no place on the roster.
+        if outcome.next.shown() != State::NONE && !entity.roster.has_room(&contact, &cx.house.limits) {
             let why = Bounce::new(Condition::ResourceConstraint).text("the roster is full");
             if let Some(receipt) = envelope.receipt.take() {
                 cx.fx.list.push(Effect::Settle(receipt.refuse(why)));
@@ -277,17 +264,18 @@ fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, m
         }
         roster_iq::apply(entity, cx, &contact, outcome.next, None);
     }
-    let to = envelope.to.clone();
+    // 3.2.2: whoever may not see us any longer sees us go first, then is told why.
+    if before.from && !outcome.next.from {
+        show_all(entity, cx, &to, false);
+    }
     if outcome.route {
         cx.fx.list.push(Effect::Send(envelope));
     } else {
         settle(cx, &mut envelope);
     }
-    // 3.1.5, 3.2.2: whoever may see us now is shown us; whoever may not any longer sees us go.
-    match (before.from, outcome.next.from) {
-        (false, true) => show_all(entity, cx, &to, true),
-        (true, false) => show_all(entity, cx, &to, false),
-        _ => {}
+    // 3.1.5: whoever may see us now is shown us.
+    if !before.from && outcome.next.from {
+        show_all(entity, cx, &to, true);
     }
 }
 
@@ -303,22 +291,25 @@ fn subscribe_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Enve
     let outcome = subscription::inbound(kind, before);
     envelope.stamps.from = Some(Arc::from(contact.as_str()));
     let rendered = Arc::new(wire::render(&envelope.stanza, &envelope.stamps));
-    if outcome.changed {
-        if kind == Kind::Subscribe && !entity.roster.has_room_for_request(&contact) {
-            // So many requests wait already: a stranger must not be able to fill it (security F8).
-            return settle(cx, &mut envelope);
+    if outcome.changed && kind == Kind::Subscribe && !entity.roster.has_room_for_request(&contact) {
+        // So many requests wait already: a stranger must not be able to fill it (security F8).
+        return settle(cx, &mut envelope);
+    }
+    // 3.1.3: a request to every available resource; 3.1.6, 3.2.3, 3.3.3: a notification to those that know the roster,
+    // before the push that follows from it.
+    let told = if kind == Kind::Subscribe { entity.available(cx) } else { entity.interested(cx) };
+    if outcome.deliver {
+        for session in told {
+            push(cx, session, rendered.clone(), To::Bare);
         }
+    }
+    if outcome.changed {
         let pending = (kind == Kind::Subscribe).then(|| {
             let mut xml = Vec::new();
             rendered.write_to(Some(&entity.bare), &mut xml);
             bytes::Bytes::from(xml)
         });
         roster_iq::apply(entity, cx, &contact, outcome.next, pending);
-    }
-    if outcome.deliver {
-        for session in entity.available(cx) {
-            push(cx, session, rendered.clone(), To::Bare);
-        }
     }
     if let Some(kind) = outcome.auto_reply {
         send_kind(entity, cx, &contact.clone().into(), kind);
@@ -335,7 +326,7 @@ fn subscribe_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Enve
 
 /// A subscription stanza that the server sends for the user.
 pub(crate) fn send_kind(entity: &AccountEntity, cx: &mut Ctx<'_>, to: &Jid, kind: Kind) {
-    let xml = format!("<presence type='{}'/>", kind_name(kind));
+    let xml = format!("<presence type='{}'/>", kind.as_str());
     if let Ok(stanza) = Stanza::parse(xml.as_bytes(), &cx.house.names) {
         let from: Jid = entity.jid.clone().into();
         cx.fx.list.push(Effect::Send(Envelope::new(Arc::new(stanza), from, to.clone())));
@@ -358,7 +349,7 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
     }
-    if let Some(kind) = subscription_kind(envelope.stanza.stype()) {
+    if let Some(kind) = Kind::of(envelope.stanza.stype()) {
         return subscribe_in(entity, cx, envelope, kind);
     }
     match envelope.stanza.stype() {

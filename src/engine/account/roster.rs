@@ -89,6 +89,8 @@ pub struct Change {
     pub value: Option<Bytes>,
     /// The `<query/>` of a roster push to all interested sessions; `None` when no client sees the change.
     pub push: Option<String>,
+    /// The state before: what the contact loses by a removal, its presence to be shown as unavailable (3.2.2).
+    pub before: State,
     /// Tombstones that were given up, and the floor.
     pub extra_writes: Vec<(Arc<str>, Option<Bytes>)>,
     /// 2.5.2: to be sent to the contact, from the user's bare JID.
@@ -173,7 +175,8 @@ impl Roster {
         self.contact(jid).map_or(Relation::Stranger, Contact::relation)
     }
 
-    /// May a subscription stanza of the user make this contact an item? (A roster set looks for itself.)
+    /// May a subscription stanza of the user make this contact an item? Asked only when `next.shown()` is not "None": a request
+    /// can be denied in a full roster too. (A roster set looks for itself.)
     pub fn has_room(&self, jid: &BareJid, limits: &Limits) -> bool {
         self.listed < limits.roster_items_max || self.contact(jid).is_some_and(|contact| contact.listed)
     }
@@ -234,7 +237,7 @@ impl Roster {
     }
 
     /// A roster set (2.1.5): adds, updates or removes one item. `ver`: from the house clock. The caller has checked that the
-    /// sender may (2.3.3, `forbidden`), and with [`Roster::state`] before what the contact will lose.
+    /// sender may (2.3.3, `forbidden`).
     pub fn set(&mut self, query: El<'_>, ver: u64, limits: &Limits) -> Result<Change, Bounce> {
         let mut items = query.children().filter(|child| child.is(ns::ROSTER, "item"));
         let (Some(item), None) = (items.next(), items.next()) else {
@@ -266,7 +269,7 @@ impl Roster {
         contact.groups = groups;
         contact.listed = true;
         contact.ver = self.latest;
-        Ok(Change::of(contact, true))
+        Ok(Change::of(contact, contact.state, true))
     }
 
     /// Stores what [`super::subscription`] has found. `None`: nothing changed, or a stranger's request beyond
@@ -300,7 +303,7 @@ impl Roster {
             self.latest = next_ver(self.latest, ver);
             entry.ver = self.latest;
         }
-        let change = Change::of(entry, seen);
+        let change = Change::of(entry, before, seen);
         if change.value.is_none() {
             self.contacts.remove(at);
         }
@@ -313,14 +316,15 @@ impl Roster {
         let missing = || Bounce::new(Condition::ItemNotFound).kind(ErrorType::Modify);
         let at = self.find(jid).map_err(|_| missing())?;
         let contact = self.contacts.get_mut(at).filter(|contact| contact.listed).ok_or_else(missing)?;
-        let State { to, from, ask, pending_in, .. } = contact.state;
+        let before = contact.state;
+        let State { to, from, ask, pending_in, .. } = before;
         // 2.5.2, and what it does not speak of: a question of ours is taken back, one of theirs is answered with no. Else
         // they would still be asked, and we still be shown, a request for something that is gone.
         let cancel = [(to || ask, Kind::Unsubscribe), (from || pending_in, Kind::Unsubscribed)];
         let cancel = cancel.into_iter().filter_map(|(needed, kind)| needed.then_some(kind)).collect();
         self.latest = next_ver(self.latest, ver);
         *contact = Contact { ver: self.latest, ..Contact::new(contact.jid.clone()) };
-        let mut change = Change { cancel, ..Change::of(contact, true) };
+        let mut change = Change { cancel, ..Change::of(contact, before, true) };
         self.listed -= 1;
         self.forget_oldest(&mut change.extra_writes);
         Ok(change)
@@ -337,7 +341,7 @@ impl Roster {
             self.floor = self.floor.max(ver);
             if let Some(contact) = self.contacts.get_mut(at) {
                 contact.ver = 0;
-                let Change { key, value, .. } = Change::of(contact, false);
+                let Change { key, value, .. } = Change::of(contact, contact.state, false);
                 if value.is_none() {
                     self.contacts.remove(at);
                 }
@@ -365,13 +369,14 @@ impl Roster {
 }
 
 impl Change {
-    fn of(contact: &Contact, seen: bool) -> Change {
+    fn of(contact: &Contact, before: State, seen: bool) -> Change {
         // Nothing to remember of who is not listed, has asked nothing and was never removed.
         let empty = !contact.listed && contact.state == State::NONE && contact.ver == 0;
         Change {
             key: Arc::from(contact.jid.as_str()),
             value: (!empty).then(|| stored::encode(contact)),
             push: seen.then(|| render::push(contact)),
+            before,
             extra_writes: Vec::new(),
             cancel: Vec::new(),
         }

@@ -35,21 +35,15 @@ pub(super) fn ask(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, 
         };
     }
     let ver = cx.house.clock.mint(cx.now).0;
-    let before = query
-        .children()
-        .next()
-        .and_then(|item| item.attr("jid").map(std::borrow::Cow::into_owned))
-        .and_then(|jid| BareJid::new(&jid).ok())
-        .map(|jid| (entity.roster.state(&jid), jid));
     match entity.roster.set(query, ver, &cx.house.limits) {
         Err(why) => Reply::Error(why),
         Ok(change) => {
-            let cancel = change.cancel.clone();
-            keep(entity, cx, change);
-            if let Some((state, contact)) = before {
-                removed(entity, cx, &contact, state, &cancel);
-                path::event_about(entity, cx, Event::RosterChanged, Some(at), Some(contact), 0);
+            let (contact, before, cancel) = (BareJid::new(&change.key), change.before, change.cancel.clone());
+            if let Ok(contact) = &contact {
+                removed(entity, cx, contact, before, &cancel);
             }
+            keep(entity, cx, change);
+            path::event_about(entity, cx, Event::RosterChanged, Some(at), contact.ok(), 0);
             Reply::empty()
         }
     }
@@ -64,14 +58,14 @@ fn removed(
     cancel: &[super::subscription::Kind],
 ) {
     let to: iris_core::Jid = contact.clone().into();
-    for kind in cancel {
-        presence::send_kind(entity, cx, &to, *kind);
-    }
     if before.from && !entity.roster.state(contact).from {
         let list = &mut cx.fx.list;
         presence::present_to(entity, cx.sessions, &to, false, |envelope| {
             list.push(iris_core::effects::Effect::Send(envelope));
         });
+    }
+    for kind in cancel {
+        presence::send_kind(entity, cx, &to, *kind);
     }
 }
 

@@ -14,7 +14,7 @@ use iris_core::time::Mono;
 use iris_core::turn::SessionCard;
 use iris_core::xml::stanza::Stanza;
 use iris_core::xml::wire::Hold;
-use iris_core::{Receipt, ns};
+use iris_core::{Kind, Receipt, ns};
 
 use super::reply;
 
@@ -30,6 +30,8 @@ pub struct Session {
     pub pipe: Option<u64>,
     /// The last time the client said anything at all.
     pub heard: Mono,
+    /// Its pipe waits for credit.
+    pub thirsty: bool,
     /// Asked whether it lives; no answer yet.
     pub asked_alive: bool,
     /// Detached since, and can be resumed until its time is over.
@@ -115,6 +117,7 @@ impl Session {
             interested: false,
             pipe: None,
             heard,
+            thirsty: false,
             asked_alive: false,
             detached_at: None,
             directed: Vec::new(),
@@ -136,8 +139,9 @@ impl Session {
     pub fn receive(&mut self, stanza: Arc<Stanza>) -> Receipt {
         let seq = self.inbound.first.wrapping_add(self.inbound.open.len() as u32);
         self.inbound.bytes += stanza.size();
-        let counts = self.sm.is_some();
-        if let Some(sm) = &mut self.sm {
+        // XEP-0198 4 counts stanzas: an element that is none (XEP-0352) has a receipt, but no number.
+        let counts = self.sm.is_some() && stanza.kind() != Kind::Other;
+        if let (true, Some(sm)) = (counts, &mut self.sm) {
             sm.received = sm.received.wrapping_add(1);
         }
         self.inbound.open.push_back(Underway { stanza, fate: None, counts });
@@ -357,6 +361,9 @@ impl Session {
     pub fn resume(&mut self, h: u32) -> Result<u32, StreamError> {
         self.acked(h)?;
         self.sent = 0;
+        // XEP-0352 5.2: every stream begins active, a resumed one too.
+        self.card.inactive = false;
+        self.release_held();
         let Some(sm) = &mut self.sm else { return Ok(0) };
         sm.unasked = 0;
         sm.asked = None;

@@ -148,6 +148,10 @@ impl Negotiator {
         self.opened = false;
     }
 
+    pub fn is_secured(&self) -> bool {
+        self.security.is_some()
+    }
+
     /// A stream header.
     pub fn header(&mut self, header: &StreamHeader, env: &mut Env<'_>) -> Vec<Action> {
         let host = header.to.as_deref().and_then(|to| jid::Jid::new(to).ok()).and_then(|to| {

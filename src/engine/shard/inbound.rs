@@ -40,7 +40,6 @@ pub struct Inbound {
 #[derive(Default)]
 pub struct Counters {
     pub stanzas_received: AtomicU64,
-    pub stanzas_sent: AtomicU64,
     pub sessions: AtomicU64,
     pub accounts_awake: AtomicU64,
 }

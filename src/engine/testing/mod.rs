@@ -249,6 +249,7 @@ impl House {
 
     /// Turn both shards until nothing is left to do.
     pub fn run(&mut self) {
+        let mut quiet = 0;
         for _ in 0..10_000 {
             self.now.wall_us += 1;
             let now = self.now;
@@ -258,7 +259,9 @@ impl House {
                 more |= shard.has_posts();
             }
             more |= self.shards.iter().any(|shard| shard.has_posts() || shard.has_work());
-            if !more {
+            quiet = if more { 0 } else { quiet + 1 };
+            // What the last turn wrote is seen to be kept in the turn after it.
+            if quiet == 2 {
                 return;
             }
         }

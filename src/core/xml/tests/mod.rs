@@ -19,7 +19,7 @@ pub(super) const HEADER: &str = "<?xml version='1.0'?><stream:stream to='house' 
 /// The chat message of the measurements: 485 bytes, five children.
 pub(super) const CHAT: &str = "<message to='juliet@capulet.example/balcony' \
 from='romeo@montague.example/orchard' id='6e4b3b0e-6a0a-4b7e-9f1e-2f3c1f6b2a11' type='chat' \
-xml:lang='en'><body>Wherefore art thou, Romeo? Deny thy father and refuse thy name</body>\
+xml:lang='en'><body>Wherefore art thou, Romeo? Deny thy father and refuse thy name -- or, if thou wilt not, be but sworn</body>\
 <origin-id xmlns='urn:xmpp:sid:0' id='6e4b3b0e-6a0a-4b7e-9f1e-2f3c1f6b2a11'/>\
 <active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/>\
 <markable xmlns='urn:xmpp:chat-markers:0'/></message>";

@@ -50,10 +50,8 @@ pub fn theirs(stream: &[u8], count: usize, document: bool) -> Result<Vec<Tree>, 
             Ok(Some(Event::XmlDeclaration(..))) => {}
             Ok(Some(Event::StartElement(..))) if in_header => in_header = false,
             Ok(Some(Event::StartElement(_, (ns, local), attributes))) => {
-                let mut attributes: Vec<_> = attributes
-                    .into_iter()
-                    .map(|((ns, local), value)| (ns.to_string(), local.to_string(), value))
-                    .collect();
+                let mut attributes: Vec<_> =
+                    attributes.into_iter().map(|((ns, local), value)| (ns.to_string(), local.to_string(), value)).collect();
                 attributes.sort();
                 let name = (ns.to_string(), local.to_string());
                 open.push(Tree { name, attributes, text: String::new(), children: Vec::new() });

@@ -41,7 +41,7 @@ fn s2_5_2_subscriptions_end_with_the_item() {
         (State::NONE, none),
     ] {
         let (house, change) = removed(state);
-        assert_eq!(change.cancel, cancel, "{state:?}");
+        assert_eq!((change.before, &*change.cancel), (state, cancel), "{state:?}");
         assert_eq!(house.roster.requests().count(), 0);
     }
 }

@@ -51,10 +51,10 @@ fn s3_1_3_a_strangers_request_is_kept_but_no_item_until_it_is_granted() {
 
 #[test]
 fn s3_2_2_s3_3_3_a_request_denied_or_withdrawn_leaves_nothing() {
-    let denied = |house: &mut House| house.sends(Kind::Unsubscribed, ROMEO);
-    let withdrawn = |house: &mut House| house.receives(Kind::Unsubscribe, ROMEO);
-    let ends: [&dyn Fn(&mut House) -> Option<Change>; 2] = [&denied, &withdrawn];
-    for end in ends {
+    type End = fn(&mut House) -> Option<Change>;
+    let denied: End = |house| house.sends(Kind::Unsubscribed, ROMEO);
+    let withdrawn: End = |house| house.receives(Kind::Unsubscribe, ROMEO);
+    for end in [denied, withdrawn] {
         let mut house = House::default();
         house.receives(Kind::Subscribe, ROMEO);
         assert_eq!(house.disk.len(), 1);

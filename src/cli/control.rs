@@ -1,0 +1,212 @@
+//! How `iris user` and a running server talk: one JSON object a line over the Unix socket `control.sock` in the data folder.
+//!
+//! ```text
+//! {"op":"user.add","jid":"juliet@example.org","password":"…"}      {"ok":true}
+//! {"op":"user.list"}                                               {"ok":true,"users":[{"jid":…,"enabled":true,"created":1764…}]}
+//! {"op":"user.disable","jid":"nobody@example.org"}                 {"ok":false,"error":"there is no account nobody@example.org"}
+//! ```
+//! Answers come in the order of the requests, so many may be sent before the first answer is read. Who may write to the
+//! socket may do everything: it has mode 0600.
+
+mod client;
+mod server;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use iris_core::BareJid;
+use serde::{Deserialize, Serialize};
+
+pub use client::Client;
+pub use server::{ControlServer, serve};
+
+/// A request or an answer is not longer (a list of accounts may be).
+pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most of the time of an addition is PBKDF2, then the wait for the disk: several at once share both.
+const THREADS: usize = 16;
+
+/// What can be done to accounts, blocking: by the server for the control socket, and by the command itself with the store of
+/// a server that does not run. Errors are for the operator: what is wrong, in one sentence.
+pub trait Admin: Send + Sync {
+    /// # Errors
+    /// The account exists, the domain is not served, the password cannot be one (RFC 8265).
+    fn user_add(&self, jid: &BareJid, password: &str) -> Result<(), String>;
+
+    /// Sorted by address; `None`: of all domains.
+    ///
+    /// # Errors
+    /// The domain is not served.
+    fn user_list(&self, domain: Option<&str>) -> Result<Vec<UserRow>, String>;
+
+    /// # Errors
+    /// There is no such account, the password cannot be one.
+    fn user_passwd(&self, jid: &BareJid, password: &str) -> Result<(), String>;
+
+    /// A disabled account keeps everything and cannot log in; its sessions end.
+    ///
+    /// # Errors
+    /// There is no such account.
+    fn user_set_enabled(&self, jid: &BareJid, enabled: bool) -> Result<(), String>;
+
+    /// With everything that it kept.
+    ///
+    /// # Errors
+    /// There is no such account.
+    fn user_remove(&self, jid: &BareJid) -> Result<(), String>;
+
+    /// Many additions, one result each, in their order.
+    fn user_add_many(&self, users: &[NewUser]) -> Vec<Result<(), String>> {
+        in_parallel(users, |user| self.user_add(&user.jid, &user.password))
+    }
+}
+
+/// One line of `iris user add --bulk`. Not `Debug`: a password has no place in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewUser {
+    pub jid: BareJid,
+    pub password: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    pub jid: String,
+    pub enabled: bool,
+    /// Seconds since 1970.
+    pub created: u64,
+}
+
+/// Not `Debug`: a password has no place in a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", deny_unknown_fields)]
+pub enum Request {
+    #[serde(rename = "ping")]
+    Ping {},
+    #[serde(rename = "user.add")]
+    UserAdd { jid: BareJidText, password: String },
+    #[serde(rename = "user.list")]
+    UserList {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<String>,
+    },
+    #[serde(rename = "user.passwd")]
+    UserPasswd { jid: BareJidText, password: String },
+    #[serde(rename = "user.disable")]
+    UserDisable { jid: BareJidText },
+    #[serde(rename = "user.enable")]
+    UserEnable { jid: BareJidText },
+    #[serde(rename = "user.remove")]
+    UserRemove { jid: BareJidText },
+}
+
+/// An account's address: checked when it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BareJidText(pub BareJid);
+
+impl TryFrom<String> for BareJidText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<BareJidText, String> {
+        parse_account(&text).map(BareJidText)
+    }
+}
+
+impl From<BareJidText> for String {
+    fn from(jid: BareJidText) -> String {
+        jid.0.into_inner()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    pub ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Answer to `user.list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<UserRow>>,
+    /// Answer to `ping`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl Response {
+    fn of(result: Result<(), String>) -> Response {
+        match result {
+            Ok(()) => Response { ok: true, ..Response::default() },
+            Err(error) => Response { ok: false, error: Some(error), ..Response::default() },
+        }
+    }
+
+    fn into_result(self) -> Result<Response, String> {
+        match self.ok {
+            true => Ok(self),
+            false => Err(self.error.unwrap_or_else(|| "the server refused without saying why".to_owned())),
+        }
+    }
+}
+
+/// The address of an account: local part and domain.
+///
+/// # Errors
+/// Why it is none, for the operator.
+pub fn parse_account(text: &str) -> Result<BareJid, String> {
+    match BareJid::new(text) {
+        Ok(jid) if jid.node().is_none() => {
+            Err(format!("{text:?} is not an account's address: there is nothing before an \"@\""))
+        }
+        Ok(jid) => Ok(jid),
+        Err(error) => Err(format!("{text:?} is not an account's address: {error}")),
+    }
+}
+
+/// What to say when an account's domain is not one of the house's.
+///
+/// # Errors
+/// It is not.
+pub fn check_served(jid: &BareJid, domains: &[String]) -> Result<(), String> {
+    match domains.iter().any(|domain| domain == jid.domain().as_str()) {
+        true => Ok(()),
+        false => Err(format!("{} is not served here; served are: {}", jid.domain(), domains.join(", "))),
+    }
+}
+
+/// The answer to one request.
+pub fn answer(admin: &dyn Admin, request: Request) -> Response {
+    match request {
+        Request::Ping {} => Response { ok: true, version: Some(env!("CARGO_PKG_VERSION").to_owned()), ..Response::default() },
+        Request::UserAdd { jid, password } => Response::of(admin.user_add(&jid.0, &password)),
+        Request::UserList { domain } => match admin.user_list(domain.as_deref()) {
+            Ok(users) => Response { ok: true, users: Some(users), ..Response::default() },
+            Err(error) => Response::of(Err(error)),
+        },
+        Request::UserPasswd { jid, password } => Response::of(admin.user_passwd(&jid.0, &password)),
+        Request::UserDisable { jid } => Response::of(admin.user_set_enabled(&jid.0, false)),
+        Request::UserEnable { jid } => Response::of(admin.user_set_enabled(&jid.0, true)),
+        Request::UserRemove { jid } => Response::of(admin.user_remove(&jid.0)),
+    }
+}
+
+/// `work` for each, on a few threads; the results in the order of the items. An item whose thread died is an error.
+fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), String> + Sync) -> Vec<Result<(), String>> {
+    let next = AtomicUsize::new(0);
+    let unanswered = || Err("not done: the program failed".to_owned());
+    let results = Mutex::new(vec![unanswered(); items.len()]);
+    let threads = THREADS.min(items.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { break };
+                    let result = work(item);
+                    if let Some(place) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
+                        *place = result;
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,183 @@
+//! The command line: one file for each command. Errors of the operator end in one message and exit code 2.
+
+mod certs;
+mod configuration;
+pub mod control;
+pub mod first_run;
+mod logging;
+mod password;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::wrap::wrap;
+use crate::config::{Config, ConfigError, DEFAULT_DATA_DIR, Overrides};
+
+pub use serve::bind_error;
+
+/// Something only the operator can put right.
+const OPERATOR_ERROR: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "iris",
+    version,
+    about = "Iris, an XMPP server",
+    long_about = "Iris, an XMPP server.\n\nWithout a command: iris serve, for the domain localhost, on loopback, with its data in \
+                  ./data.",
+    args_conflicts_with_subcommands = true,
+    max_term_width = 80
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (this is also what iris does without a command)
+    Serve(serve::ServeArguments),
+    /// Write a commented configuration for production
+    Init(configuration::InitArguments),
+    /// Read a configuration and say what is wrong with it
+    CheckConfig(configuration::CheckArguments),
+    /// Print all settings with their defaults
+    ConfigReference,
+    /// Add, list, change and remove accounts, whether the server runs or not
+    #[command(subcommand)]
+    User(users::UserCommand),
+    /// Certificates: make some for tests, show those in use
+    #[command(subcommand)]
+    Certs(certs::CertsCommand),
+    /// Print the description of this program as DOAP (XML)
+    Doap,
+    /// Print the table of supported XEPs (Markdown)
+    XepTable,
+}
+
+/// Which house is meant.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data folder, instead of the configuration's [without one: data]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration file with the command line's wishes on top; without a file, the defaults.
+    pub fn load(&self, mut overrides: Overrides) -> Result<Config, ConfigError> {
+        overrides.data_dir.clone_from(&self.data_dir);
+        match &self.config {
+            Some(file) => Config::load_with(file, &overrides),
+            None => Config::without_file(&overrides),
+        }
+    }
+
+    /// What a command needs to mean the same house again: for text that suggests one.
+    pub fn as_arguments(&self) -> String {
+        let mut text = String::new();
+        if let Some(file) = &self.config {
+            text += &format!(" --config {}", file.display());
+        }
+        if let Some(folder) = self.data_dir.as_ref().filter(|folder| **folder != *DEFAULT_DATA_DIR) {
+            text += &format!(" --data-dir {}", folder.display());
+        }
+        text
+    }
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+}
+
+impl Failure {
+    /// What is wrong, and what to do about it (may be empty).
+    pub fn new(what: impl Display, remedy: impl Display) -> Failure {
+        Failure { message: operator_message(what, remedy) }
+    }
+
+    /// A message that is complete already.
+    pub fn verbatim(message: &str) -> Failure {
+        Failure { message: message.trim_end().to_owned() }
+    }
+}
+
+/// A message for the operator, as every command ends with when it cannot do its work: what is wrong, and what to do about it
+/// (may be empty), in lines of 80 columns.
+pub fn operator_message(what: impl Display, remedy: impl Display) -> String {
+    let (what, remedy) = (wrap(&format!("iris: {what}"), 0, 2), remedy.to_string());
+    if remedy.is_empty() { what } else { format!("{what}\n{}", wrap(&remedy, 2, 2)) }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        let prefix = if error.has_file() { "" } else { "iris: " };
+        Failure { message: format!("{prefix}{error}") }
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // The exit code of clap for misuse is 2 as well.
+            let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let _ = error.print();
+            return if help { ExitCode::SUCCESS } else { ExitCode::from(OPERATOR_ERROR) };
+        }
+    };
+    let done = match arguments.command {
+        None => serve::serve(&arguments.serve),
+        Some(Command::Serve(arguments)) => serve::serve(&arguments),
+        Some(Command::Init(arguments)) => configuration::init(&arguments),
+        Some(Command::CheckConfig(arguments)) => configuration::check(&arguments),
+        Some(Command::ConfigReference) => say(&crate::config::reference::reference(&crate::references())),
+        Some(Command::User(command)) => users::run(command),
+        Some(Command::Certs(command)) => certs::run(command),
+        Some(Command::Doap) => say(&crate::doap()),
+        Some(Command::XepTable) => say(&crate::xep_table()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(OPERATOR_ERROR)
+        }
+    }
+}
+
+/// To standard output, at once; a reader that went away (`iris doap | head`) is no error.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to standard output: {error}"), ""))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,149 @@
+//! `iris serve`: runs until SIGINT or SIGTERM; SIGHUP reads configuration and certificates again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Failure, Place, first_run, logging, operator_message, say};
+use crate::config::{Config, ListenKind, Listener, Overrides};
+
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    pub place: Place,
+    /// A domain to serve, instead of the configuration's; repeatable [without one: localhost]
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+    /// Listen here instead of where the configuration says; repeatable (c2s=127.0.0.1:5222)
+    #[arg(long = "listen", value_name = "KIND=ADDRESS", value_parser = parse_listener)]
+    pub listeners: Vec<Listener>,
+    /// Development: allow clients without TLS on loopback, and the test CA everywhere
+    #[arg(long)]
+    pub dev: bool,
+}
+
+impl ServeArguments {
+    fn load(&self) -> Result<Config, Failure> {
+        let overrides = Overrides {
+            domains: self.domains.clone(),
+            dev: self.dev,
+            listeners: self.listeners.clone(),
+            ..Overrides::default()
+        };
+        Ok(self.place.load(overrides)?)
+    }
+}
+
+fn parse_listener(text: &str) -> Result<Listener, String> {
+    let kinds: Vec<&str> = ListenKind::ALL.iter().map(|(name, _)| *name).collect();
+    let expected = format!("expected KIND=ADDRESS:PORT, KIND one of {}; for example c2s=127.0.0.1:5222", kinds.join(", "));
+    let (kind, address) = text.split_once('=').ok_or_else(|| expected.clone())?;
+    let kind = ListenKind::ALL.iter().find(|(name, _)| *name == kind).ok_or_else(|| expected.clone())?.1;
+    let address: SocketAddr = address.parse().map_err(|_| expected)?;
+    Ok(Listener { kind, address, unlimited: false, optional: false })
+}
+
+pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
+    let config = arguments.load()?;
+    logging::start(config.log)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let (data_dir, domains) = (config.data_dir.clone(), config.domains.clone());
+    // Before anybody can know that the server is there.
+    let mut signals = Signals::listen()?;
+    let running = crate::start(config).map_err(|why| Failure::verbatim(&why))?;
+    remember_domains(&data_dir, &domains);
+    let started = running.started();
+    say(&match started.first_admin {
+        Some(_) => first_run::first_run_text(&started, &arguments.place.as_arguments()),
+        None => first_run::start_text(&started),
+    })?;
+    signals.wait(|| reload(arguments, &running));
+    tracing::info!("stopping");
+    // Somebody who asks twice does not want to wait for farewells.
+    std::thread::spawn(move || {
+        signals.wait(|| {});
+        std::process::exit(1);
+    });
+    running.stop();
+    Ok(())
+}
+
+struct Signals {
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let listen = || -> io::Result<Signals> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+            let entered = runtime.enter();
+            let interrupt = signal(SignalKind::interrupt())?;
+            let terminate = signal(SignalKind::terminate())?;
+            let hang_up = signal(SignalKind::hangup())?;
+            drop(entered);
+            Ok(Signals { runtime, interrupt, terminate, hang_up })
+        };
+        listen().map_err(|error| Failure::new(format!("cannot listen to signals: {error}"), ""))
+    }
+
+    /// Returns when the server has to stop.
+    fn wait(&mut self, hung_up: impl Fn()) {
+        let Signals { runtime, interrupt, terminate, hang_up } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => break,
+                    _ = terminate.recv() => break,
+                    _ = hang_up.recv() => hung_up(),
+                }
+            }
+        });
+    }
+}
+
+/// A configuration with mistakes changes nothing.
+fn reload(arguments: &ServeArguments, running: &crate::Running) {
+    let loaded = arguments.load().map_err(|failure| failure.to_string());
+    match loaded.and_then(|config| running.reload(config)) {
+        Ok(changed) if changed.is_empty() => tracing::info!("reloaded, nothing has changed"),
+        Ok(changed) => tracing::info!("reloaded: {}", changed.join("; ")),
+        Err(why) => tracing::error!("not reloaded, everything stays as it was: {why}"),
+    }
+}
+
+/// Which domains this data belongs to, for `iris user` without a configuration: a typing error in a domain is then noticed
+/// also while the server does not run. No more than a convenience, so a failure is not one.
+fn remember_domains(data_dir: &Path, domains: &[String]) {
+    let _ = std::fs::write(data_dir.join(super::users::DOMAINS_FILE), domains.join("\n") + "\n");
+}
+
+/// Why a listener could not be opened, with what to do about it.
+pub fn bind_error(listener: &Listener, error: &io::Error) -> String {
+    let Listener { kind, address, .. } = listener;
+    let kind = kind.name();
+    let (why, remedy) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "another program has that port".to_owned(),
+            "Stop it (is iris running already?), or listen elsewhere: --listen KIND=ADDRESS, or [[listen]] in the configuration.",
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "this machine does not have that address".to_owned(),
+            "Correct the address, or write optional = true below its [[listen]].",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "permission denied".to_owned(),
+            "Ports below 1024 need the capability CAP_NET_BIND_SERVICE; ports above are free to all.",
+        ),
+        _ => (error.to_string(), ""),
+    };
+    operator_message(format!("cannot listen on {address} ({kind}): {why}"), remedy)
+}

@@ -1,0 +1,248 @@
+//! The one list of keys: read by the reader, written by the reference.
+
+use std::path::PathBuf;
+
+use super::error::Problem;
+use super::values::{self, Given};
+use super::{Config, Level, ListenKind, Listener, LogFormat, StoreKind};
+
+/// A key of a table that is read into `T`.
+pub(super) struct Key<T: 'static> {
+    pub name: &'static str,
+    /// For the reference: what it says, in a line or two.
+    pub about: &'static str,
+    pub set: fn(&mut T, &Given<'_>) -> Result<(), Problem>,
+    /// The value as TOML; `None`: by default there is none, the reference then shows `example` commented out.
+    pub show: fn(&T) -> Option<String>,
+    pub example: &'static str,
+}
+
+pub(super) struct Section {
+    /// `""`: keys before the first table.
+    pub name: &'static str,
+    pub about: &'static str,
+    pub keys: &'static [Key<Config>],
+}
+
+/// `[[listen]]` stands between the sections `log` and `tls` in the reference.
+pub(super) const SECTIONS: &[Section] = &[
+    Section { name: "", about: "", keys: TOP },
+    Section { name: "log", about: "The log goes to standard error.", keys: LOG },
+    Section { name: "tls", about: "", keys: TLS },
+    Section { name: "limits", about: LIMITS_ABOUT, keys: super::limits::KEYS },
+    Section { name: "accounts", about: "", keys: ACCOUNTS },
+    Section { name: "policy", about: "", keys: POLICY },
+    Section { name: "store", about: "", keys: STORE },
+];
+
+pub(super) const LISTEN: &str = "listen";
+pub(super) const LISTEN_ABOUT: &str = "Where iris listens: one [[listen]] for each. Without any, these, all on loopback.";
+/// Tables `[xep.NAME]`, read by the rooms.
+pub(super) const XEP: &str = "xep";
+
+const LIMITS_ABOUT: &str = "Every queue and rate has its limit. Sizes are bytes or \"256KiB\", \"4MiB\"; durations are seconds or \
+                            \"500ms\", \"30s\", \"10m\", \"2h\", \"1d\".";
+
+const TOP: &[Key<Config>] = &[
+    Key {
+        name: "domains",
+        about: "The domains served here. The first one is the house's own.",
+        set: |config, given| {
+            config.domains = values::list(given, "a list of domains", values::domain)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_list(config.domains.iter().cloned())),
+        example: "",
+    },
+    Key {
+        name: "data_dir",
+        about: "The folder of the database and the control socket. A relative path starts at this file's folder.",
+        set: |config, given| {
+            config.data_dir = path(given)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_string(&config.data_dir.to_string_lossy())),
+        example: "",
+    },
+    Key {
+        name: "dev",
+        about: "Development: allows listeners without TLS on loopback, and the test CA everywhere. Never in production.",
+        set: |config, given| {
+            config.dev = values::boolean(given)?;
+            Ok(())
+        },
+        show: |config| Some(config.dev.to_string()),
+        example: "",
+    },
+];
+
+const LOG: &[Key<Config>] = &[
+    Key {
+        name: "level",
+        about: "error, warn, info, debug or trace. The environment variable IRIS_LOG wins.",
+        set: |config, given| {
+            config.log.level = values::choice(given, Level::ALL)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_string(values::name_of(Level::ALL, config.log.level))),
+        example: "",
+    },
+    Key {
+        name: "format",
+        about: "text, or json for one object a line.",
+        set: |config, given| {
+            config.log.format = values::choice(given, LogFormat::ALL)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_string(values::name_of(LogFormat::ALL, config.log.format))),
+        example: "",
+    },
+];
+
+/// A `[[listen]]` as written: one kind, one or more addresses.
+#[derive(Default)]
+pub(super) struct ListenTable {
+    pub kind: Option<ListenKind>,
+    pub addresses: Vec<std::net::SocketAddr>,
+    pub unlimited: bool,
+    pub optional: bool,
+}
+
+impl ListenTable {
+    pub fn of(listener: &Listener) -> ListenTable {
+        ListenTable {
+            kind: Some(listener.kind),
+            addresses: vec![listener.address],
+            unlimited: listener.unlimited,
+            optional: listener.optional,
+        }
+    }
+}
+
+pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
+    Key {
+        name: "kind",
+        about: "c2s: clients, STARTTLS required. c2s-tls: clients, direct TLS. c2s-plain: clients without TLS, only with \
+                dev = true and on loopback. http: metrics and health.",
+        set: |listen, given| {
+            listen.kind = Some(values::choice(given, ListenKind::ALL)?);
+            Ok(())
+        },
+        show: |listen| listen.kind.map(|kind| values::show_string(kind.name())),
+        example: "",
+    },
+    Key {
+        name: "address",
+        about: "One address with its port, or a list of them. \"[::]:5222\" is every address of the machine, IPv4 too.",
+        set: |listen, given| {
+            listen.addresses = match given.get_ref().is_array() {
+                true => values::list(given, "addresses", values::socket_address)?,
+                false => vec![values::socket_address(given)?],
+            };
+            Ok(())
+        },
+        show: |listen| match listen.addresses.as_slice() {
+            [one] => Some(values::show_string(&one.to_string())),
+            many => Some(values::show_list(many.iter().map(ToString::to_string))),
+        },
+        example: "",
+    },
+    Key {
+        name: "unlimited",
+        about: "Lifts rate limits, bans and shapers for this listener.",
+        set: |listen, given| {
+            listen.unlimited = values::boolean(given)?;
+            Ok(())
+        },
+        show: |listen| Some(listen.unlimited.to_string()),
+        example: "",
+    },
+    Key {
+        name: "optional",
+        about: "Skips the listener, with a line in the log, if the machine does not have the address.",
+        set: |listen, given| {
+            listen.optional = values::boolean(given)?;
+            Ok(())
+        },
+        show: |listen| Some(listen.optional.to_string()),
+        example: "",
+    },
+];
+
+const TLS: &[Key<Config>] = &[Key {
+    name: "certificates",
+    about: "The folder with a certificate and a key for each domain: example.org.crt (the chain, leaf first) and \
+            example.org.key, both PEM. Without it a test CA is made in DATA_DIR/certs, if dev is true or all listeners are \
+            on loopback.",
+    set: |config, given| {
+        config.tls.certificates = Some(path(given)?);
+        Ok(())
+    },
+    show: |config| config.tls.certificates.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
+    example: "\"certs\"",
+}];
+
+const ACCOUNTS: &[Key<Config>] = &[
+    Key {
+        name: "scram_iterations",
+        about: "How hard a stolen password table is to guess: PBKDF2 iterations of new passwords, 4096 at least (RFC 7677).",
+        set: |config, given| {
+            let iterations = values::count(given, 4_096, 10_000_000)?;
+            config.accounts.scram_iterations = u32::try_from(iterations).unwrap_or(u32::MAX);
+            Ok(())
+        },
+        show: |config| Some(config.accounts.scram_iterations.to_string()),
+        example: "",
+    },
+    Key {
+        name: "admins",
+        about: "Who may administer the server. Without this key: admin@ the first domain.",
+        set: |config, given| {
+            config.accounts.admins = values::list(given, "a list of accounts", values::account)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_list(config.accounts.admins.iter().map(ToString::to_string))),
+        example: "",
+    },
+];
+
+const POLICY: &[Key<Config>] = &[
+    Key {
+        name: "plain_sasl",
+        about: "Offers SASL PLAIN, always under TLS, beside SCRAM.",
+        set: |config, given| {
+            config.policy.plain_sasl = values::boolean(given)?;
+            Ok(())
+        },
+        show: |config| Some(config.policy.plain_sasl.to_string()),
+        example: "",
+    },
+    Key {
+        name: "lifted_addresses",
+        about: "Rate limits and bans are lifted for these peers: gateways, tests, a reverse proxy.",
+        set: |config, given| {
+            config.policy.lifted_addresses = values::list(given, "a list of IP addresses", values::ip_address)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_list(config.policy.lifted_addresses.iter().map(ToString::to_string))),
+        example: "",
+    },
+];
+
+const STORE: &[Key<Config>] = &[Key {
+    name: "kind",
+    about: "sqlite: one file in data_dir.",
+    set: |config, given| {
+        config.store.kind = values::choice(given, StoreKind::ALL)?;
+        Ok(())
+    },
+    show: |config| Some(values::show_string(values::name_of(StoreKind::ALL, config.store.kind))),
+    example: "",
+}];
+
+fn path(given: &Given<'_>) -> Result<PathBuf, Problem> {
+    match values::string(given, "a folder")? {
+        "" => Err(values::unexpected(given, "a folder")),
+        path => Ok(PathBuf::from(path)),
+    }
+}

@@ -1,0 +1,169 @@
+//! Iris, an XMPP server: the program as a library, for `main.rs` and for tests. It only composes; nobody depends on it.
+
+mod admin;
+pub mod cli;
+pub mod config;
+mod health;
+mod wiring;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use iris_net::Net;
+use iris_net::certs::Certificates;
+
+use admin::HouseAdmin;
+use cli::control::{Admin, ControlServer};
+use cli::first_run::{Started, new_password};
+use config::Config;
+pub use wiring::references;
+
+/// A house that is open.
+pub struct Running {
+    // Dropped in this order: no orders, no questions, no clients, then the store.
+    control: Option<ControlServer>,
+    http: Option<iris_web::Http>,
+    net: Arc<Net>,
+    certificates: Arc<Certificates>,
+    started: Started,
+    config: std::sync::Mutex<Config>,
+}
+
+/// Open the house. Everything an operator can have done wrong is said before anybody is served.
+///
+/// # Errors
+/// One message: what is wrong, where, and what to do.
+pub fn start(config: Config) -> Result<Running, String> {
+    let began = Instant::now();
+    let mounted = wiring::mount(&config)?;
+    make_data_dir(&config)?;
+    let store = wiring::open_store(&config)?;
+    let certificates = wiring::certificates(&config)?;
+    let http_sockets = wiring::http_sockets(&config)?;
+    let places = wiring::places(&config);
+    let net = wiring::network(&config, mounted, store.clone(), certificates.clone(), places, began)?;
+    let net = Arc::new(net);
+    let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
+    let first_admin = first_admin(&config, &admin)?;
+    let control = cli::control::serve(&config.control_socket(), admin).map_err(|error| {
+        cli::operator_message(format!("{}: {error}", config.control_socket().display()), "")
+    })?;
+    let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
+    let http = iris_web::serve(http_sockets, health).map_err(|error| format!("HTTP cannot start: {error}"))?;
+    let mut listening: Vec<_> =
+        net.listening().iter().map(|it| (wiring::kind_of(it.transport), it.address)).collect();
+    listening.extend(http.addresses.iter().map(|address| (config::ListenKind::Http, *address)));
+    let test_ca = config.tls.certificates.is_none().then(|| config.test_certs_dir().join("ca.crt"));
+    let started = Started {
+        data_dir: config.data_dir.clone(),
+        domains: config.domains.clone(),
+        listening,
+        test_ca,
+        first_admin,
+        took: began.elapsed(),
+    };
+    let config = std::sync::Mutex::new(config);
+    Ok(Running { control: Some(control), http: Some(http), net, certificates, started, config })
+}
+
+fn make_data_dir(config: &Config) -> Result<(), String> {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = &config.data_dir;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        let remedy = "Make the folder writable for this user, or name another one with --data-dir.";
+        cli::operator_message(format!("{}: {error}", dir.display()), remedy)
+    })
+}
+
+/// The administrator of a house that has no accounts at all.
+fn first_admin(config: &Config, admin: &HouseAdmin) -> Result<Option<(iris_core::BareJid, String)>, String> {
+    let Some(jid) = config.accounts.admins.first() else { return Ok(None) };
+    if !config.domains.iter().any(|domain| domain == jid.domain().as_str()) || admin.has_accounts()? {
+        return Ok(None);
+    }
+    let password = new_password()?;
+    admin.user_add(jid, &password)?;
+    Ok(Some((jid.clone(), password)))
+}
+
+impl Running {
+    pub fn started(&self) -> Started {
+        self.started.clone()
+    }
+
+    /// Read the world anew: certificates, and what rooms are told. No session is dropped. What has changed, for the log.
+    ///
+    /// # Errors
+    /// What is wrong with the new configuration; then everything stays as it was.
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, String> {
+        let mut current = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mounted = wiring::mount(&config)?;
+        let sources = wiring::certificate_sources(&config)?;
+        let reloaded = self.certificates.reload(&sources, std::time::SystemTime::now()).map_err(|errors| {
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })?;
+        let mut changed: Vec<String> = reloaded.changed.iter().map(|domain| format!("certificate of {domain}")).collect();
+        if config.source.text != current.source.text || config.domains != current.domains {
+            self.net.set_hosts(&mounted.hosts);
+            changed.push("rooms".into());
+        }
+        let restart: [(&str, bool); 4] = [
+            ("listen", config.listeners != current.listeners),
+            ("limits", config.limits != current.limits),
+            ("policy", config.policy != current.policy || config.accounts != current.accounts),
+            ("data_dir", config.data_dir != current.data_dir),
+        ];
+        for (table, _) in restart.iter().filter(|(_, differs)| *differs) {
+            tracing::warn!("{table} has changed in the configuration: that takes effect at the next start");
+        }
+        *current = config;
+        Ok(changed)
+    }
+
+    /// Tell everybody, write everything, close. Less than 2 s.
+    pub fn stop(mut self) {
+        self.control = None;
+        self.net.stop();
+        self.http = None;
+    }
+}
+
+/// What a start would complain about beyond the configuration file itself: for `iris check-config`. Warnings.
+///
+/// # Errors
+/// What would keep it from starting.
+pub fn check(config: &Config) -> Result<Vec<String>, String> {
+    wiring::mount(config)?;
+    if config.tls.certificates.is_none() {
+        return Ok(Vec::new());
+    }
+    let sources = wiring::certificate_sources(config)?;
+    match Certificates::load(&sources, std::time::SystemTime::now()) {
+        Ok((_, warnings)) => Ok(warnings.iter().map(ToString::to_string).collect()),
+        Err(errors) => Err(errors.iter().map(|error| cli::operator_message(error, "")).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// Administration of a house that is not open: the same shards over the same store, without a listener.
+///
+/// # Errors
+/// The store cannot be opened (another process has it, most likely).
+pub fn offline_admin(config: &Config) -> Result<Box<dyn Admin>, String> {
+    let began = Instant::now();
+    let mounted = wiring::mount(config)?;
+    make_data_dir(config)?;
+    let store = wiring::open_store(config)?;
+    let certificates = wiring::certificates(config)?;
+    let net = wiring::network(config, mounted, store.clone(), certificates, Vec::new(), began)?;
+    Ok(Box::new(HouseAdmin::new(Arc::new(net), store, config)))
+}
+
+/// The description of this program (XEP-0453), made of the rooms' cards.
+pub fn doap() -> String {
+    iris_xep::cards::doap(wiring::ROOMS)
+}
+
+/// The table of `xep/README.md`, made of the rooms' cards.
+pub fn xep_table() -> String {
+    iris_xep::cards::readme(wiring::ROOMS)
+}

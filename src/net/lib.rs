@@ -1,0 +1,183 @@
+//! Sockets, TLS and threads. `worker.rs` turns one shard per thread; `pipe.rs` is a connection.
+
+pub mod certs;
+mod guard;
+mod listener;
+mod pipe;
+pub mod tls;
+mod worker;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use iris_core::BareJid;
+use iris_core::effects::StreamError;
+use iris_core::limits::Limits;
+use iris_core::store::Store;
+use iris_core::turn::House;
+use iris_engine::negotiate::{Policy, Transport};
+use iris_engine::{Ask, AskAnswer, Hosts, Inbound, Known, Post, shard_of};
+use rustls::ServerConfig;
+
+use guard::Guard;
+pub use listener::{BindError, Listening};
+use worker::{Command, Handle};
+
+/// A place where clients come in.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub address: SocketAddr,
+    pub transport: Transport,
+    /// Rate limits, bans and shapers are lifted for everybody who comes in here.
+    pub unlimited: bool,
+    /// Not being able to listen here is no error (a default for a machine that may lack IPv6).
+    pub optional: bool,
+}
+
+/// Everything the network needs to know.
+pub struct Setup {
+    pub house: Arc<House>,
+    pub known: Known,
+    pub hosts: Hosts,
+    pub store: Arc<dyn Store>,
+    pub policy: Arc<Policy>,
+    /// STARTTLS ignores ALPN; direct TLS insists on `xmpp-client` when there is one.
+    pub starttls: Arc<ServerConfig>,
+    pub direct_tls: Arc<ServerConfig>,
+    pub places: Vec<Place>,
+    /// Shards, one thread each.
+    pub workers: u16,
+    /// Addresses for which rate limits, bans and shapers are lifted.
+    pub lifted: Vec<IpAddr>,
+}
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub house: Arc<House>,
+    pub policy: Arc<Policy>,
+    pub starttls: Arc<ServerConfig>,
+    pub direct_tls: Arc<ServerConfig>,
+    pub guard: Guard,
+    pub workers: Vec<Handle>,
+    /// The zero of monotonic time.
+    pub began: Instant,
+}
+
+/// What the shards have counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    pub stanzas_received: u64,
+    pub sessions: u64,
+    pub accounts_awake: u64,
+}
+
+/// The running network. Dropped: stopped.
+pub struct Net {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    listening: Vec<Listening>,
+}
+
+impl Net {
+    /// Listen everywhere, or nowhere: an address that cannot be had is an error before anybody is served.
+    pub fn start(setup: Setup, began: Instant) -> Result<Net, BindError> {
+        let sockets = listener::bind_all(&setup.places)?;
+        let listening: Vec<Listening> = sockets.iter().map(listener::Bound::listening).collect();
+        let handles: Vec<Handle> = (0..setup.workers.max(1)).map(|_| Handle::new()).collect();
+        let inbound: Vec<Arc<Inbound>> = handles.iter().map(|handle| handle.inbound.clone()).collect();
+        let nudged = inbound.clone();
+        setup.store.on_progress(Box::new(move || nudged.iter().for_each(|shard| shard.nudge())));
+        let shared = Arc::new(Shared {
+            guard: Guard::new(setup.house.limits.clone(), setup.lifted),
+            house: setup.house,
+            policy: setup.policy,
+            starttls: setup.starttls,
+            direct_tls: setup.direct_tls,
+            workers: handles,
+            began,
+        });
+        let mut sockets = Some(sockets);
+        let threads = (0..inbound.len() as u16)
+            .map(|id| {
+                let (shared, inbound) = (shared.clone(), inbound.clone());
+                let (known, hosts, store) = (setup.known, setup.hosts.clone(), setup.store.clone());
+                // The first worker accepts and deals connections out; a handshake is anybody's, a session its account's.
+                let accepts = if id == 0 { sockets.take().unwrap_or_default() } else { Vec::new() };
+                std::thread::Builder::new().name(format!("iris-{id}")).spawn(move || {
+                    worker::run(id, shared, known, hosts, store, inbound, accepts);
+                })
+            })
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(BindError::Threads)?;
+        Ok(Net { shared, threads: Mutex::new(threads), listening })
+    }
+
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// Ask an account from a thread of its own (administration). Blocks until it has answered.
+    pub fn ask(&self, account: &BareJid, ask: Ask) -> AskAnswer {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let reply = Box::new(move |answer| {
+            // The asker may have given up; nobody needs the answer then.
+            let _ = sender.send(answer);
+        });
+        let home = shard_of(account.as_str(), self.shared.workers.len() as u16);
+        self.shared.workers[usize::from(home)].inbound.post_one(Post::Ask(account.clone(), ask, reply));
+        receiver.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| AskAnswer::Failed("the account does not answer".into()))
+    }
+
+    /// New doors for every shard (a reload of the configuration).
+    pub fn set_hosts(&self, hosts: &Hosts) {
+        for worker in &self.shared.workers {
+            worker.inbound.post_one(Post::Hosts(hosts.clone()));
+        }
+    }
+
+    /// Sums over all shards.
+    pub fn counters(&self) -> Counted {
+        let mut sum = Counted::default();
+        for worker in &self.shared.workers {
+            let counters = &worker.inbound.counters;
+            sum.stanzas_received += counters.stanzas_received.load(Relaxed);
+            sum.sessions += counters.sessions.load(Relaxed);
+            sum.accounts_awake += counters.accounts_awake.load(Relaxed);
+        }
+        sum
+    }
+
+    /// Do all workers run?
+    pub fn is_alive(&self) -> bool {
+        self.threads().iter().all(|thread| !thread.is_finished())
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<std::thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.shared.house.limits
+    }
+
+    /// Tell everybody `system-shutdown`, let them have what is theirs, end. Less than 2 s.
+    pub fn stop(&self) {
+        for worker in &self.shared.workers {
+            worker.command(Command::Stop(StreamError::new("system-shutdown")));
+        }
+        for thread in self.threads().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker thread has panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

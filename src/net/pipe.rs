@@ -1,0 +1,297 @@
+//! A connection: socket, TLS, framing. First it negotiates (`door.rs`), then it feeds its session and writes what it pulls.
+//!
+//! It never queues: what the client sends waits in the socket until there is credit, what the client gets waits in the
+//! session's deque until the socket takes it.
+
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use iris_core::effects::StreamError;
+use iris_core::xml::scan::{Scanned, Scanner, XmlError};
+use iris_core::{BareJid, SessionRef};
+use iris_engine::account::session::Pulled;
+use iris_engine::negotiate::sasl::{BindingKind, ChannelBinding, TlsVersion};
+use iris_engine::negotiate::{Action, Env, Negotiator, Security, Transport};
+use iris_engine::{AskAnswer, Hosts};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::Place;
+use crate::tls::{TlsSession, TlsState};
+use crate::worker::{Command, Worker};
+
+mod door;
+mod rate;
+mod session;
+
+use rate::Rate;
+
+/// Bytes read, or rendered for writing, at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How long a peer gets to take what is left to say.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
+
+pub(crate) struct Pipe {
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: IpAddr,
+    place: Place,
+    tls: Option<Box<TlsSession>>,
+    scanner: Scanner,
+    /// Ciphertext that is no whole record yet.
+    incoming: Vec<u8>,
+    /// Plain bytes that are no whole stanza yet, or wait for credit.
+    pending: Vec<u8>,
+    /// Bytes (ciphertext under TLS) that the socket did not take yet.
+    outgoing: Vec<u8>,
+    /// The peer has closed its side.
+    ended: bool,
+    /// Counted by the guard among the unauthenticated.
+    knocking: bool,
+}
+
+/// A pipe between two workers.
+pub(crate) struct Traveller {
+    stream: std::net::TcpStream,
+    peer: IpAddr,
+    place: Place,
+    tls: Option<Box<TlsSession>>,
+    scanner: Scanner,
+    incoming: Vec<u8>,
+    pending: Vec<u8>,
+    outgoing: Vec<u8>,
+    knocking: bool,
+    negotiator: Negotiator,
+    account: BareJid,
+    deadline: Instant,
+}
+
+/// How a connection ends.
+enum End {
+    /// The peer went away, or TLS broke: nothing more can be said.
+    Gone,
+    /// Everything has been said.
+    Said,
+    /// The connection lives on, on another worker.
+    Moved,
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> End {
+        End::Gone
+    }
+}
+
+/// A connection that has just been accepted.
+pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place: Place) {
+    let peer = socket.peer_addr().map(|peer| peer.ip());
+    let Ok(peer) = peer else { return };
+    // Small stanzas go out at once; what belongs together is written together anyway.
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let Ok(stream) = TcpStream::from_std(socket) else { return };
+    let names = worker.shared.house.names.clone();
+    let negotiator = Negotiator::new(place.transport);
+    let scanner = Scanner::new(negotiator.limits(&worker.shared.house.limits), names);
+    let knocking = !place.unlimited;
+    let mut pipe = Pipe {
+        worker: worker.clone(),
+        stream,
+        peer,
+        place,
+        tls: None,
+        scanner,
+        incoming: Vec::new(),
+        pending: Vec::new(),
+        outgoing: Vec::new(),
+        ended: false,
+        knocking,
+    };
+    let deadline = Instant::now() + worker.shared.house.limits.negotiation_timeout;
+    if pipe.place.transport == Transport::DirectTls {
+        match TlsSession::accept(worker.shared.direct_tls.clone()) {
+            Ok(tls) => pipe.tls = Some(Box::new(tls)),
+            Err(error) => return tracing::error!(%error, "TLS cannot begin"),
+        }
+    }
+    pipe.live(negotiator, None, deadline).await;
+}
+
+/// A connection whose account lives here.
+pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
+    let Ok(stream) = TcpStream::from_std(traveller.stream) else { return };
+    let mut pipe = Pipe {
+        worker: worker.clone(),
+        stream,
+        peer: traveller.peer,
+        place: traveller.place,
+        tls: traveller.tls,
+        scanner: traveller.scanner,
+        incoming: traveller.incoming,
+        pending: traveller.pending,
+        outgoing: traveller.outgoing,
+        ended: false,
+        knocking: traveller.knocking,
+    };
+    pipe.live(traveller.negotiator, Some(traveller.account), traveller.deadline).await;
+}
+
+impl Pipe {
+    async fn live(&mut self, negotiator: Negotiator, arrived: Option<BareJid>, deadline: Instant) {
+        let worker = self.worker.clone();
+        worker.open.set(worker.open.get() + 1);
+        let end = match self.negotiate(negotiator, arrived, deadline).await {
+            Ok(at) => {
+                self.no_longer_knocking();
+                self.attached(at.0, at.1).await
+            }
+            Err(end) => end,
+        };
+        if !matches!(end, End::Moved) {
+            self.no_longer_knocking();
+        }
+        if matches!(end, End::Said) {
+            self.last_words().await;
+        }
+        worker.open.set(worker.open.get() - 1);
+        worker.kick();
+    }
+
+    fn no_longer_knocking(&mut self) {
+        if self.knocking {
+            self.knocking = false;
+            self.worker.shared.guard.leave(self.peer);
+        }
+    }
+
+    /// Write what is left, say goodbye in TLS, close.
+    async fn last_words(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close_notify(&mut self.outgoing);
+        }
+        let writing = async {
+            while !self.outgoing.is_empty() {
+                self.stream.writable().await?;
+                self.write_some()?;
+            }
+            tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await
+        };
+        // Whatever the peer does not take in time is lost with the connection.
+        if !matches!(tokio::time::timeout(LAST_WORDS_TIME_MAX, writing).await, Ok(Ok(()))) {
+            tracing::debug!("a connection closed before everything was taken");
+        }
+    }
+
+    // --- bytes --------------------------------------------------------------------------------------------------------
+
+    /// Read what is there and append it, decrypted, to `pending`. False: nothing was there.
+    fn read_some(&mut self) -> Result<bool, End> {
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
+        let scratch = &mut *scratch;
+        scratch.incoming.resize(CHUNK_BYTES, 0);
+        let n = match self.stream.try_read(&mut scratch.incoming) {
+            Ok(0) => {
+                self.ended = true;
+                return Ok(false);
+            }
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(_) => return Err(End::Gone),
+        };
+        let Some(tls) = &mut self.tls else {
+            self.pending.extend_from_slice(&scratch.incoming[..n]);
+            return Ok(true);
+        };
+        scratch.outgoing.clear();
+        let state = if self.incoming.is_empty() {
+            // Most reads are whole records: digested where they were read, nothing is kept.
+            scratch.incoming.truncate(n);
+            let state = tls.read(&mut scratch.incoming, &mut self.pending, &mut scratch.outgoing);
+            self.incoming.extend_from_slice(&scratch.incoming);
+            state
+        } else {
+            self.incoming.extend_from_slice(&scratch.incoming[..n]);
+            let state = tls.read(&mut self.incoming, &mut self.pending, &mut scratch.outgoing);
+            if self.incoming.is_empty() {
+                self.incoming = Vec::new();
+            }
+            state
+        };
+        self.outgoing.extend_from_slice(&scratch.outgoing);
+        match state {
+            Ok(TlsState::PeerClosed) => self.ended = true,
+            Ok(TlsState::Handshaking | TlsState::Open) => {}
+            Err(error) => {
+                tracing::debug!(%error, "TLS ended");
+                self.tls = None;
+                return Err(End::Said);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Encrypt and queue for the socket.
+    fn say(&mut self, plain: &[u8]) -> Result<(), End> {
+        match &mut self.tls {
+            None => self.outgoing.extend_from_slice(plain),
+            Some(tls) => tls.write(plain, &mut self.outgoing).map_err(|_| End::Gone)?,
+        }
+        Ok(())
+    }
+
+    /// Give the socket what it takes now.
+    fn write_some(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        while written < self.outgoing.len() {
+            match self.stream.try_write(&self.outgoing[written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => written += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if written == self.outgoing.len() {
+            // A quiet connection holds no buffer; a busy one keeps a small one.
+            if self.outgoing.capacity() > 4_096 { self.outgoing = Vec::new() } else { self.outgoing.clear() }
+        } else {
+            self.outgoing.drain(..written);
+        }
+        Ok(())
+    }
+
+    /// The next thing in `pending` after `at`.
+    fn scan(&mut self, at: &mut usize) -> Result<Option<Scanned>, XmlError> {
+        let found = self.scanner.scan(&self.pending[*at..])?;
+        match &found {
+            Scanned::NeedMore { skipped } => {
+                *at += skipped;
+                Ok(None)
+            }
+            Scanned::Open { consumed, .. } | Scanned::Stanza { consumed, .. } | Scanned::Close { consumed } => {
+                *at += consumed;
+                Ok(Some(found))
+            }
+        }
+    }
+
+    /// Forget what has been consumed; an empty buffer is given back.
+    fn consume(&mut self, upto: usize) {
+        if upto >= self.pending.len() {
+            self.pending = Vec::new();
+            self.scanner.park();
+        } else if upto > 0 {
+            self.pending.drain(..upto);
+        }
+    }
+}
+
+fn stream_error(error: XmlError) -> StreamError {
+    StreamError::new(error.condition())
+}

@@ -1,0 +1,272 @@
+//! From the first byte to a bound session: does what the negotiator asks.
+
+use super::*;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+
+impl Pipe {
+    /// Until there is a session, or the connection ends, or it moves to where its account lives.
+    pub(super) async fn negotiate(
+        &mut self,
+        mut it: Negotiator,
+        arrived: Option<BareJid>,
+        deadline: Instant,
+    ) -> Result<(SessionRef, u64), End> {
+        if let Some(account) = arrived {
+            let actions = self.look_up(&mut it, account, deadline).await?;
+            if let Some(found) = self.act(&mut it, actions, deadline).await? {
+                return Ok(found);
+            }
+        }
+        loop {
+            if let Some(found) = self.digest(&mut it, deadline).await? {
+                return Ok(found);
+            }
+            let stopping = self.worker.stopping.borrow().clone();
+            if let Some(error) = stopping {
+                return self.refuse(&mut it, &error);
+            }
+            if self.ended {
+                let actions = self.step(|env| it.closed(env))?;
+                self.flush(deadline).await?;
+                return Err(if actions.is_empty() { End::Gone } else { End::Said });
+            }
+            self.flush(deadline).await?;
+            let worker = self.worker.clone();
+            let readable = async {
+                tokio::select! {
+                    ready = self.stream.readable() => ready.map(|()| true),
+                    () = worker.stop_signal.notified() => Ok(false),
+                }
+            };
+            match timeout_at(deadline.into(), readable).await {
+                Ok(ready) => {
+                    if ready? {
+                        self.read_some()?;
+                    }
+                }
+                Err(_) if self.tls_is_shaking_hands() => return Err(End::Gone),
+                Err(_) => {
+                    let error = StreamError::new("connection-timeout").text("the stream was not negotiated in time");
+                    return self.refuse(&mut it, &error);
+                }
+            }
+        }
+    }
+
+    fn tls_is_shaking_hands(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.is_open())
+    }
+
+    /// Everything that has arrived.
+    async fn digest(&mut self, it: &mut Negotiator, deadline: Instant) -> Result<Option<(SessionRef, u64)>, End> {
+        if self.tls_is_shaking_hands() {
+            return Ok(None);
+        }
+        self.note_security(it);
+        loop {
+            let mut at = 0;
+            let found = self.scan(&mut at);
+            self.consume(at);
+            let actions = match found {
+                Ok(None) => return Ok(None),
+                Err(error) => return self.refuse(it, &stream_error(error)),
+                Ok(Some(Scanned::Open { header, .. })) => self.step(|env| it.header(&header, env))?,
+                Ok(Some(Scanned::Stanza { stanza, .. })) => self.step(|env| it.element(stanza, env))?,
+                Ok(Some(Scanned::Close { .. } | Scanned::NeedMore { .. })) => self.step(|env| it.closed(env))?,
+            };
+            if let Some(found) = self.act(it, actions, deadline).await? {
+                return Ok(Some(found));
+            }
+            if self.tls_is_shaking_hands() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Tell the negotiator once what the handshake gave.
+    fn note_security(&mut self, it: &mut Negotiator) {
+        let Some(tls) = self.tls.as_ref().filter(|_| !it.is_secured()) else { return };
+        let old = tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_2);
+        let version = if old { TlsVersion::V1_2 } else { TlsVersion::V1_3 };
+        let mut bindings = Vec::new();
+        if let Some(data) = tls.tls_exporter() {
+            bindings.push(ChannelBinding { kind: BindingKind::TlsExporter, data: data.to_vec() });
+        }
+        if let Some(data) = tls.tls_server_end_point() {
+            bindings.push(ChannelBinding { kind: BindingKind::TlsServerEndPoint, data: data.into_vec() });
+        }
+        it.secured(Security { version, bindings });
+        self.scanner.reset();
+    }
+
+    /// One step of the negotiator; what it says is queued.
+    fn step(&mut self, f: impl FnOnce(&mut Env<'_>) -> Vec<Action>) -> Result<Vec<Action>, End> {
+        let mut out = Vec::new();
+        let hosts: Hosts = self.worker.shard.borrow().hosts().clone();
+        let shared = self.worker.shared.clone();
+        let mut env = Env {
+            hosts: &hosts,
+            limits: &shared.house.limits,
+            policy: &shared.policy,
+            random: &mut random,
+            out: &mut out,
+        };
+        let actions = f(&mut env);
+        self.say(&out)?;
+        Ok(actions)
+    }
+
+    /// The stream ends with an error.
+    fn refuse<T>(&mut self, it: &mut Negotiator, error: &StreamError) -> Result<T, End> {
+        self.step(|env| it.fail(error, env))?;
+        Err(End::Said)
+    }
+
+    /// Do what the negotiator asks, and what follows from that.
+    async fn act(
+        &mut self,
+        it: &mut Negotiator,
+        actions: Vec<Action>,
+        deadline: Instant,
+    ) -> Result<Option<(SessionRef, u64)>, End> {
+        let mut todo: std::collections::VecDeque<Action> = actions.into();
+        while let Some(action) = todo.pop_front() {
+            match action {
+                Action::StartTls => {
+                    // B1: nothing that came in the clear behind <starttls/> is ever executed.
+                    self.pending = Vec::new();
+                    self.flush(deadline).await?;
+                    let tls = TlsSession::accept(self.worker.shared.starttls.clone()).map_err(|_| End::Gone)?;
+                    self.tls = Some(Box::new(tls));
+                    self.scanner.reset();
+                }
+                Action::Restart => self.scanner.reset(),
+                Action::Authenticated(account) => {
+                    tracing::debug!(%account, "authenticated");
+                    self.no_longer_knocking();
+                    self.scanner.set_limits(it.limits(&self.worker.shared.house.limits));
+                }
+                Action::LookUp(account) => {
+                    let home = iris_engine::shard_of(account.as_str(), self.worker.shared.workers.len() as u16);
+                    if home != self.worker.id {
+                        return self.travel(it, account, home, deadline);
+                    }
+                    todo.extend(self.look_up(it, account, deadline).await?);
+                }
+                Action::Verify(lookup, found) => {
+                    let policy = self.worker.shared.policy.clone();
+                    // A whole PBKDF2: not on the thread that carries everybody's messages.
+                    let work = tokio::task::spawn_blocking(move || lookup.credentials(found.as_ref(), &policy.fake_salt));
+                    let outcome = work.await.map_err(|_| End::Gone)?;
+                    todo.extend(self.step(|env| it.stepped(outcome, env))?);
+                }
+                Action::Failed(account) => {
+                    if !self.place.unlimited {
+                        self.worker.shared.guard.failed(self.peer, account.as_ref(), Instant::now());
+                    }
+                }
+                Action::Bind(account, wanted) => {
+                    let (pipe, resource) = (self.worker.pipe_id(), random_text());
+                    let (sender, receiver) = oneshot::channel();
+                    let reply = Box::new(move |outcome| drop(sender.send(outcome)));
+                    self.worker.shard.borrow_mut().bind(&account, wanted, resource, pipe, reply);
+                    self.worker.kick();
+                    let outcome = receiver.await.map_err(|_| End::Gone)?;
+                    let outcome = outcome.and_then(|at| {
+                        let jid = self.worker.shard.borrow().session(at).map(|session| session.card.jid.clone());
+                        jid.map(|jid| (at, jid)).ok_or_else(iris_core::Bounce::nobody)
+                    });
+                    let next = self.step(|env| it.bound(outcome, env))?;
+                    if let Some(Action::Attached(at)) = next.first() {
+                        return Ok(Some((*at, pipe)));
+                    }
+                    todo.extend(next);
+                }
+                Action::Resume(account, previd, h) => {
+                    let pipe = self.worker.pipe_id();
+                    let (sender, receiver) = oneshot::channel();
+                    let reply = Box::new(move |outcome| drop(sender.send(outcome)));
+                    self.worker.shard.borrow_mut().resume(&account, previd, h, pipe, reply);
+                    self.worker.kick();
+                    let outcome = receiver.await.map_err(|_| End::Gone)?;
+                    let next = self.step(|env| it.resumed(outcome, env))?;
+                    if let Some(Action::Attached(at)) = next.first() {
+                        return Ok(Some((*at, pipe)));
+                    }
+                    todo.extend(next);
+                }
+                Action::Attached(_) => {}
+                Action::Close => return Err(End::Said),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ask the account, on this thread, for its login.
+    async fn look_up(&mut self, it: &mut Negotiator, account: BareJid, _: Instant) -> Result<Vec<Action>, End> {
+        let (sender, receiver) = oneshot::channel::<AskAnswer>();
+        let reply = Box::new(move |answer| drop(sender.send(answer)));
+        self.worker.shard.borrow_mut().ask(&account, iris_engine::Ask::Credentials, reply);
+        self.worker.kick();
+        let answer = receiver.await.map_err(|_| End::Gone)?;
+        let banned = !self.place.unlimited && self.worker.shared.guard.is_banned(self.peer, &account, Instant::now());
+        self.step(|env| it.looked_up(answer, banned, env))
+    }
+
+    /// Move, with everything, to the thread of the account.
+    fn travel<T>(&mut self, it: &mut Negotiator, account: BareJid, home: u16, deadline: Instant) -> Result<T, End> {
+        let placeholder = Scanner::new(iris_core::xml::limits::XmlLimits::PRE_AUTH, self.worker.shared.house.names.clone());
+        // The socket is registered with this thread's runtime: it leaves it through a second descriptor's life.
+        let stream = self.detach_socket()?;
+        let traveller = Traveller {
+            stream,
+            peer: self.peer,
+            place: self.place.clone(),
+            tls: self.tls.take(),
+            scanner: std::mem::replace(&mut self.scanner, placeholder),
+            incoming: std::mem::take(&mut self.incoming),
+            pending: std::mem::take(&mut self.pending),
+            outgoing: std::mem::take(&mut self.outgoing),
+            knocking: self.knocking,
+            negotiator: std::mem::replace(it, Negotiator::new(self.place.transport)),
+            account,
+            deadline,
+        };
+        self.worker.shared.workers[usize::from(home)].command(Command::Adopt(Box::new(traveller)));
+        Err(End::Moved)
+    }
+
+    fn detach_socket(&self) -> Result<std::net::TcpStream, End> {
+        use std::os::fd::AsFd;
+        let twin = self.stream.as_fd().try_clone_to_owned()?;
+        Ok(std::net::TcpStream::from(twin))
+    }
+
+    /// Write everything that is queued.
+    async fn flush(&mut self, deadline: Instant) -> Result<(), End> {
+        while !self.outgoing.is_empty() {
+            self.write_some()?;
+            if self.outgoing.is_empty() {
+                break;
+            }
+            timeout_at(deadline.into(), self.stream.writable()).await.map_err(|_| End::Gone)??;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn random(bytes: &mut [u8]) {
+    // Without randomness nothing can be authenticated safely; the kernel's source does not fail once it is seeded.
+    if let Err(error) = getrandom::fill(bytes) {
+        tracing::error!(%error, "no randomness");
+        std::process::abort();
+    }
+}
+
+/// 128 random bits.
+pub(super) fn random_text() -> String {
+    let mut bytes = [0; 16];
+    random(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

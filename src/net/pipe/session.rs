@@ -1,0 +1,176 @@
+//! A bound connection: stanzas in while there is credit, the session's deque out while the socket takes it.
+
+use super::*;
+use super::door::random_text;
+
+/// Why reading pauses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    No,
+    /// Too many stanzas are underway: the session wakes us.
+    Credit,
+    /// The rate limit, until then.
+    Until(Instant),
+}
+
+impl Pipe {
+    pub(super) async fn attached(&mut self, at: SessionRef, id: u64) -> End {
+        let worker = self.worker.clone();
+        let wake = Rc::new(Notify::new());
+        worker.register(at, id, wake.clone());
+        let limits = &worker.shared.house.limits;
+        let mut rate = if self.place.unlimited {
+            None
+        } else {
+            Rate::new(limits.stanza_rate_per_second_max, limits.stanza_rate_burst_max, Instant::now())
+        };
+        let end = self.exchange(at, id, &wake, &mut rate).await;
+        worker.forget(at, id);
+        let clean = matches!(end, End::Said);
+        worker.shard.borrow_mut().gone(worker.now(), at, id, clean);
+        worker.kick();
+        end
+    }
+
+    async fn exchange(&mut self, at: SessionRef, id: u64, wake: &Notify, rate: &mut Option<Rate>) -> End {
+        loop {
+            let pause = match self.feed(at, rate) {
+                Ok(pause) => pause,
+                Err(error) => return self.say_error(at, id, error),
+            };
+            match self.pull(at, id) {
+                Ok(None) => {}
+                Ok(Some(error)) => return self.say_error(at, id, Some(error)),
+                Err(end) => return end,
+            }
+            if self.ended {
+                return End::Gone;
+            }
+            let reading = pause == Pause::No;
+            let interest = match (reading, self.outgoing.is_empty()) {
+                (true, true) => Some(Interest::READABLE),
+                (true, false) => Some(Interest::READABLE | Interest::WRITABLE),
+                (false, false) => Some(Interest::WRITABLE),
+                (false, true) => None,
+            };
+            let ready = async {
+                match interest {
+                    Some(interest) => self.stream.ready(interest).await.map(Some),
+                    None => std::future::pending().await,
+                }
+            };
+            let paused = async {
+                match pause {
+                    Pause::Until(until) => tokio::time::sleep_until(until.into()).await,
+                    Pause::No | Pause::Credit => std::future::pending().await,
+                }
+            };
+            let ready = tokio::select! {
+                ready = ready => ready,
+                () = wake.notified() => Ok(None),
+                () = paused => Ok(None),
+            };
+            match ready {
+                Err(_) => return End::Gone,
+                Ok(Some(ready)) if ready.is_readable() && reading => match self.read_some() {
+                    Ok(_) => {}
+                    Err(end) => return if matches!(end, End::Said) { End::Gone } else { end },
+                },
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Give the session every whole stanza that has arrived. `Err(None)`: the client closed its stream.
+    fn feed(&mut self, at: SessionRef, rate: &mut Option<Rate>) -> Result<Pause, Option<StreamError>> {
+        if self.pending.is_empty() {
+            return Ok(Pause::No);
+        }
+        let worker = self.worker.clone();
+        let mut shard = worker.shard.borrow_mut();
+        let now = worker.now();
+        let mut upto = 0;
+        let mut fed = 0u64;
+        let outcome = loop {
+            if !shard.has_credit(at) {
+                break Ok(Pause::Credit);
+            }
+            match self.scan(&mut upto) {
+                Ok(None) => {
+                    if upto > 0 {
+                        shard.heard(now, at);
+                    }
+                    break Ok(Pause::No);
+                }
+                Ok(Some(Scanned::Stanza { stanza, .. })) => {
+                    fed += 1;
+                    if let Err(error) = shard.receive(now, at, stanza, random_text) {
+                        break Err(Some(error));
+                    }
+                    if let Some(Err(wait)) = rate.as_mut().map(|rate| rate.take(Instant::now())) {
+                        break Ok(Pause::Until(Instant::now() + wait));
+                    }
+                }
+                Ok(Some(Scanned::Close { .. } | Scanned::NeedMore { .. })) => break Err(None),
+                Ok(Some(Scanned::Open { .. })) => break Err(Some(StreamError::new("not-well-formed"))),
+                Err(error) => break Err(Some(stream_error(error))),
+            }
+        };
+        drop(shard);
+        self.consume(upto);
+        if fed > 0 {
+            let counters = &worker.shared.workers[usize::from(worker.id)].inbound.counters;
+            counters.stanzas_received.fetch_add(fed, std::sync::atomic::Ordering::Relaxed);
+        }
+        worker.kick();
+        outcome
+    }
+
+    /// Write what the session has, as far as the socket takes it. `Some`: the session is over.
+    fn pull(&mut self, at: SessionRef, id: u64) -> Result<Option<StreamError>, End> {
+        let worker = self.worker.clone();
+        loop {
+            self.write_some()?;
+            if !self.outgoing.is_empty() {
+                return Ok(None);
+            }
+            let mut scratch = worker.scratch.borrow_mut();
+            scratch.stanzas.clear();
+            let (pulled, over) = worker.shard.borrow_mut().pull(at, id, &mut scratch.stanzas, CHUNK_BYTES);
+            let stanzas = std::mem::take(&mut scratch.stanzas);
+            drop(scratch);
+            let said = if stanzas.is_empty() { Ok(()) } else { self.say(&stanzas) };
+            let empty = stanzas.is_empty();
+            worker.scratch.borrow_mut().stanzas = stanzas;
+            said?;
+            if worker.shard.borrow().has_work() {
+                worker.kick();
+            }
+            match pulled {
+                Pulled::Over => {
+                    return Ok(Some(over.unwrap_or_else(|| StreamError::new("internal-server-error"))));
+                }
+                Pulled::More => {}
+                Pulled::Empty if empty => return Ok(None),
+                Pulled::Empty => {}
+            }
+        }
+    }
+
+    /// The end of the stream: what the session still has, then why.
+    fn say_error(&mut self, at: SessionRef, id: u64, error: Option<StreamError>) -> End {
+        let mut last = Vec::new();
+        if self.outgoing.is_empty() {
+            let worker = self.worker.clone();
+            worker.shard.borrow_mut().pull(at, id, &mut last, CHUNK_BYTES);
+        }
+        if let Some(error) = error {
+            last.extend_from_slice(error.to_xml().as_bytes());
+        }
+        last.extend_from_slice(b"</stream:stream>");
+        match self.say(&last) {
+            Ok(()) => End::Said,
+            Err(end) => end,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Each [`Write`], as statements within the writer's transaction.
+
+use std::collections::BTreeSet;
+
+use iris_core::store::{EntryId, OwnerId, Shape, Shelf, Write, WriteSet};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension};
+
+use super::schema::{domain_of, entry_sum, item_sum};
+use super::shelves::{NoShelf, ShelfNumbers, Shelves};
+use super::tail::{LogKey, Tail, TailChange, TailEntry};
+
+/// Why a set was not applied.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The set itself cannot be: a name that is taken, an id that exists, a shelf of another shape.
+    Set(String),
+    Store(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Fault::Set(error.to_string()),
+            _ => Fault::Store(error),
+        }
+    }
+}
+
+impl From<NoShelf> for Fault {
+    fn from(reason: NoShelf) -> Fault {
+        match reason {
+            NoShelf::Shape(why) => Fault::Set(why),
+            NoShelf::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The sets of one transaction on their way into the tables, and what follows when it is committed.
+pub(super) struct Applying<'a> {
+    conn: &'a Connection,
+    shelves: ShelfNumbers<'a>,
+    tail: &'a Tail,
+    /// Ids up to here are in the index (or being folded into it); they no longer go to the tail.
+    boundary: i64,
+    append: CachedStatement<'a>,
+    pub outcome: Outcome,
+}
+
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub tail: Vec<TailChange>,
+    pub shelves: Vec<(&'static str, (i64, i64))>,
+    /// The greatest id of the sets.
+    pub floor: u64,
+    /// Rows are gone whose ids the floor may stand on.
+    pub removed: bool,
+}
+
+impl<'a> Applying<'a> {
+    pub(super) fn new(
+        conn: &'a Connection,
+        shelves: &'a Shelves,
+        tail: &'a Tail,
+        boundary: i64,
+    ) -> rusqlite::Result<Applying<'a>> {
+        let append = conn
+            .prepare_cached("INSERT INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        let shelves = ShelfNumbers::new(shelves);
+        Ok(Applying { conn, shelves, tail, boundary, append, outcome: Outcome::default() })
+    }
+
+    pub(super) fn set(&mut self, set: &WriteSet) -> Result<(), Fault> {
+        set.writes.iter().try_for_each(|write| self.write(write))
+    }
+
+    pub(super) fn finish(self) -> Outcome {
+        Outcome { shelves: self.shelves.made, ..self.outcome }
+    }
+
+    fn write(&mut self, write: &Write) -> Result<(), Fault> {
+        match write {
+            Write::Own { owner, name } => self.own(*owner, name),
+            Write::Disown { owner } => self.disown(*owner),
+            Write::Put { owner, shelf, key, value } => self.put(*owner, *shelf, key, value),
+            Write::Delete { owner, shelf, key } => self.delete(*owner, *shelf, key),
+            Write::Append { owner, shelf, id, peer, tag, entry } => {
+                let log = self.log(*owner, *shelf)?;
+                self.append(log, *id, *peer as i64, *tag as i64, entry)
+            }
+            Write::Replace { owner, shelf, id, entry } => self.replace(*owner, *shelf, *id, entry),
+            Write::Remove { owner, shelf, id } => {
+                let log = self.log(*owner, *shelf)?;
+                self.remove(log, id.0 as i64)
+            }
+            Write::Trim { owner, shelf, upto } => {
+                let log = self.log(*owner, *shelf)?;
+                self.trim(log, i64::try_from(upto.0).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
+    fn own(&mut self, owner: OwnerId, name: &str) -> Result<(), Fault> {
+        self.conn.prepare_cached("INSERT INTO owner (id, domain, name) VALUES (?1, ?2, ?3)")?.execute((
+            owner.0 as i64,
+            domain_of(name),
+            name,
+        ))?;
+        self.outcome.floor = self.outcome.floor.max(owner.0);
+        Ok(())
+    }
+
+    fn disown(&mut self, owner: OwnerId) -> Result<(), Fault> {
+        let owner = owner.0 as i64;
+        let shelves: Vec<i64> =
+            self.conn.prepare_cached("SELECT id FROM shelf")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for shelf in shelves {
+            self.trim((owner, shelf), i64::MAX)?;
+        }
+        self.conn.prepare_cached("DELETE FROM item WHERE owner = ?1")?.execute([owner])?;
+        self.conn.prepare_cached("DELETE FROM owner WHERE id = ?1")?.execute([owner])?;
+        self.outcome.tail.push(TailChange::Forget(owner));
+        self.outcome.removed = true;
+        Ok(())
+    }
+
+    fn put(&mut self, owner: OwnerId, shelf: Shelf, key: &str, value: &[u8]) -> Result<(), Fault> {
+        let (owner, shelf) = self.items(owner, shelf)?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO item (owner, shelf, key, sum, value) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (owner, shelf, key) DO UPDATE SET sum = ?4, value = ?5",
+            )?
+            .execute((owner, shelf, key, item_sum(owner, shelf, key, value), value))?;
+        Ok(())
+    }
+
+    fn delete(&mut self, owner: OwnerId, shelf: Shelf, key: &str) -> Result<(), Fault> {
+        let (owner, shelf) = self.items(owner, shelf)?;
+        self.conn
+            .prepare_cached("DELETE FROM item WHERE owner = ?1 AND shelf = ?2 AND key = ?3")?
+            .execute((owner, shelf, key))?;
+        Ok(())
+    }
+
+    fn append(&mut self, log: LogKey, id: EntryId, peer: i64, tag: i64, entry: &[u8]) -> Result<(), Fault> {
+        let Ok(place) = i64::try_from(id.0) else {
+            return Err(Fault::Set(format!("{} is no time", id.0)));
+        };
+        let (owner, shelf) = log;
+        self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
+        self.outcome.floor = self.outcome.floor.max(id.0);
+        if place > self.boundary {
+            self.outcome.tail.push(TailChange::Add(log, TailEntry { id: place, peer, tag }));
+            return Ok(());
+        }
+        // Two shards may submit in another order than they took their ids: this one comes after the fold passed it.
+        index(self.conn, log, place, peer).map_err(Fault::from)
+    }
+
+    fn replace(&mut self, owner: OwnerId, shelf: Shelf, id: EntryId, entry: &[u8]) -> Result<(), Fault> {
+        let ((owner, shelf), id) = (self.log(owner, shelf)?, id.0 as i64);
+        self.conn
+            .prepare_cached("UPDATE log SET sum = ?4, entry = ?5 WHERE id = ?1 AND owner = ?2 AND shelf = ?3")?
+            .execute((id, owner, shelf, entry_sum(owner, shelf, id, entry), entry))?;
+        Ok(())
+    }
+
+    fn remove(&mut self, log: LogKey, id: i64) -> Result<(), Fault> {
+        let (owner, shelf) = log;
+        let peer: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT peer FROM log WHERE id = ?1 AND owner = ?2 AND shelf = ?3")?
+            .query_row((id, owner, shelf), |row| row.get(0))
+            .optional()?;
+        let Some(peer) = peer else { return Ok(()) };
+        self.conn.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([id])?;
+        // Also when the entry is in the tail: a fold may be half-way.
+        self.conn
+            .prepare_cached("DELETE FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id = ?3")?
+            .execute((owner, shelf, id))?;
+        self.conn
+            .prepare_cached("DELETE FROM log_peer WHERE owner = ?1 AND shelf = ?2 AND peer = ?3 AND id = ?4")?
+            .execute((owner, shelf, peer, id))?;
+        self.outcome.tail.push(TailChange::Remove(log, id));
+        self.outcome.removed = true;
+        Ok(())
+    }
+
+    fn trim(&mut self, log: LogKey, upto: i64) -> Result<(), Fault> {
+        let mut ids: BTreeSet<i64> = self
+            .conn
+            .prepare_cached("SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id <= ?3")?
+            .query_map((log.0, log.1, upto), |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        ids.extend(self.tail.of(log).iter().map(|entry| entry.id).filter(|id| *id <= upto));
+        // What this very transaction appended is in neither.
+        ids.extend(self.outcome.tail.iter().filter_map(|change| match change {
+            TailChange::Add(to, entry) if *to == log && entry.id <= upto => Some(entry.id),
+            _ => None,
+        }));
+        ids.into_iter().try_for_each(|id| self.remove(log, id))
+    }
+
+    fn log(&mut self, owner: OwnerId, shelf: Shelf) -> Result<LogKey, Fault> {
+        if shelf.shape != Shape::Log {
+            return Err(Fault::Set(format!("shelf `{}` is no log", shelf.name)));
+        }
+        Ok((owner.0 as i64, self.shelves.number(self.conn, shelf)?))
+    }
+
+    fn items(&mut self, owner: OwnerId, shelf: Shelf) -> Result<LogKey, Fault> {
+        if shelf.shape == Shape::Log {
+            return Err(Fault::Set(format!("shelf `{}` is a log", shelf.name)));
+        }
+        Ok((owner.0 as i64, self.shelves.number(self.conn, shelf)?))
+    }
+}
+
+/// Put one entry into the index on disk; twice is as good as once.
+pub(super) fn index(conn: &Connection, log: LogKey, id: i64, peer: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("INSERT OR IGNORE INTO log_order (owner, shelf, id) VALUES (?1, ?2, ?3)")?
+        .execute((log.0, log.1, id))?;
+    if peer != 0 {
+        conn.prepare_cached("INSERT OR IGNORE INTO log_peer (owner, shelf, peer, id) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((log.0, log.1, peer, id))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Pages, tags and bounds of a log: the index on disk and the tail in memory, read as one.
+
+use bytes::Bytes;
+use iris_core::store::{Entry, EntryId, LogQuery, PAGE_ENTRIES_MAX, Page};
+use rusqlite::{Connection, OptionalExtension, Params, Statement};
+
+use super::reader::Fault;
+use super::schema::entry_sum;
+use super::tail::{LogKey, TailEntry};
+
+pub(super) fn page(conn: &Connection, log: LogKey, tail: &[TailEntry], query: &LogQuery) -> Result<Page, Fault> {
+    let Some(window) = Window::of(query) else { return Ok(nothing(query)) };
+    let max = query.max.min(PAGE_ENTRIES_MAX) as usize;
+    let page = Page { complete: true, ..Page::default() };
+    let mut gather = Gather { page, found: 0, max, to_the_end: false };
+    if let Some(ids) = &query.ids {
+        gather.to_the_end = query.count;
+        let chosen = chosen(&window, ids).into_iter().map(|id| (id, false));
+        gather.take(conn, log, query.peer, chosen)?;
+        gather.page.count = query.count.then_some(gather.found as u64);
+    } else {
+        let indexed = window.indexed(conn, log, max + 1)?;
+        gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last))?;
+        if query.count {
+            gather.page.count = Some(window.count(conn, log, window.tailed(tail))?);
+        }
+    }
+    if query.last {
+        gather.page.entries.reverse();
+    }
+    Ok(gather.page)
+}
+
+/// A page while it is put together.
+struct Gather {
+    page: Page,
+    /// Entries that exist and match, so far.
+    found: usize,
+    max: usize,
+    /// Go on behind the page, to count.
+    to_the_end: bool,
+}
+
+impl Gather {
+    /// `candidates` are in the direction of paging, each with whether the index on disk names it.
+    fn take(
+        &mut self,
+        conn: &Connection,
+        log: LogKey,
+        peer: Option<u64>,
+        candidates: impl Iterator<Item = (i64, bool)>,
+    ) -> Result<(), Fault> {
+        let mut fetch = conn.prepare_cached("SELECT owner, shelf, peer, sum, entry FROM log WHERE id = ?1")?;
+        for (id, indexed) in candidates {
+            match entry(&mut fetch, log, id, peer)? {
+                Some(entry) if self.found < self.max => self.page.entries.push(entry),
+                Some(_) => self.page.complete = false,
+                // Index and log change in one transaction.
+                None if indexed => {
+                    return Err(Fault::Damaged(format!("the index names entry {id}, the log has none")));
+                }
+                // Removed since, or never there.
+                None => continue,
+            }
+            self.found += 1;
+            if !self.page.complete && !self.to_the_end {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn nothing(query: &LogQuery) -> Page {
+    Page { entries: Vec::new(), complete: true, count: query.count.then_some(0) }
+}
+
+pub(super) fn bounds(conn: &Connection, log: LogKey, tail: &[TailEntry]) -> Result<Option<(Entry, Entry)>, Fault> {
+    let one = |last| page(conn, log, tail, &LogQuery { max: 1, last, ..LogQuery::default() });
+    Ok(one(false)?.entries.pop().zip(one(true)?.entries.pop()))
+}
+
+pub(super) fn tags(
+    conn: &Connection,
+    log: LogKey,
+    tail: &[TailEntry],
+    since: EntryId,
+    max: u32,
+) -> Result<Vec<(u64, EntryId)>, Fault> {
+    let since = place(since);
+    let mut query = conn.prepare_cached(
+        "SELECT log.id, log.tag FROM log_order AS i CROSS JOIN log ON log.id = i.id
+         WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id >= ?3 AND log.tag <> 0 ORDER BY i.id DESC LIMIT ?4",
+    )?;
+    let mut newest: Vec<(i64, i64)> =
+        query.query_map((log.0, log.1, since, max), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for recent in tail.iter().filter(|recent| recent.id >= since && recent.tag != 0) {
+        if exists(conn, "SELECT 1 FROM log WHERE id = ?1", [recent.id])? {
+            newest.push((recent.id, recent.tag));
+        }
+    }
+    newest.sort_unstable();
+    newest.dedup();
+    let skipped = newest.len().saturating_sub(max as usize);
+    Ok(newest.into_iter().skip(skipped).map(|(id, tag)| (tag as u64, EntryId(id as u64))).collect())
+}
+
+/// Which ids of a log a query is about, ends included, and from which end.
+struct Window {
+    low: i64,
+    high: i64,
+    peer: Option<i64>,
+    last: bool,
+}
+
+impl Window {
+    /// None when nothing can match.
+    fn of(query: &LogQuery) -> Option<Window> {
+        let from = query.from.map_or(0, place);
+        let after = query.after.map_or(Some(0), |after| place(after).checked_add(1))?;
+        let until = query.until.map_or(i64::MAX, place);
+        let before = query.before.map_or(Some(i64::MAX), |before| place(before).checked_sub(1))?;
+        let (low, high) = (from.max(after), until.min(before));
+        (low <= high).then_some(Window { low, high, peer: query.peer.map(|peer| peer as i64), last: query.last })
+    }
+
+    /// The first `limit` ids that the index on disk has, in the direction of paging.
+    fn indexed(&self, conn: &Connection, log: LogKey, limit: usize) -> rusqlite::Result<Vec<i64>> {
+        let sql = match (self.peer, self.last) {
+            (None, false) => {
+                "SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4
+                 ORDER BY id LIMIT ?5"
+            }
+            (None, true) => {
+                "SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4
+                 ORDER BY id DESC LIMIT ?5"
+            }
+            // Entries without a peer are not in log_peer.
+            (Some(0), false) => {
+                "SELECT i.id FROM log_order AS i CROSS JOIN log ON log.id = i.id
+                 WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 AND log.peer = 0
+                 ORDER BY i.id LIMIT ?5"
+            }
+            (Some(0), true) => {
+                "SELECT i.id FROM log_order AS i CROSS JOIN log ON log.id = i.id
+                 WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 AND log.peer = 0
+                 ORDER BY i.id DESC LIMIT ?5"
+            }
+            (Some(_), false) => {
+                "SELECT id FROM log_peer WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4 AND peer = ?6
+                 ORDER BY id LIMIT ?5"
+            }
+            (Some(_), true) => {
+                "SELECT id FROM log_peer WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4 AND peer = ?6
+                 ORDER BY id DESC LIMIT ?5"
+            }
+        };
+        let mut query = conn.prepare_cached(sql)?;
+        let limit = limit as i64;
+        match self.peer.filter(|peer| *peer != 0) {
+            Some(peer) => ids(&mut query, (log.0, log.1, self.low, self.high, limit, peer)),
+            None => ids(&mut query, (log.0, log.1, self.low, self.high, limit)),
+        }
+    }
+
+    /// What the tail has, in the direction of paging. May be gone, may be in the index too.
+    fn tailed<'a>(&self, tail: &'a [TailEntry]) -> impl Iterator<Item = i64> + use<'a> {
+        let start = tail.partition_point(|entry| entry.id < self.low);
+        let end = tail.partition_point(|entry| entry.id <= self.high);
+        let slice = tail.get(start..end).unwrap_or_default();
+        let (peer, last) = (self.peer, self.last);
+        let (mut forward, mut backward) = (slice.iter(), slice.iter());
+        std::iter::from_fn(move || if last { backward.next_back() } else { forward.next() })
+            .filter(move |entry| peer.is_none_or(|peer| entry.peer == peer))
+            .map(|entry| entry.id)
+    }
+
+    /// All that match.
+    fn count(&self, conn: &Connection, log: LogKey, tailed: impl Iterator<Item = i64>) -> rusqlite::Result<u64> {
+        let within = (log.0, log.1, self.low, self.high);
+        let indexed: i64 = match self.peer {
+            None => conn
+                .prepare_cached("SELECT count(*) FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4")?
+                .query_row(within, |row| row.get(0))?,
+            Some(0) => conn
+                .prepare_cached(
+                    "SELECT count(*) FROM log_order AS i CROSS JOIN log ON log.id = i.id
+                     WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 AND log.peer = 0",
+                )?
+                .query_row(within, |row| row.get(0))?,
+            Some(peer) => conn
+                .prepare_cached(
+                    "SELECT count(*) FROM log_peer
+                     WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4 AND peer = ?5",
+                )?
+                .query_row((log.0, log.1, self.low, self.high, peer), |row| row.get(0))?,
+        };
+        let mut count = u64::try_from(indexed).unwrap_or(0);
+        for id in tailed {
+            let unfolded = "SELECT 1 FROM log WHERE id = ?1
+                            AND NOT EXISTS (SELECT 1 FROM log_order WHERE owner = ?2 AND shelf = ?3 AND id = ?1)";
+            count += u64::from(exists(conn, unfolded, (id, log.0, log.1))?);
+        }
+        Ok(count)
+    }
+}
+
+fn ids(query: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Vec<i64>> {
+    query.query_map(params, |row| row.get(0))?.collect()
+}
+
+fn exists(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
+    Ok(conn.prepare_cached(sql)?.query_row(params, |_| Ok(())).optional()?.is_some())
+}
+
+/// Ids of the query that lie within, in the direction of paging.
+fn chosen(window: &Window, ids: &[EntryId]) -> Vec<i64> {
+    let mut ids: Vec<i64> = ids.iter().filter_map(|id| i64::try_from(id.0).ok()).collect();
+    ids.retain(|id| (window.low..=window.high).contains(id));
+    ids.sort_unstable();
+    ids.dedup();
+    if window.last {
+        ids.reverse();
+    }
+    ids
+}
+
+/// Both are in the direction of paging, and so is the answer; what is in both is there once. With whether it is `indexed`.
+/// Lazy: a tail may be much longer than a page.
+fn merge(indexed: &[i64], tailed: impl Iterator<Item = i64>, last: bool) -> impl Iterator<Item = (i64, bool)> {
+    let (mut indexed, mut tailed) = (indexed.iter().copied().peekable(), tailed.peekable());
+    std::iter::from_fn(move || {
+        let next = match (indexed.peek().copied(), tailed.peek().copied()) {
+            (Some(one), Some(other)) if last => one.max(other),
+            (Some(one), Some(other)) => one.min(other),
+            (one, other) => one.or(other)?,
+        };
+        let is_indexed = indexed.next_if_eq(&next).is_some();
+        tailed.next_if_eq(&next);
+        Some((next, is_indexed))
+    })
+}
+
+/// None when there is no such entry in this log, or it is another peer's.
+fn entry(fetch: &mut Statement<'_>, log: LogKey, id: i64, peer: Option<u64>) -> Result<Option<Entry>, Fault> {
+    let mut rows = fetch.query([id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (owner, shelf, of): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    if (owner, shelf) != log || peer.is_some_and(|peer| peer as i64 != of) {
+        return Ok(None);
+    }
+    let (sum, bytes): (i64, _) = (row.get(3)?, row.get_ref(4)?);
+    match bytes.as_blob() {
+        Ok(bytes) if i64::from(entry_sum(owner, shelf, id, bytes)) == sum => {
+            Ok(Some(Entry { id: EntryId(id as u64), entry: Bytes::copy_from_slice(bytes) }))
+        }
+        _ => Err(Fault::Damaged(format!("entry {id} of owner {owner} on shelf {shelf} is not what was written"))),
+    }
+}
+
+/// Nothing is later than SQLite's greatest integer.
+fn place(id: EntryId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,191 @@
+//! THE table of contents: which port gets which adapter, which rooms are mounted, what listens where.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use iris_core::mount::Doors;
+use iris_core::room::Room;
+use iris_core::store::Store;
+use iris_core::time::{HouseClock, Mono, Now};
+use iris_core::turn::House;
+use iris_core::xml::names::NameTable;
+use iris_engine::negotiate::sasl::FakeSalt;
+use iris_engine::negotiate::{Policy, Transport};
+use iris_engine::{Hosts, Known};
+use iris_net::certs::{Certificates, Source, dev};
+use iris_net::tls::{ALPN_CLIENT, ClientAuth, server_config};
+use iris_net::{Net, Place, Setup};
+use iris_store::{SqliteOptions, SqliteStore};
+
+use crate::config::{Config, ListenKind, Listener};
+
+/// Every room of the house.
+pub const ROOMS: &[Room] = iris_xep::ROOMS;
+
+/// The doors of all domains, and the names that scanners stamp.
+pub struct Mounted {
+    pub hosts: Hosts,
+    pub names: NameTable,
+    pub known: Known,
+}
+
+/// Open all rooms of all domains.
+pub fn mount(config: &Config) -> Result<Mounted, String> {
+    let mut names = NameTable::new();
+    let known = Known::intern(&mut names);
+    let mut doors = Vec::new();
+    let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
+    for domain in &config.domains {
+        doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
+    }
+    Ok(Mounted { hosts: Hosts::new(doors), names, known })
+}
+
+pub fn open_store(config: &Config) -> Result<Arc<SqliteStore>, String> {
+    let store = SqliteStore::open(&config.data_dir, SqliteOptions::default());
+    store.map(Arc::new).map_err(|error| crate::cli::operator_message(error, ""))
+}
+
+/// Where each domain's certificate lies; without a configured folder a test CA is made at the first start.
+pub fn certificate_sources(config: &Config) -> Result<Vec<Source>, String> {
+    let folder = config.tls.certificates.clone().unwrap_or_else(|| config.test_certs_dir());
+    if config.tls.certificates.is_none() && !folder.join("ca.crt").exists() {
+        let domains: Vec<&str> = config.domains.iter().map(String::as_str).collect();
+        dev::create(&folder, &domains).map_err(|error| error.to_string())?;
+    }
+    let found = config.domains.iter().map(|domain| Source::find(&folder, domain));
+    found.collect::<Result<_, _>>().map_err(|error| crate::cli::operator_message(error, ""))
+}
+
+pub fn certificates(config: &Config) -> Result<Arc<Certificates>, String> {
+    let sources = certificate_sources(config)?;
+    match Certificates::load(&sources, SystemTime::now()) {
+        Ok((certificates, warnings)) => {
+            warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            Ok(Arc::new(certificates))
+        }
+        Err(errors) => Err(errors.iter().map(|error| crate::cli::operator_message(error, "")).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// A network over a store; `places` may be empty (administration of a house that is not open).
+pub fn network(
+    config: &Config,
+    mounted: Mounted,
+    store: Arc<dyn Store>,
+    certificates: Arc<Certificates>,
+    places: Vec<Place>,
+    began: Instant,
+) -> Result<Net, String> {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let house = Arc::new(House {
+        names: Arc::new(mounted.names),
+        clock: HouseClock::above(store.floor()),
+        limits: config.limits.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },
+    });
+    let policy = Policy {
+        plain_sasl: config.policy.plain_sasl,
+        fake_salt: FakeSalt::new(secret(config)?, config.accounts.scram_iterations),
+    };
+    let tls = |alpn: &[&[u8]]| server_config(certificates.clone(), alpn, ClientAuth::None).map_err(|error| error.to_string());
+    let setup = Setup {
+        house,
+        known: mounted.known,
+        hosts: mounted.hosts,
+        store,
+        policy: Arc::new(policy),
+        starttls: tls(&[])?,
+        direct_tls: tls(&[ALPN_CLIENT])?,
+        places,
+        workers: std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
+        lifted: config.policy.lifted_addresses.clone(),
+    };
+    Net::start(setup, began).map_err(|error| match error {
+        iris_net::BindError::Address(address, why) => {
+            let listener = config.listeners.iter().find(|listener| listener.address == address);
+            listener.map_or_else(|| why.to_string(), |listener| crate::cli::bind_error(listener, &why))
+        }
+        iris_net::BindError::Threads(why) => format!("cannot start a thread: {why}"),
+    })
+}
+
+fn transport(kind: ListenKind) -> Option<Transport> {
+    match kind {
+        ListenKind::C2s => Some(Transport::StartTls),
+        ListenKind::C2sTls => Some(Transport::DirectTls),
+        ListenKind::C2sPlain => Some(Transport::Plain),
+        ListenKind::Http => None,
+    }
+}
+
+pub fn places(config: &Config) -> Vec<Place> {
+    let place = |listener: &Listener| {
+        Some(Place {
+            address: listener.address,
+            transport: transport(listener.kind)?,
+            unlimited: listener.unlimited,
+            optional: listener.optional,
+        })
+    };
+    config.listeners.iter().filter_map(place).collect()
+}
+
+pub fn kind_of(transport: Transport) -> ListenKind {
+    match transport {
+        Transport::StartTls => ListenKind::C2s,
+        Transport::DirectTls => ListenKind::C2sTls,
+        Transport::Plain => ListenKind::C2sPlain,
+    }
+}
+
+pub fn http_sockets(config: &Config) -> Result<Vec<TcpListener>, String> {
+    let mut sockets = Vec::new();
+    for listener in config.listeners.iter().filter(|listener| listener.kind == ListenKind::Http) {
+        match TcpListener::bind(listener.address) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) if listener.optional => tracing::info!(address = %listener.address, %error, "not listening here"),
+            Err(error) => return Err(crate::cli::bind_error(listener, &error)),
+        }
+    }
+    Ok(sockets)
+}
+
+/// The secret from which the parameters of unknown users are made up: it lives as long as the data.
+fn secret(config: &Config) -> Result<[u8; 32], String> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = config.data_dir.join("secret");
+    let in_file = |error: std::io::Error| crate::cli::operator_message(format!("{}: {error}", path.display()), "");
+    match std::fs::read(&path) {
+        Ok(bytes) => <[u8; 32]>::try_from(bytes).map_err(|bytes| {
+            let what = format!("{}: expected 32 bytes, found {}", path.display(), bytes.len());
+            crate::cli::operator_message(what, "Remove the file: a new one is made.")
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(|error| format!("the system has no randomness: {error}"))?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(in_file)?;
+            file.write_all(&secret).and_then(|()| file.sync_all()).map_err(in_file)?;
+            Ok(secret)
+        }
+        Err(error) => Err(in_file(error)),
+    }
+}
+
+/// Room settings for `iris config-reference`, by table.
+pub fn references() -> Vec<(&'static str, &'static str)> {
+    match mount(&Config::default()) {
+        Ok(mounted) => {
+            let unique: HashMap<_, _> = mounted.hosts.iter().flat_map(|doors| doors.reference.iter().copied()).collect();
+            let mut tables: Vec<_> = unique.into_iter().collect();
+            tables.sort_unstable();
+            tables
+        }
+        Err(_) => Vec::new(),
+    }
+}

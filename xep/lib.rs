@@ -1,0 +1,75 @@
+//! The extensions of Iris. One room per XEP, one file or folder per room; `ls | grep carbons` and `grep 0280` both hit.
+//!
+//! A new room is a file and a line in [`ROOMS`]. Everything global (disco, stream features, the table in `README.md`,
+//! `conformance/doap.xml`) is made of the cards and doors of this list.
+
+use iris_core::xml::Build;
+use iris_core::{Reply, Room};
+
+pub mod cards;
+#[cfg(test)]
+mod testing;
+
+mod xep0004_data_forms;
+mod xep0012_last_activity;
+mod xep0030_disco;
+mod xep0049_private;
+mod xep0054_vcard_temp;
+mod xep0059_rsm;
+mod xep0082_datetime;
+mod xep0092_version;
+mod xep0115_caps;
+mod xep0160_offline;
+mod xep0191_blocking;
+mod xep0198_stream_management;
+mod xep0199_ping;
+mod xep0202_time;
+mod xep0203_delay;
+mod xep0280_carbons;
+mod xep0297_forwarding;
+mod xep0313_archive;
+mod xep0334_hints;
+mod xep0352_csi;
+mod xep0359_stanza_ids;
+mod xep0368_direct_tls;
+mod xep0440_channel_bindings;
+mod xep0441_archive_preferences;
+mod xep0474_scram_downgrade;
+mod xep0478_stream_limits;
+mod xep0515_tls_downgrade;
+
+/// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
+pub const ROOMS: &[Room] = &[
+    xep0004_data_forms::ROOM,
+    xep0012_last_activity::ROOM,
+    xep0030_disco::ROOM,
+    xep0049_private::ROOM,
+    xep0054_vcard_temp::ROOM,
+    xep0059_rsm::ROOM,
+    xep0082_datetime::ROOM,
+    xep0092_version::ROOM,
+    xep0115_caps::ROOM,
+    xep0160_offline::ROOM,
+    xep0191_blocking::ROOM,
+    xep0198_stream_management::ROOM,
+    xep0199_ping::ROOM,
+    xep0202_time::ROOM,
+    xep0203_delay::ROOM,
+    xep0280_carbons::ROOM,
+    xep0297_forwarding::ROOM,
+    xep0313_archive::ROOM,
+    xep0334_hints::ROOM,
+    xep0352_csi::ROOM,
+    xep0359_stanza_ids::ROOM,
+    xep0368_direct_tls::ROOM,
+    xep0440_channel_bindings::ROOM,
+    xep0441_archive_preferences::ROOM,
+    xep0474_scram_downgrade::ROOM,
+    xep0478_stream_limits::ROOM,
+    xep0515_tls_downgrade::ROOM,
+];
+
+/// The payload of an iq result.
+fn result(xml: Build) -> Reply {
+    Reply::Result(String::from_utf8_lossy(&xml.finish()).into_owned())
+}

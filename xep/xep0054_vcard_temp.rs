@@ -1,0 +1,170 @@
+//! XEP-0054: vcard-temp - a card about oneself, for everybody who asks.
+//! Spec 1.3.0, https://xmpp.org/extensions/xep-0054.html. Not done: nothing. Setting somebody else's card is answered as everything
+//! that nobody serves (`service-unavailable`), not `forbidden`, which would tell that the account exists.
+
+use iris_core::store::{Read, Rows, Shelf};
+use iris_core::task::{Cx, Finish, TaskFuture};
+use iris_core::xml::El;
+use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Relation, Reply, Room, Status, Turn};
+use serde::Deserialize;
+
+const NS: &str = "vcard-temp";
+
+pub const ROOM: Room =
+    Room { card: Card { xep: Some(54), name: "vcard-temp", version: "1.3.0", status: Status::Complete, needs: &[30] }, mount };
+
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    visible_to: Audience,
+    size_bytes_max: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Audience {
+    Everybody,
+    Contacts,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { visible_to: Audience::Everybody, size_bytes_max: 128 * 1024 }
+    }
+}
+
+impl iris_core::mount::Settings for Settings {
+    const TABLE: &'static str = "vcard";
+    const REFERENCE: &'static str = "\
+# Who may read a card that somebody has published: \"everybody\" (XEP-0054 section 5) or \"contacts\" who see the presence.
+visible_to = \"everybody\"
+# The largest card, in bytes; most of it is the picture.
+size_bytes_max = 131072
+";
+}
+
+/// A card is large and rarely asked for: it is read when somebody does, and not kept in memory.
+const SHELF: Shelf = Shelf::record("vcard");
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    let settings: Settings = m.config()?;
+    m.feature(At::Host, NS);
+    m.feature(At::Account, NS);
+    m.shelf(SHELF)?;
+    let size_bytes_max = settings.size_bytes_max;
+    m.iq_named(At::Account, GetOrSet::Get, NS, "vCard", move |turn, _| get(turn, settings.visible_to))?;
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "vCard", move |turn, card| set(turn, &card, size_bytes_max))
+}
+
+fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
+    let relation = turn.caller().map_or(Relation::Stranger, |caller| caller.relation);
+    if visible_to == Audience::Contacts && !relation.sees_us() {
+        return Bounce::nobody().into();
+    }
+    // Section 3.1 for one's own; section 3.3 for others: "no card" and "no such user" are the same answer.
+    let none = if relation == Relation::Own { Bounce::new(Condition::ItemNotFound) } else { Bounce::nobody() };
+    let owner = turn.account.owner();
+    Reply::Task(Box::new(move |cx: Cx| -> TaskFuture {
+        Box::pin(async move {
+            match cx.read(Read::Value { owner, shelf: SHELF, key: "".into() }).await {
+                Ok(Rows::Value(Some(card))) => {
+                    Finish::Answer { before: Vec::new(), result: String::from_utf8_lossy(&card).into_owned() }
+                }
+                Ok(_) => Finish::Error(none),
+                Err(error) => Finish::Error(error.into()),
+            }
+        })
+    }))
+}
+
+fn set(turn: &mut Turn<'_>, card: &El<'_>, size_bytes_max: usize) -> Reply {
+    // An empty card says that there is none.
+    if card.children().next().is_none() {
+        turn.delete(SHELF, "");
+        return Reply::empty();
+    }
+    let card = card.closed().into_owned();
+    if card.len() > size_bytes_max {
+        let why = format!("a vCard has at most {size_bytes_max} bytes");
+        return Bounce::new(Condition::NotAcceptable).text(why).into();
+    }
+    turn.put(SHELF, "", card);
+    Reply::empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::ROOMS;
+    use crate::testing::anonymous;
+    use iris_engine::testing::House;
+
+    const ASK: &str = "<vCard xmlns='vcard-temp'/>";
+    const CARD: &str = "<vCard xmlns='vcard-temp'><FN>Juliet Capulet</FN><N><GIVEN>Juliet</GIVEN><MIDDLE/></N></vCard>";
+
+    #[test]
+    fn s3_1_and_s3_2_one_publishes_and_reads_ones_own_card() {
+        let mut house = House::with(ROOMS);
+        let juliet = house.login("juliet@house/balcony");
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains("item-not-found"));
+        assert!(house.iq(&juliet, "set", None, CARD).children().is_empty());
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains(CARD));
+        assert!(house.iq(&juliet, "get", Some("juliet@house"), ASK).as_str().contains(CARD));
+        house.iq(&juliet, "set", None, ASK);
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains("item-not-found"));
+    }
+
+    #[test]
+    fn s3_3_anybody_reads_it_also_while_its_owner_sleeps() {
+        let mut house = House::with(ROOMS);
+        let juliet = house.login("juliet@house/balcony");
+        house.iq(&juliet, "set", None, CARD);
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let romeo = house.online("romeo@house/orchard");
+        let answer = house.iq(&romeo, "get", Some("juliet@house"), ASK);
+        assert!(answer.as_str().contains(CARD) && answer.from().as_deref() == Some("juliet@house"), "{}", answer.as_str());
+    }
+
+    #[test]
+    fn s3_3_no_card_and_nobody_are_the_same_answer() {
+        let mut house = House::with(ROOMS);
+        house.user("juliet@house");
+        let romeo = house.online("romeo@house/orchard");
+        let none = anonymous(&house.iq(&romeo, "get", Some("juliet@house"), ASK));
+        assert!(none.contains("service-unavailable"), "{none}");
+        assert_eq!(none, anonymous(&house.iq(&romeo, "get", Some("nobody@house"), ASK)));
+    }
+
+    #[test]
+    fn b10_visible_to_contacts_only_when_the_house_wants_it() {
+        let mut house = House::with_config(ROOMS, "[xep.vcard]\nvisible_to = \"contacts\"\n");
+        house.friends("romeo@house", "juliet@house");
+        let juliet = house.login("juliet@house/balcony");
+        house.iq(&juliet, "set", None, CARD);
+        let romeo = house.online("romeo@house/orchard");
+        assert!(house.iq(&romeo, "get", Some("juliet@house"), ASK).as_str().contains(CARD));
+        let mallory = house.online("mallory@house/x");
+        let known = anonymous(&house.iq(&mallory, "get", Some("juliet@house"), ASK));
+        assert_eq!(known, anonymous(&house.iq(&mallory, "get", Some("nobody@house"), ASK)));
+    }
+
+    #[test]
+    fn a_card_has_a_largest_size() {
+        let mut house = House::with_config(ROOMS, "[xep.vcard]\nsize_bytes_max = 100\n");
+        let juliet = house.login("juliet@house/balcony");
+        let long = format!("<vCard xmlns='vcard-temp'><DESC>{}</DESC></vCard>", "x".repeat(100));
+        assert!(house.iq(&juliet, "set", None, &long).as_str().contains("not-acceptable"));
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains("item-not-found"));
+    }
+
+    #[test]
+    fn s3_2_not_applicable_to_somebody_elses_card() {
+        let mut house = House::with(ROOMS);
+        house.friends("romeo@house", "juliet@house");
+        let romeo = house.online("romeo@house/orchard");
+        assert!(house.iq(&romeo, "set", Some("juliet@house"), CARD).as_str().contains("service-unavailable"));
+        let juliet = house.login("juliet@house/balcony");
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains("item-not-found"));
+    }
+}

@@ -1,0 +1,176 @@
+//! XEP-0115: Entity Capabilities - what a server can do, as a hash that is asked for once.
+//! Spec 1.6.0, https://xmpp.org/extensions/xep-0115.html. Not done: caps optimisation (section 8.4, optional): what clients say of
+//! themselves travels in their presence untouched.
+
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use iris_core::mount::Doors;
+use iris_core::xml::{El, escape_attr};
+use iris_core::{At, Card, Mount, MountError, Room, Status, When, ns};
+use sha1::{Digest, Sha1};
+
+use crate::cards::HOMEPAGE;
+
+pub const ROOM: Room = Room {
+    card: Card { xep: Some(115), name: "Entity Capabilities", version: "1.6.0", status: Status::Complete, needs: &[30] },
+    mount,
+};
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    m.feature(At::Host, ns::CAPS);
+    // Section 6.3. The doors are frozen when the first stream asks, so once is enough.
+    let feature = OnceLock::new();
+    m.stream_feature(When::Authenticated, move |doors| {
+        feature
+            .get_or_init(|| {
+                format!("<c xmlns='{}' hash='sha-1' node='{HOMEPAGE}' ver='{}'/>", ns::CAPS, escape_attr(&ver_of(doors)))
+            })
+            .clone()
+    });
+    Ok(())
+}
+
+/// Is this `node#ver` what we announce (section 6.2)?
+pub fn is_node_of(doors: &Doors, node: &str) -> bool {
+    let announced = doors.features_at(At::Host).any(|feature| feature == ns::CAPS);
+    announced && node.strip_prefix(HOMEPAGE).and_then(|it| it.strip_prefix('#')).is_some_and(|ver| ver == ver_of(doors))
+}
+
+fn ver_of(doors: &Doors) -> String {
+    let identities = doors.identities.iter().filter(|(at, _)| *at == At::Host).map(|(_, it)| Named {
+        category: it.category,
+        kind: it.kind,
+        lang: "",
+        name: it.name.unwrap_or_default(),
+    });
+    let forms: Vec<El<'_>> =
+        doors.forms.iter().filter(|(at, _)| *at == At::Host).filter_map(|(_, form)| El::parse(form.as_bytes())).collect();
+    ver(identities.collect(), doors.features_at(At::Host).collect(), &forms)
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Named<'a> {
+    category: &'a str,
+    kind: &'a str,
+    lang: &'a str,
+    name: &'a str,
+}
+
+/// Section 5.1: the verification string.
+fn ver(mut identities: Vec<Named<'_>>, mut features: Vec<&str>, forms: &[El<'_>]) -> String {
+    let mut text = String::new();
+    identities.sort();
+    for it in &identities {
+        text.push_str(&format!("{}/{}/{}/{}<", it.category, it.kind, it.lang, it.name));
+    }
+    features.sort_unstable();
+    features.dedup();
+    for feature in features {
+        text.push_str(feature);
+        text.push('<');
+    }
+    let mut described: Vec<(String, Vec<(String, Vec<String>)>)> = forms.iter().filter_map(fields).collect();
+    described.sort();
+    for (form_type, fields) in described {
+        text.push_str(&form_type);
+        text.push('<');
+        for (var, values) in fields {
+            text.push_str(&var);
+            text.push('<');
+            for value in values {
+                text.push_str(&value);
+                text.push('<');
+            }
+        }
+    }
+    base64::engine::general_purpose::STANDARD.encode(Sha1::digest(text.as_bytes()))
+}
+
+/// A form's FORM_TYPE and its other fields, sorted. `None`: without a FORM_TYPE it does not count (section 5.4, rule 3.6).
+fn fields(form: &El<'_>) -> Option<(String, Vec<(String, Vec<String>)>)> {
+    let mut form_type = None;
+    let mut fields = Vec::new();
+    for field in form.children().filter(|field| field.local() == "field") {
+        let var = field.attr("var")?.into_owned();
+        let mut values: Vec<String> =
+            field.children().filter(|it| it.local() == "value").map(|it| it.text().into_owned()).collect();
+        if var == "FORM_TYPE" {
+            form_type = values.into_iter().next();
+            continue;
+        }
+        values.sort();
+        fields.push((var, values));
+    }
+    fields.sort();
+    Some((form_type?, fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ROOMS;
+    use iris_engine::testing::House;
+    use xmpp_parsers::caps::{compute_disco, hash_caps};
+    use xmpp_parsers::disco::DiscoInfoResult;
+
+    /// Section 5.3.
+    #[test]
+    fn s5_3_the_complex_generation_example() {
+        let psi = |lang, name| Named { category: "client", kind: "pc", lang, name };
+        let form = "<x xmlns='jabber:x:data' type='result'>\
+            <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>\
+            <field var='ip_version' type='text-multi'><value>ipv4</value><value>ipv6</value></field>\
+            <field var='os'><value>Mac</value></field><field var='os_version'><value>10.5.1</value></field>\
+            <field var='software'><value>Psi</value></field><field var='software_version'><value>0.11</value></field></x>";
+        let features = vec![
+            "http://jabber.org/protocol/caps",
+            "http://jabber.org/protocol/disco#info",
+            "http://jabber.org/protocol/disco#items",
+            "http://jabber.org/protocol/muc",
+        ];
+        let form = El::parse(form.as_bytes()).expect("a form");
+        assert_eq!(ver(vec![psi("en", "Psi 0.11"), psi("el", "Ψ 0.11")], features, &[form]), "q07IKJEyjvHSyhy//CH0CxmKi8w=");
+    }
+
+    /// Section 5.2.
+    #[test]
+    fn s5_2_the_simple_generation_example() {
+        let exodus = Named { category: "client", kind: "pc", lang: "", name: "Exodus 0.9.1" };
+        let features = vec![
+            "http://jabber.org/protocol/muc",
+            "http://jabber.org/protocol/disco#info",
+            "http://jabber.org/protocol/disco#items",
+            "http://jabber.org/protocol/caps",
+        ];
+        assert_eq!(ver(vec![exodus], features, &[]), "QgayPKawpkPSDYmwT/WM94uAlu0=");
+    }
+
+    /// Section 6.2: the hash in the stream features is the hash of what the server answers, computed here by somebody else.
+    #[test]
+    fn s6_3_the_stream_feature_stands_for_what_disco_says() {
+        let mut house = House::with(ROOMS);
+        let romeo = house.online("romeo@house/orchard");
+        let doors = house.shards[0].hosts().get("house").expect("the domain").clone();
+        let features = doors.stream_features(When::Authenticated);
+        let at = features.find("<c xmlns=").expect("caps among the features");
+        let caps = El::parse(&features.as_bytes()[at..]).expect("an element");
+        let (node, ver) = (caps.attr("node").expect("a node"), caps.attr("ver").expect("a ver"));
+        assert_eq!(caps.attr("hash").as_deref(), Some("sha-1"));
+        let ask = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}#{ver}'/>");
+        let answer = house.iq(&romeo, "get", Some("house"), &ask);
+        let info: DiscoInfoResult = answer.parse_child(&answer.children()[0]).expect("a disco#info result");
+        assert_eq!(info.node.as_deref(), Some(&*format!("{node}#{ver}")));
+        let hash = hash_caps(&compute_disco(&info), xmpp_parsers::hashes::Algo::Sha_1).expect("a hash");
+        assert_eq!(base64::engine::general_purpose::STANDARD.encode(&hash.hash), ver);
+    }
+
+    #[test]
+    fn not_applicable_an_old_hash_is_no_node() {
+        let mut house = House::with(ROOMS);
+        let romeo = house.online("romeo@house/orchard");
+        let ask =
+            format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{HOMEPAGE}#AAAAAAAAAAAAAAAAAAAAAAAAAAA='/>");
+        assert!(house.iq(&romeo, "get", Some("house"), &ask).as_str().contains("item-not-found"));
+    }
+}

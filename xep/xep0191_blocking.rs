@@ -1,0 +1,248 @@
+//! XEP-0191: Blocking Command - whom one does not want to hear from.
+//! Spec 1.3, https://xmpp.org/extensions/xep-0191.html. Not done: nothing. Blocking is polite (section 4): subscriptions stay. A
+//! block never stands between one's own resources (section 5, note), nor between a client and its own server.
+
+mod list;
+
+use iris_core::store::{Item, Shelf};
+use iris_core::xml::{Build, El, escape_attr};
+use iris_core::{
+    At, BareJid, Bounce, Card, Condition, ErrorType, Flow, GetOrSet, Jid, Kind, Mount, MountError, Relation, Reply, Room,
+    SessionFlag, Stanza, StanzaType, StateSlot, Status, Step, Turn,
+};
+
+use crate::result;
+use list::List;
+
+const NS: &str = "urn:xmpp:blocking";
+const ERRORS: &str = "urn:xmpp:blocking:errors";
+
+pub const ROOM: Room = Room {
+    card: Card { xep: Some(191), name: "Blocking Command", version: "1.3", status: Status::Complete, needs: &[30] },
+    mount,
+};
+
+/// One key per blocked JID; nothing behind it.
+const SHELF: Shelf = Shelf::map("blocked");
+
+static LIST: StateSlot<List> = StateSlot::new();
+/// It has asked for the list and gets its changes (section 3.3).
+static INTERESTED: SessionFlag = SessionFlag::new();
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    m.feature(At::Host, NS);
+    m.shelf(SHELF)?;
+    m.state(&LIST, &[SHELF], |items: &[Item]| items.iter().map(|item| item.key.clone()).collect::<List>())?;
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "blocklist", |turn, _| get(turn))?;
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "block", block)?;
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "unblock", unblock)?;
+    m.on(Step::SentGuard, sent);
+    m.on(Step::ReceivedGuard, received);
+    Ok(())
+}
+
+/// Section 3.2.
+fn get(turn: &mut Turn<'_>) -> Reply {
+    turn.set_flag(&INTERESTED, true);
+    let Some(list) = turn.state(&LIST) else { return Reply::empty() };
+    let mut xml = Build::new();
+    xml.open_ns("blocklist", NS);
+    for jid in list.iter() {
+        xml.open("item").attr("jid", jid).close();
+    }
+    xml.close();
+    result(xml)
+}
+
+/// Section 3.3.
+fn block(turn: &mut Turn<'_>, command: El<'_>) -> Reply {
+    let jids = match items(&command) {
+        Ok(jids) if jids.is_empty() => return Bounce::bad_request("nobody to block").into(),
+        Ok(jids) => jids,
+        Err(why) => return why.into(),
+    };
+    let blocked_max = turn.house.limits.blocked_max;
+    let Some(list) = turn.state(&LIST) else { return Bounce::new(Condition::InternalServerError).into() };
+    let new: Vec<Jid> = jids.iter().filter(|jid| !list.has(jid.as_str())).cloned().collect();
+    if list.len() + new.len() > blocked_max {
+        return Bounce::new(Condition::ResourceConstraint).text("the list is full").into();
+    }
+    // Who loses sight of us: those who are not hidden by the list as it was.
+    let hidden = watchers_of(turn, &new);
+    for jid in &new {
+        turn.put(SHELF, jid.as_str(), Vec::new());
+    }
+    if let Some(list) = turn.state(&LIST) {
+        new.iter().for_each(|jid| list.add(jid.as_str()));
+    }
+    for contact in hidden {
+        turn.account.present_to(&contact, false, turn.fx);
+    }
+    push(turn, "block", &jids);
+    Reply::empty()
+}
+
+/// Sections 3.4 and 3.5: some, or all.
+fn unblock(turn: &mut Turn<'_>, command: El<'_>) -> Reply {
+    let jids = match items(&command) {
+        Ok(jids) => jids,
+        Err(why) => return why.into(),
+    };
+    let Some(list) = turn.state(&LIST) else { return Bounce::new(Condition::InternalServerError).into() };
+    let gone: Vec<Jid> = if jids.is_empty() {
+        list.iter().filter_map(|jid| Jid::new(jid).ok()).collect()
+    } else {
+        jids.iter().filter(|jid| list.has(jid.as_str())).cloned().collect()
+    };
+    gone.iter().for_each(|jid| list.remove(jid.as_str()));
+    for jid in &gone {
+        turn.delete(SHELF, jid.as_str());
+    }
+    // Whoever is not hidden by what is left of the list sees us again.
+    for contact in watchers_of(turn, &gone) {
+        turn.account.present_to(&contact, true, turn.fx);
+    }
+    // And we them: what they showed meanwhile was dropped.
+    for contact in watched_of(turn, &gone) {
+        if let Err(error) = turn.send(contact.into(), "<presence type='probe'/>") {
+            debug_assert!(false, "our own probe is not XML: {error:?}");
+        }
+    }
+    push(turn, "unblock", &jids);
+    Reply::empty()
+}
+
+/// Addresses behind these items that get our presence and that the list as it is now does not hide.
+fn watchers_of(turn: &mut Turn<'_>, items: &[Jid]) -> Vec<Jid> {
+    let mut found = Vec::new();
+    for item in items {
+        match (item.node(), item.resource()) {
+            (None, None) => {
+                let of_domain = |jid: &BareJid| jid.domain().as_str() == item.domain().as_str();
+                let contacts = turn.account.contacts().into_iter().filter(|(jid, it)| of_domain(jid) && it.sees_us());
+                found.extend(contacts.map(|(jid, _)| Jid::from(jid)));
+            }
+            _ if turn.account.relation(&item.to_bare()).sees_us() => found.push(item.clone()),
+            _ => {}
+        }
+    }
+    found.sort();
+    found.dedup();
+    let me = turn.me().clone();
+    match turn.state(&LIST) {
+        Some(list) => found.into_iter().filter(|jid| jid.to_bare() != me && !list.blocks(jid)).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// Contacts behind these items whose presence we get, when nothing hides them any more.
+fn watched_of(turn: &mut Turn<'_>, items: &[Jid]) -> Vec<BareJid> {
+    let behind = |jid: &BareJid| {
+        items.iter().any(|item| item.domain() == jid.domain() && item.node().is_none_or(|node| Some(node) == jid.node()))
+    };
+    let contacts = turn.account.contacts().into_iter();
+    let watched: Vec<BareJid> = contacts
+        .filter(|(jid, relation)| matches!(relation, Relation::Contact { to: true, .. }) && behind(jid))
+        .map(|(jid, _)| jid)
+        .collect();
+    match turn.state(&LIST) {
+        Some(list) => watched.into_iter().filter(|jid| !list.blocks(&jid.clone().into())).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The items of a command, normalised, so that "Romeo@House" and "romeo@house" are one.
+fn items(command: &El<'_>) -> Result<Vec<Jid>, Bounce> {
+    let mut jids = Vec::new();
+    for item in command.children().filter(|child| child.is(NS, "item")) {
+        let jid = item.attr("jid").ok_or_else(|| Bounce::bad_request("an item needs a jid"))?;
+        let jid = Jid::new(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?;
+        if !jids.contains(&jid) {
+            jids.push(jid);
+        }
+    }
+    Ok(jids)
+}
+
+fn push(turn: &mut Turn<'_>, name: &str, jids: &[Jid]) {
+    let interested: Vec<_> = turn.cards().filter(|card| card.flag(&INTERESTED)).map(|card| card.this).collect();
+    for session in interested {
+        let mut xml = Build::new();
+        xml.open("iq").attr("type", "set").attr("id", &format!("block-{:x}", turn.mint().0)).open_ns(name, NS);
+        for jid in jids {
+            xml.open("item").attr("jid", jid.as_str()).close();
+        }
+        turn.push(session, xml.finish());
+    }
+}
+
+/// Most people block nobody: then a stanza costs one look.
+fn blocks_nobody(turn: &mut Turn<'_>) -> bool {
+    turn.state(&LIST).is_none_or(|list| list.is_empty())
+}
+
+/// Is this one blocked? Never we ourselves, nor the server.
+fn is_blocked(turn: &mut Turn<'_>, peer: &Jid) -> bool {
+    let own_server = peer.node().is_none() && peer.domain().as_str() == turn.host();
+    let blocks = turn.state(&LIST).is_some_and(|list| list.blocks(peer));
+    blocks && !own_server && peer.to_bare() != *turn.me()
+}
+
+/// Section 3.3: nothing goes to somebody who is blocked, and the client is told why.
+fn sent(turn: &mut Turn<'_>) -> Flow {
+    if blocks_nobody(turn) {
+        return Flow::Go;
+    }
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    let (to, stanza) = (envelope.to.clone(), envelope.stanza.clone());
+    if !is_blocked(turn, &to) {
+        return Flow::Go;
+    }
+    // Presence to everybody passes over the blocked ones without a word; so does what is itself an answer.
+    let wants_answer = stanza.to().is_some() && !matches!(stanza.stype(), StanzaType::Error | StanzaType::Result);
+    if let (true, Some(session)) = (wants_answer, turn.session) {
+        // Not `Flow::Bounce`: an error that comes from the blocked one would be stopped at our own door.
+        turn.push(session, blocked(&stanza, &to));
+    }
+    Flow::Drop("its recipient is blocked")
+}
+
+fn blocked(stanza: &Stanza, to: &Jid) -> String {
+    let name = match stanza.kind() {
+        Kind::Message => "message",
+        Kind::Presence => "presence",
+        Kind::Iq | Kind::Other => "iq",
+    };
+    let mut xml = format!("<{name} from='{}' type='error'", escape_attr(to.as_str()));
+    if let Some(id) = stanza.id() {
+        xml.push_str(&format!(" id='{}'", escape_attr(&id)));
+    }
+    xml.push('>');
+    let why = Bounce::new(Condition::NotAcceptable).kind(ErrorType::Cancel).extra(format!("<blocked xmlns='{ERRORS}'/>"));
+    why.write(&mut xml);
+    xml.push_str(&format!("</{name}>"));
+    xml
+}
+
+/// Section 3.3: nothing comes from somebody who is blocked, and nobody is here for them.
+fn received(turn: &mut Turn<'_>) -> Flow {
+    if blocks_nobody(turn) {
+        return Flow::Go;
+    }
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    let (from, kind, stype) = (envelope.from.clone(), envelope.stanza.kind(), envelope.stanza.stype());
+    if !is_blocked(turn, &from) {
+        return Flow::Go;
+    }
+    match (kind, stype) {
+        // A room would take the error for the end of an occupant.
+        (Kind::Message, StanzaType::Error | StanzaType::Groupchat | StanzaType::Headline) => {
+            Flow::Drop("its sender is blocked")
+        }
+        (Kind::Message, _) | (Kind::Iq, StanzaType::Get | StanzaType::Set) => Flow::Bounce(Bounce::nobody()),
+        _ => Flow::Drop("its sender is blocked"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! How the archive keeps a message: ready to be sent.
+//!
+//! ```text
+//! byte 0   version: 1
+//! byte 1.. the <message/> as it stands in <forwarded/>: content namespace declared, true `from` and `to`, forged ids left out
+//! ```
+//! So a page is a concatenation, and who wrote to whom is read from the start tag when a query asks for it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use iris_core::Stanza;
+use iris_core::xml::El;
+use iris_core::xml::wire::{Stamps, render_forwarded};
+
+const VERSION: u8 = 1;
+
+pub fn encode(stanza: &Stanza, stamps: &Stamps, to: &str) -> Bytes {
+    let mut out = Vec::with_capacity(stanza.size() + to.len() + 128);
+    out.push(VERSION);
+    render_forwarded(stanza, stamps, Some(to), &mut out);
+    Bytes::from(out)
+}
+
+/// The message. `None`: not an entry that we wrote.
+pub fn message(entry: &Bytes) -> Option<&[u8]> {
+    match entry.split_first() {
+        Some((&VERSION, message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// The addresses of sender and recipient, unescaped.
+pub fn ends(message: &[u8]) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let message = El::parse(message)?;
+    Some((message.attr("from")?, message.attr("to")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iris_core::xml::NameTable;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_entry_is_the_message_with_its_true_addresses() {
+        let xml = "<message from='mallory@house' to='JULIET@house' id='1'><body>a&lt;b</body></message>";
+        let stanza = Stanza::parse(xml.as_bytes(), &NameTable::new()).expect("a stanza");
+        let stamps = Stamps { from: Some(Arc::from("romeo@house/o'rchard")), ..Stamps::default() };
+        let entry = encode(&stanza, &stamps, "juliet@house");
+        let message = message(&entry).expect("ours");
+        let text = std::str::from_utf8(message).expect("UTF-8");
+        assert!(
+            text.starts_with("<message xmlns='jabber:client'") && text.ends_with("<body>a&lt;b</body></message>"),
+            "{text}"
+        );
+        let (from, to) = ends(message).expect("both");
+        assert_eq!((&*from, &*to), ("romeo@house/o'rchard", "juliet@house"));
+    }
+
+    #[test]
+    fn what_we_did_not_write_is_no_entry() {
+        assert_eq!(message(&Bytes::from_static(b"\x02<message/>")), None);
+        assert_eq!(message(&Bytes::new()), None);
+        assert_eq!(ends(b"<message/>"), None);
+    }
+}

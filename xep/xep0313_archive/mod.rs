@@ -1,0 +1,170 @@
+//! XEP-0313: Message Archive Management - what was said can be read again, on every device.
+//! Spec 1.1.3, https://xmpp.org/extensions/xep-0313.html. Not done: section 3 has ids "unpredictable" (ours are moments of the house
+//! clock, see XEP-0359's room; only the owner can ask by them); tombstones (section 3.2, a MAY).
+//!
+//! One log per account: each message once, whoever of the account's devices has it. `policy` says what is kept, `entry` how,
+//! `query` what may be asked, `page` answers. The archive of a room is the room's (XEP-0045).
+
+use std::sync::Arc;
+
+use iris_core::mount::Settings;
+use iris_core::store::{EntryId, Shelf, Write};
+use iris_core::xml::El;
+use iris_core::{At, Card, Flow, GetOrSet, Jid, Mount, MountError, Reply, Room, Status, Step, Turn, hash};
+use serde::Deserialize;
+
+use crate::xep0359_stanza_ids::SentAgain;
+use crate::xep0441_archive_preferences as preferences;
+
+mod entry;
+mod page;
+mod policy;
+mod query;
+
+use policy::Policy;
+
+pub const NS: &str = "urn:xmpp:mam:2";
+
+pub const ROOM: Room = Room {
+    card: Card {
+        xep: Some(313),
+        name: "Message Archive Management",
+        version: "1.1.3",
+        status: Status::Partial,
+        needs: &[4, 30, 59, 82, 203, 297, 334, 359],
+    },
+    mount,
+};
+
+/// Entries: see `entry`. Peer: the hash of the other side's bare JID. Tag: `SentAgain::tag`.
+pub const SHELF: Shelf = Shelf::log("archive");
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub page_entries_max: u32,
+    pub page_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { page_entries_max: 50, page_bytes_max: 256 * 1024 }
+    }
+}
+
+impl Settings for Config {
+    const TABLE: &'static str = "archive";
+    const REFERENCE: &'static str = "\
+# The largest page of an archive that is sent at once, in messages; whoever asks for more gets this many and can ask on.
+page_entries_max = 50
+# The same in bytes; one message is sent in any case.
+page_bytes_max = 262144
+";
+}
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    let config = m.config::<Config>()?;
+    if config.page_entries_max == 0 || config.page_entries_max > iris_core::store::PAGE_ENTRIES_MAX {
+        return Err(MountError { at: None, text: "[xep.archive]: page_entries_max is from 1 to 1000".into() });
+    }
+    m.shelf(SHELF)?;
+    m.recognise_resent(SHELF);
+    for feature in [NS, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"] {
+        m.feature(At::Account, feature);
+    }
+    // Only one's own archive: whoever asks for another's hears what those hear who ask for nobody's (security C6, D4).
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form())?;
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| ask(turn, &el, &config))?;
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "metadata", |turn, _| metadata(turn))?;
+    let keeper = Arc::new(Keeper { policy: Policy::intern(m), again: SentAgain::intern(m) });
+    let sent = keeper.clone();
+    m.on(Step::SentArchive, move |turn| keep_sent(turn, &sent));
+    m.on(Step::ReceivedArchive, move |turn| keep_received(turn, &keeper));
+    Ok(())
+}
+
+fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
+    match query::Query::parse(el, turn.me(), turn.account.owner(), config) {
+        Ok(mut query) => {
+            // A page is not what fills a session's queue.
+            let max = u32::try_from(turn.house.limits.output_stanzas_max / 2).unwrap_or(u32::MAX).max(1);
+            query.log.max = query.log.max.min(max);
+            Reply::Task(Box::new(move |cx| Box::pin(page::answer(query, cx))))
+        }
+        Err(bounce) => Reply::Error(bounce),
+    }
+}
+
+/// Section 5.
+fn metadata(turn: &mut Turn<'_>) -> Reply {
+    let owner = turn.account.owner();
+    Reply::Task(Box::new(move |cx| Box::pin(page::metadata(owner, cx))))
+}
+
+struct Keeper {
+    policy: Policy,
+    again: SentAgain,
+}
+
+fn keep_sent(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if keeper.policy.keeps(&envelope.stanza) {
+        let peer = envelope.to.clone();
+        let id = keep(turn, keeper, &peer);
+        if let Some(envelope) = turn.envelope.as_deref_mut() {
+            envelope.sent_id = id;
+        }
+    }
+    Flow::Go
+}
+
+fn keep_received(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
+    let me = turn.me().as_str().to_owned();
+    let Some(envelope) = turn.envelope.as_deref_mut() else { return Flow::Go };
+    if bare(&envelope.from) == me {
+        // Section 6.1.1: each message once. A note to self is where its sender's half has put it.
+        envelope.kept_id = envelope.sent_id;
+        return Flow::Go;
+    }
+    if keeper.policy.keeps(&envelope.stanza) {
+        let peer = envelope.from.clone();
+        let id = keep(turn, keeper, &peer);
+        if let Some(envelope) = turn.envelope.as_deref_mut() {
+            envelope.kept_id = id;
+        }
+    }
+    Flow::Go
+}
+
+/// Keep the message underway, unless the user does not want it kept; the id it is kept under.
+fn keep(turn: &mut Turn<'_>, keeper: &Keeper, peer: &Jid) -> Option<EntryId> {
+    if !preferences::wants(turn, peer) {
+        return None;
+    }
+    let envelope = turn.envelope.as_deref()?;
+    let tag = keeper.again.tag(&envelope.stanza, bare(&envelope.from));
+    if tag != 0
+        && let Some(id) = turn.account.kept_before(SHELF, tag)
+    {
+        // Its sender never got the answer before the restart: the same message, the same place.
+        return Some(id);
+    }
+    let entry = entry::encode(&envelope.stanza, &envelope.stamps, envelope.to.as_str());
+    // Its time is the house's, whatever a <delay/> in it claims (security C10).
+    let id = turn.mint();
+    let owner = turn.account.owner();
+    turn.write(Write::Append { owner, shelf: SHELF, id, peer: peer_hash(bare(peer)), tag, entry });
+    Some(id)
+}
+
+fn peer_hash(bare: &str) -> u64 {
+    hash::stable(&[bare.as_bytes()])
+}
+
+/// The bare JID inside a JID, without copying it.
+fn bare(jid: &Jid) -> &str {
+    jid.as_str().split_once('/').map_or(jid.as_str(), |(bare, _)| bare)
+}
+
+#[cfg(test)]
+mod tests;
