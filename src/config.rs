@@ -329,11 +329,6 @@ fn default_admins(domain: &str) -> Vec<BareJid> {
     BareJid::new(&format!("admin@{domain}")).into_iter().collect()
 }
 
-/// A domain as the DNS and certificates write it: `bücher.example` is `xn--bcher-kva.example` (RFC 5891 A-labels).
-pub fn dns_name(domain: &str) -> String {
-    idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned())
-}
-
 /// RFC 7622 3.2, as the jid crate knows it: a domain and nothing else, normalised.
 ///
 /// # Errors

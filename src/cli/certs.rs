@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use iris_net::certs::{CertError, Certificates, Leaf, Source, dev};
 
 use super::{Failure, Place, say};
-use crate::config::{Config, Overrides, dns_name};
+use crate::config::{Config, Overrides};
 
 #[derive(Subcommand)]
 pub(super) enum CertsCommand {
@@ -55,8 +55,7 @@ fn load(place: &Place, domains: Vec<String>) -> Result<Config, Failure> {
 
 fn make(config: &Config) -> Result<(), Failure> {
     let folder = config.test_certs_dir();
-    let names: Vec<String> = config.domains.iter().map(|domain| dns_name(domain)).collect();
-    let domains: Vec<&str> = names.iter().map(String::as_str).collect();
+    let domains: Vec<&str> = config.domains.iter().map(String::as_str).collect();
     let created = dev::create(&folder, &domains).map_err(|error| {
         Failure::new(error, "Nothing was written. Certificates are never replaced: move the old folder away first.")
     })?;
@@ -73,8 +72,7 @@ fn folder(config: &Config) -> PathBuf {
 
 fn show(config: &Config) -> Result<(), Failure> {
     let folder = folder(config);
-    let found: Result<Vec<Source>, CertError> =
-        config.domains.iter().map(|domain| Source::find(&folder, &dns_name(domain))).collect();
+    let found: Result<Vec<Source>, CertError> = config.domains.iter().map(|domain| Source::find(&folder, domain)).collect();
     let missing = "Put a certificate there; for tests: iris certs dev.";
     let sources = found.map_err(|error| Failure::new(error, missing))?;
     let now = SystemTime::now();

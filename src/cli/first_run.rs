@@ -46,7 +46,8 @@ pub fn first_run_text(started: &Started, arguments: &str) -> String {
     if let Some((admin, password)) = &started.first_admin {
         out += &format!("{INDENT}Administrator  {admin}\n");
         out += &format!("{INDENT}Password       {password}\n");
-        out += &format!("{INDENT}               (not shown again; change it: iris user passwd {admin}{arguments})\n\n");
+        out += &format!("{INDENT}               (shown this once; to change it:\n");
+        out += &format!("{INDENT}               iris user passwd {admin}{arguments})\n\n");
     }
     out += &format!("{INDENT}Data           {}\n", started.data_dir.display());
     if let Some(ca) = &started.test_ca {

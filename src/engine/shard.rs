@@ -396,7 +396,8 @@ impl Shard {
             }
             Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),
             Input::Finished(asked, finish) => {
-                entity.tasks = entity.tasks.saturating_sub(1);
+                // Only work that an iq waits for was counted when it began.
+                entity.tasks = entity.tasks.saturating_sub(usize::from(asked.is_some()));
                 finish_task(entity, &mut cx, asked, finish);
             }
         }
@@ -643,22 +644,18 @@ impl Shard {
 
     fn out(&mut self, at: SessionRef, out: Out) {
         let Some(session) = self.sessions.get_mut(at) else { return };
-        let origin = out.origin.clone();
-        let copy = origin.is_some().then(|| out.clone());
-        if session.try_push(out, &self.house.limits) {
-            return self.look_at(at);
-        }
+        let Err(out) = session.try_push(out, &self.house.limits) else { return self.look_at(at) };
         // The deque is full: a reader that does not read costs this much and no more.
-        let key = session.account.clone();
         if session.pipe.is_some() && session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
+            session.push_last(out);
             session.pipe = None;
             self.detach(self.now.mono, at);
-            self.wakes.push(at);
-        } else {
-            let error = StreamError::new("resource-constraint").text("you do not read what you are sent");
-            self.inbox.push_back((key.clone(), Input::End(at, error)));
+            return self.wakes.push(at);
         }
-        if let Some(out) = copy {
+        let key = session.account.clone();
+        let error = StreamError::new("resource-constraint").text("you do not read what you are sent");
+        self.inbox.push_back((key.clone(), Input::End(at, error)));
+        if out.origin.is_some() {
             self.inbox.push_back((key, Input::Redeliver(Box::new(out))));
         }
     }

@@ -58,8 +58,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // One listener per family: what is configured is what listens.
-        socket.set_only_v6(true)?;
+        // `[::]` stands for all addresses of the machine, IPv4 too; any other address is only itself.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -195,21 +195,30 @@ impl Session {
 
     // --- output -------------------------------------------------------------------------------------------------------
 
-    /// Queue one item. False: the deque is full (the caller detaches or ends the session).
-    #[must_use = "a full deque ends the session"]
-    pub fn try_push(&mut self, out: Out, limits: &Limits) -> bool {
+    /// Queue one item, or give it back: the deque is full (the caller detaches or ends the session).
+    pub fn try_push(&mut self, out: Out, limits: &Limits) -> Result<(), Out> {
         if self.over.is_some() {
-            return true;
+            return Ok(());
         }
         if self.queue.len() + self.held.len() >= limits.output_stanzas_max || self.queue_bytes >= limits.output_bytes_max {
-            return false;
+            return Err(out);
         }
+        self.enqueue(out);
+        Ok(())
+    }
+
+    /// The one item that did not fit any more when the pipe was detached: a stream that is resumed has no hole in it.
+    pub fn push_last(&mut self, out: Out) {
+        self.enqueue(out);
+    }
+
+    fn enqueue(&mut self, out: Out) {
         self.queue_bytes += out.wire.bytes.len();
         if self.card.inactive {
             match out.wire.hold {
                 Hold::Drop => {
                     self.queue_bytes -= out.wire.bytes.len();
-                    return true;
+                    return;
                 }
                 Hold::Coalesce(key) => {
                     if let Some(at) = self.held.iter().position(|other| other.wire.hold == Hold::Coalesce(key)) {
@@ -217,17 +226,16 @@ impl Session {
                         self.queue_bytes -= old.wire.bytes.len();
                     }
                     self.held.push(out);
-                    return true;
+                    return;
                 }
                 Hold::Flush => self.release_held(),
             }
         }
         self.queue.push_back(out);
-        true
     }
 
     fn push(&mut self, out: Out, limits: &Limits) {
-        if !self.try_push(out, limits) {
+        if self.try_push(out, limits).is_err() {
             self.over.get_or_insert(StreamError::new("resource-constraint"));
         }
     }
@@ -266,8 +274,10 @@ impl Session {
                 break;
             }
             if front.after != 0 && progress.is_refused(front.after) {
-                // What stood on a refused write was never true: it is not shown.
-                self.forget(self.sent);
+                // What stood on a refused write was never true: it is not shown, and its mark has not passed.
+                if let Some(out) = self.queue.remove(self.sent) {
+                    self.queue_bytes -= out.wire.bytes.len();
+                }
                 continue;
             }
             let to = match front.to {
