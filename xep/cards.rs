@@ -55,8 +55,21 @@ pub fn doap(rooms: &[Room]) -> String {
         xml.close().raw(b"\n").close().raw(b"\n");
     }
     xml.close().raw(b"\n").close();
-    let mut text = String::from_utf8_lossy(&xml.finish()).into_owned();
-    text.push('\n');
+    indented(&String::from_utf8_lossy(&xml.finish()))
+}
+
+/// Each line two spaces deeper than the element it stands in.
+fn indented(xml: &str) -> String {
+    let mut text = String::with_capacity(xml.len() * 2);
+    let mut depth = 0usize;
+    for line in xml.lines() {
+        let (closes, whole) = (line.starts_with("</"), line.starts_with("<?") || line.ends_with("/>") || line.contains("</"));
+        depth = depth.saturating_sub(usize::from(closes));
+        text.push_str(&"  ".repeat(depth));
+        text.push_str(line);
+        text.push('\n');
+        depth += usize::from(!whole);
+    }
     text
 }
 
@@ -80,6 +93,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
+
+    use iris_core::mount::{Doors, RoomConfig};
+    use iris_core::xml::names::NameTable;
 
     use super::*;
     use crate::ROOMS;
@@ -147,5 +163,21 @@ mod tests {
                 assert!(is_there, "{} needs XEP-{need:04}", room.card.name);
             }
         }
+    }
+
+    /// `iris config-reference` prints these texts: whoever copies one into the configuration must be understood.
+    #[test]
+    fn every_table_of_the_reference_is_understood() {
+        let open = |text: &str| {
+            let config = RoomConfig::parse(text).expect("TOML");
+            Doors::open("house", ROOMS, &mut NameTable::new(), &config)
+        };
+        let doors = open("").expect("the defaults");
+        let all: String = doors.reference.iter().map(|(table, text)| format!("[xep.{table}]\n{text}\n")).collect();
+        assert!(open(&all).is_ok());
+        let first = doors.reference.first().expect("a table").0;
+        let wrong = open(&format!("{all}\n[xep.{first}.no_such_key]\n"));
+        assert!(wrong.is_err(), "an unknown key refuses to boot");
+        assert!(open("[xep.no_such_room]\n").is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! XEP-0004: Data Forms - questions and answers in fields.
-//! Spec 2.13.2, https://xmpp.org/extensions/xep-0004.html. Not done: forms that people fill in; the forms of rooms 0030 and 0313 are
-//! for programs.
+//! Spec 2.13.2, https://xmpp.org/extensions/xep-0004.html. Not done: forms that people fill in; the forms of rooms 0030 and
+//! 0313 are for programs.
 
 use iris_core::{Card, Room, Status};
 

@@ -1,7 +1,7 @@
 //! XEP-0012: Last Activity - since when is somebody gone, since when does the server run?
 //! Spec 2.0, https://xmpp.org/extensions/xep-0012.html. Differs in one thing: whoever may not see the user's presence hears
-//! `service-unavailable`, as if nobody were there, and not `forbidden`, which would tell that somebody is. An end that no server
-//! lived to see (a crash) is not noted.
+//! `service-unavailable`, as if nobody were there, and not `forbidden`, which would tell that somebody is. An end that no
+//! server lived to see (a crash) is not noted.
 
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::Build;

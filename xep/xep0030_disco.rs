@@ -1,7 +1,7 @@
 //! XEP-0030: Service Discovery - who are you, what can you do, what else is there?
-//! Spec 2.5.0, https://xmpp.org/extensions/xep-0030.html. Not done: nothing. Where section 8 rule 2 wants an empty list of items for
-//! accounts that do not exist, RFC 6121 8.5.1 wants `service-unavailable`: that is what strangers and those who ask for nobody get,
-//! for items as for info.
+//! Spec 2.5.0, https://xmpp.org/extensions/xep-0030.html. Not done: nothing. Where section 8 rule 2 wants an empty list of
+//! items for accounts that do not exist, RFC 6121 8.5.1 wants `service-unavailable`: that is what strangers and those who ask
+//! for nobody get, for items as for info.
 //!
 //! The only room that answers disco: everything it says stands in the record of the doors.
 
@@ -165,6 +165,7 @@ mod tests {
         let private = |answer: &DiscoInfoResult| answer.features.iter().any(|feature| feature == "jabber:iq:private");
         assert!(!private(&answer), "what is for oneself is shown to oneself");
         assert!(private(&info(&house.iq(&juliet, "get", None, INFO))));
+        let _hidden = house.login("juliet@house/hidden");
         assert_eq!(items(&house.iq(&romeo, "get", Some("juliet@house"), ITEMS)), ["juliet@house/balcony"]);
     }
 

@@ -1,6 +1,6 @@
 //! XEP-0049: Private XML Storage - a client keeps things that are for its user's eyes only.
-//! Spec 1.2, https://xmpp.org/extensions/xep-0049.html. Not done: nothing. Reserved namespaces are not refused (section 2.3 leaves
-//! that open).
+//! Spec 1.2, https://xmpp.org/extensions/xep-0049.html. Not done: nothing. Reserved namespaces are not refused (section 2.3
+//! leaves that open).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,6 +147,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::ROOMS;
+    use iris_core::limits::Limits;
     use iris_engine::testing::{Client, House};
 
     fn keep(house: &mut House, who: &Client, xml: &str) -> String {
@@ -220,6 +221,19 @@ mod tests {
             ask(&mut house, &hamlet, "<b xmlns='x:1'/>").contains("<b xmlns='x:1'>1</b>"),
             "what was refused changed nothing"
         );
+    }
+
+    #[test]
+    fn who_has_more_than_a_new_limit_allows_may_still_have_less() {
+        let mut house = House::with(ROOMS);
+        let hamlet = house.login("hamlet@house/denmark");
+        keep(&mut house, &hamlet, "<a xmlns='x:1'>12</a><b xmlns='x:1'>12</b><c xmlns='x:1'>12</c>");
+        let config = "[xep.private]\nitems_max = 1\n";
+        let mut house = House::build(ROOMS, config, Limits::default(), house.store.clone());
+        let hamlet = house.login("hamlet@house/denmark");
+        assert!(keep(&mut house, &hamlet, "<a xmlns='x:1'>1</a>").contains("type='result'"));
+        assert!(keep(&mut house, &hamlet, "<b xmlns='x:1'/>").contains("type='result'"));
+        assert!(keep(&mut house, &hamlet, "<a xmlns='x:1'>12</a>").contains("resource-constraint"));
     }
 
     #[test]

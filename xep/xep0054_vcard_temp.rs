@@ -1,6 +1,6 @@
 //! XEP-0054: vcard-temp - a card about oneself, for everybody who asks.
-//! Spec 1.3.0, https://xmpp.org/extensions/xep-0054.html. Not done: nothing. Setting somebody else's card is answered as everything
-//! that nobody serves (`service-unavailable`), not `forbidden`, which would tell that the account exists.
+//! Spec 1.3.0, https://xmpp.org/extensions/xep-0054.html. Not done: nothing. Setting somebody else's card is answered as
+//! everything that nobody serves (`service-unavailable`), not `forbidden`, which would tell that the account exists.
 
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
@@ -129,10 +129,12 @@ mod tests {
     #[test]
     fn s3_3_no_card_and_nobody_are_the_same_answer() {
         let mut house = House::with(ROOMS);
-        house.user("juliet@house");
+        house.friends("romeo@house", "juliet@house");
+        house.user("nurse@house");
         let romeo = house.online("romeo@house/orchard");
         let none = anonymous(&house.iq(&romeo, "get", Some("juliet@house"), ASK));
         assert!(none.contains("service-unavailable"), "{none}");
+        assert_eq!(none, anonymous(&house.iq(&romeo, "get", Some("nurse@house"), ASK)));
         assert_eq!(none, anonymous(&house.iq(&romeo, "get", Some("nobody@house"), ASK)));
     }
 

@@ -1,7 +1,8 @@
 //! XEP-0115: Entity Capabilities - what a server can do, as a hash that is asked for once.
-//! Spec 1.6.0, https://xmpp.org/extensions/xep-0115.html. Not done: caps optimisation (section 8.4, optional): what clients say of
-//! themselves travels in their presence untouched.
+//! Spec 1.6.0, https://xmpp.org/extensions/xep-0115.html. Not done: caps optimisation (section 8.4, optional): what clients
+//! say of themselves travels in their presence untouched.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -57,6 +58,9 @@ struct Named<'a> {
     name: &'a str,
 }
 
+/// The name of a field and its values.
+type Field = (String, Vec<String>);
+
 /// Section 5.1: the verification string.
 fn ver(mut identities: Vec<Named<'_>>, mut features: Vec<&str>, forms: &[El<'_>]) -> String {
     let mut text = String::new();
@@ -70,7 +74,7 @@ fn ver(mut identities: Vec<Named<'_>>, mut features: Vec<&str>, forms: &[El<'_>]
         text.push_str(feature);
         text.push('<');
     }
-    let mut described: Vec<(String, Vec<(String, Vec<String>)>)> = forms.iter().filter_map(fields).collect();
+    let mut described: Vec<(String, Vec<Field>)> = forms.iter().filter_map(fields).collect();
     described.sort();
     for (form_type, fields) in described {
         text.push_str(&form_type);
@@ -87,12 +91,12 @@ fn ver(mut identities: Vec<Named<'_>>, mut features: Vec<&str>, forms: &[El<'_>]
     base64::engine::general_purpose::STANDARD.encode(Sha1::digest(text.as_bytes()))
 }
 
-/// A form's FORM_TYPE and its other fields, sorted. `None`: without a FORM_TYPE it does not count (section 5.4, rule 3.6).
-fn fields(form: &El<'_>) -> Option<(String, Vec<(String, Vec<String>)>)> {
+/// A form's FORM_TYPE and its other fields, sorted. `None`: without a FORM_TYPE it does not count (section 5.4).
+fn fields(form: &El<'_>) -> Option<(String, Vec<Field>)> {
     let mut form_type = None;
     let mut fields = Vec::new();
     for field in form.children().filter(|field| field.local() == "field") {
-        let var = field.attr("var")?.into_owned();
+        let Some(var) = field.attr("var").map(Cow::into_owned) else { continue };
         let mut values: Vec<String> =
             field.children().filter(|it| it.local() == "value").map(|it| it.text().into_owned()).collect();
         if var == "FORM_TYPE" {

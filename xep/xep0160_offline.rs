@@ -77,6 +77,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         delay: m.name(ns::DELAY, "delay"),
     };
     let again = SentAgain::intern(m);
+    m.on(Step::ReceivedGuard, move |turn| {
+        strip_forged(turn, names.delay);
+        Flow::Go
+    });
     m.on(Step::Unseen, move |turn| keep(turn, &names, &again));
     m.on_event(Event::SessionAvailable, |turn| begin_for(turn, turn.session));
     m.on_event(Event::MarkPassed, passed);
@@ -94,6 +98,20 @@ struct Names {
     no_store: NameId,
     thread: NameId,
     delay: NameId,
+}
+
+/// A delay in our name was put there by somebody else (security C3): we say it when the stanza leaves, not when it comes.
+fn strip_forged(turn: &mut Turn<'_>, delay: NameId) {
+    let Some(envelope) = turn.envelope.as_deref_mut() else { return };
+    if !envelope.stanza.has(delay) || envelope.from.as_str() == turn.doors.domain {
+        return;
+    }
+    let stanza = envelope.stanza.clone();
+    for (index, child) in stanza.children().iter().enumerate() {
+        if child.name == delay && stanza.child_el(child).attr("from").is_some_and(|from| *from == *turn.doors.domain) {
+            envelope.stamps.strip.add(index);
+        }
+    }
 }
 
 // --- keeping --------------------------------------------------------------------------------------------------------------
@@ -123,7 +141,7 @@ fn keep(turn: &mut Turn<'_>, names: &Names, again: &SentAgain) -> Flow {
     // A message that a session took with it to its grave is older than this moment.
     let since = kept.unwrap_or(id);
     let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
-    let entry = encode(&envelope.stanza, &envelope.stamps, &host, since, names);
+    let entry = encode(&envelope.stanza, &envelope.stamps, &host, since);
     let owner = turn.account.owner();
     turn.write(Write::Append { owner, shelf: SHELF, id, peer: 0, tag, entry });
     set_count(turn, count + 1);
@@ -141,14 +159,9 @@ fn may_wait(stanza: &Stanza, names: &Names) -> bool {
     content.peek().is_none() || content.any(|child| stanza.child_ns(child) != CHAT_STATES)
 }
 
-/// With the time it came, said by us (section 2, XEP-0203); who else says that it was us is not believed (security C3).
-fn encode(stanza: &Stanza, stamps: &Stamps, host: &str, since: EntryId, names: &Names) -> Bytes {
+/// With the time it came, said by us (section 2, XEP-0203).
+fn encode(stanza: &Stanza, stamps: &Stamps, host: &str, since: EntryId) -> Bytes {
     let mut stamps = stamps.clone();
-    for (index, child) in stanza.children().iter().enumerate() {
-        if child.name == names.delay && stanza.child_el(child).attr("from").as_deref() == Some(host) {
-            stamps.strip.add(index);
-        }
-    }
     let mut extra = Build::after(stamps.extra.as_deref().unwrap_or_default().to_vec());
     extra
         .open_ns("delay", ns::DELAY)
@@ -222,7 +235,11 @@ fn read_on(turn: &mut Turn<'_>, number: u64, after: EntryId) {
 fn hand_over(turn: &mut Turn<'_>, number: u64, page: Option<Page>, counted: usize) {
     let delivering = turn.state(&STATE).and_then(|state| state.delivering.as_ref());
     let Some(to) = delivering.filter(|it| it.number == number).map(|it| it.to) else { return };
-    let Some(mut page) = page.filter(|_| listens(turn, to)) else { return stop(turn) };
+    if !listens(turn, to) {
+        stop(turn);
+        return begin_for(turn, None);
+    }
+    let Some(mut page) = page else { return stop(turn) };
     fit(&mut page.entries);
     let Some(last) = page.entries.last().map(|entry| entry.id) else {
         // Nothing is left, whatever the count said; what came since it was read is counted.

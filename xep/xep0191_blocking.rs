@@ -1,8 +1,11 @@
 //! XEP-0191: Blocking Command - whom one does not want to hear from.
-//! Spec 1.3, https://xmpp.org/extensions/xep-0191.html. Not done: nothing. Blocking is polite (section 4): subscriptions stay. A
-//! block never stands between one's own resources (section 5, note), nor between a client and its own server.
+//! Spec 1.3, https://xmpp.org/extensions/xep-0191.html. Not done: nothing. Blocking is polite (section 4): subscriptions
+//! stay. A block never stands between one's own resources (section 5, note), nor between a client and its own server.
 
 mod list;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El, escape_attr};
@@ -68,7 +71,8 @@ fn block(turn: &mut Turn<'_>, command: El<'_>) -> Reply {
         return Bounce::new(Condition::ResourceConstraint).text("the list is full").into();
     }
     // Who loses sight of us: those who are not hidden by the list as it was.
-    let hidden = watchers_of(turn, &new);
+    let mut hidden = watchers_of(turn, &new);
+    hidden.extend(shown_directly_of(turn, &new));
     for jid in &new {
         turn.put(SHELF, jid.as_str(), Vec::new());
     }
@@ -114,20 +118,15 @@ fn unblock(turn: &mut Turn<'_>, command: El<'_>) -> Reply {
 
 /// Addresses behind these items that get our presence and that the list as it is now does not hide.
 fn watchers_of(turn: &mut Turn<'_>, items: &[Jid]) -> Vec<Jid> {
-    let mut found = Vec::new();
-    for item in items {
-        match (item.node(), item.resource()) {
-            (None, None) => {
-                let of_domain = |jid: &BareJid| jid.domain().as_str() == item.domain().as_str();
-                let contacts = turn.account.contacts().into_iter().filter(|(jid, it)| of_domain(jid) && it.sees_us());
-                found.extend(contacts.map(|(jid, _)| Jid::from(jid)));
-            }
-            _ if turn.account.relation(&item.to_bare()).sees_us() => found.push(item.clone()),
-            _ => {}
-        }
+    let is_domain = |item: &&Jid| item.node().is_none() && item.resource().is_none();
+    let domains: BTreeSet<&str> = items.iter().filter(is_domain).map(|item| item.domain().as_str()).collect();
+    let mut found: BTreeSet<Jid> =
+        items.iter().filter(|item| turn.account.relation(&item.to_bare()).sees_us()).cloned().collect();
+    if !domains.is_empty() {
+        let contacts = turn.account.contacts().into_iter();
+        let behind = contacts.filter(|(jid, relation)| relation.sees_us() && domains.contains(jid.domain().as_str()));
+        found.extend(behind.map(|(jid, _)| Jid::from(jid)));
     }
-    found.sort();
-    found.dedup();
     let me = turn.me().clone();
     match turn.state(&LIST) {
         Some(list) => found.into_iter().filter(|jid| jid.to_bare() != me && !list.blocks(jid)).collect(),
@@ -135,33 +134,41 @@ fn watchers_of(turn: &mut Turn<'_>, items: &[Jid]) -> Vec<Jid> {
     }
 }
 
+/// Addresses behind these items that were shown presence directly: they too are told that it is over (RFC 6121 4.6.3), now,
+/// because
+/// later nothing reaches them.
+fn shown_directly_of(turn: &mut Turn<'_>, items: &[Jid]) -> Vec<Jid> {
+    let items: List = items.iter().map(|jid| Arc::from(jid.as_str())).collect();
+    let mut shown = turn.account.shown_directly();
+    shown.sort();
+    shown.dedup();
+    shown.retain(|jid| items.blocks(jid) && !is_blocked(turn, jid) && !turn.account.relation(&jid.to_bare()).sees_us());
+    shown
+}
+
 /// Contacts behind these items whose presence we get, when nothing hides them any more.
 fn watched_of(turn: &mut Turn<'_>, items: &[Jid]) -> Vec<BareJid> {
-    let behind = |jid: &BareJid| {
-        items.iter().any(|item| item.domain() == jid.domain() && item.node().is_none_or(|node| Some(node) == jid.node()))
-    };
+    let items: List = items.iter().map(|item| Arc::from(item.to_bare().as_str())).collect();
+    let is_watched = |relation: &Relation| matches!(relation, Relation::Contact { to: true, .. });
     let contacts = turn.account.contacts().into_iter();
-    let watched: Vec<BareJid> = contacts
-        .filter(|(jid, relation)| matches!(relation, Relation::Contact { to: true, .. }) && behind(jid))
-        .map(|(jid, _)| jid)
-        .collect();
-    match turn.state(&LIST) {
-        Some(list) => watched.into_iter().filter(|jid| !list.blocks(&jid.clone().into())).collect(),
-        None => Vec::new(),
-    }
+    let watched: Vec<BareJid> = contacts.filter(|(_, relation)| is_watched(relation)).map(|(jid, _)| jid).collect();
+    let Some(list) = turn.state(&LIST) else { return Vec::new() };
+    let is_free = |jid: &BareJid| {
+        let jid = Jid::from(jid.clone());
+        items.blocks(&jid) && !list.blocks(&jid)
+    };
+    watched.into_iter().filter(is_free).collect()
 }
 
 /// The items of a command, normalised, so that "Romeo@House" and "romeo@house" are one.
 fn items(command: &El<'_>) -> Result<Vec<Jid>, Bounce> {
-    let mut jids = Vec::new();
+    let mut jids = BTreeSet::new();
     for item in command.children().filter(|child| child.is(NS, "item")) {
         let jid = item.attr("jid").ok_or_else(|| Bounce::bad_request("an item needs a jid"))?;
         let jid = Jid::new(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?;
-        if !jids.contains(&jid) {
-            jids.push(jid);
-        }
+        jids.insert(jid);
     }
-    Ok(jids)
+    Ok(jids.into_iter().collect())
 }
 
 fn push(turn: &mut Turn<'_>, name: &str, jids: &[Jid]) {

@@ -1,6 +1,6 @@
 //! XEP-0280: Message Carbons - a user's other devices see what this one says and hears.
-//! Spec 1.0.1, https://xmpp.org/extensions/xep-0280.html. Not done: `urn:xmpp:carbons:rules:0` is not claimed, because copies of
-//! private messages to a room's occupants go to all devices, joined or not (section 6.1 wants them limited).
+//! Spec 1.0.1, https://xmpp.org/extensions/xep-0280.html. Not done: `urn:xmpp:carbons:rules:0` is not claimed, because copies
+//! of private messages to a room's occupants go to all devices, joined or not (section 6.1 wants them limited).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! XEP-0297: Stanza Forwarding - a stanza inside another.
-//! Spec 1.0, https://xmpp.org/extensions/xep-0297.html. Not done: nothing. `core/xml/wire.rs` writes them; rooms 0280 and 0313 wrap them.
+//! Spec 1.0, https://xmpp.org/extensions/xep-0297.html. Not done: nothing. `core/xml/wire.rs` writes them; rooms 0280 and
+//! 0313 wrap them.
 
 use iris_core::{Card, Room, Status};
 

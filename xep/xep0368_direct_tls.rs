@@ -1,5 +1,6 @@
 //! XEP-0368: SRV records for XMPP over TLS - TLS from the first byte, without STARTTLS.
-//! Spec 1.1.0, https://xmpp.org/extensions/xep-0368.html. Not done: looking up the records, which is for whoever connects to other servers.
+//! Spec 1.1.0, https://xmpp.org/extensions/xep-0368.html. Not done: looking up the records, which is for whoever connects to
+//! other servers.
 
 use iris_core::{Card, Room, Status};
 

@@ -3,6 +3,7 @@
 
 use iris_core::mount::Settings;
 use iris_core::store::{Item, Shelf};
+use iris_core::turn::Account;
 use iris_core::xml::{Build, El};
 use iris_core::{
     At, Bounce, Card, Condition, GetOrSet, Jid, Mount, MountError, Relation, Reply, Room, StateSlot, Status, Turn,
@@ -64,12 +65,12 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 }
 
 /// Does the user want messages with this address kept? `peer`: who a sent message is to, or a received one is from (section 2.3).
-pub fn wants(turn: &mut Turn<'_>, peer: &Jid) -> bool {
-    let Some(preferences) = turn.state(&PREFERENCES) else { return true };
-    match preferences.of(peer) {
+pub fn wants(account: &mut dyn Account, peer: &Jid) -> bool {
+    let preferences = account.state(PREFERENCES.index()).and_then(|state| state.downcast_ref::<Preferences>());
+    match preferences.map_or(Keep::Always, |preferences| preferences.of(peer)) {
         Keep::Always => true,
         Keep::Never => false,
-        Keep::Roster => turn.account.relation(&peer.to_bare()) != Relation::Stranger || peer.to_bare() == *turn.me(),
+        Keep::Roster => account.relation(&peer.to_bare()) != Relation::Stranger,
     }
 }
 

@@ -1,5 +1,6 @@
 //! XEP-0474: SASL SCRAM Downgrade Protection - nobody in between takes mechanisms away unnoticed.
-//! Spec 0.5.0, https://xmpp.org/extensions/xep-0474.html. Not done: nothing. Part of SCRAM: `engine/negotiate/sasl/downgrade.rs`.
+//! Spec 0.5.0, https://xmpp.org/extensions/xep-0474.html. Not done: nothing. Part of SCRAM:
+//! `engine/negotiate/sasl/downgrade.rs`.
 
 use iris_core::{Card, Room, Status};
 

@@ -1,5 +1,6 @@
 //! XEP-0478: Stream Limits Advertisement - how large a stanza may be, how long a silence.
-//! Spec 0.2.0, https://xmpp.org/extensions/xep-0478.html. Not done: nothing. The engine says what its scanner keeps (`engine/negotiate/features.rs`).
+//! Spec 0.2.0, https://xmpp.org/extensions/xep-0478.html. Not done: nothing. The engine says what its scanner keeps
+//! (`engine/negotiate/features.rs`).
 
 use iris_core::{Card, Room, Status};
 

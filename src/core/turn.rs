@@ -169,6 +169,8 @@ pub trait Account {
     fn state(&mut self, index: usize) -> Option<&mut dyn Any>;
     /// Begin or end holding back what may wait (XEP-0352).
     fn hold(&mut self, session: SessionRef, inactive: bool);
+    /// Those who were shown presence directly and not told yet that it is over (RFC 6121 4.6).
+    fn shown_directly(&self) -> Vec<Jid>;
     /// Show our presence to one contact anew: as it is, or as unavailable.
     fn present_to(&mut self, contact: &Jid, available: bool, fx: &mut Effects);
     /// The id under which a message with this tag was kept shortly before the last restart: it is being sent again.

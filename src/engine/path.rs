@@ -51,6 +51,14 @@ impl turn::Account for View<'_> {
     fn contacts(&self) -> Vec<(BareJid, Relation)> {
         self.entity.roster.contacts().map(|(jid, relation)| (jid.clone(), relation)).collect()
     }
+    fn shown_directly(&self) -> Vec<Jid> {
+        self.entity
+            .sessions
+            .iter()
+            .filter_map(|at| self.sessions.get(*at))
+            .flat_map(|session| session.directed.clone())
+            .collect()
+    }
     fn state(&mut self, index: usize) -> Option<&mut dyn Any> {
         self.entity.states.get_mut(index)?.as_deref_mut()
     }

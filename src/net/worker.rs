@@ -74,7 +74,6 @@ pub(crate) struct Worker {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub incoming: Vec<u8>,
-    pub plain: Vec<u8>,
     pub stanzas: Vec<u8>,
     pub outgoing: Vec<u8>,
 }

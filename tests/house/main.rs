@@ -1,1 +1,6 @@
-//! Integration tests: one binary.
+//! Integration tests: one binary. The real program, real sockets, real files.
+
+mod client;
+mod faults;
+mod restart;
+mod server;

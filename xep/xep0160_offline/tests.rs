@@ -210,7 +210,7 @@ fn a_page_is_limited_in_bytes() {
     let (mut house, romeo) = begin();
     let long = "x".repeat(super::PAGE_BYTES_MAX / 3);
     for _ in 0..4 {
-        say(&mut house, &romeo, &long);
+        house.send(&romeo, &format!("<message to='juliet@house' type='chat'><body>{long}</body></message>"));
     }
     let juliet = come(&mut house, JULIET);
     assert_eq!(hear(&mut house, &juliet).len(), 2);
@@ -244,6 +244,19 @@ fn what_has_not_arrived_goes_to_another_who_listens_when_the_session_ends() {
     house.cut(&one);
     assert_eq!(hear_all(&mut house, &other), numbers(0, 60));
     assert_eq!(waiting(&house), (0, 0));
+}
+
+#[test]
+fn when_the_session_goes_unavailable_the_rest_goes_to_another_who_listens() {
+    let (mut house, romeo) = begin();
+    for n in 0..60 {
+        say(&mut house, &romeo, &n.to_string());
+    }
+    let one = come(&mut house, JULIET);
+    let other = come(&mut house, "juliet@house/chamber");
+    house.send(&one, "<presence type='unavailable'/>");
+    assert_eq!(hear_all(&mut house, &one), numbers(0, 50));
+    assert_eq!(hear_all(&mut house, &other), numbers(50, 60));
 }
 
 #[test]
@@ -344,15 +357,16 @@ fn what_storage_refused_does_not_wait_and_the_sender_is_told() {
 }
 
 #[test]
-fn c3_a_delay_in_the_name_of_the_house_is_replaced_and_others_stay() {
+fn c3_a_delay_in_the_name_of_the_house_is_believed_of_nobody_and_others_stay() {
     let (mut house, romeo) = begin();
-    house.send(
-        &romeo,
-        "<message to='juliet@house' type='chat'><body>x</body><delay xmlns='urn:xmpp:delay' from='house' stamp='forged'/>\
-         <delay xmlns='urn:xmpp:delay' from='romeo@house' stamp='1999-01-01T00:00:00Z'/></message>",
-    );
+    let forged = "<message to='juliet@house' type='chat'><body>x</body><delay xmlns='urn:xmpp:delay' from='house' stamp='forged'/>\
+         <delay xmlns='urn:xmpp:delay' from='romeo@house' stamp='1999-01-01T00:00:00Z'/></message>";
+    house.send(&romeo, forged);
     let juliet = come(&mut house, JULIET);
     let heard = messages(&mut house, &juliet);
+    house.send(&romeo, forged);
+    let live = house.one(&juliet);
+    assert!(!live.as_str().contains("forged") && live.as_str().contains("1999"), "{}", live.as_str());
     let xml = heard[0].as_str();
     assert_eq!((xml.matches("from='house'").count(), xml.contains("forged"), xml.contains("1999")), (1, false, true), "{xml}");
 }

@@ -251,3 +251,43 @@ fn s3_3_who_comes_online_does_not_ask_after_the_blocked_one() {
     house.nothing(&romeo);
     house.nothing(&juliet);
 }
+
+#[test]
+fn s3_3_who_was_shown_presence_directly_sees_the_user_go_as_well() {
+    let mut house = House::with(ROOMS);
+    let iago = house.online("iago@house/x");
+    let cassio = house.online("cassio@house/x");
+    let juliet = house.online(JULIET);
+    for to in ["iago@house/x", "cassio@house/x"] {
+        house.send(&juliet, &format!("<presence to='{to}'/>"));
+    }
+    house.recv(&iago);
+    house.recv(&cassio);
+    command(&mut house, &juliet, "block", &["iago@house"]);
+    assert_eq!(house.one(&iago).attr("type").as_deref(), Some("unavailable"));
+    house.nothing(&cassio);
+    house.close(&juliet);
+    house.nothing(&iago);
+    assert_eq!(house.one(&cassio).attr("type").as_deref(), Some("unavailable"));
+}
+
+#[test]
+fn s3_3_a_request_that_was_not_answered_is_not_repeated_to_the_blocked_one() {
+    let mut house = House::with(ROOMS);
+    let iago = house.online("iago@house/x");
+    let juliet = house.online(JULIET);
+    let ask = |house: &mut House, juliet: &Client| house.send(juliet, "<presence type='subscribe' to='iago@house'/>");
+    ask(&mut house, &juliet);
+    assert!(house.hear(&iago).iter().any(|it| it.contains("type='subscribe'")));
+    command(&mut house, &juliet, "block", &["iago@house"]);
+    // His answer does not come through, so that she still waits for one.
+    house.send(&iago, "<presence type='unsubscribed' to='juliet@house'/>");
+    house.recv(&iago);
+    house.close(&juliet);
+    let juliet = house.online(JULIET);
+    house.nothing(&iago);
+    command(&mut house, &juliet, "unblock", &[]);
+    house.close(&juliet);
+    house.online(JULIET);
+    assert!(house.hear(&iago).iter().any(|it| it.contains("type='subscribe'")), "unblocked she asks again");
+}

@@ -200,6 +200,10 @@ fn to_oneself_each_device_hears_it_exactly_once() {
     assert!(!house.one(&garden).as_str().contains("carbons"));
     copied(&house.one(&third), "received", "romeo@house/third");
     house.nothing(&home);
+    let hidden = house.login("romeo@house/hidden");
+    house.iq(&hidden, "set", None, ENABLE);
+    house.send(&hidden, "<message to='romeo@house' type='chat'><body>from the dark</body></message>");
+    house.nothing(&hidden);
 }
 
 #[test]
@@ -243,4 +247,23 @@ fn s6_1_an_error_that_our_own_server_gives_is_copied_like_any_other() {
         copied(&heard[0], "sent", "romeo@house/home");
         assert!(copied(&heard[1], "received", "romeo@house/home").contains("type='error'"));
     }
+}
+
+#[test]
+fn c3_a_copy_says_under_which_id_our_archive_has_it_and_no_forged_one() {
+    let Scene { mut house, home, garden, juliet } = scene();
+    let ids = |message: &str| -> Vec<(String, String)> {
+        let el = iris_core::xml::El::parse(message.as_bytes()).expect("an element");
+        let attr = |it: &iris_core::xml::El<'_>, name: &str| it.attr(name).unwrap_or_default().into_owned();
+        el.children().filter(|it| it.is("urn:xmpp:sid:0", "stanza-id")).map(|it| (attr(&it, "by"), attr(&it, "id"))).collect()
+    };
+    let forged = "<body>x</body><stanza-id xmlns='urn:xmpp:sid:0' by='romeo@house' id='forged'/>";
+    house.send(&garden, &format!("<message to='juliet@house/balcony' type='chat'>{forged}</message>"));
+    let sent = ids(&copied(&house.one(&home), "sent", "romeo@house/home"));
+    assert!(matches!(sent.as_slice(), [(by, id)] if by == "romeo@house" && id != "forged"), "{sent:?}");
+    house.recv(&juliet);
+    house.send(&juliet, &format!("<message to='romeo@house/garden' type='chat'>{forged}</message>"));
+    let original = ids(house.one(&garden).as_str());
+    assert!(matches!(original.as_slice(), [(by, id)] if by == "romeo@house" && id != "forged"), "{original:?}");
+    assert_eq!(ids(&copied(&house.one(&home), "received", "romeo@house/home")), original);
 }

@@ -107,41 +107,42 @@ struct Keeper {
 }
 
 fn keep_sent(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
-    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
-    if keeper.policy.keeps(&envelope.stanza) {
-        let peer = envelope.to.clone();
-        let id = keep(turn, keeper, &peer);
-        if let Some(envelope) = turn.envelope.as_deref_mut() {
-            envelope.sent_id = id;
-        }
+    let id = keep(turn, keeper, Way::Sent);
+    if let Some(envelope) = turn.envelope.as_deref_mut() {
+        envelope.sent_id = id;
     }
     Flow::Go
 }
 
 fn keep_received(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
-    let me = turn.me().as_str().to_owned();
-    let Some(envelope) = turn.envelope.as_deref_mut() else { return Flow::Go };
-    if bare(&envelope.from) == me {
+    let own = turn.envelope.as_deref().filter(|envelope| bare(&envelope.from) == turn.me().as_str());
+    let id = match own {
         // Section 6.1.1: each message once. A note to self is where its sender's half has put it.
-        envelope.kept_id = envelope.sent_id;
-        return Flow::Go;
-    }
-    if keeper.policy.keeps(&envelope.stanza) {
-        let peer = envelope.from.clone();
-        let id = keep(turn, keeper, &peer);
-        if let Some(envelope) = turn.envelope.as_deref_mut() {
-            envelope.kept_id = id;
-        }
+        Some(envelope) => envelope.sent_id,
+        None => keep(turn, keeper, Way::Received),
+    };
+    if let Some(envelope) = turn.envelope.as_deref_mut() {
+        envelope.kept_id = id;
     }
     Flow::Go
 }
 
-/// Keep the message underway, unless the user does not want it kept; the id it is kept under.
-fn keep(turn: &mut Turn<'_>, keeper: &Keeper, peer: &Jid) -> Option<EntryId> {
-    if !preferences::wants(turn, peer) {
+#[derive(Clone, Copy)]
+enum Way {
+    Sent,
+    Received,
+}
+
+/// Keep the message underway, if it is worth it and the user wants it kept; the id it is kept under.
+fn keep(turn: &mut Turn<'_>, keeper: &Keeper, way: Way) -> Option<EntryId> {
+    let envelope = turn.envelope.as_deref()?;
+    let peer = match way {
+        Way::Sent => &envelope.to,
+        Way::Received => &envelope.from,
+    };
+    if !keeper.policy.keeps(&envelope.stanza) || !preferences::wants(&mut *turn.account, peer) {
         return None;
     }
-    let envelope = turn.envelope.as_deref()?;
     let tag = keeper.again.tag(&envelope.stanza, bare(&envelope.from));
     if tag != 0
         && let Some(id) = turn.account.kept_before(SHELF, tag)
@@ -149,11 +150,12 @@ fn keep(turn: &mut Turn<'_>, keeper: &Keeper, peer: &Jid) -> Option<EntryId> {
         // Its sender never got the answer before the restart: the same message, the same place.
         return Some(id);
     }
+    let peer = peer_hash(bare(peer));
     let entry = entry::encode(&envelope.stanza, &envelope.stamps, envelope.to.as_str());
     // Its time is the house's, whatever a <delay/> in it claims (security C10).
     let id = turn.mint();
     let owner = turn.account.owner();
-    turn.write(Write::Append { owner, shelf: SHELF, id, peer: peer_hash(bare(peer)), tag, entry });
+    turn.write(Write::Append { owner, shelf: SHELF, id, peer, tag, entry });
     Some(id)
 }
 

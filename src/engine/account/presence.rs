@@ -335,10 +335,15 @@ pub(crate) fn send_kind(entity: &AccountEntity, cx: &mut Ctx<'_>, to: &Jid, kind
 
 /// Requests whose answer never came are asked again when a session is bound: of a change that touches two accounts, a crash may
 /// have kept only the first half.
-pub(super) fn ask_again(entity: &AccountEntity, cx: &mut Ctx<'_>) {
+pub(super) fn ask_again(entity: &mut AccountEntity, cx: &mut Ctx<'_>) {
     let asked: Vec<Jid> = entity.roster.asked().map(|jid| jid.clone().into()).collect();
+    let Ok(question) = Stanza::parse(b"<presence type='subscribe'/>", &cx.house.names).map(Arc::new) else { return };
     for contact in asked {
-        send_kind(entity, cx, &contact, Kind::Subscribe);
+        let mut envelope = Envelope::new(question.clone(), entity.jid.clone().into(), contact);
+        // Not those whom the user has blocked since (XEP-0191 3.3).
+        if path::step(entity, cx, Step::SentGuard, &mut envelope, None) == Flow::Go {
+            cx.fx.list.push(Effect::Send(envelope));
+        }
     }
 }
 

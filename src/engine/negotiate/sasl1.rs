@@ -20,7 +20,7 @@ pub(super) enum Exchange {
     /// A side thread works; whether the account is enabled is known already.
     Verifying { enabled: bool, account: BareJid },
     /// As `Client`, with what the account said.
-    Final { exchange: sasl::Exchange, enabled: bool },
+    Final { exchange: sasl::Exchange, account: BareJid, enabled: bool },
 }
 
 pub(super) fn element(it: &mut Negotiator, exchange: Option<Exchange>, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
@@ -32,11 +32,11 @@ pub(super) fn element(it: &mut Negotiator, exchange: Option<Exchange>, stanza: &
     match (name, exchange) {
         ("auth", None) => auth(it, stanza, env),
         ("response", Some(Exchange::Client(exchange))) => match decode(&stanza.text()) {
-            Some(message) => step(it, exchange.respond(&message), true, env),
+            Some(message) => step(it, exchange.respond(&message), None, env),
             None => failure(it, SaslError::IncorrectEncoding, None, env),
         },
-        ("response", Some(Exchange::Final { exchange, enabled })) => match decode(&stanza.text()) {
-            Some(message) => step(it, exchange.respond(&message), enabled, env),
+        ("response", Some(Exchange::Final { exchange, account, enabled })) => match decode(&stanza.text()) {
+            Some(message) => step(it, exchange.respond(&message), Some((account, enabled)), env),
             None => failure(it, SaslError::IncorrectEncoding, None, env),
         },
         ("abort", Some(_) | None) => failure(it, SaslError::Aborted, None, env),
@@ -67,17 +67,19 @@ fn auth(it: &mut Negotiator, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> 
     let mut nonce = [0; NONCE_SIZE_BYTES];
     (env.random)(&mut nonce);
     let first = sasl::Exchange::start(mechanism, offered, nonce, initial.as_deref());
-    step(it, first, true, env)
+    step(it, first, None, env)
 }
 
-/// `enabled`: what the account said of itself; it counts only once the password is proved.
-fn step(it: &mut Negotiator, step: Step, enabled: bool, env: &mut Env<'_>) -> Vec<Action> {
+/// `asked`: whose account was asked, and whether it is enabled; that counts only once the password is proved.
+fn step(it: &mut Negotiator, step: Step, asked: Option<(BareJid, bool)>, env: &mut Env<'_>) -> Vec<Action> {
+    let enabled = asked.as_ref().is_none_or(|(_, enabled)| *enabled);
     match step {
         Step::Challenge(message, exchange) => {
             env.out.extend_from_slice(format!("<challenge xmlns='{}'>{}</challenge>", ns::SASL, encode(&message)).as_bytes());
-            let first = message.is_empty();
-            it.state =
-                State::Sasl(if first { Exchange::Client(exchange) } else { Exchange::Final { exchange, enabled } });
+            it.state = State::Sasl(match asked {
+                None => Exchange::Client(exchange),
+                Some((account, enabled)) => Exchange::Final { exchange, account, enabled },
+            });
             Vec::new()
         }
         Step::NeedCredentials { account, exchange, .. } => {
@@ -93,7 +95,8 @@ fn step(it: &mut Negotiator, step: Step, enabled: bool, env: &mut Env<'_>) -> Ve
             it.opened = false;
             vec![Action::Authenticated(account), Action::Restart]
         }
-        Step::Failure(error) => failure(it, error, None, env),
+        // Who was guessed at matters: bans are of an address for one user (security B12).
+        Step::Failure(error) => failure(it, error, asked.map(|(account, _)| account), env),
     }
 }
 
@@ -119,15 +122,12 @@ pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, en
         return vec![Action::Verify(lookup, found)];
     }
     let next = lookup.credentials(found.as_ref(), &env.policy.fake_salt);
-    step(it, next, enabled, env)
+    step(it, next, Some((account, enabled)), env)
 }
 
 pub(super) fn stepped(it: &mut Negotiator, outcome: Step, env: &mut Env<'_>) -> Vec<Action> {
     match std::mem::replace(&mut it.state, State::Over) {
-        State::Sasl(Exchange::Verifying { enabled, account }) => match outcome {
-            Step::Failure(error) => failure(it, error, Some(account), env),
-            other => step(it, other, enabled, env),
-        },
+        State::Sasl(Exchange::Verifying { enabled, account }) => step(it, outcome, Some((account, enabled)), env),
         _ => Vec::new(),
     }
 }

@@ -1,0 +1,372 @@
+//! One client connection: TCP, TLS, framing, negotiation up to a bound resource, and the counters of XEP-0198.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use mio::net::TcpStream;
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
+use crate::frame::{self, Framer};
+use crate::scram::{self, Exchange, Salted};
+
+/// How the connection is protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// TLS from the first byte (XEP-0368).
+    Direct,
+    /// RFC 6120 5.
+    StartTls,
+    /// No TLS; loopback only.
+    Plain,
+}
+
+/// SASL mechanism to use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mechanism {
+    Plain,
+    ScramSha1,
+}
+
+/// The server under test and how to log in to it.
+pub struct Target {
+    pub address: SocketAddr,
+    pub domain: String,
+    pub password: String,
+    pub transport: Transport,
+    pub mechanism: Mechanism,
+    pub tls: Arc<rustls::ClientConfig>,
+}
+
+/// How far a client goes on its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Goal {
+    /// Stop at the first features: in-band registration.
+    Stream,
+    /// Authenticate and bind.
+    Bound,
+    /// The same, then send initial presence.
+    Available,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Waiting for features, before (`false`) or after authentication.
+    Features(bool),
+    Proceed,
+    Sasl,
+    Bind,
+    Online,
+    /// `</stream:stream>` is sent; anything may come until the end.
+    Closing,
+    /// The peer has ended its stream, too.
+    Ended,
+}
+
+/// XEP-0198 counters.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Acks {
+    pub enabled: bool,
+    /// Stanzas handled by us.
+    pub handled: u32,
+    /// Highest `h` the server has reported.
+    pub confirmed: u32,
+    /// Requests of the server that we answered.
+    pub answered: u64,
+}
+
+pub struct Client {
+    pub user: String,
+    pub resource: String,
+    pub acks: Acks,
+    pub(crate) socket: TcpStream,
+    tls: Option<ClientConnection>,
+    stage: Stage,
+    goal: Goal,
+    exchange: Exchange,
+    input: Vec<u8>,
+    framer: Framer,
+    output: Vec<u8>,
+    target: Arc<Target>,
+}
+
+impl Client {
+    /// Starts to connect; everything up to `goal` then happens by itself as bytes arrive. `serial` makes the SCRAM nonce.
+    pub fn connect(target: &Arc<Target>, user: &str, resource: &str, goal: Goal, serial: u64) -> Result<Self> {
+        let socket = TcpStream::connect(target.address)?;
+        let mut client = Client {
+            user: user.into(),
+            resource: resource.into(),
+            acks: Acks::default(),
+            socket,
+            tls: None,
+            stage: Stage::Features(false),
+            goal,
+            exchange: Exchange::new(user, serial),
+            input: Vec::new(),
+            framer: Framer::default(),
+            output: Vec::new(),
+            target: target.clone(),
+        };
+        if target.transport == Transport::Direct {
+            client.start_tls()?;
+        }
+        client.open_stream();
+        Ok(client)
+    }
+
+    pub fn bare(&self) -> String {
+        format!("{}@{}", self.user, self.target.domain)
+    }
+
+    pub fn full(&self) -> String {
+        format!("{}/{}", self.bare(), self.resource)
+    }
+
+    pub fn is_online(&self) -> bool {
+        self.stage == Stage::Online
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
+    /// The peer has ended its stream. An error unless we asked for it.
+    pub fn end(&mut self) -> Result<()> {
+        ensure!(self.stage == Stage::Closing, "{} was disconnected by the server", self.full());
+        self.stage = Stage::Ended;
+        Ok(())
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(self.stage, Stage::Closing | Stage::Ended)
+    }
+
+    /// Queues bytes; they leave with the next flush, together with whatever else is queued by then.
+    pub fn queue(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Ends the stream in the orderly way.
+    pub fn close(&mut self) {
+        self.output.extend_from_slice(b"</stream:stream>");
+        self.stage = Stage::Closing;
+    }
+
+    fn start_tls(&mut self) -> Result<()> {
+        let name = ServerName::try_from(self.target.domain.clone())?;
+        let mut tls = ClientConnection::new(self.target.tls.clone(), name)?;
+        tls.set_buffer_limit(None);
+        self.tls = Some(tls);
+        Ok(())
+    }
+
+    fn open_stream(&mut self) {
+        self.framer = Framer::default();
+        let header = format!(
+            "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams'>",
+            self.target.domain
+        );
+        self.queue(header.as_bytes());
+    }
+
+    /// Writes what is queued as far as the socket takes it.
+    pub fn flush(&mut self) -> Result<()> {
+        let leaving = self.is_leaving();
+        match &mut self.tls {
+            Some(tls) => {
+                if !self.output.is_empty() {
+                    tls.writer().write_all(&self.output)?;
+                    self.output.clear();
+                }
+                while tls.wants_write() {
+                    match tls.write_tls(&mut self.socket) {
+                        Ok(_) => {}
+                        Err(error) if not_yet(&error) => break,
+                        Err(_) if leaving => break,
+                        Err(error) => return Err(error).with_context(|| format!("writing as {}", self.user)),
+                    }
+                }
+            }
+            None => {
+                while !self.output.is_empty() {
+                    match self.socket.write(&self.output) {
+                        Ok(written) => drop(self.output.drain(..written)),
+                        Err(error) if not_yet(&error) => break,
+                        Err(_) if leaving => break,
+                        Err(error) => return Err(error).with_context(|| format!("writing as {}", self.user)),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything the socket has. Returns whether the peer has closed. A short read says that the socket is empty, unless
+    /// the peer is known to be `closing`: then the end must still be read, for no further event announces it.
+    pub fn fill(&mut self, scratch: &mut [u8], closing: bool) -> Result<bool> {
+        let leaving = self.is_leaving();
+        loop {
+            let count = match self.socket.read(scratch) {
+                Ok(0) => return Ok(true),
+                Ok(count) => count,
+                Err(error) if not_yet(&error) => return Ok(false),
+                Err(_) if leaving => return Ok(true),
+                Err(error) => return Err(error).with_context(|| format!("reading as {}", self.user)),
+            };
+            let mut bytes = scratch.get(..count).unwrap_or_default();
+            let Some(tls) = &mut self.tls else {
+                self.input.extend_from_slice(bytes);
+                continue;
+            };
+            while !bytes.is_empty() {
+                tls.read_tls(&mut bytes)?;
+                let state = tls.process_new_packets().with_context(|| format!("TLS as {}", self.user))?;
+                let new = state.plaintext_bytes_to_read();
+                if new > 0 {
+                    let old = self.input.len();
+                    self.input.resize(old + new, 0);
+                    tls.reader().read_exact(&mut self.input[old..])?;
+                }
+            }
+            if count < scratch.len() && !closing {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Takes the received bytes out, to look at them while clients (this one too) queue answers.
+    pub fn take_input(&mut self) -> (Vec<u8>, Framer) {
+        (std::mem::take(&mut self.input), self.framer)
+    }
+
+    /// Puts back what [`Client::take_input`] took, less what was handed out.
+    pub fn put_input(&mut self, mut input: Vec<u8>, mut framer: Framer) {
+        let gone = framer.consumed();
+        input.drain(..gone);
+        framer.dropped(gone);
+        (self.input, self.framer) = (input, framer);
+    }
+
+    /// Treats a frame that belongs to negotiation or 0198. Returns whether it is one, and whether the stream restarts, that
+    /// is the framer must begin anew.
+    pub fn negotiate(&mut self, frame: &[u8], salted: &mut Salted) -> Result<Step> {
+        if frame::is_error(frame) && !self.is_leaving() {
+            bail!("{} received an error: {}", self.user, String::from_utf8_lossy(frame));
+        }
+        match self.stage {
+            Stage::Closing | Stage::Ended => Ok(Step::Taken),
+            Stage::Online => Ok(self.acknowledge(frame)),
+            _ if frame.starts_with(b"<stream:stream") => Ok(Step::Taken),
+            Stage::Features(authenticated) => self.features(frame, authenticated),
+            Stage::Proceed => {
+                ensure!(frame.starts_with(b"<proceed"), "STARTTLS refused: {}", String::from_utf8_lossy(frame));
+                self.start_tls()?;
+                self.stage = Stage::Features(false);
+                self.open_stream();
+                Ok(Step::Restart)
+            }
+            Stage::Sasl => self.sasl(frame, salted),
+            Stage::Bind => {
+                ensure!(frame::has(frame, "<jid>"), "bind failed: {}", String::from_utf8_lossy(frame));
+                self.stage = Stage::Online;
+                if self.goal == Goal::Available {
+                    self.queue(b"<presence/>");
+                }
+                Ok(Step::Reached)
+            }
+        }
+    }
+
+    fn features(&mut self, frame: &[u8], authenticated: bool) -> Result<Step> {
+        ensure!(frame.starts_with(b"<stream:features"), "no features: {}", String::from_utf8_lossy(frame));
+        if authenticated {
+            self.stage = Stage::Bind;
+            let bind = format!(
+                "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{}</resource></bind></iq>",
+                self.resource
+            );
+            self.queue(bind.as_bytes());
+            return Ok(Step::Taken);
+        }
+        if self.target.transport == Transport::StartTls && self.tls.is_none() {
+            self.stage = Stage::Proceed;
+            self.queue(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+            return Ok(Step::Taken);
+        }
+        if self.goal == Goal::Stream {
+            self.stage = Stage::Online;
+            return Ok(Step::Reached);
+        }
+        self.stage = Stage::Sasl;
+        let (name, first) = match self.target.mechanism {
+            Mechanism::Plain => ("PLAIN", format!("\0{}\0{}", self.user, self.target.password)),
+            Mechanism::ScramSha1 => ("SCRAM-SHA-1", self.exchange.first()),
+        };
+        ensure!(frame::has(frame, &format!(">{name}</mechanism>")), "the server does not offer {name}");
+        let first = scram::base64(first);
+        self.queue(format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{name}'>{first}</auth>").as_bytes());
+        Ok(Step::Taken)
+    }
+
+    fn sasl(&mut self, frame: &[u8], salted: &mut Salted) -> Result<Step> {
+        let content = frame::between(frame, ">", "</").unwrap_or_default();
+        if frame.starts_with(b"<challenge") {
+            let answer = self.exchange.answer(content, &self.target.password, salted)?;
+            let answer = scram::base64(answer);
+            self.queue(format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{answer}</response>").as_bytes());
+            return Ok(Step::Taken);
+        }
+        ensure!(frame.starts_with(b"<success"), "neither challenge nor success: {}", String::from_utf8_lossy(frame));
+        if self.target.mechanism == Mechanism::ScramSha1 {
+            self.exchange.verify(content)?;
+        }
+        self.stage = Stage::Features(true);
+        self.open_stream();
+        Ok(Step::Restart)
+    }
+
+    /// XEP-0198 4: counts stanzas, answers `<r/>` at once, remembers the `h` of `<a/>`.
+    fn acknowledge(&mut self, frame: &[u8]) -> Step {
+        if !self.acks.enabled {
+            return Step::Stanza;
+        }
+        if frame.starts_with(b"<r ") || frame.starts_with(b"<r/") {
+            self.acks.answered += 1;
+            let answer = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.acks.handled);
+            self.queue(answer.as_bytes());
+            return Step::Taken;
+        }
+        if frame.starts_with(b"<a ") {
+            self.acks.confirmed = frame::attribute(frame, "h").and_then(number).unwrap_or(0) as u32;
+            return Step::Taken;
+        }
+        self.acks.handled = self.acks.handled.wrapping_add(1);
+        Step::Stanza
+    }
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// It was ours.
+    Taken,
+    /// It was ours and completes the client's goal.
+    Reached,
+    /// It was ours and the stream begins anew behind it.
+    Restart,
+    /// It is the scenario's.
+    Stanza,
+}
+
+/// Decimal digits as a number.
+pub fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn not_yet(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted)
+}
