@@ -9,6 +9,7 @@ use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Relati
 use serde::Deserialize;
 
 const NS: &str = "vcard-temp";
+const EMPTY: &str = "<vCard xmlns='vcard-temp'/>";
 
 pub const ROOM: Room =
     Room { card: Card { xep: Some(54), name: "vcard-temp", version: "1.3.0", status: Status::Complete, needs: &[30] }, mount };
@@ -61,8 +62,9 @@ fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
     if visible_to == Audience::Contacts && !relation.sees_us() {
         return Bounce::nobody().into();
     }
-    // Section 3.1 for one's own; section 3.3 for others: "no card" and "no such user" are the same answer.
-    let none = if relation == Relation::Own { Bounce::new(Condition::ItemNotFound) } else { Bounce::nobody() };
+    // Section 3.1 lets one's own card be empty when there is none, and clients that are about to write one count on that;
+    // section 3.3 for others: "no card" and "no such user" are the same answer.
+    let own = relation == Relation::Own;
     let owner = turn.account.owner();
     Reply::Task(Box::new(move |cx: Cx| -> TaskFuture {
         Box::pin(async move {
@@ -70,7 +72,8 @@ fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
                 Ok(Rows::Value(Some(card))) => {
                     Finish::Answer { before: Vec::new(), result: String::from_utf8_lossy(&card).into_owned() }
                 }
-                Ok(_) => Finish::Error(none),
+                Ok(_) if own => Finish::Answer { before: Vec::new(), result: EMPTY.to_owned() },
+                Ok(_) => Finish::Error(Bounce::nobody()),
                 Err(error) => Finish::Error(error.into()),
             }
         })
@@ -78,11 +81,6 @@ fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
 }
 
 fn set(turn: &mut Turn<'_>, card: &El<'_>, size_bytes_max: usize) -> Reply {
-    // An empty card says that there is none.
-    if card.children().next().is_none() {
-        turn.delete(SHELF, "");
-        return Reply::empty();
-    }
     let card = card.closed().into_owned();
     if card.len() > size_bytes_max {
         let why = format!("a vCard has at most {size_bytes_max} bytes");
@@ -96,6 +94,7 @@ fn set(turn: &mut Turn<'_>, card: &El<'_>, size_bytes_max: usize) -> Reply {
 mod tests {
     use std::time::Duration;
 
+    use super::EMPTY;
     use crate::ROOMS;
     use crate::testing::anonymous;
     use iris_engine::testing::House;
@@ -107,12 +106,12 @@ mod tests {
     fn s3_1_and_s3_2_one_publishes_and_reads_ones_own_card() {
         let mut house = House::with(ROOMS);
         let juliet = house.login("juliet@house/balcony");
-        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains("item-not-found"));
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains(EMPTY));
         assert!(house.iq(&juliet, "set", None, CARD).children().is_empty());
         assert!(house.iq(&juliet, "get", None, ASK).as_str().contains(CARD));
         assert!(house.iq(&juliet, "get", Some("juliet@house"), ASK).as_str().contains(CARD));
         house.iq(&juliet, "set", None, ASK);
-        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains("item-not-found"));
+        assert!(house.iq(&juliet, "get", None, ASK).as_str().contains(EMPTY));
     }
 
     #[test]

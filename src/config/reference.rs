@@ -105,7 +105,7 @@ address = "[::]:5222"
 kind = "c2s-tls"
 address = "[::]:5223"
 
-# Metrics (/metrics) and health (/health): for this machine only.
+# Metrics (/metrics) and health (/healthz): for this machine only.
 [[listen]]
 kind = "http"
 address = "127.0.0.1:5280"

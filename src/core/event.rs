@@ -18,8 +18,6 @@ pub enum Event {
     Woken,
     /// A roster item or its subscription changed: `Turn::subject` is the contact.
     RosterChanged,
-    /// Somebody was blocked or unblocked: `Turn::subject`.
-    BlockListChanged,
     /// The account is being removed.
     AccountRemoved,
 }

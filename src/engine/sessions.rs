@@ -9,6 +9,8 @@ pub struct Sessions {
     shard: u16,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Ended in this turn: their pipes are to be woken.
+    pub ended: Vec<SessionRef>,
 }
 
 #[derive(Default)]

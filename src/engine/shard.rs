@@ -57,6 +57,7 @@ enum Input {
     End(SessionRef, StreamError),
     Redeliver(Box<Out>),
     Marks(SessionRef),
+    Resumed(SessionRef),
     Ask(Ask, AskReply),
     Finished(Option<Asked>, Finish),
 }
@@ -375,10 +376,10 @@ impl Shard {
         let mut cause = 0;
         let mut bound = None;
         match input {
-            Input::FromSession(at, stanza, receipt) => entity.from_session(&mut cx, at, stanza, receipt),
+            Input::FromSession(at, stanza, receipt) => entity.hear_session(&mut cx, at, stanza, receipt),
             Input::Stanza(envelope) => {
                 cause = envelope.after;
-                entity.from_route(&mut cx, envelope);
+                entity.hear_route(&mut cx, envelope);
             }
             Input::Bind { wanted, random, pipe, reply } => {
                 let result = lives::bind(entity, &mut cx, wanted.as_deref(), &random, pipe);
@@ -394,6 +395,7 @@ impl Shard {
                     path::event_about(entity, &mut cx, Event::MarkPassed, Some(at), None, mark);
                 }
             }
+            Input::Resumed(at) => path::event(entity, &mut cx, Event::SessionResumed, Some(at)),
             Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),
             Input::Finished(asked, finish) => {
                 // Only work that an iq waits for was counted when it began.
@@ -401,6 +403,7 @@ impl Shard {
                 finish_task(entity, &mut cx, asked, finish);
             }
         }
+        self.wakes.append(&mut self.sessions.ended);
         self.perform(key, cause);
         if let Some(at) = bound {
             self.arm(self.now.mono + self.house.limits.idle_timeout, Timer::Session(at.slot, at.generation));
@@ -492,6 +495,9 @@ impl Shard {
     /// To a domain of ours itself. There is no entity: whoever asks is answered in the asker's own shard.
     fn host(&mut self, mut envelope: Envelope) {
         let stanza = envelope.stanza.clone();
+        if envelope.to.resource().is_some() {
+            return self.bounce(envelope, &Bounce::nobody());
+        }
         if stanza.kind() != Kind::Iq || !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) {
             // A message or presence to the server itself has no meaning here; an answer to nothing neither.
             return match stanza.kind() {
@@ -571,7 +577,7 @@ impl Shard {
                     self.done(&mut asked.envelope);
                 }
             }
-            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) => {}
+            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) => {}
         }
     }
 
@@ -667,6 +673,7 @@ impl Shard {
         if lives::complete_resume(session, self.now.mono) {
             self.wakes.push(at);
             let key = session.account.clone();
+            self.inbox.push_back((key.clone(), Input::Resumed(at)));
             self.inbox.push_back((key, Input::Marks(at)));
             return;
         }

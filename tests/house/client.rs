@@ -101,9 +101,14 @@ impl Client {
 
     /// Everything that follows is encrypted.
     pub fn shake_hands(&mut self, config: Arc<ClientConfig>) -> io::Result<()> {
+        self.shake_hands_with(DOMAIN, config)
+    }
+
+    /// As `shake_hands`, asking for this domain's certificate.
+    pub fn shake_hands_with(&mut self, domain: &str, config: Arc<ClientConfig>) -> io::Result<()> {
         let Some(Io::Plain(socket)) = self.io.take() else { return Err(ErrorKind::NotConnected.into()) };
         socket.set_read_timeout(Some(PATIENCE))?;
-        let name = ServerName::try_from(DOMAIN).map_err(io::Error::other)?;
+        let name = ServerName::try_from(domain.to_owned()).map_err(io::Error::other)?;
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut tls = StreamOwned::new(connection, socket);
         while tls.conn.is_handshaking() {
@@ -122,12 +127,24 @@ impl Client {
         }
     }
 
+    /// The TLS session, for whoever wants to look into it.
+    pub fn tls(&self) -> Option<&ClientConnection> {
+        match self.io.as_ref()? {
+            Io::Tls(tls) => Some(&tls.conn),
+            Io::Plain(_) => None,
+        }
+    }
+
     // --- negotiating --------------------------------------------------------------------------------------------------
 
     /// Opens the stream (again); its features are returned and kept.
     pub fn try_open(&mut self) -> io::Result<String> {
+        self.try_open_to(DOMAIN)
+    }
+
+    pub fn try_open_to(&mut self, domain: &str) -> io::Result<String> {
         self.try_send(&format!(
-            "<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xml:lang='en' xmlns='jabber:client' \
+            "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xml:lang='en' xmlns='jabber:client' \
              xmlns:stream='http://etherx.jabber.org/streams'>"
         ))?;
         self.features = self.try_expect("<stream:features", PATIENCE)?;
@@ -182,9 +199,14 @@ impl Client {
     // --- speaking and hearing -----------------------------------------------------------------------------------------
 
     pub fn try_send(&mut self, xml: &str) -> io::Result<()> {
+        self.try_send_bytes(xml.as_bytes())
+    }
+
+    /// As they are: no UTF-8, no XML is needed.
+    pub fn try_send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.io.as_mut() {
-            Some(Io::Plain(socket)) => socket.write_all(xml.as_bytes()),
-            Some(Io::Tls(tls)) => tls.write_all(xml.as_bytes()).and_then(|()| tls.flush()),
+            Some(Io::Plain(socket)) => socket.write_all(bytes),
+            Some(Io::Tls(tls)) => tls.write_all(bytes).and_then(|()| tls.flush()),
             None => Err(ErrorKind::NotConnected.into()),
         }
     }

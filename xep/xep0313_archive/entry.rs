@@ -32,8 +32,21 @@ pub fn message(entry: &Bytes) -> Option<&[u8]> {
 
 /// The addresses of sender and recipient, unescaped.
 pub fn ends(message: &[u8]) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    if let Some((from, to)) = plain_ends(message) {
+        return Some((Cow::Borrowed(from), Cow::Borrowed(to)));
+    }
     let message = El::parse(message)?;
     Some((message.attr("from")?, message.attr("to")?))
+}
+
+/// The same from where `encode` puts them, when nothing in them is escaped: a page with a filter reads them fifty times.
+fn plain_ends(message: &[u8]) -> Option<(&str, &str)> {
+    let rest = message.strip_prefix(b"<message xmlns='jabber:client' to='")?;
+    let (to, rest) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'\'')?)?;
+    let rest = rest.strip_prefix(b"' from='")?;
+    let from = rest.get(..rest.iter().position(|byte| *byte == b'\'')?)?;
+    let plain = |text| std::str::from_utf8(text).ok().filter(|text: &&str| !text.contains('&'));
+    Some((plain(from)?, plain(to)?))
 }
 
 #[cfg(test)]
@@ -56,6 +69,10 @@ mod tests {
         );
         let (from, to) = ends(message).expect("both");
         assert_eq!((&*from, &*to), ("romeo@house/o'rchard", "juliet@house"));
+        assert_eq!(plain_ends(message), None);
+        let stamps = Stamps { from: Some(Arc::from("romeo@house/orchard")), ..Stamps::default() };
+        let entry = encode(&stanza, &stamps, "juliet@house");
+        assert_eq!(plain_ends(&entry[1..]), Some(("romeo@house/orchard", "juliet@house")));
     }
 
     #[test]

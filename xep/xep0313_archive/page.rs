@@ -39,7 +39,7 @@ struct Found {
 }
 
 async fn find(query: &Query, cx: &Cx) -> Result<Found, Bounce> {
-    // Both questions are asked at once: a reader answers them from the same page of the disk.
+    // Both questions are asked before either is answered.
     let known = (!query.must_exist.is_empty()).then(|| {
         let max = u32::try_from(query.must_exist.len()).unwrap_or(u32::MAX);
         read(query.owner, LogQuery { ids: Some(query.must_exist.clone()), max, ..LogQuery::default() }, cx)
@@ -57,10 +57,14 @@ async fn find(query: &Query, cx: &Cx) -> Result<Found, Bounce> {
     Ok(cut(query, found))
 }
 
-async fn read(owner: OwnerId, query: LogQuery, cx: &Cx) -> Result<Page, Bounce> {
-    match cx.read(Read::Log { owner, shelf: SHELF, query }).await? {
-        Rows::Log(page) => Ok(page),
-        _ => Err(StoreError::Broken("another answer than was asked for".into()).into()),
+/// Asked at once, not when it is awaited.
+fn read(owner: OwnerId, query: LogQuery, cx: &Cx) -> impl Future<Output = Result<Page, Bounce>> + use<> {
+    let rows = cx.read(Read::Log { owner, shelf: SHELF, query });
+    async move {
+        match rows.await? {
+            Rows::Log(page) => Ok(page),
+            _ => Err(StoreError::Broken("another answer than was asked for".into()).into()),
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use iris_core::effects::{Effect, Out, To, Undelivered};
 use iris_core::error::Bounce;
 use iris_core::xml::wire::{self, StanzaId, Wire};
-use iris_core::{Envelope, Flow, SessionRef, Step};
+use iris_core::time::datetime;
+use iris_core::{Envelope, Flow, SessionRef, Step, ns};
 
 use super::delivery::{Addressed, Delivery, deliver};
 use super::{AccountEntity, bounce, settle, stopped};
@@ -46,7 +47,7 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
     if let Some(id) = envelope.kept_id {
         envelope.stamps.stanza_id = Some(StanzaId { by: entity.bare.clone(), id: Arc::from(id.0.to_string()) });
     }
-    hand_over(entity, cx, envelope, plan, listening);
+    hand_over(entity, cx, envelope, plan, listening, false);
 }
 
 /// Deliver what has passed all steps before delivery.
@@ -56,6 +57,7 @@ fn hand_over(
     mut envelope: Envelope,
     plan: Delivery<SessionRef>,
     listening: Vec<SessionRef>,
+    again: bool,
 ) {
     let (targets, to) = match plan {
         Delivery::One(session) => (vec![session], To::Full),
@@ -82,9 +84,12 @@ fn hand_over(
         }
         // `session` tells the copying room which one has it already; with several, nobody is left to be copied to.
         let one = matches!(to, To::Full).then(|| targets[0]);
-        match path::step(entity, cx, Step::ReceivedCopy, &mut envelope, one) {
-            Flow::Go => {}
-            stop => return stopped(cx, envelope, stop),
+        // A second delivery was copied the first time.
+        if !again {
+            match path::step(entity, cx, Step::ReceivedCopy, &mut envelope, one) {
+                Flow::Go => {}
+                stop => return stopped(cx, envelope, stop),
+            }
         }
     }
     settle(cx, &mut envelope);
@@ -101,11 +106,18 @@ pub(crate) fn redeliver(entity: &mut AccountEntity, cx: &mut Ctx<'_>, out: &Out)
     let mut envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());
     envelope.stamps = origin.stamps.clone();
     envelope.kept_id = origin.kept_id;
+    // XEP-0198 4: whoever gets it later is told when it came.
+    // (What is stored for later gets its stamp from whoever stores it.)
+    if !listening.is_empty() {
+        let stamp = datetime(origin.kept_id.map_or(cx.now.wall_us, |id| id.0));
+        let delay = format!("<delay xmlns='{}' from='{}' stamp='{stamp}'/>", ns::DELAY, entity.doors.domain);
+        envelope.stamps.extra = Some(Arc::from(delay.as_bytes()));
+    }
     let addressed = if out.to == To::Bare { Addressed::Bare } else { Addressed::Gone };
     match deliver(envelope.stanza.stype(), addressed, !listening.is_empty()) {
         Delivery::Drop => {}
         Delivery::Bounce => bounce(cx, envelope, &Bounce::nobody()),
-        plan => hand_over(entity, cx, envelope, plan, listening),
+        plan => hand_over(entity, cx, envelope, plan, listening, true),
     }
 }
 

@@ -124,7 +124,7 @@ impl AccountEntity {
     // --- inputs -------------------------------------------------------------------------------------------------------
 
     /// From one of our own clients.
-    pub(crate) fn from_session(&mut self, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>, receipt: Receipt) {
+    pub(crate) fn hear_session(&mut self, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>, receipt: Receipt) {
         let Some(session) = cx.sessions.get(at) else {
             // The session ended before its stanza's turn came; its home is gone as well.
             cx.fx.list.push(Effect::Settle(receipt.settle()));
@@ -163,7 +163,7 @@ impl AccountEntity {
     }
 
     /// From anybody, by this account's address.
-    pub(crate) fn from_route(&mut self, cx: &mut Ctx<'_>, envelope: Envelope) {
+    pub(crate) fn hear_route(&mut self, cx: &mut Ctx<'_>, envelope: Envelope) {
         match envelope.stanza.kind() {
             Kind::Message => message::received(self, cx, envelope),
             Kind::Presence => presence::received(self, cx, envelope),
@@ -204,6 +204,9 @@ impl AccountEntity {
 
     /// A session is over for good.
     pub(crate) fn end(&mut self, cx: &mut Ctx<'_>, at: SessionRef, error: StreamError) {
+        if !self.sessions.contains(&at) {
+            return;
+        }
         presence::session_gone(self, cx, at);
         self.sessions.retain(|other| *other != at);
         path::event(self, cx, Event::SessionEnded, Some(at));
@@ -213,6 +216,8 @@ impl AccountEntity {
         session.card.detached = true;
         if session.pipe.is_none() {
             cx.sessions.remove(at);
+        } else {
+            cx.sessions.ended.push(at);
         }
         for out in undelivered {
             message::redeliver(self, cx, &out);

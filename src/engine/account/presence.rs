@@ -100,8 +100,8 @@ fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope
     let requests: Vec<bytes::Bytes> = entity.roster.requests().map(|(_, request)| request.clone()).collect();
     for request in requests {
         if let Ok(stanza) = Stanza::parse(&request, &cx.house.names) {
-            let mut stamps = wire::Stamps::default();
-            stamps.from = stanza.from().map(|from| Arc::from(&*from));
+            let from = stanza.from().map(|from| Arc::from(&*from));
+            let stamps = wire::Stamps { from, ..wire::Stamps::default() };
             push(cx, at, Arc::new(wire::render(&stanza, &stamps)), To::Bare);
         }
     }

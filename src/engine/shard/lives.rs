@@ -25,7 +25,7 @@ impl Shard {
 
     /// The first input of an account that exists only on disk.
     pub(super) fn wake(&mut self, key: Arc<str>, input: Input) {
-        if let Input::Finished(..) | Input::End(..) | Input::Redeliver(_) | Input::Marks(_) = input {
+        if let Input::Finished(..) | Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) = input {
             // It is about something that is over; nothing on disk needs to know.
             return self.reject(input, &Bounce::nobody());
         }
