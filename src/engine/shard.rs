@@ -365,6 +365,16 @@ impl Shard {
 
     /// One turn of an account.
     fn run(&mut self, key: &Arc<str>, input: Input) {
+        let input = match input {
+            // What it stands on was refused after it had left: were it taken now, its own write would be kept and the sender be
+            // told that all went well.
+            Input::Stanza(mut envelope) if self.progress.is_refused(envelope.after) => {
+                self.done(&mut envelope);
+                return self.rest_when_idle(key);
+            }
+            Input::Redeliver(out) if self.progress.is_refused(out.after) => return self.rest_when_idle(key),
+            input => input,
+        };
         let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
         let mut cx = Ctx {
             now: self.now,
@@ -388,7 +398,10 @@ impl Shard {
             }
             Input::Resume { previd, h, pipe, reply } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),
             Input::End(at, error) => entity.end(&mut cx, at, error),
-            Input::Redeliver(out) => account::redeliver(entity, &mut cx, &out),
+            Input::Redeliver(out) => {
+                cause = out.after;
+                account::redeliver(entity, &mut cx, &out);
+            }
             Input::Marks(at) => {
                 let marks = cx.sessions.get_mut(at).map(|session| std::mem::take(&mut session.marks)).unwrap_or_default();
                 for mark in marks {

@@ -342,7 +342,9 @@ impl Client {
                 Err(ErrorKind::UnexpectedEof.into())
             }
             // What a read timeout is called depends on the system; who has time left reads again.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -373,6 +375,10 @@ fn first_level(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0usize);
     loop {
         let open = at + bytes.get(at..)?.iter().position(|byte| *byte == b'<')?;
+        if bytes[open..].starts_with(b"<![CDATA[") {
+            at = open + bytes[open..].windows(3).position(|it| it == b"]]>")? + 3;
+            continue;
+        }
         let close = end_of_tag(bytes, open)?;
         let tag = &bytes[open..=close];
         at = close + 1;
@@ -408,7 +414,8 @@ fn end_of_tag(bytes: &[u8], open: usize) -> Option<usize> {
 
 #[test]
 fn elements_are_cut_where_they_end() {
-    let stream = b"<?xml version='1.0'?><stream:stream a='>'><message><body>1 &gt; 0</body><x/></message> <r/></stream:stream><p";
+    let stream =
+        b"<?xml version='1.0'?><stream:stream a='>'><message><body>1 &gt; 0</body><x/></message> <r/></stream:stream><p";
     let mut rest = &stream[..];
     let mut cut = Vec::new();
     while let Some(length) = first_level(rest) {

@@ -116,6 +116,11 @@ fn r1_r3_kill_under_load_loses_nothing_that_was_acknowledged() {
     assert!(journal.acked.len() > 1_000 && journal.delivered.len() > 1_000 && !journal.seen.is_empty());
     assert!(journal.roster.len() > ACCOUNTS);
     assert!(slowest <= READY_MAX, "a start took {slowest:?}");
+    // I10
+    server.kill();
+    let database = rusqlite::Connection::open(data.database()).expect("the database");
+    let sound: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+    assert_eq!(sound, "ok");
 }
 
 /// One journal of many: the order of each sender is kept, and no other matters.

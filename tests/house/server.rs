@@ -52,6 +52,15 @@ impl Data {
         self.dir.path().join("data")
     }
 
+    /// Beside the data, for whatever else a test needs.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.path().join("iris.sqlite3")
+    }
+
     pub fn ca(&self) -> PathBuf {
         self.path().join("certs/ca.crt")
     }
@@ -107,8 +116,7 @@ impl Data {
         }
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
         let began = Instant::now();
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("iris can be started");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("iris can be started");
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || {

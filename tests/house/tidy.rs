@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -12,68 +11,49 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `cargo metadata` for this machine: packages and the resolved tree, by name.
-struct Tree {
-    /// Package name -> its declared dependencies: (name, is it a dev-dependency?). Workspace members only.
-    members: BTreeMap<String, Vec<(String, bool)>>,
-    /// What the program is built of: (name, licence, features), without dev-dependencies.
-    built: BTreeMap<String, (String, BTreeSet<String>)>,
-    /// Name and licence of every package, tests included.
-    licences: BTreeMap<String, String>,
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).args(["--offline", "--locked"]).current_dir(root()).output();
+    let output = output.expect("cargo runs");
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-fn tree() -> &'static Tree {
-    static TREE: OnceLock<Tree> = OnceLock::new();
-    TREE.get_or_init(|| {
-        let rustc = Command::new("rustc").arg("-vV").output().expect("rustc runs");
-        let said = String::from_utf8_lossy(&rustc.stdout).into_owned();
-        let host = said.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned();
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", &host])
-            .current_dir(root())
-            .output()
-            .expect("cargo runs");
-        assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-        read_tree(&serde_json::from_slice(&output.stdout).expect("JSON"))
-    })
-}
-
-fn read_tree(metadata: &Value) -> Tree {
+/// Crate of the workspace -> its declared dependencies: (name, is it a dev-dependency?).
+fn members() -> BTreeMap<String, Vec<(String, bool)>> {
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps"])).expect("JSON");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let packages: BTreeMap<String, Value> =
-        list(&metadata["packages"]).into_iter().map(|package| (text(&package["id"]), package)).collect();
-    let members = list(&metadata["workspace_members"])
-        .iter()
-        .map(|id| {
-            let package = &packages[&text(id)];
-            let dependencies = list(&package["dependencies"]);
-            let dependencies =
-                dependencies.iter().map(|it| (text(&it["name"]), it["kind"].as_str() == Some("dev"))).collect();
-            (text(&package["name"]), dependencies)
-        })
-        .collect();
-    let nodes: BTreeMap<String, Value> =
-        list(&metadata["resolve"]["nodes"]).into_iter().map(|node| (text(&node["id"]), node)).collect();
-    let mut todo = vec![text(&metadata["resolve"]["root"])];
-    let mut seen = BTreeSet::new();
-    let mut built = BTreeMap::new();
-    while let Some(id) = todo.pop() {
-        if !seen.insert(id.clone()) {
-            continue;
-        }
-        let node = &nodes[&id];
-        let features = list(&node["features"]).iter().map(text).collect();
-        built.insert(text(&packages[&id]["name"]), (text(&packages[&id]["license"]), features));
-        for dependency in list(&node["deps"]) {
-            let kinds = list(&dependency["dep_kinds"]);
-            if kinds.iter().any(|kind| kind["kind"].as_str() != Some("dev")) {
-                todo.push(text(&dependency["pkg"]));
-            }
-        }
+    let members = list(&metadata["packages"]);
+    let of = |package: &Value| {
+        let dependencies = list(&package["dependencies"]);
+        dependencies.iter().map(|it| (text(&it["name"]), it["kind"].as_str() == Some("dev"))).collect()
+    };
+    members.iter().map(|package| (text(&package["name"]), of(package))).collect()
+}
+
+/// What is built: name -> licence and features.
+fn built(whose: &str, edges: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let tree = cargo(&["tree", whose, "--edges", edges, "--prefix", "none", "--format", "{p}|{l}|{f}"]);
+    let mut all: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let mut parts = line.trim_end_matches("(*)").trim().split('|');
+        let name = parts.next().and_then(|it| it.split(' ').next()).expect("a name").to_owned();
+        let entry = all.entry(name).or_default();
+        parts.next().unwrap_or_default().trim().clone_into(&mut entry.0);
+        entry.1.extend(parts.next().unwrap_or_default().split(',').map(|it| it.trim().to_owned()));
     }
-    let licences = nodes.keys().map(|id| (text(&packages[id]["name"]), text(&packages[id]["license"]))).collect();
-    Tree { members, built, licences }
+    assert!(all.len() > 20, "{tree}");
+    all
+}
+
+/// The program itself.
+fn program() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    built("--package=iris", "normal,build")
+}
+
+/// Everything, tests and tools included.
+fn everything() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    built("--workspace", "normal,build,dev")
 }
 
 /// All files below a folder, relative to the repository.
@@ -115,8 +95,10 @@ fn arrows_between_crates_point_downwards() {
         ("iris-store", &["iris-core"]),
         ("iris-web", &["iris-core"]),
         ("iris-net", &["iris-core", "iris-engine"]),
+        // The load generator drives any server: it knows none.
+        ("iris-bench", &[]),
     ];
-    let members = &tree().members;
+    let members = members();
     for (name, allowed) in layers {
         let dependencies = members.get(*name).unwrap_or_else(|| panic!("{name} is no member of the workspace"));
         for (dependency, dev) in dependencies {
@@ -125,23 +107,22 @@ fn arrows_between_crates_point_downwards() {
             }
         }
     }
-    for (name, dependencies) in members {
+    for (name, dependencies) in &members {
         assert!(name == "iris" || layers.iter().any(|(layer, _)| layer == name), "{name} has no place in this test yet");
         assert!(!dependencies.iter().any(|(it, _)| it == "iris"), "{name} depends on the program: nobody may");
-        for (dependency, dev) in dependencies {
-            // Not even in tests: a room is tried in the engine's world, never over sockets.
-            let io = ["iris-net", "iris-store"].contains(&dependency.as_str());
-            assert!(!(io && ["iris-core", "iris-engine"].contains(&name.as_str())), "{name} depends on {dependency}");
-            let _ = dev;
-        }
+        // Not even in their tests: protocol code is tried in the engine's world, never over sockets.
+        let protocol = ["iris-core", "iris-engine", "iris-xep"].contains(&name.as_str());
+        let io = dependencies.iter().find(|(it, _)| ["iris-net", "iris-store", "iris-web"].contains(&it.as_str()));
+        assert!(!protocol || io.is_none(), "{name} depends on {io:?}");
     }
 }
 
 #[test]
 fn protocol_crates_know_no_runtime_no_sockets_no_sql() {
     let foreign = ["tokio", "mio", "socket2", "async-std", "smol", "rustls", "rusqlite", "libsqlite3-sys", "getrandom", "rand"];
+    let members = members();
     for name in ["iris-core", "iris-engine", "iris-xep"] {
-        for (dependency, dev) in &tree().members[name] {
+        for (dependency, dev) in &members[name] {
             assert!(*dev || !foreign.contains(&dependency.as_str()), "{name} depends on {dependency}");
         }
     }
@@ -334,19 +315,25 @@ fn licence_expressions_are_understood() {
 
 #[test]
 fn every_dependency_is_permissively_licensed() {
-    let bad: Vec<_> = tree().licences.iter().filter(|(_, licence)| !is_allowed(licence)).collect();
+    let all = everything();
+    let bad: Vec<_> = all.iter().filter(|(_, (licence, _))| !is_allowed(licence)).collect();
     assert!(bad.is_empty(), "{bad:?}");
 }
 
 #[test]
 fn xmpp_parsers_is_never_built_for_components() {
-    let (_, features) = tree().built.get("xmpp-parsers").expect("the program parses with xmpp-parsers");
-    assert!(!features.contains("component"), "{features:?}: it changes the default namespace of the whole build");
+    if let Some((_, features)) = everything().get("xmpp-parsers") {
+        assert!(!features.contains("component"), "{features:?}: it changes the default namespace of the whole build");
+    }
+    for (path, text) in files(".", "toml") {
+        let asks = text.lines().any(|line| line.starts_with("xmpp-parsers") && line.contains("\"component\""));
+        assert!(!asks, "{path} asks for the feature `component` of xmpp-parsers");
+    }
 }
 
 #[test]
 fn one_crypto_provider_and_it_is_not_ring() {
-    let built = &tree().built;
+    let built = program();
     assert!(built.contains_key("aws-lc-rs"));
     for unwanted in ["ring", "openssl", "openssl-sys", "native-tls"] {
         assert!(!built.contains_key(unwanted), "{unwanted} is in the program");

@@ -71,9 +71,9 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.recognise_resent(SHELF);
     for feature in [NS, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"] {
         m.feature(At::Account, feature);
-        // Clients of before 2018 (profanity 0.13 is one) look for the archive at the server.
-        m.feature(At::Host, feature);
     }
+    // Some clients (profanity 0.13 is one) look for their archive at the server; they ask it without a `to`, all the same.
+    m.feature(At::Host, NS);
     // Only one's own archive: whoever asks for another's hears what those hear who ask for nobody's (security C6, D4).
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form())?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| ask(turn, &el, &config))?;
