@@ -194,8 +194,9 @@ impl Pipe {
         let worker = self.worker.clone();
         let mut scratch = worker.scratch.borrow_mut();
         let scratch = &mut *scratch;
-        scratch.incoming.resize(CHUNK_BYTES, 0);
-        let n = match self.stream.try_read(&mut scratch.incoming) {
+        // Filled with zeros once: read into, never shortened.
+        scratch.read.resize(CHUNK_BYTES, 0);
+        let n = match self.stream.try_read(&mut scratch.read) {
             Ok(0) => {
                 self.ended = true;
                 return Ok(false);
@@ -205,18 +206,19 @@ impl Pipe {
             Err(_) => return Err(End::Gone),
         };
         let Some(tls) = &mut self.tls else {
-            self.pending.extend_from_slice(&scratch.incoming[..n]);
+            self.pending.extend_from_slice(&scratch.read[..n]);
             return Ok(true);
         };
         scratch.outgoing.clear();
         let state = if self.incoming.is_empty() {
-            // Most reads are whole records: digested where they were read, nothing is kept.
-            scratch.incoming.truncate(n);
+            // Most reads are whole records: digested in the thread's buffer, the connection keeps none.
+            scratch.incoming.clear();
+            scratch.incoming.extend_from_slice(&scratch.read[..n]);
             let state = tls.read(&mut scratch.incoming, &mut self.pending, &mut scratch.outgoing);
             self.incoming.extend_from_slice(&scratch.incoming);
             state
         } else {
-            self.incoming.extend_from_slice(&scratch.incoming[..n]);
+            self.incoming.extend_from_slice(&scratch.read[..n]);
             let state = tls.read(&mut self.incoming, &mut self.pending, &mut scratch.outgoing);
             if self.incoming.is_empty() {
                 self.incoming = Vec::new();

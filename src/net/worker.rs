@@ -73,6 +73,8 @@ pub(crate) struct Worker {
 /// Buffers for one read or one write: a connection that is silent holds none.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    /// What the socket gave.
+    pub read: Vec<u8>,
     pub incoming: Vec<u8>,
     pub stanzas: Vec<u8>,
     pub outgoing: Vec<u8>,
