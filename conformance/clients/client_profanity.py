@@ -148,6 +148,10 @@ async def history_after_restart(stage):
         answer = unique("answer")
         romeo.send_message(mto=profanity.jid, mbody=answer, mtype="chat")
         await terminal.see(answer)
+    # Her phone stays online: messages that nobody has seen would be sent again at login and open Profanity's window before it
+    # knows of the archive; 0.13 then does not ask for more.
+    stage.accounts.add(f"juliet-profanity-{stage.name}@{DOMAIN}")
+    await stage.client("juliet-profanity").login()
     missed = [unique(f"missed {n}") for n in range(1, 4)]
     for body in missed:
         romeo.send_message(mto=profanity.jid, mbody=body, mtype="chat")
