@@ -45,13 +45,11 @@ pub fn start(config: Config) -> Result<Running, String> {
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
     let first_admin = first_admin(&config, &admin)?;
-    let control = cli::control::serve(&config.control_socket(), admin).map_err(|error| {
-        cli::operator_message(format!("{}: {error}", config.control_socket().display()), "")
-    })?;
+    let control = cli::control::serve(&config.control_socket(), admin)
+        .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
     let http = iris_web::serve(http_sockets, health).map_err(|error| format!("HTTP cannot start: {error}"))?;
-    let mut listening: Vec<_> =
-        net.listening().iter().map(|it| (wiring::kind_of(it.transport), it.address)).collect();
+    let mut listening: Vec<_> = net.listening().iter().map(|it| (wiring::kind_of(it.transport), it.address)).collect();
     listening.extend(http.addresses.iter().map(|address| (config::ListenKind::Http, *address)));
     let test_ca = config.tls.certificates.is_none().then(|| config.test_certs_dir().join("ca.crt"));
     let started = Started {
@@ -99,9 +97,10 @@ impl Running {
         let mut current = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mounted = wiring::mount(&config)?;
         let sources = wiring::certificate_sources(&config)?;
-        let reloaded = self.certificates.reload(&sources, std::time::SystemTime::now()).map_err(|errors| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let reloaded = self
+            .certificates
+            .reload(&sources, std::time::SystemTime::now())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let mut changed: Vec<String> = reloaded.changed.iter().map(|domain| format!("certificate of {domain}")).collect();
         if config.source.text != current.source.text || config.domains != current.domains {
             self.net.set_hosts(&mounted.hosts);

@@ -168,8 +168,7 @@ fn secret(config: &Config) -> Result<[u8; 32], String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut secret = [0; 32];
             getrandom::fill(&mut secret).map_err(|error| format!("the system has no randomness: {error}"))?;
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(in_file)?;
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(in_file)?;
             file.write_all(&secret).and_then(|()| file.sync_all()).map_err(in_file)?;
             Ok(secret)
         }

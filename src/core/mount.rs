@@ -157,12 +157,15 @@ impl RoomConfig {
 }
 
 fn rooms_of(text: &str) -> Result<Vec<(String, toml::Spanned<toml::de::DeValue<'_>>)>, MountError> {
-    let wrong = |error: toml::de::Error| MountError { at: error.span().map(|span| span.start), text: error.message().to_owned() };
+    let wrong =
+        |error: toml::de::Error| MountError { at: error.span().map(|span| span.start), text: error.message().to_owned() };
     let mut document = toml::de::DeTable::parse(text).map_err(wrong)?.into_inner();
     let Some(xep) = document.remove("xep") else { return Ok(Vec::new()) };
     let at = xep.span().start;
     match xep.into_inner() {
-        toml::de::DeValue::Table(rooms) => Ok(rooms.into_iter().map(|(name, table)| (name.into_inner().into_owned(), table)).collect()),
+        toml::de::DeValue::Table(rooms) => {
+            Ok(rooms.into_iter().map(|(name, table)| (name.into_inner().into_owned(), table)).collect())
+        }
         _ => Err(MountError { at: Some(at), text: "xep is a table of tables: [xep.archive]".into() }),
     }
 }

@@ -17,7 +17,10 @@ use crate::turn::{Reply, Turn};
 /// How a task ends.
 pub enum Finish {
     /// The iq's result; `before` goes to the asking session first, in one piece.
-    Answer { before: Vec<Out>, result: String },
+    Answer {
+        before: Vec<Out>,
+        result: String,
+    },
     /// A turn of the account: look again, write, answer.
     Turn(Box<dyn FnOnce(&mut Turn<'_>) -> Reply>),
     Error(Bounce),

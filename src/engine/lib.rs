@@ -4,10 +4,10 @@ pub mod account;
 pub mod known;
 pub mod negotiate;
 mod path;
-mod router;
-pub mod sessions;
 #[cfg(test)]
 mod plays;
+mod router;
+pub mod sessions;
 pub mod shard;
 
 #[cfg(any(test, feature = "testing"))]

@@ -16,7 +16,7 @@ use iris_core::receipt::{Settled, take_lost};
 use iris_core::store::{Item, Progress, Rows, Shelf, Store, StoreError, Ticket, Woken};
 use iris_core::task::{self, Asked, Finish, Pending};
 use iris_core::time::{Mono, Now};
-use iris_core::turn::{House, HostTurn, Reply};
+use iris_core::turn::{HostTurn, House, Reply};
 use iris_core::{BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
 
 use crate::account::session::{Pulled, Session};
@@ -64,9 +64,16 @@ enum Input {
 
 enum Slot {
     /// Being read from disk; inputs wait. `sessions` lived through a reload.
-    Loading { waiting: Vec<Input>, sessions: Vec<SessionRef> },
+    Loading {
+        waiting: Vec<Input>,
+        sessions: Vec<SessionRef>,
+    },
     /// Read, but for the tags that tell what is being sent again.
-    Tagging { entity: Box<AccountEntity>, waiting: Vec<Input>, left: usize },
+    Tagging {
+        entity: Box<AccountEntity>,
+        waiting: Vec<Input>,
+        left: usize,
+    },
     Awake(Box<AccountEntity>),
 }
 
@@ -112,7 +119,14 @@ pub struct Shard {
 
 impl Shard {
     /// `inbound[id]` is this shard's own; its length is the number of shards.
-    pub fn new(id: u16, house: Arc<House>, known: Known, hosts: Hosts, store: Arc<dyn Store>, inbound: Vec<Arc<Inbound>>) -> Shard {
+    pub fn new(
+        id: u16,
+        house: Arc<House>,
+        known: Known,
+        hosts: Hosts,
+        store: Arc<dyn Store>,
+        inbound: Vec<Arc<Inbound>>,
+    ) -> Shard {
         let progress = store.progress();
         let outbox = inbound.iter().map(|_| Vec::new()).collect();
         let mut shard = Shard {
@@ -191,7 +205,13 @@ impl Shard {
     }
 
     /// One first-level element of a bound client. `random`: 128 bits as text, for a session id.
-    pub fn receive(&mut self, now: Now, at: SessionRef, stanza: Stanza, random: impl FnOnce() -> String) -> Result<(), StreamError> {
+    pub fn receive(
+        &mut self,
+        now: Now,
+        at: SessionRef,
+        stanza: Stanza,
+        random: impl FnOnce() -> String,
+    ) -> Result<(), StreamError> {
         let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
         session.heard = now.mono;
         session.asked_alive = false;
@@ -219,7 +239,8 @@ impl Shard {
                 return self.look_soon(at);
             }
             if name == self.known.sm_resume {
-                let failed = "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+                let failed =
+                    "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
                 session.answer_nonza(failed.to_owned(), &self.house.limits);
                 return self.look_soon(at);
             }
@@ -376,13 +397,8 @@ impl Shard {
             input => input,
         };
         let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
-        let mut cx = Ctx {
-            now: self.now,
-            house: &self.house,
-            known: &self.known,
-            sessions: &mut self.sessions,
-            fx: &mut self.fx,
-        };
+        let mut cx =
+            Ctx { now: self.now, house: &self.house, known: &self.known, sessions: &mut self.sessions, fx: &mut self.fx };
         let mut cause = 0;
         let mut bound = None;
         match input {
@@ -548,9 +564,9 @@ impl Shard {
     /// error takes the way of a message, because the other devices of who sent it want to know too (XEP-0280 6.1).
     fn answer_from(&mut self, mut envelope: Envelope, xml: String) {
         let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
-        let own = home.filter(|_| envelope.stanza.kind() != Kind::Message).filter(|home| {
-            self.sessions.get(*home).is_some_and(|session| session.card.jid.as_str() == envelope.from.as_str())
-        });
+        let own = home
+            .filter(|_| envelope.stanza.kind() != Kind::Message)
+            .filter(|home| self.sessions.get(*home).is_some_and(|session| session.card.jid.as_str() == envelope.from.as_str()));
         match own {
             Some(at) => {
                 let wire = iris_core::effects::made(xml, iris_core::xml::wire::Hold::Flush);
@@ -749,9 +765,16 @@ fn wake_shelves(doors: &Doors) -> Arc<[Shelf]> {
 }
 
 /// `<enable/>`: what it is answered.
-fn enable(session: &mut Session, stanza: &Stanza, house: &House, random: impl FnOnce() -> String) -> Result<(Option<String>, String), String> {
+fn enable(
+    session: &mut Session,
+    stanza: &Stanza,
+    house: &House,
+    random: impl FnOnce() -> String,
+) -> Result<(Option<String>, String), String> {
     if session.sm.is_some() {
-        return Err("<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>".into());
+        return Err(
+            "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>".into()
+        );
     }
     let resume = stanza.attr("resume").is_some_and(|it| it == "true" || it == "1");
     if !resume {

@@ -128,7 +128,9 @@ impl Net {
         });
         let home = shard_of(account.as_str(), self.shared.workers.len() as u16);
         self.shared.workers[usize::from(home)].inbound.post_one(Post::Ask(account.clone(), ask, reply));
-        receiver.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| AskAnswer::Failed("the account does not answer".into()))
+        receiver
+            .recv_timeout(Duration::from_secs(30))
+            .unwrap_or_else(|_| AskAnswer::Failed("the account does not answer".into()))
     }
 
     /// New doors for every shard (a reload of the configuration).

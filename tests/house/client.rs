@@ -310,14 +310,6 @@ impl Client {
         }
     }
 
-    /// The socket, for whoever wants to treat it badly.
-    pub fn socket(&self) -> Option<&TcpStream> {
-        match self.io.as_ref()? {
-            Io::Plain(socket) => Some(socket),
-            Io::Tls(tls) => Some(&tls.sock),
-        }
-    }
-
     fn receive(&mut self, within: Duration) -> io::Result<()> {
         let mut chunk = [0; 16 * 1024];
         let n = match self.io.as_mut() {

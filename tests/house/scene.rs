@@ -1,12 +1,17 @@
 //! A house with two domains where alice and bob see each other, mallory is a stranger, and a canary sings after every probe.
 
+use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use iris::cli::control::{Admin, Client as Control, NewUser};
 use iris_core::BareJid;
 
-use crate::client::{Client, DOMAIN, PASSWORD, PATIENCE};
+use crate::client::{Client, DOMAIN, PASSWORD, PATIENCE, attribute};
+use crate::scram::Scram;
 use crate::server::{Data, Server, With};
 
 /// The second domain. Its account eve has the same password as everybody.
@@ -24,6 +29,58 @@ pub struct Scene {
 /// What may be resident more after a probe than before it.
 const GROWTH_KIB_MAX: u64 = 32 * 1024;
 
+/// A data folder as it is on disk: relative paths, modes, bytes. Accounts cost a second of PBKDF2 in a debug build, so the
+/// folder is made once and copied for every test.
+type Image = Vec<(PathBuf, u32, Vec<u8>)>;
+
+fn read_image(folder: &Path, below: &Path, into: &mut Image) {
+    for entry in fs::read_dir(folder.join(below)).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let path = below.join(entry.file_name());
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() {
+            read_image(folder, &path, into);
+        } else if kind.is_file() {
+            let mode = entry.metadata().expect("a file").permissions().mode();
+            into.push((path, mode, fs::read(entry.path()).expect("a file")));
+        }
+    }
+}
+
+fn image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let mut scene = Scene::fresh();
+        scene.server.terminate(PATIENCE);
+        let mut image = Image::new();
+        read_image(&scene.data.path(), Path::new(""), &mut image);
+        image
+    })
+}
+
+fn write_image(folder: &Path) {
+    for (path, mode, bytes) in image() {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, bytes).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).expect("a mode");
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("a mode");
+}
+
+fn start(data: &Data, config: &str) -> Server {
+    let config = Some(format!("domains = [\"{DOMAIN}\", \"{OTHER}\"]\n{config}"));
+    data.start_with(&With { config, ..With::default() })
+}
+
+/// Reads until presence of all of these has come.
+fn sees(client: &mut Client, mut awaited: Vec<&str>) {
+    while !awaited.is_empty() {
+        let presence = client.expect("<presence");
+        awaited.retain(|from| attribute(&presence, "from") != Some(from));
+    }
+}
+
 impl Scene {
     pub fn new() -> Scene {
         Scene::with("")
@@ -32,8 +89,16 @@ impl Scene {
     /// `config`: tables of the configuration file.
     pub fn with(config: &str) -> Scene {
         let data = Data::new();
-        let config = Some(format!("domains = [\"{DOMAIN}\", \"{OTHER}\"]\n{config}"));
-        let server = data.start_with(&With { config, ..With::default() });
+        write_image(&data.path());
+        let server = start(&data, config);
+        let (alice, bob) = (arrive(&server, "alice", "desk"), arrive(&server, "bob", "phone"));
+        Scene::ready(data, server, alice, bob)
+    }
+
+    /// As `new`, everything made by this very server.
+    pub fn fresh() -> Scene {
+        let data = Data::new();
+        let server = start(&data, "");
         let control = Control::connect(&data.path().join("control.sock")).expect("a control socket").expect("a server");
         let users: Vec<NewUser> = ["alice@localhost", "bob@localhost", "mallory@localhost", "eve@other.test"]
             .into_iter()
@@ -42,27 +107,34 @@ impl Scene {
         for outcome in control.user_add_many(&users) {
             outcome.expect("a new account");
         }
-        let mut alice = Client::online(server.plain, "alice", "desk");
-        let mut bob = Client::online(server.plain, "bob", "phone");
+        let (mut alice, mut bob) = (arrive(&server, "alice", "desk"), arrive(&server, "bob", "phone"));
+        sees(&mut alice, vec!["alice@localhost/desk"]);
+        sees(&mut bob, vec!["bob@localhost/phone"]);
         alice.send("<presence type='subscribe' to='bob@localhost'/>");
         bob.expect("type='subscribe'");
         bob.send("<presence type='subscribed' to='alice@localhost'/><presence type='subscribe' to='alice@localhost'/>");
         alice.expect("type='subscribe'");
         alice.send("<presence type='subscribed' to='bob@localhost'/>");
         bob.expect("from='alice@localhost/desk'");
-        let mut scene = Scene { data, server, alice, bob, sung: 0, memory_kib: 0 };
-        // What came of all that has been read when these have come.
-        for (from, to) in [(true, "bob@localhost/phone"), (false, "alice@localhost/desk")] {
-            let (speaker, hearer) = match from {
-                true => (&mut scene.alice, &mut scene.bob),
-                false => (&mut scene.bob, &mut scene.alice),
-            };
-            speaker.send(&format!("<message to='{to}' type='chat'><body>are you ready?</body></message>"));
+        // Once more, as everybody comes who is known already.
+        for client in [alice, bob] {
+            client.close();
+        }
+        let (alice, bob) = (arrive(&server, "alice", "desk"), arrive(&server, "bob", "phone"));
+        Scene::ready(data, server, alice, bob)
+    }
+
+    fn ready(data: Data, server: Server, mut alice: Client, mut bob: Client) -> Scene {
+        sees(&mut alice, vec!["alice@localhost/desk", "bob@localhost/phone"]);
+        sees(&mut bob, vec!["bob@localhost/phone", "alice@localhost/desk"]);
+        for there in [true, false] {
+            let (speaker, hearer) = if there { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
+            speaker.send(&format!("<message to='{}' type='chat'><body>are you ready?</body></message>", hearer.jid));
             hearer.expect("are you ready?");
             hearer.ping(PATIENCE).expect("a pong");
         }
-        scene.memory_kib = scene.server.memory_kib();
-        scene
+        let memory_kib = server.memory_kib();
+        Scene { data, server, alice, bob, sung: 0, memory_kib }
     }
 
     pub fn control(&self) -> Control {
@@ -93,7 +165,9 @@ impl Scene {
 
     /// Mallory, connected and available: for one probe.
     pub fn mallory(&self) -> Client {
-        Client::online(self.server.plain, "mallory", "cave")
+        let mut mallory = arrive(&self.server, "mallory", "cave");
+        sees(&mut mallory, vec!["mallory@localhost/cave"]);
+        mallory
     }
 
     /// A connection that has opened a stream and not authenticated.
@@ -102,6 +176,17 @@ impl Scene {
         client.open();
         client
     }
+}
+
+/// Connected, bound and available, by SCRAM: in a debug build much cheaper for the server than PLAIN.
+pub fn arrive(server: &Server, user: &str, resource: &str) -> Client {
+    let mut client = Client::connect(server.plain).expect("a connection");
+    client.open();
+    Scram::new("SCRAM-SHA-1", user, PASSWORD).run(&mut client).expect("a login");
+    client.open();
+    client.bind(resource).expect("a resource");
+    client.send("<presence/>");
+    client
 }
 
 /// The stream must end with one of these stream errors, and the connection with it; nobody is let in.

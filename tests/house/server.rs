@@ -143,7 +143,6 @@ impl Data {
                 }
             }
         }
-        let started = began.elapsed();
         let address = |purpose: &str| {
             let line = said.lines().find(|line| line.contains(purpose));
             line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_else(|| panic!("no {purpose}: {said}"))
@@ -155,7 +154,6 @@ impl Data {
             http: address("metrics and health"),
             child,
             said,
-            started,
         })
     }
 }
@@ -169,8 +167,6 @@ pub struct Server {
     pub http: SocketAddr,
     /// What it said on standard output, up to and with `iris ready`.
     pub said: String,
-    /// From the spawn to `iris ready`.
-    pub started: Duration,
 }
 
 impl Server {

@@ -132,7 +132,8 @@ fn protocol_crates_know_no_runtime_no_sockets_no_sql() {
 
 /// Code in front of the file's own tests. Test files are no protocol code.
 fn code(path: &str, text: &str) -> Option<String> {
-    let is_test = path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/testing") || path.ends_with("plays.rs");
+    let is_test =
+        path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/testing") || path.ends_with("plays.rs");
     if is_test {
         return None;
     }
@@ -305,7 +306,8 @@ fn is_allowed(expression: &str) -> bool {
 
 #[test]
 fn licence_expressions_are_understood() {
-    for yes in ["MIT", "MIT OR GPL-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "MIT/Apache-2.0", "ISC AND (Apache-2.0 OR ISC)"] {
+    for yes in ["MIT", "MIT OR GPL-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "MIT/Apache-2.0", "ISC AND (Apache-2.0 OR ISC)"]
+    {
         assert!(is_allowed(yes), "{yes}");
     }
     for no in ["GPL-3.0", "AGPL-3.0-only", "MIT AND GPL-2.0", "(GPL-2.0 OR LGPL-3.0) AND MIT", "OpenSSL", "", "LGPL-2.1"] {

@@ -42,7 +42,9 @@ pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef,
     }
     let request = matches!(envelope.stanza.stype(), StanzaType::Get | StanzaType::Set);
     let to_self = envelope.to.resource().is_none() && bare_str(&envelope.to) == &*entity.bare;
-    let to_house = envelope.to.node().is_none() && envelope.to.resource().is_none() && envelope.to.domain().as_str() == entity.doors.domain;
+    let to_house = envelope.to.node().is_none()
+        && envelope.to.resource().is_none()
+        && envelope.to.domain().as_str() == entity.doors.domain;
     if !request && (to_self || to_house) {
         // The answer to something the server asked (whether the client lives): hearing it was all that mattered.
         return settle(cx, &mut envelope);
@@ -108,13 +110,7 @@ fn get_or_set(stanza: &Stanza) -> GetOrSet {
     if stanza.stype() == StanzaType::Set { GetOrSet::Set } else { GetOrSet::Get }
 }
 
-fn run(
-    entity: &mut AccountEntity,
-    cx: &mut Ctx<'_>,
-    mut asked: Asked,
-    child: &Child,
-    room: Option<&iris_core::mount::IqFn>,
-) {
+fn run(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut asked: Asked, child: &Child, room: Option<&iris_core::mount::IqFn>) {
     // One answer whether nothing serves this or nobody is here: it tells nothing about the account (RFC 6121 8.5.1).
     let Some(room) = room else { return answer(entity, cx, asked, Reply::Error(Bounce::nobody())) };
     let stanza = asked.envelope.stanza.clone();
@@ -146,8 +142,7 @@ pub(crate) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut asked: As
         Some(session) => push_xml(cx, session, xml),
         None => {
             if let Ok(answer) = Stanza::parse(xml.as_bytes(), &cx.house.names) {
-                let mut envelope =
-                    Envelope::new(Arc::new(answer), asked.envelope.to.clone(), asked.envelope.from.clone());
+                let mut envelope = Envelope::new(Arc::new(answer), asked.envelope.to.clone(), asked.envelope.from.clone());
                 envelope.hops = asked.envelope.hops;
                 cx.fx.list.push(Effect::Send(envelope));
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use iris_core::effects::{Effect, Out, To, Undelivered};
 use iris_core::error::Bounce;
-use iris_core::xml::wire::{self, StanzaId, Wire};
 use iris_core::time::datetime;
+use iris_core::xml::wire::{self, StanzaId, Wire};
 use iris_core::{Envelope, Flow, SessionRef, Step, ns};
 
 use super::delivery::{Addressed, Delivery, deliver};

@@ -173,7 +173,13 @@ impl AccountEntity {
     }
 
     /// A resource is bound (RFC 6120 7). The full JID, or why not.
-    pub(crate) fn bind(&mut self, cx: &mut Ctx<'_>, wanted: Option<&str>, random: &str, pipe: u64) -> Result<SessionRef, Bounce> {
+    pub(crate) fn bind(
+        &mut self,
+        cx: &mut Ctx<'_>,
+        wanted: Option<&str>,
+        random: &str,
+        pipe: u64,
+    ) -> Result<SessionRef, Bounce> {
         let resource = wanted.filter(|name| !name.is_empty()).unwrap_or(random);
         let jid: FullJid = self
             .jid
@@ -189,8 +195,7 @@ impl AccountEntity {
         let (now, account) = (cx.now.mono, self.bare.clone());
         let at = cx.sessions.insert(|this| {
             let from: Arc<str> = Arc::from(jid.as_str());
-            let card =
-                iris_core::SessionCard { this, jid, from, available: None, flags: 0, inactive: false, detached: false };
+            let card = iris_core::SessionCard { this, jid, from, available: None, flags: 0, inactive: false, detached: false };
             let mut session = Session::new(card, account, now);
             session.pipe = Some(pipe);
             session

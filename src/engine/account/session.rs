@@ -405,8 +405,7 @@ impl Session {
 
 impl Sm {
     fn ack_is_due(&self) -> bool {
-        self.asked.is_some_and(|asked| self.handled.wrapping_sub(asked) as i32 >= 0)
-            || self.unasked == u32::MAX
+        self.asked.is_some_and(|asked| self.handled.wrapping_sub(asked) as i32 >= 0) || self.unasked == u32::MAX
     }
 
     /// `<a/>` when it is due, `<r/>` when enough was sent or nothing more waits behind it.

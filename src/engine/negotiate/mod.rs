@@ -72,7 +72,7 @@ pub enum Action {
     /// Go to the shard of this account and ask it for its login; give the answer to `looked_up`.
     LookUp(BareJid),
     /// Costs a whole PBKDF2: run `lookup.credentials(…)` on a side thread and give the outcome to `stepped`.
-    Verify(Box<Lookup>, Option<sasl::Credentials>),
+    Verify(Box<Lookup>, Option<Box<sasl::Credentials>>),
     /// An authentication failed.
     Failed(Option<BareJid>),
     Bind(BareJid, Option<String>),
@@ -129,7 +129,11 @@ impl Negotiator {
     pub fn limits(&self, limits: &Limits) -> XmlLimits {
         let authenticated = self.identity.is_some();
         XmlLimits {
-            stanza_size_bytes_max: if authenticated { limits.stanza_size_bytes_max } else { limits.pre_auth_stanza_size_bytes_max },
+            stanza_size_bytes_max: if authenticated {
+                limits.stanza_size_bytes_max
+            } else {
+                limits.pre_auth_stanza_size_bytes_max
+            },
             elements_max: if authenticated { limits.stanza_elements_max } else { limits.pre_auth_elements_max },
             depth_max: limits.stanza_depth_max,
             ..XmlLimits::PRE_AUTH
@@ -346,7 +350,8 @@ impl Negotiator {
 /// RFC 6120 4.7.5: the major version must be ours; a higher minor one is understood as ours.
 fn version_is_supported(version: &str) -> bool {
     let mut parts = version.split('.');
-    parts.next() == Some("1") && parts.next().is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+    parts.next() == Some("1")
+        && parts.next().is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

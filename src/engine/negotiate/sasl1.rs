@@ -119,7 +119,7 @@ pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, en
     };
     if lookup.is_expensive() {
         it.state = State::Sasl(Exchange::Verifying { enabled, account });
-        return vec![Action::Verify(lookup, found)];
+        return vec![Action::Verify(lookup, found.map(Box::new))];
     }
     let next = lookup.credentials(found.as_ref(), &env.policy.fake_salt);
     step(it, next, Some((account, enabled)), env)

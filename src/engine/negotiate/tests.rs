@@ -122,13 +122,8 @@ impl Client {
             *counter = counter.wrapping_add(1);
             bytes.fill(*counter);
         };
-        let mut env = Env {
-            hosts: &self.hosts,
-            limits: &self.limits,
-            policy: &self.policy,
-            random: &mut random,
-            out: &mut out,
-        };
+        let mut env =
+            Env { hosts: &self.hosts, limits: &self.limits, policy: &self.policy, random: &mut random, out: &mut out };
         let actions = f(&mut self.it, &mut env);
         self.heard.push_str(std::str::from_utf8(&out).expect("UTF-8"));
         actions
@@ -155,7 +150,7 @@ impl Client {
         let mut actions = self.step(|it, env| it.looked_up(answer, false, env));
         match actions.pop() {
             Some(Action::Verify(lookup, found)) => {
-                let outcome = lookup.credentials(found.as_ref(), &self.policy.fake_salt);
+                let outcome = lookup.credentials(found.as_deref(), &self.policy.fake_salt);
                 self.step(|it, env| it.stepped(outcome, env))
             }
             other => panic!("PLAIN is verified aside, not {other:?}"),
@@ -228,7 +223,11 @@ fn s4_7_1_the_header_answers_with_the_domain_the_client_and_an_id_that_is_never_
             client.counter = n * 10;
             client.header(&StreamHeader { from: Some("<'alice".into()), ..header("A.TEST") });
             assert!(client.heard.contains(" from='a.test'"), "{}", client.heard);
-            assert!(client.heard.contains(" to='&lt;&apos;alice'") || client.heard.contains(" to='&lt;&#39;alice'"), "{}", client.heard);
+            assert!(
+                client.heard.contains(" to='&lt;&apos;alice'") || client.heard.contains(" to='&lt;&#39;alice'"),
+                "{}",
+                client.heard
+            );
             let id = client.heard.split(" id='").nth(1).and_then(|rest| rest.split('\'').next()).expect("an id");
             assert_eq!(id.len(), 32);
             id.to_owned()
@@ -400,9 +399,7 @@ fn s6_4_6_success_restarts_the_stream_and_the_limits_grow() {
 #[test]
 fn a_wrong_password_an_unknown_user_and_a_ban_sound_the_same() {
     let mut answers = Vec::new();
-    for (password, answer) in
-        [("wrong", login(true)), ("secret", AskAnswer::Credentials(None)), ("wrong", login(false))]
-    {
+    for (password, answer) in [("wrong", login(true)), ("secret", AskAnswer::Credentials(None)), ("wrong", login(false))] {
         let mut client = Client::open();
         client.heard.clear();
         let actions = client.plain_against("alice", password, answer);
@@ -585,7 +582,8 @@ fn b14_the_second_header_stays_with_the_domain_that_was_authenticated() {
 #[test]
 fn s7_6_bind_asks_for_a_resource_and_answers_with_the_address() {
     let mut client = Client::inside();
-    let bind = "<iq type='set' id='b&amp;1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>desk</resource></bind></iq>";
+    let bind =
+        "<iq type='set' id='b&amp;1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>desk</resource></bind></iq>";
     let actions = client.send(bind);
     assert!(matches!(&actions[..], [Action::Bind(who, Some(wanted))] if *who == alice() && wanted == "desk"), "{actions:?}");
     let jid = FullJid::new("alice@a.test/desk").expect("a JID");

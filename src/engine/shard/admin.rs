@@ -17,8 +17,12 @@ pub enum Ask {
     /// The login record, before anybody has proved anything.
     Credentials,
     /// Make the account.
-    Provision { credentials: Bytes },
-    SetCredentials { credentials: Bytes },
+    Provision {
+        credentials: Bytes,
+    },
+    SetCredentials {
+        credentials: Bytes,
+    },
     SetEnabled(bool),
     Remove,
 }

@@ -94,13 +94,8 @@ impl Shard {
 
     fn with_entity(&mut self, key: &Arc<str>, f: impl FnOnce(&mut AccountEntity, &mut Ctx<'_>)) {
         if let Some(Slot::Awake(entity)) = self.entities.get_mut(key) {
-            let mut cx = Ctx {
-                now: self.now,
-                house: &self.house,
-                known: &self.known,
-                sessions: &mut self.sessions,
-                fx: &mut self.fx,
-            };
+            let mut cx =
+                Ctx { now: self.now, house: &self.house, known: &self.known, sessions: &mut self.sessions, fx: &mut self.fx };
             f(entity, &mut cx);
             self.perform(key, 0);
         }

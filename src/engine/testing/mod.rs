@@ -226,7 +226,12 @@ impl House {
     }
 
     /// `<resume/>` on a new connection. `None`: no answer yet.
-    pub fn resume(&mut self, client: &Client, previd: &str, h: u32) -> Option<Result<(Client, u32), crate::shard::ResumeError>> {
+    pub fn resume(
+        &mut self,
+        client: &Client,
+        previd: &str,
+        h: u32,
+    ) -> Option<Result<(Client, u32), crate::shard::ResumeError>> {
         let pipe = self.next_pipe;
         self.next_pipe += 1;
         let answer = std::rc::Rc::new(std::cell::RefCell::new(None));

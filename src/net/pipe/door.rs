@@ -105,13 +105,8 @@ impl Pipe {
         let mut out = Vec::new();
         let hosts: Hosts = self.worker.shard.borrow().hosts().clone();
         let shared = self.worker.shared.clone();
-        let mut env = Env {
-            hosts: &hosts,
-            limits: &shared.house.limits,
-            policy: &shared.policy,
-            random: &mut random,
-            out: &mut out,
-        };
+        let mut env =
+            Env { hosts: &hosts, limits: &shared.house.limits, policy: &shared.policy, random: &mut random, out: &mut out };
         let actions = f(&mut env);
         self.say(&out)?;
         Ok(actions)
@@ -157,7 +152,7 @@ impl Pipe {
                 Action::Verify(lookup, found) => {
                     let policy = self.worker.shared.policy.clone();
                     // A whole PBKDF2: not on the thread that carries everybody's messages.
-                    let work = tokio::task::spawn_blocking(move || lookup.credentials(found.as_ref(), &policy.fake_salt));
+                    let work = tokio::task::spawn_blocking(move || lookup.credentials(found.as_deref(), &policy.fake_salt));
                     let outcome = work.await.map_err(|_| End::Gone)?;
                     todo.extend(self.step(|env| it.stepped(outcome, env))?);
                 }

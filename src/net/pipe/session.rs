@@ -1,7 +1,7 @@
 //! A bound connection: stanzas in while there is credit, the session's deque out while the socket takes it.
 
-use super::*;
 use super::door::random_text;
+use super::*;
 
 /// Why reading pauses.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -46,22 +46,15 @@ fn c1_a_forged_sender_is_never_seen() {
             format!("<presence from='{from}' to='bob@localhost/phone'/>"),
             format!("<iq from='{from}' to='bob@localhost/phone' type='get' id='f'><ping xmlns='urn:xmpp:ping'/></iq>"),
         ] {
-            let mut mallory = Client::bound(scene.server.plain, "mallory", "cave");
+            let mut mallory = scene.mallory();
             mallory.send(&stanza);
             // Refused with a stream error, or sent under the true name; bob hears nothing third.
-            let refused = match mallory.ping(PATIENCE) {
-                Ok(_) => false,
-                Err(error) => {
-                    assert!(error.to_string().contains("<invalid-from "), "{stanza}: {error}");
-                    true
-                }
-            };
-            drop(mallory);
-            let heard: Vec<String> = scene.bob.drain(A_MOMENT);
-            for element in &heard {
-                assert_eq!(attribute(element, "from"), Some("mallory@localhost/cave"), "{stanza}: {element}");
+            if let Err(error) = mallory.ping(PATIENCE) {
+                assert!(error.to_string().contains("<invalid-from "), "{stanza}: {error}");
             }
-            assert!(!refused || heard.is_empty(), "{stanza} was refused and delivered: {heard:?}");
+        }
+        for element in scene.bob.drain(A_MOMENT) {
+            assert_eq!(attribute(&element, "from"), Some("mallory@localhost/cave"), "{from}: {element}");
         }
         scene.canary();
     }
@@ -185,7 +178,10 @@ fn c4_odd_iqs_are_answered_once_or_not_at_all() {
     ];
     for (probe, least, most) in probes {
         mallory.send(&probe);
-        let answers = settle(&mut mallory);
+        // An answer of another account may come after the pong.
+        let mut answers: Vec<String> = (0..least).map(|_| mallory.read_stanza()).collect();
+        answers.extend(settle(&mut mallory));
+        answers.extend(mallory.drain(A_MOMENT / 3));
         assert!((least..=most).contains(&answers.len()), "{probe}: {answers:?}");
         assert!(answers.iter().all(|it| attribute(it, "type") == Some("error")), "{probe}: {answers:?}");
     }
@@ -201,7 +197,9 @@ fn c4_odd_iqs_are_answered_once_or_not_at_all() {
 fn c5_errors_are_never_answered_with_errors() {
     let mut scene = Scene::new();
     let mut mallory = scene.mallory();
-    for to in ["nobody@localhost", "nobody@localhost/x", "bob@localhost/none", "eve@other.test", "who@elsewhere.test", "localhost/x"] {
+    for to in
+        ["nobody@localhost", "nobody@localhost/x", "bob@localhost/none", "eve@other.test", "who@elsewhere.test", "localhost/x"]
+    {
         for kind in ["message", "presence", "iq"] {
             mallory.send(&format!(
                 "<{kind} type='error' id='e' to='{to}'><error type='cancel'><service-unavailable \
@@ -270,7 +268,8 @@ fn c7_a_blocked_contact_reaches_nobody_and_is_not_told_why() {
         "<iq to='bob@localhost' type='get' id='b'><ping xmlns='urn:xmpp:ping'/></iq>",
     ] {
         mallory.send(stanza);
-        let answers = settle(&mut mallory);
+        let mut answers = settle(&mut mallory);
+        answers.extend(mallory.drain(A_MOMENT));
         let all = answers.concat();
         assert!(answers.len() <= 1 && !all.contains("blocked>") && !all.contains("not-acceptable"), "{stanza}: {answers:?}");
         scene.canary();
@@ -365,14 +364,19 @@ fn c11_deep_and_wide_forwards_are_one_message_or_an_error() {
     let mut mallory = scene.mallory();
     let mut deep = String::from("<body>core</body>");
     for _ in 0..25 {
-        deep = format!("<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' type='chat'>{deep}</message></forwarded>");
+        deep = format!(
+            "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' type='chat'>{deep}</message></forwarded>"
+        );
     }
     let wide = "<received xmlns='urn:xmpp:carbons:2'/>".repeat(500);
     let addresses: String = (0..1_000).map(|n| format!("<address type='to' jid='u{n}@localhost'/>")).collect();
-    for inside in [deep, wide, format!("<addresses xmlns='http://jabber.org/protocol/address'>{addresses}</addresses><body>x</body>")] {
+    for inside in
+        [deep, wide, format!("<addresses xmlns='http://jabber.org/protocol/address'>{addresses}</addresses><body>x</body>")]
+    {
         mallory.send(&format!("<message to='bob@localhost/phone' type='chat'>{inside}</message>"));
-        let answers = settle(&mut mallory);
+        let mut answers = settle(&mut mallory);
         let heard = scene.bob.drain(A_MOMENT);
+        answers.extend(mallory.drain(A_MOMENT / 3));
         assert!(answers.len() + heard.len() <= 1, "{answers:?} {heard:?}");
         assert!(heard.iter().all(|it| attribute(it, "from") == Some("mallory@localhost/cave")), "{heard:?}");
         scene.canary();

@@ -96,7 +96,8 @@ fn a4_comments_instructions_and_entities_end_the_stream() {
 fn a4_cdata_is_text_and_what_it_quotes_stays_quoted() {
     let mut scene = Scene::new();
     let mut mallory = scene.mallory();
-    mallory.send("<message to='bob@localhost/phone' type='chat'><body><![CDATA[</body></message><iq id='x'/>]]></body></message>");
+    mallory
+        .send("<message to='bob@localhost/phone' type='chat'><body><![CDATA[</body></message><iq id='x'/>]]></body></message>");
     let heard = scene.bob.read_stanza();
     assert!(heard.contains("from='mallory@localhost/cave'") && heard.ends_with("</message>"), "{heard}");
     assert!(heard.contains("<body><![CDATA[</body></message><iq id='x'/>]]></body>"), "{heard}");
@@ -106,8 +107,7 @@ fn a4_cdata_is_text_and_what_it_quotes_stays_quoted() {
 #[test]
 fn a5_invalid_utf_8_reaches_nobody_wherever_it_stands() {
     let mut scene = Scene::new();
-    let bad: [&[u8]; 7] =
-        [b"\xC0\xAF", b"\xE0\x80\xAF", b"\x80", b"\xE2\x82", b"\xED\xA0\x80", b"\xF4\x90\x80\x80", b"\xFF"];
+    let bad: [&[u8]; 7] = [b"\xC0\xAF", b"\xE0\x80\xAF", b"\x80", b"\xE2\x82", b"\xED\xA0\x80", b"\xF4\x90\x80\x80", b"\xFF"];
     let places: [(&str, &str); 5] = [
         ("<message to='bob@localhost'><body>a", "b</body></message>"),
         ("<message to='bob@localhost' id='a", "b'><body>x</body></message>"),
@@ -131,8 +131,10 @@ fn a6_a_quoted_stanza_never_becomes_a_real_one() {
     let mut scene = Scene::new();
     let smuggled = "</body></message><message from='alice@localhost/desk' to='bob@localhost/phone'><body>forged</body>";
     let entities = smuggled.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&apos;");
-    let decimal: String = smuggled.chars().map(|c| if "<>'".contains(c) { format!("&#{};", c as u32) } else { c.into() }).collect();
-    let hex: String = smuggled.chars().map(|c| if "<>'".contains(c) { format!("&#x{:X};", c as u32) } else { c.into() }).collect();
+    let decimal: String =
+        smuggled.chars().map(|c| if "<>'".contains(c) { format!("&#{};", c as u32) } else { c.into() }).collect();
+    let hex: String =
+        smuggled.chars().map(|c| if "<>'".contains(c) { format!("&#x{:X};", c as u32) } else { c.into() }).collect();
     let cdata = format!("<![CDATA[{smuggled}]]>");
     let mut mallory = scene.mallory();
     for text in [entities, decimal, hex, cdata] {
@@ -199,7 +201,14 @@ fn a7_a_child_named_message_is_a_child() {
 #[test]
 fn a8_one_stream_has_one_root_and_one_end() {
     let mut scene = Scene::new();
-    let wrong = ["not-well-formed", "bad-format", "restricted-xml", "bad-namespace-prefix", "invalid-namespace", "unsupported-stanza-type"];
+    let wrong = [
+        "not-well-formed",
+        "bad-format",
+        "restricted-xml",
+        "bad-namespace-prefix",
+        "invalid-namespace",
+        "unsupported-stanza-type",
+    ];
     for probe in [
         "<?xml version='1.0'?><message to='bob@localhost'><body>x</body></message>".to_owned(),
         HEADER.to_owned(),
@@ -283,9 +292,11 @@ fn a13_before_authentication_little_is_read() {
     };
     assert!(limit <= 10_000);
     let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>";
-    for probe in
-        [format!("{auth}{}", "A".repeat(limit)), format!("{auth}{}</auth>", "<a/>".repeat(65)), format!("<a b='{}'/>", "x".repeat(10_001))]
-    {
+    for probe in [
+        format!("{auth}{}", "A".repeat(limit)),
+        format!("{auth}{}</auth>", "<a/>".repeat(65)),
+        format!("<a b='{}'/>", "x".repeat(10_001)),
+    ] {
         let mut stranger = scene.stranger();
         let _ = stranger.try_send(&probe);
         refused(stranger, &["policy-violation"], &probe[..80]);
@@ -336,7 +347,11 @@ fn a15_a_wrong_header_is_answered_behind_a_header() {
     let streams = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='urn:wrong'>";
     first_bytes_refused(&mut scene, streams.as_bytes(), &["invalid-namespace"]);
     stanza_refused(&mut scene, b"<unknown to='bob@localhost'/>", &["unsupported-stanza-type"]);
-    stanza_refused(&mut scene, b"<message xmlns='jabber:server' to='bob@localhost'/>", &["unsupported-stanza-type", "invalid-namespace"]);
+    stanza_refused(
+        &mut scene,
+        b"<message xmlns='jabber:server' to='bob@localhost'/>",
+        &["unsupported-stanza-type", "invalid-namespace"],
+    );
 }
 
 /// Raw bytes in, raw bytes out, until the end.

@@ -78,11 +78,7 @@ impl Credentials {
     ///
     /// Pure computation, several milliseconds to tens of them: call it on a side thread. `random` fills a slice from a
     /// cryptographically secure source. `iterations` is held between [`ITERATIONS_MIN`] and [`ITERATIONS_MAX`].
-    pub fn derive(
-        password: &str,
-        mut random: impl FnMut(&mut [u8]),
-        iterations: u32,
-    ) -> Result<Self, PasswordRefused> {
+    pub fn derive(password: &str, mut random: impl FnMut(&mut [u8]), iterations: u32) -> Result<Self, PasswordRefused> {
         let password = prepare(password)?;
         let iterations = clamp_iterations(iterations);
         let keys = Hash::ALL.map(|hash| {
@@ -166,9 +162,7 @@ impl Credentials {
 /// Never the salts, let alone the keys: this ends in logs.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.hashes().map(Hash::name))
-            .finish()
+        f.debug_list().entries(self.hashes().map(Hash::name)).finish()
     }
 }
 
@@ -207,8 +201,7 @@ fn prepare(password: &str) -> Result<Zeroizing<String>, PasswordRefused> {
     if password.len() > PASSWORD_SIZE_BYTES_MAX {
         return Err(PasswordRefused::TooLong);
     }
-    let prepared =
-        stringprep::saslprep(password).map_err(|_| PasswordRefused::ForbiddenCharacter)?;
+    let prepared = stringprep::saslprep(password).map_err(|_| PasswordRefused::ForbiddenCharacter)?;
     if prepared.is_empty() {
         return Err(PasswordRefused::Empty);
     }
@@ -266,18 +259,11 @@ fn read_keys(hash: Hash, record: &[u8]) -> Option<(Keys, &[u8])> {
     let (salt, rest) = rest.split_at_checked(salt_size)?;
     let (stored, rest) = rest.split_at_checked(hash.size_bytes())?;
     let (server, rest) = rest.split_at_checked(hash.size_bytes())?;
-    let keys = Keys {
-        iterations,
-        salt: salt.to_vec(),
-        stored: Octets::copy_of(stored),
-        server: Octets::copy_of(server),
-    };
+    let keys = Keys { iterations, salt: salt.to_vec(), stored: Octets::copy_of(stored), server: Octets::copy_of(server) };
     Some((keys, rest))
 }
 
 #[cfg(test)]
 pub(super) fn single(hash: Hash, keys: Keys) -> Credentials {
-    Credentials {
-        keys: Hash::ALL.map(|h| (h == hash).then(|| keys.clone())),
-    }
+    Credentials { keys: Hash::ALL.map(|h| (h == hash).then(|| keys.clone())) }
 }

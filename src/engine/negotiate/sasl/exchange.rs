@@ -49,11 +49,7 @@ pub struct Exchange(Waiting);
 
 #[derive(Debug)]
 enum Waiting {
-    First {
-        mechanism: Mechanism,
-        offered: Box<Offered>,
-        nonce: [u8; NONCE_SIZE_BYTES],
-    },
+    First { mechanism: Mechanism, offered: Box<Offered>, nonce: [u8; NONCE_SIZE_BYTES] },
     ScramFinal(Box<scram::Challenged>),
 }
 
@@ -72,23 +68,14 @@ impl Exchange {
     /// an empty one (`=` in RFC 6120 section 6.4.2).
     ///
     /// A mechanism that this stream does not offer is invalid-mechanism, even if we could run it.
-    pub fn start(
-        mechanism: Mechanism,
-        offered: &Offered,
-        nonce: [u8; NONCE_SIZE_BYTES],
-        initial: Option<&[u8]>,
-    ) -> Step {
+    pub fn start(mechanism: Mechanism, offered: &Offered, nonce: [u8; NONCE_SIZE_BYTES], initial: Option<&[u8]>) -> Step {
         if !offered.offers(mechanism) {
             return Step::Failure(SaslError::InvalidMechanism);
         }
         match initial {
             Some(message) => first(mechanism, offered, nonce, message),
             None => {
-                let waiting = Waiting::First {
-                    mechanism,
-                    offered: Box::new(offered.clone()),
-                    nonce,
-                };
+                let waiting = Waiting::First { mechanism, offered: Box::new(offered.clone()), nonce };
                 Step::Challenge(Vec::new(), Exchange(waiting))
             }
         }
@@ -100,11 +87,7 @@ impl Exchange {
             return Step::Failure(SaslError::MalformedRequest);
         }
         match self.0 {
-            Waiting::First {
-                mechanism,
-                offered,
-                nonce,
-            } => first(mechanism, &offered, nonce, message),
+            Waiting::First { mechanism, offered, nonce } => first(mechanism, &offered, nonce, message),
             Waiting::ScramFinal(challenged) => finished(challenged.finish(message)),
         }
     }
@@ -133,47 +116,32 @@ impl Lookup {
     }
 }
 
-fn first(
-    mechanism: Mechanism,
-    offered: &Offered,
-    nonce: [u8; NONCE_SIZE_BYTES],
-    message: &[u8],
-) -> Step {
+fn first(mechanism: Mechanism, offered: &Offered, nonce: [u8; NONCE_SIZE_BYTES], message: &[u8]) -> Step {
     if message.len() > MESSAGE_SIZE_BYTES_MAX {
         return Step::Failure(SaslError::MalformedRequest);
     }
     let asked = match mechanism.hash() {
         Some(hash) => scram::First::read(mechanism, hash, offered, nonce, message)
             .map(|first| (first.account.clone(), Asking::Scram(Box::new(first)))),
-        None => plain::Request::read(offered, message)
-            .map(|request| (request.account.clone(), Asking::Plain(Box::new(request)))),
+        None => {
+            plain::Request::read(offered, message).map(|request| (request.account.clone(), Asking::Plain(Box::new(request))))
+        }
     };
     match asked {
-        Ok((account, asking)) => Step::NeedCredentials {
-            authcid: localpart(&account),
-            account,
-            exchange: Lookup(asking),
-        },
+        Ok((account, asking)) => Step::NeedCredentials { authcid: localpart(&account), account, exchange: Lookup(asking) },
         Err(error) => Step::Failure(error),
     }
 }
 
 fn finished(result: Result<(BareJid, Option<Vec<u8>>), SaslError>) -> Step {
     match result {
-        Ok((account, additional)) => Step::Success {
-            authcid: localpart(&account),
-            account,
-            additional,
-        },
+        Ok((account, additional)) => Step::Success { authcid: localpart(&account), account, additional },
         Err(error) => Step::Failure(error),
     }
 }
 
 fn localpart(account: &BareJid) -> String {
-    account
-        .node()
-        .map(|node| node.as_str().to_owned())
-        .unwrap_or_default()
+    account.node().map(|node| node.as_str().to_owned()).unwrap_or_default()
 }
 
 /// A password on its way from the message to the check.

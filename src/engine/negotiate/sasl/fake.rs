@@ -18,10 +18,7 @@ impl FakeSalt {
     /// `secret`: 32 random bytes that live as long as the server's data (a new secret would make every unknown user
     /// change salts at once). `iterations`: the number with which new passwords are derived.
     pub fn new(secret: [u8; 32], iterations: u32) -> Self {
-        FakeSalt {
-            secret: Zeroizing::new(secret),
-            iterations: clamp_iterations(iterations),
-        }
+        FakeSalt { secret: Zeroizing::new(secret), iterations: clamp_iterations(iterations) }
     }
 
     /// Like [`FakeSalt::new`] with [`ITERATIONS_DEFAULT`].
@@ -33,24 +30,13 @@ impl FakeSalt {
     /// as they do for real accounts.
     pub(super) fn keys(&self, hash: Hash, account: &str) -> Keys {
         let of = |purpose: &str, with: Hash| -> Octets {
-            let parts: [&[u8]; 5] = [
-                purpose.as_bytes(),
-                b"\0",
-                hash.name().as_bytes(),
-                b"\0",
-                account.as_bytes(),
-            ];
+            let parts: [&[u8]; 5] = [purpose.as_bytes(), b"\0", hash.name().as_bytes(), b"\0", account.as_bytes()];
             with.hmac(self.secret.as_slice(), &parts)
         };
         let salt = of("salt", Hash::Sha256);
         Keys {
             iterations: self.iterations,
-            salt: salt
-                .as_slice()
-                .iter()
-                .copied()
-                .take(SALT_SIZE_BYTES)
-                .collect(),
+            salt: salt.as_slice().iter().copied().take(SALT_SIZE_BYTES).collect(),
             stored: of("stored", hash),
             server: of("server", hash),
         }

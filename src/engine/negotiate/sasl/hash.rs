@@ -67,8 +67,7 @@ impl Hash {
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Octets {
-    let mut mac =
-        <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104)");
+    let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104)");
     for part in parts {
         mac.update(part);
     }
@@ -86,10 +85,7 @@ pub(super) struct Octets {
 
 impl Octets {
     fn zero(hash: Hash) -> Self {
-        Octets {
-            bytes: Zeroizing::new([0; SIZE_BYTES_MAX]),
-            size: hash.size_bytes(),
-        }
+        Octets { bytes: Zeroizing::new([0; SIZE_BYTES_MAX]), size: hash.size_bytes() }
     }
 
     /// Copies at most 64 bytes; every caller hands over a digest.

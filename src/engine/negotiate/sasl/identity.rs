@@ -21,9 +21,5 @@ pub(super) fn authorize(authzid: &str, account: &BareJid) -> Result<(), SaslErro
     }
     let named = BareJid::new(authzid).map_err(|_| SaslError::InvalidAuthzid)?;
     // `BareJid::new` refuses a resource; said once more because a session's address hangs on it.
-    if named == *account && Jid::from(named).is_bare() {
-        Ok(())
-    } else {
-        Err(SaslError::InvalidAuthzid)
-    }
+    if named == *account && Jid::from(named).is_bare() { Ok(()) } else { Err(SaslError::InvalidAuthzid) }
 }

@@ -44,9 +44,7 @@ impl Mechanism {
     /// Exact match only: mechanism names are upper case (RFC 4422 section 3.1). Knowing a name does not mean that it was
     /// offered; [`super::Exchange::start`] checks that.
     pub fn from_name(name: &str) -> Option<Mechanism> {
-        Self::ALL
-            .into_iter()
-            .find(|mechanism| mechanism.name() == name)
+        Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
     }
 
     /// The hash function of a SCRAM mechanism; `None` for PLAIN.
@@ -61,9 +59,6 @@ impl Mechanism {
 
     /// Is this a `-PLUS` mechanism, one that binds the TLS channel?
     pub fn binds_channel(self) -> bool {
-        matches!(
-            self,
-            Mechanism::ScramSha512Plus | Mechanism::ScramSha256Plus | Mechanism::ScramSha1Plus
-        )
+        matches!(self, Mechanism::ScramSha512Plus | Mechanism::ScramSha256Plus | Mechanism::ScramSha1Plus)
     }
 }

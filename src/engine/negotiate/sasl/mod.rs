@@ -29,8 +29,7 @@ mod scram;
 mod tests;
 
 pub use credentials::{
-    CorruptCredentials, Credentials, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN,
-    PasswordRefused, SALT_SIZE_BYTES,
+    CorruptCredentials, Credentials, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, PasswordRefused, SALT_SIZE_BYTES,
 };
 pub use error::SaslError;
 pub use exchange::{Exchange, Lookup, MESSAGE_SIZE_BYTES_MAX, NONCE_SIZE_BYTES, Step};

@@ -68,38 +68,22 @@ impl Offered {
     /// `mechanisms` is what the configuration allows here. Whether PLAIN may stand in it without TLS is the caller's
     /// decision (only in development mode). The lists are made consistent, as XEP-0440's business rules demand of us:
     /// no channel binding without TLS, no `-PLUS` without a binding, no binding advertised without a `-PLUS`.
-    pub fn new(
-        domain: DomainPart,
-        mechanisms: &[Mechanism],
-        bindings: Vec<ChannelBinding>,
-        tls: Option<TlsVersion>,
-    ) -> Self {
+    pub fn new(domain: DomainPart, mechanisms: &[Mechanism], bindings: Vec<ChannelBinding>, tls: Option<TlsVersion>) -> Self {
         let mut bindings = bindings;
         // A binding without data binds nothing.
         bindings.retain(|binding| tls.is_some() && !binding.data.is_empty());
-        let wanted =
-            |m: &Mechanism| mechanisms.contains(m) && !(m.binds_channel() && bindings.is_empty());
+        let wanted = |m: &Mechanism| mechanisms.contains(m) && !(m.binds_channel() && bindings.is_empty());
         let mechanisms: Vec<_> = Mechanism::ALL.into_iter().filter(wanted).collect();
         if !mechanisms.iter().any(|mechanism| mechanism.binds_channel()) {
             bindings.clear();
         }
-        Offered {
-            domain,
-            mechanisms,
-            others: Vec::new(),
-            bindings,
-            tls,
-            downgrade_protection: true,
-        }
+        Offered { domain, mechanisms, others: Vec::new(), bindings, tls, downgrade_protection: true }
     }
 
     /// Adds names that are advertised in the same list but run elsewhere (EXTERNAL, ANONYMOUS). FAST's mechanisms are
     /// left out: they are advertised inside `<fast/>` only (XEP-0484 section 3.1), so they are no part of the list that
     /// XEP-0474 hashes, and clients compute it so.
-    pub fn with_others(
-        mut self,
-        names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>,
-    ) -> Self {
+    pub fn with_others(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         let names = names.into_iter().map(Into::into);
         self.others = names.filter(|name| !name.starts_with("HT-")).collect();
         self
@@ -136,9 +120,7 @@ impl Offered {
     }
 
     pub(super) fn binding(&self, name: &str) -> Option<&ChannelBinding> {
-        self.bindings
-            .iter()
-            .find(|binding| binding.kind.name() == name)
+        self.bindings.iter().find(|binding| binding.kind.name() == name)
     }
 
     pub(super) fn offers_channel_binding(&self) -> bool {

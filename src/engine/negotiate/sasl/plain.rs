@@ -20,8 +20,7 @@ impl Request {
         let message = std::str::from_utf8(message).map_err(|_| SaslError::MalformedRequest)?;
         let mut fields = message.split('\0');
         // Exactly two NULs: a third would let somebody hide a second identity behind the first.
-        let (Some(authzid), Some(authcid), Some(password), None) =
-            (fields.next(), fields.next(), fields.next(), fields.next())
+        let (Some(authzid), Some(authcid), Some(password), None) = (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             return Err(SaslError::MalformedRequest);
         };
@@ -30,27 +29,16 @@ impl Request {
         }
         let account = identity::account(authcid, offered.domain())?;
         identity::authorize(authzid, &account)?;
-        Ok(Request {
-            account,
-            password: Zeroizing::new(password.to_owned()),
-        })
+        Ok(Request { account, password: Zeroizing::new(password.to_owned()) })
     }
 
-    pub(super) fn verify(
-        &self,
-        found: Option<&Credentials>,
-        fake: &FakeSalt,
-    ) -> Result<(), SaslError> {
+    pub(super) fn verify(&self, found: Option<&Credentials>, fake: &FakeSalt) -> Result<(), SaslError> {
         // Made up for everybody, used for nobodies: the work is the same.
         let made_up = fake.keys(PLAIN_HASH, self.account.as_str());
         let known = found.and_then(Credentials::for_plain);
         let (hash, keys) = known.unwrap_or((PLAIN_HASH, &made_up));
         let matches = bool::from(keys.matches_password(hash, &self.password));
-        if matches && known.is_some() {
-            Ok(())
-        } else {
-            Err(SaslError::NotAuthorized)
-        }
+        if matches && known.is_some() { Ok(()) } else { Err(SaslError::NotAuthorized) }
     }
 }
 

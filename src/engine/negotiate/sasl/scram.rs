@@ -81,23 +81,14 @@ impl First {
         })
     }
 
-    pub(super) fn challenge(
-        self,
-        found: Option<&Credentials>,
-        fake: &FakeSalt,
-    ) -> (Vec<u8>, Challenged) {
+    pub(super) fn challenge(self, found: Option<&Credentials>, fake: &FakeSalt) -> (Vec<u8>, Challenged) {
         // Made up for everybody, used for nobodies: the work is the same for both.
         let made_up = fake.keys(self.hash, self.account.as_str());
         let found: Option<&Keys> = found.and_then(|credentials| credentials.keys(self.hash));
         let keys = found.unwrap_or(&made_up);
         let known = Choice::from(u8::from(found.is_some()));
-        let server_first = format!(
-            "r={},s={},i={}{}",
-            self.nonce,
-            STANDARD.encode(&keys.salt),
-            keys.iterations,
-            self.attributes
-        );
+        let server_first =
+            format!("r={},s={},i={}{}", self.nonce, STANDARD.encode(&keys.salt), keys.iterations, self.attributes);
         let challenged = Challenged {
             server_first: server_first.clone(),
             stored: Octets::select(&made_up.stored, &keys.stored, known),
@@ -110,23 +101,16 @@ impl First {
 }
 
 /// The data that the chosen binding adds to `c=`, or why the choice is refused (RFC 5802 section 6).
-fn bound<'o>(
-    mechanism: Mechanism,
-    offered: &'o Offered,
-    flag: &BindingFlag<'_>,
-) -> Result<&'o [u8], SaslError> {
+fn bound<'o>(mechanism: Mechanism, offered: &'o Offered, flag: &BindingFlag<'_>) -> Result<&'o [u8], SaslError> {
     match flag {
         // A type that was not offered fails; the client may choose any that was.
-        BindingFlag::Used(kind) if mechanism.binds_channel() => offered
-            .binding(kind)
-            .map(|binding| binding.data.as_slice())
-            .ok_or(SaslError::NotAuthorized),
+        BindingFlag::Used(kind) if mechanism.binds_channel() => {
+            offered.binding(kind).map(|binding| binding.data.as_slice()).ok_or(SaslError::NotAuthorized)
+        }
         BindingFlag::Used(_) => Err(SaslError::NotAuthorized),
         _ if mechanism.binds_channel() => Err(SaslError::NotAuthorized),
         // "I could, but you did not offer": we did, so somebody in between removed it.
-        BindingFlag::NotOffered if offered.offers_channel_binding() => {
-            Err(SaslError::NotAuthorized)
-        }
+        BindingFlag::NotOffered if offered.offers_channel_binding() => Err(SaslError::NotAuthorized),
         BindingFlag::NotOffered | BindingFlag::Unsupported => Ok(&[]),
     }
 }
@@ -136,13 +120,8 @@ impl Challenged {
     pub(super) fn finish(self, message: &[u8]) -> Result<(BareJid, Option<Vec<u8>>), SaslError> {
         let message = ClientFinal::read(message)?;
         let hash = self.first.hash;
-        let auth_message: [&[u8]; 5] = [
-            self.first.bare.as_bytes(),
-            b",",
-            self.server_first.as_bytes(),
-            b",",
-            message.without_proof.as_bytes(),
-        ];
+        let auth_message: [&[u8]; 5] =
+            [self.first.bare.as_bytes(), b",", self.server_first.as_bytes(), b",", message.without_proof.as_bytes()];
         let client_signature = hash.hmac(self.stored.as_slice(), &auth_message);
         let client_key = client_signature.xor(&message.proof);
         let server_signature = hash.hmac(self.server.as_slice(), &auth_message);

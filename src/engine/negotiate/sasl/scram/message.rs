@@ -62,10 +62,7 @@ impl<'m> ClientFirst<'m> {
         let flag = match flag {
             "n" => BindingFlag::Unsupported,
             "y" => BindingFlag::NotOffered,
-            _ => BindingFlag::Used(
-                flag.strip_prefix("p=")
-                    .filter(|name| is_binding_name(name))?,
-            ),
+            _ => BindingFlag::Used(flag.strip_prefix("p=").filter(|name| is_binding_name(name))?),
         };
         let authzid = match authzid {
             "" => Cow::Borrowed(""),
@@ -77,14 +74,7 @@ impl<'m> ClientFirst<'m> {
         if !attributes.all(is_extension) {
             return None;
         }
-        Some(ClientFirst {
-            gs2_header,
-            flag,
-            authzid,
-            bare,
-            username,
-            nonce,
-        })
+        Some(ClientFirst { gs2_header, flag, authzid, bare, username, nonce })
     }
 }
 
@@ -102,20 +92,12 @@ impl<'m> ClientFinal<'m> {
         if !attributes.all(is_extension) {
             return None;
         }
-        Some(ClientFinal {
-            without_proof,
-            binding,
-            nonce,
-            proof: base64(proof)?,
-        })
+        Some(ClientFinal { without_proof, binding, nonce, proof: base64(proof)? })
     }
 }
 
 fn text(message: &[u8]) -> Result<&str, SaslError> {
-    std::str::from_utf8(message)
-        .ok()
-        .filter(|text| !text.contains('\0'))
-        .ok_or(SaslError::MalformedRequest)
+    std::str::from_utf8(message).ok().filter(|text| !text.contains('\0')).ok_or(SaslError::MalformedRequest)
 }
 
 /// cb-name: letters, digits, `.` and `-`.

@@ -29,10 +29,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         vec(any::<u8>(), 0..8),
         any::<String>().prop_map(String::into_bytes),
     ];
-    prop_oneof![
-        vec(any::<u8>(), 0..200),
-        vec(piece, 0..12).prop_map(|pieces| pieces.concat()),
-    ]
+    prop_oneof![vec(any::<u8>(), 0..200), vec(piece, 0..12).prop_map(|pieces| pieces.concat()),]
 }
 
 fn any_mechanism() -> impl Strategy<Value = Mechanism> {
@@ -43,12 +40,7 @@ fn any_mechanism() -> impl Strategy<Value = Mechanism> {
 fn play(mechanism: Mechanism, offered: &Offered, messages: Vec<Vec<u8>>) -> Step {
     let mut messages = messages.into_iter();
     let initial = messages.next();
-    let mut step = found(Exchange::start(
-        mechanism,
-        offered,
-        NONCE,
-        initial.as_deref(),
-    ));
+    let mut step = found(Exchange::start(mechanism, offered, NONCE, initial.as_deref()));
     loop {
         step = match (step, messages.next()) {
             (Step::Challenge(_, exchange), Some(message)) => found(exchange.respond(&message)),
@@ -135,6 +127,5 @@ proptest! {
 /// Derived once: the nonces are the same in every case.
 fn honest_last(server_first: &str) -> Vec<u8> {
     static LAST: OnceLock<Vec<u8>> = OnceLock::new();
-    LAST.get_or_init(|| Client::new(Hash::Sha1).last(server_first).into_bytes())
-        .clone()
+    LAST.get_or_init(|| Client::new(Hash::Sha1).last(server_first).into_bytes()).clone()
 }

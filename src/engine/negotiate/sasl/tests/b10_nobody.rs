@@ -6,10 +6,7 @@ use super::super::credentials::{Keys, single};
 use super::*;
 
 fn server_first(username: &'static str, mechanism: Mechanism, nonce: u8) -> String {
-    let client = Client {
-        username,
-        ..Client::new(mechanism.hash().unwrap())
-    };
+    let client = Client { username, ..Client::new(mechanism.hash().unwrap()) };
     let first = client.first();
     let nonce = [nonce; NONCE_SIZE_BYTES];
     let step = Exchange::start(mechanism, &everything(), nonce, Some(first.as_bytes()));
@@ -38,11 +35,7 @@ fn b10_salts_of_the_unknown_differ_by_name_domain_hash_and_house() {
     assert_ne!(one, of("malory", Mechanism::ScramSha256));
     assert_ne!(one, of("mallory", Mechanism::ScramSha1));
     assert_ne!(one, of("mallory", Mechanism::ScramSha512));
-    let keys = |secret, account| {
-        FakeSalt::new([secret; 32], 4096)
-            .keys(Hash::Sha256, account)
-            .salt
-    };
+    let keys = |secret, account| FakeSalt::new([secret; 32], 4096).keys(Hash::Sha256, account).salt;
     assert_eq!(one, keys(9, "mallory@house.example"));
     assert_ne!(one, keys(8, "mallory@house.example"));
     assert_ne!(one, keys(9, "mallory@other.example"));
@@ -50,11 +43,7 @@ fn b10_salts_of_the_unknown_differ_by_name_domain_hash_and_house() {
 
 #[test]
 fn b10_the_unknown_and_the_known_look_alike() {
-    for mechanism in [
-        Mechanism::ScramSha1,
-        Mechanism::ScramSha256,
-        Mechanism::ScramSha512,
-    ] {
+    for mechanism in [Mechanism::ScramSha1, Mechanism::ScramSha256, Mechanism::ScramSha512] {
         let known = server_first("alice", mechanism, 1);
         let unknown = server_first("mallory", mechanism, 1);
         assert_eq!(known.len(), unknown.len());
@@ -76,20 +65,13 @@ fn b10_the_exchange_of_the_unknown_runs_to_the_end_and_fails_like_a_wrong_passwo
             true => Client::binding(hash, "tls-exporter", EXPORTER),
             false => Client::new(hash),
         };
-        let unknown = Client {
-            username: "mallory",
-            ..honest
-        };
+        let unknown = Client { username: "mallory", ..honest };
         let step = start(mechanism, &everything(), &unknown.first());
         let (message, exchange) = challenged(found(step));
         let step = exchange.respond(unknown.last(&message).as_bytes());
         assert_eq!(refused(step), SaslError::NotAuthorized);
 
-        let wrong = Client {
-            username: "alice",
-            password: "guess",
-            ..unknown
-        };
+        let wrong = Client { username: "alice", password: "guess", ..unknown };
         let step = wrong.run(mechanism, &everything());
         assert_eq!(refused(step), SaslError::NotAuthorized);
     }
@@ -97,19 +79,10 @@ fn b10_the_exchange_of_the_unknown_runs_to_the_end_and_fails_like_a_wrong_passwo
 
 #[test]
 fn b10_an_account_without_keys_for_this_hash_looks_unknown() {
-    let only_sha_1 = single(
-        Hash::Sha1,
-        Keys::derive(Hash::Sha1, PASSWORD, &[1; 16], 4096),
-    );
+    let only_sha_1 = single(Hash::Sha1, Keys::derive(Hash::Sha1, PASSWORD, &[1; 16], 4096));
     let client = Client::new(Hash::Sha256);
-    let begin = |credentials: Option<&Credentials>| match start(
-        Mechanism::ScramSha256,
-        &everything(),
-        &client.first(),
-    ) {
-        Step::NeedCredentials { exchange, .. } => {
-            challenged(exchange.credentials(credentials, &fake()))
-        }
+    let begin = |credentials: Option<&Credentials>| match start(Mechanism::ScramSha256, &everything(), &client.first()) {
+        Step::NeedCredentials { exchange, .. } => challenged(exchange.credentials(credentials, &fake())),
         other => panic!("{other:?}"),
     };
     let (message, exchange) = begin(Some(&only_sha_1));
@@ -140,8 +113,5 @@ fn b10_secrets_are_not_printed() {
     assert!(!format!("{plain:?}").contains("sesame"));
     let printed = format!("{:?} {:?}", alice(), fake());
     assert!(!printed.contains("7, 7"), "{printed}");
-    assert_eq!(
-        printed,
-        "[\"SHA-1\", \"SHA-256\", \"SHA-512\"] FakeSalt(4096 iterations)"
-    );
+    assert_eq!(printed, "[\"SHA-1\", \"SHA-256\", \"SHA-512\"] FakeSalt(4096 iterations)");
 }

@@ -43,10 +43,7 @@ fn b7_an_honest_conversation_succeeds_with_every_scram_mechanism() {
 
 #[test]
 fn b7_gs2_y_while_plus_was_offered_is_a_downgrade() {
-    let client = Client {
-        gs2_header: "y,,".into(),
-        ..Client::new(Hash::Sha1)
-    };
+    let client = Client { gs2_header: "y,,".into(), ..Client::new(Hash::Sha1) };
     let step = client.run(Mechanism::ScramSha1, &everything());
     assert_eq!(refused(step), TRUST);
     // Nothing to bind was offered: then the client is right.
@@ -63,17 +60,9 @@ fn b7_binding_with_a_type_that_was_not_offered_is_refused() {
     }
     let mut exporter_only = bindings();
     exporter_only.truncate(1);
-    let offered = Offered::new(
-        domain(),
-        &Mechanism::ALL,
-        exporter_only,
-        Some(TlsVersion::V1_3),
-    );
+    let offered = Offered::new(domain(), &Mechanism::ALL, exporter_only, Some(TlsVersion::V1_3));
     let client = Client::binding(Hash::Sha256, "tls-server-end-point", END_POINT);
-    assert_eq!(
-        refused(client.run(Mechanism::ScramSha256Plus, &offered)),
-        TRUST
-    );
+    assert_eq!(refused(client.run(Mechanism::ScramSha256Plus, &offered)), TRUST);
 }
 
 #[test]
@@ -85,10 +74,7 @@ fn b7_binding_flag_and_mechanism_must_agree() {
         assert_eq!(refused(step), TRUST);
     }
     for flag in ["n,,", "y,,"] {
-        let client = Client {
-            gs2_header: flag.into(),
-            ..Client::new(Hash::Sha256)
-        };
+        let client = Client { gs2_header: flag.into(), ..Client::new(Hash::Sha256) };
         let step = client.run(Mechanism::ScramSha256Plus, &everything());
         assert_eq!(refused(step), TRUST, "{flag}");
     }
@@ -107,20 +93,10 @@ fn b7_wrong_channel_binding_data_is_refused() {
 #[test]
 fn b7_the_header_in_c_must_be_the_header_that_was_sent() {
     // Correctly signed, but the first message said `n`.
-    for header in [
-        "y,,",
-        "n,a=alice@house.example,",
-        "n,,x",
-        "p=tls-exporter,,",
-    ] {
+    for header in ["y,,", "n,a=alice@house.example,", "n,,x", "p=tls-exporter,,"] {
         let error = last(|_, client, server_first| {
-            let bent = Client {
-                gs2_header: header.into(),
-                ..Client::new(client.hash)
-            };
-            client
-                .sign(server_first, &bent.without_proof(server_first))
-                .0
+            let bent = Client { gs2_header: header.into(), ..Client::new(client.hash) };
+            client.sign(server_first, &bent.without_proof(server_first)).0
         });
         assert_eq!(error, TRUST, "{header}");
     }
@@ -132,9 +108,7 @@ fn b7_the_last_message_must_carry_the_servers_nonce() {
     let with_nonce = |nonce: fn(&str) -> String| {
         last(|_, client, server_first| {
             let full = attribute(server_first, "r=");
-            let bent = client
-                .without_proof(server_first)
-                .replace(full, &nonce(full));
+            let bent = client.without_proof(server_first).replace(full, &nonce(full));
             client.sign(server_first, &bent).0
         })
     };
@@ -150,12 +124,7 @@ fn b7_a_recorded_conversation_cannot_be_played_again() {
     let client = Client::new(Hash::Sha256);
     let begin = |nonce| {
         let first = client.first();
-        let step = Exchange::start(
-            Mechanism::ScramSha256,
-            &everything(),
-            nonce,
-            Some(first.as_bytes()),
-        );
+        let step = Exchange::start(Mechanism::ScramSha256, &everything(), nonce, Some(first.as_bytes()));
         challenged(found(step))
     };
     let (server_first, exchange) = begin(NONCE);
@@ -190,9 +159,7 @@ fn b7_attributes_out_of_order_or_said_twice_are_refused() {
     ] {
         assert_eq!(first(message), GRAMMAR, "{message}");
     }
-    for extension in [
-        ",c=biws", ",r=x", ",n=bob", ",a=bob", ",s=x", ",v=x", ",p=x",
-    ] {
+    for extension in [",c=biws", ",r=x", ",n=bob", ",a=bob", ",s=x", ",v=x", ",p=x"] {
         let error = last(|_, client, server_first| {
             let message = client.without_proof(server_first) + extension;
             client.sign(server_first, &message).0
@@ -211,14 +178,8 @@ fn b7_attributes_out_of_order_or_said_twice_are_refused() {
 fn b7_nothing_may_follow_the_proof_and_the_proof_may_not_be_missing() {
     assert_eq!(last(|honest, _, _| format!("{honest},x=y")), GRAMMAR);
     assert_eq!(last(|honest, _, _| format!("{honest},")), GRAMMAR);
-    assert_eq!(
-        last(|honest, _, _| honest.rsplit_once(",p=").unwrap().0.into()),
-        GRAMMAR
-    );
-    assert_eq!(
-        last(|honest, _, _| format!("{},p=", honest.rsplit_once(",p=").unwrap().0)),
-        GRAMMAR
-    );
+    assert_eq!(last(|honest, _, _| honest.rsplit_once(",p=").unwrap().0.into()), GRAMMAR);
+    assert_eq!(last(|honest, _, _| format!("{},p=", honest.rsplit_once(",p=").unwrap().0)), GRAMMAR);
     assert_eq!(last(|_, _, _| String::new()), GRAMMAR);
 }
 
@@ -232,10 +193,7 @@ fn b7_base64_with_junk_is_refused() {
     assert_eq!(bend("c=biws", "c="), GRAMMAR);
     assert_eq!(bend(",p=", ",p=*"), GRAMMAR);
     // 32 bytes end in one `=`; without it, and with bits set that nobody reads.
-    assert_eq!(
-        last(|honest, _, _| honest.trim_end_matches('=').into()),
-        GRAMMAR
-    );
+    assert_eq!(last(|honest, _, _| honest.trim_end_matches('=').into()), GRAMMAR);
     let error = last(|honest, _, _| {
         let text = honest.trim_end_matches('=');
         let (head, tail) = text.split_at(text.len() - 1);
@@ -318,11 +276,7 @@ fn b7_the_first_message_must_follow_the_grammar() {
 
 #[test]
 fn rfc5802_section_5_1_unknown_optional_extensions_are_ignored_but_signed() {
-    let client = Client {
-        first_extensions: ",x=1,z=2",
-        final_extensions: ",x=19C6532F",
-        ..Client::new(Hash::Sha512)
-    };
+    let client = Client { first_extensions: ",x=1,z=2", final_extensions: ",x=19C6532F", ..Client::new(Hash::Sha512) };
     let step = client.run(Mechanism::ScramSha512, &everything());
     assert_eq!(succeeded(step).0, "alice@house.example");
     // Not covered by the proof: somebody added it on the way.
@@ -332,15 +286,8 @@ fn rfc5802_section_5_1_unknown_optional_extensions_are_ignored_but_signed() {
 
 #[test]
 fn rfc5802_section_5_1_user_names_are_decoded() {
-    let step = start(
-        Mechanism::ScramSha1,
-        &everything(),
-        "n,,n=a=3Db=2Cc=3D2C,r=romeo",
-    );
-    let Step::NeedCredentials {
-        authcid, account, ..
-    } = step
-    else {
+    let step = start(Mechanism::ScramSha1, &everything(), "n,,n=a=3Db=2Cc=3D2C,r=romeo");
+    let Step::NeedCredentials { authcid, account, .. } = step else {
         panic!("{step:?}");
     };
     assert_eq!(authcid, "a=b,c=2c");
@@ -361,12 +308,7 @@ fn rfc4422_section_3_3_scram_without_initial_response_asks_for_it() {
 #[test]
 fn the_nonce_holds_all_the_random_bytes_it_was_given() {
     let nonce = |random| {
-        let step = Exchange::start(
-            Mechanism::ScramSha1,
-            &everything(),
-            random,
-            Some(b"n,,n=alice,r=romeo"),
-        );
+        let step = Exchange::start(Mechanism::ScramSha1, &everything(), random, Some(b"n,,n=alice,r=romeo"));
         let (server_first, _) = challenged(found(step));
         attribute(&server_first, "r=").to_owned()
     };

@@ -30,10 +30,7 @@ fn b8_without_something_to_bind_there_is_no_plus() {
     let no_tls = Offered::new(domain(), &Mechanism::ALL, bindings(), None);
     assert_eq!(names(&no_tls), expected);
     assert_eq!(no_tls.binding_types().count(), 0);
-    let empty = vec![ChannelBinding {
-        kind: BindingKind::TlsExporter,
-        data: vec![],
-    }];
+    let empty = vec![ChannelBinding { kind: BindingKind::TlsExporter, data: vec![] }];
     let empty = Offered::new(domain(), &Mechanism::ALL, empty, Some(TlsVersion::V1_2));
     assert_eq!(names(&empty), expected);
 }
@@ -59,17 +56,9 @@ fn b8_names_are_known_exactly_or_not_at_all() {
         let lower = mechanism.name().to_lowercase();
         assert_eq!(Mechanism::from_name(&lower), None);
     }
-    for name in [
-        "",
-        "DIGEST-MD5",
-        "CRAM-MD5",
-        "ANONYMOUS",
-        "EXTERNAL",
-        "LOGIN",
-        "SCRAM-SHA-1-PLUS ",
-        "SCRAM-SHA-224",
-        "X-OAUTH2",
-    ] {
+    for name in
+        ["", "DIGEST-MD5", "CRAM-MD5", "ANONYMOUS", "EXTERNAL", "LOGIN", "SCRAM-SHA-1-PLUS ", "SCRAM-SHA-224", "X-OAUTH2"]
+    {
         assert_eq!(Mechanism::from_name(name), None, "{name}");
     }
 }

@@ -11,26 +11,22 @@ fn hash_of(hash: Hash, advertised: &str) -> String {
     STANDARD.encode(hash.digest(advertised.as_bytes()).as_slice())
 }
 
-const MECHANISMS: &str = "PLAIN\x1eSCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1eSCRAM-SHA-256\x1eSCRAM-SHA-256-PLUS\x1eSCRAM-SHA-512\x1eSCRAM-SHA-512-PLUS";
+const MECHANISMS: &str =
+    "PLAIN\x1eSCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1eSCRAM-SHA-256\x1eSCRAM-SHA-256-PLUS\x1eSCRAM-SHA-512\x1eSCRAM-SHA-512-PLUS";
 
 #[test]
 fn b9_xep0474_example_hash() {
     // Published in the document; `vectors` replays the conversation around it.
     let advertised = "SCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1ftls-exporter\x1etls-server-end-point";
-    assert_eq!(
-        hash_of(Hash::Sha1, advertised),
-        "G6k/rBLDqgOhRRaCuuatSDFkJ08="
-    );
+    assert_eq!(hash_of(Hash::Sha1, advertised), "G6k/rBLDqgOhRRaCuuatSDFkJ08=");
 }
 
 #[test]
 fn b9_h_covers_mechanisms_and_binding_types_with_the_mechanisms_hash() {
     let advertised = format!("{MECHANISMS}\x1ftls-exporter\x1etls-server-end-point");
-    for (mechanism, hash) in [
-        (Mechanism::ScramSha1, Hash::Sha1),
-        (Mechanism::ScramSha256, Hash::Sha256),
-        (Mechanism::ScramSha512, Hash::Sha512),
-    ] {
+    for (mechanism, hash) in
+        [(Mechanism::ScramSha1, Hash::Sha1), (Mechanism::ScramSha256, Hash::Sha256), (Mechanism::ScramSha512, Hash::Sha512)]
+    {
         let message = server_first(mechanism, &everything(), &Client::new(hash));
         assert_eq!(attribute(&message, "h="), hash_of(hash, &advertised));
     }
@@ -57,18 +53,11 @@ fn b9_h_covers_mechanisms_that_run_elsewhere() {
 fn b9_fast_mechanisms_are_neither_advertised_in_the_list_nor_hashed() {
     let fast = ["HT-SHA-256-EXPR", "HT-SHA-256-NONE"];
     let offered = everything().with_others(fast);
-    assert!(
-        !offered
-            .mechanism_names()
-            .any(|name| name.starts_with("HT-"))
-    );
+    assert!(!offered.mechanism_names().any(|name| name.starts_with("HT-")));
     let client = Client::new(Hash::Sha1);
     assert_eq!(
         attribute(&server_first(Mechanism::ScramSha1, &offered, &client), "h="),
-        attribute(
-            &server_first(Mechanism::ScramSha1, &everything(), &client),
-            "h="
-        )
+        attribute(&server_first(Mechanism::ScramSha1, &everything(), &client), "h=")
     );
 }
 
@@ -123,9 +112,6 @@ fn b9_xep0440_rule_5_no_binding_types_without_a_mechanism_that_binds() {
     let offered = Offered::new(domain(), &mechanisms, bindings(), Some(TlsVersion::V1_3));
     assert_eq!(offered.binding_types().count(), 0);
     // And then `y` is the truth.
-    let client = Client {
-        gs2_header: "y,,".into(),
-        ..Client::new(Hash::Sha1)
-    };
+    let client = Client { gs2_header: "y,,".into(), ..Client::new(Hash::Sha1) };
     succeeded(client.run(Mechanism::ScramSha1, &offered));
 }

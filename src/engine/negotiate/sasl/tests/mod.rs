@@ -30,24 +30,13 @@ fn domain() -> DomainPart {
 
 fn bindings() -> Vec<ChannelBinding> {
     vec![
-        ChannelBinding {
-            kind: BindingKind::TlsExporter,
-            data: EXPORTER.to_vec(),
-        },
-        ChannelBinding {
-            kind: BindingKind::TlsServerEndPoint,
-            data: END_POINT.to_vec(),
-        },
+        ChannelBinding { kind: BindingKind::TlsExporter, data: EXPORTER.to_vec() },
+        ChannelBinding { kind: BindingKind::TlsServerEndPoint, data: END_POINT.to_vec() },
     ]
 }
 
 fn everything() -> Offered {
-    Offered::new(
-        domain(),
-        &Mechanism::ALL,
-        bindings(),
-        Some(TlsVersion::V1_3),
-    )
+    Offered::new(domain(), &Mechanism::ALL, bindings(), Some(TlsVersion::V1_3))
 }
 
 fn without_binding() -> Offered {
@@ -84,9 +73,7 @@ fn start(mechanism: Mechanism, offered: &Offered, initial: &str) -> Step {
 /// Answers `NeedCredentials` as the house would, leaves everything else alone.
 fn found(step: Step) -> Step {
     match step {
-        Step::NeedCredentials {
-            account, exchange, ..
-        } => exchange.credentials(look_up(&account), &fake()),
+        Step::NeedCredentials { account, exchange, .. } => exchange.credentials(look_up(&account), &fake()),
         other => other,
     }
 }
@@ -111,14 +98,9 @@ fn refused(step: Step) -> SaslError {
 #[track_caller]
 fn succeeded(step: Step) -> (String, Option<String>) {
     match step {
-        Step::Success {
-            account,
-            additional,
-            ..
-        } => (
-            account.to_string(),
-            additional.map(|bytes| String::from_utf8(bytes).unwrap()),
-        ),
+        Step::Success { account, additional, .. } => {
+            (account.to_string(), additional.map(|bytes| String::from_utf8(bytes).unwrap()))
+        }
         other => panic!("expected success, got {other:?}"),
     }
 }
@@ -148,11 +130,7 @@ impl Client {
     }
 
     fn binding(hash: Hash, name: &str, data: &[u8]) -> Self {
-        Client {
-            gs2_header: format!("p={name},,"),
-            binding: data.to_vec(),
-            ..Client::new(hash)
-        }
+        Client { gs2_header: format!("p={name},,"), binding: data.to_vec(), ..Client::new(hash) }
     }
 
     fn bare(&self) -> String {
@@ -176,9 +154,7 @@ impl Client {
     fn sign(&self, server_first: &str, without_proof: &str) -> (String, String) {
         let salt = STANDARD.decode(attribute(server_first, "s=")).unwrap();
         let iterations = attribute(server_first, "i=").parse().unwrap();
-        let salted = self
-            .hash
-            .salted_password(self.password.as_bytes(), &salt, iterations);
+        let salted = self.hash.salted_password(self.password.as_bytes(), &salt, iterations);
         let message = format!("{},{server_first},{without_proof}", self.bare());
         let client_key = self.hash.hmac(salted.as_slice(), &[b"Client Key"]);
         let stored_key = self.hash.digest(client_key.as_slice());
@@ -186,10 +162,7 @@ impl Client {
         let proof = STANDARD.encode(client_key.xor(signature.as_slice()).as_slice());
         let server_key = self.hash.hmac(salted.as_slice(), &[b"Server Key"]);
         let verifier = self.hash.hmac(server_key.as_slice(), &[message.as_bytes()]);
-        (
-            format!("{without_proof},p={proof}"),
-            format!("v={}", STANDARD.encode(verifier.as_slice())),
-        )
+        (format!("{without_proof},p={proof}"), format!("v={}", STANDARD.encode(verifier.as_slice())))
     }
 
     fn last(&self, server_first: &str) -> String {

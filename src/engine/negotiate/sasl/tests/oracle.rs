@@ -37,12 +37,7 @@ impl SessionCallback for Romeo {
         self.binds
     }
 
-    fn callback(
-        &self,
-        _session: &SessionData,
-        _context: &Context<'_>,
-        request: &mut Request<'_>,
-    ) -> Result<(), SessionError> {
+    fn callback(&self, _session: &SessionData, _context: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
         let data = match self.binding {
             BindingKind::TlsExporter => EXPORTER,
             BindingKind::TlsServerEndPoint => END_POINT,
@@ -60,27 +55,16 @@ impl SessionCallback for Romeo {
 }
 
 fn romeo() -> Romeo {
-    Romeo {
-        authcid: "alice",
-        authzid: None,
-        password: PASSWORD,
-        binding: BindingKind::TlsExporter,
-        binds: false,
-    }
+    Romeo { authcid: "alice", authzid: None, password: PASSWORD, binding: BindingKind::TlsExporter, binds: false }
 }
 
 /// The outcome on our side, after the client has accepted our last message.
 fn talk(romeo: Romeo, mechanism: Mechanism) -> Step {
     // Otherwise it says `y` to a mechanism without binding, which is rightly refused.
-    let romeo = Romeo {
-        binds: mechanism.binds_channel(),
-        ..romeo
-    };
+    let romeo = Romeo { binds: mechanism.binds_channel(), ..romeo };
     let offered = everything().without_downgrade_protection();
-    let config: Arc<SASLConfig> = SASLConfig::builder()
-        .with_registry(Registry::with_mechanisms(&ALL_OF_THEIRS))
-        .with_callback(romeo)
-        .unwrap();
+    let config: Arc<SASLConfig> =
+        SASLConfig::builder().with_registry(Registry::with_mechanisms(&ALL_OF_THEIRS)).with_callback(romeo).unwrap();
     let name = Mechname::parse(mechanism.name().as_bytes()).unwrap();
     let mut client = SASLClient::new(config).start_suggested(&[name]).unwrap();
     let mut out = Cursor::new(Vec::new());
@@ -94,21 +78,13 @@ fn talk(romeo: Romeo, mechanism: Mechanism) -> Step {
                 client.step(Some(&bytes), &mut out).unwrap();
                 exchange.respond(&out.into_inner())
             }
-            Step::Success {
-                authcid,
-                account,
-                additional,
-            } => {
+            Step::Success { authcid, account, additional } => {
                 if let Some(bytes) = &additional {
                     // Fails if the server's signature is wrong.
                     let state = client.step(Some(bytes), &mut Cursor::new(Vec::new()));
                     assert!(state.unwrap().is_finished(), "{mechanism:?}");
                 }
-                return Step::Success {
-                    authcid,
-                    account,
-                    additional,
-                };
+                return Step::Success { authcid, account, additional };
             }
             other => return other,
         };
@@ -128,25 +104,15 @@ fn every_mechanism_lets_the_right_password_in() {
 #[test]
 fn every_mechanism_keeps_a_wrong_password_out() {
     for mechanism in Mechanism::ALL {
-        let romeo = Romeo {
-            password: "wherefore art thou?",
-            ..romeo()
-        };
-        assert_eq!(
-            refused(talk(romeo, mechanism)),
-            SaslError::NotAuthorized,
-            "{mechanism:?}"
-        );
+        let romeo = Romeo { password: "wherefore art thou?", ..romeo() };
+        assert_eq!(refused(talk(romeo, mechanism)), SaslError::NotAuthorized, "{mechanism:?}");
     }
 }
 
 #[test]
 fn the_client_chooses_among_the_offered_bindings() {
     for mechanism in Mechanism::ALL.into_iter().filter(|m| m.binds_channel()) {
-        let romeo = Romeo {
-            binding: BindingKind::TlsServerEndPoint,
-            ..romeo()
-        };
+        let romeo = Romeo { binding: BindingKind::TlsServerEndPoint, ..romeo() };
         assert_eq!(succeeded(talk(romeo, mechanism)).0, "alice@house.example");
     }
 }
@@ -154,15 +120,9 @@ fn the_client_chooses_among_the_offered_bindings() {
 #[test]
 fn an_authzid_that_is_ones_own_address_is_accepted_and_another_is_not() {
     for mechanism in Mechanism::ALL {
-        let own = Romeo {
-            authzid: Some("alice@house.example"),
-            ..romeo()
-        };
+        let own = Romeo { authzid: Some("alice@house.example"), ..romeo() };
         assert_eq!(succeeded(talk(own, mechanism)).0, "alice@house.example");
-        let other = Romeo {
-            authzid: Some("bob@house.example"),
-            ..romeo()
-        };
+        let other = Romeo { authzid: Some("bob@house.example"), ..romeo() };
         assert_eq!(refused(talk(other, mechanism)), SaslError::InvalidAuthzid);
     }
 }

@@ -3,12 +3,7 @@
 use super::*;
 
 fn plain(message: &[u8]) -> Step {
-    found(Exchange::start(
-        Mechanism::Plain,
-        &everything(),
-        NONCE,
-        Some(message),
-    ))
+    found(Exchange::start(Mechanism::Plain, &everything(), NONCE, Some(message)))
 }
 
 #[test]
@@ -23,26 +18,14 @@ fn rfc4616_section_2_names_and_passwords_are_prepared() {
     // A soft hyphen maps to nothing, a full-width letter to its plain form (RFC 4013), a capital to a small letter
     // (the localpart profile).
     let message = "\0\u{ff21}li\u{ad}ce\0wherefore\u{a0}art thou";
-    assert_eq!(
-        succeeded(plain(message.as_bytes())).0,
-        "alice@house.example"
-    );
+    assert_eq!(succeeded(plain(message.as_bytes())).0, "alice@house.example");
 }
 
 #[test]
 fn rfc4616_section_2_a_wrong_password_is_not_authorized() {
-    for wrong in [
-        "x",
-        "wherefore art tho",
-        "wherefore art thou ",
-        "Wherefore art thou",
-    ] {
+    for wrong in ["x", "wherefore art tho", "wherefore art thou ", "Wherefore art thou"] {
         let message = format!("\0alice\0{wrong}");
-        assert_eq!(
-            refused(plain(message.as_bytes())),
-            SaslError::NotAuthorized,
-            "{wrong}"
-        );
+        assert_eq!(refused(plain(message.as_bytes())), SaslError::NotAuthorized, "{wrong}");
     }
 }
 
@@ -71,9 +54,5 @@ fn only_plain_announces_that_it_is_expensive() {
     };
     let offered = everything();
     assert!(expensive(start(Mechanism::Plain, &offered, "\0a\0b")));
-    assert!(!expensive(start(
-        Mechanism::ScramSha1,
-        &offered,
-        "n,,n=a,r=b"
-    )));
+    assert!(!expensive(start(Mechanism::ScramSha1, &offered, "n,,n=a,r=b")));
 }

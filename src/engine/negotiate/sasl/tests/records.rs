@@ -7,10 +7,7 @@ use super::*;
 
 #[test]
 fn b17_each_hash_has_a_salt_of_its_own_of_at_least_16_bytes() {
-    let salts: HashSet<_> = Hash::ALL
-        .into_iter()
-        .map(|hash| alice().keys(hash).unwrap().salt.clone())
-        .collect();
+    let salts: HashSet<_> = Hash::ALL.into_iter().map(|hash| alice().keys(hash).unwrap().salt.clone()).collect();
     assert_eq!(salts.len(), 3);
     assert!(salts.iter().all(|salt| salt.len() >= 16));
 }
@@ -43,11 +40,7 @@ fn b17_neither_the_password_nor_the_salted_password_is_in_the_record() {
 
 #[test]
 fn passwords_that_cannot_be_used_are_refused() {
-    let refused = |password: &str| {
-        Credentials::derive(password, counting(), ITERATIONS_MIN)
-            .map(|_| ())
-            .unwrap_err()
-    };
+    let refused = |password: &str| Credentials::derive(password, counting(), ITERATIONS_MIN).map(|_| ()).unwrap_err();
     assert_eq!(refused(""), PasswordRefused::Empty);
     assert_eq!(refused("\u{ad}"), PasswordRefused::Empty);
     assert_eq!(refused("a\0b"), PasswordRefused::ForbiddenCharacter);
@@ -108,10 +101,7 @@ fn every_single_flipped_bit_and_every_missing_byte_is_noticed() {
     }
     let mut longer = record;
     longer.push(0);
-    assert_eq!(
-        Credentials::decode(&longer).unwrap_err(),
-        CorruptCredentials
-    );
+    assert_eq!(Credentials::decode(&longer).unwrap_err(), CorruptCredentials);
 }
 
 /// A record with a right checksum over wrong content.

@@ -29,13 +29,8 @@ fn replay(conversation: Conversation) {
     .unwrap();
     assert_eq!(first.account.to_string(), "user@house.example");
     let (server_first, challenged) = first.challenge(Some(&credentials), &fake());
-    assert_eq!(
-        std::str::from_utf8(&server_first).unwrap(),
-        conversation.server_first
-    );
-    let (account, additional) = challenged
-        .finish(conversation.client_final.as_bytes())
-        .unwrap();
+    assert_eq!(std::str::from_utf8(&server_first).unwrap(), conversation.server_first);
+    let (account, additional) = challenged.finish(conversation.client_final.as_bytes()).unwrap();
     assert_eq!(account.to_string(), "user@house.example");
     assert_eq!(additional.unwrap(), conversation.server_final.as_bytes());
 }
@@ -74,10 +69,7 @@ fn rfc7677_section_3_scram_sha_256() {
 
 fn fake_binding() -> Vec<ChannelBinding> {
     [BindingKind::TlsServerEndPoint, BindingKind::TlsExporter]
-        .map(|kind| ChannelBinding {
-            kind,
-            data: b"THIS IS FAKE CB DATA".to_vec(),
-        })
+        .map(|kind| ChannelBinding { kind, data: b"THIS IS FAKE CB DATA".to_vec() })
         .to_vec()
 }
 
