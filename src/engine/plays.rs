@@ -5,6 +5,9 @@ use std::time::Duration;
 use iris_core::Stanza;
 use iris_core::limits::Limits;
 
+use iris_core::room::{Card, Room, Status};
+use iris_core::{Flow, Mount, MountError, Step};
+
 use crate::testing::House;
 
 const ROMEO: &str = "romeo@house/orchard";
@@ -159,4 +162,35 @@ fn b18_a_changed_password_ends_sessions_at_once() {
     let shard = &house.shards[usize::from(romeo.at.shard)];
     let over = shard.session(romeo.at).and_then(|session| session.over.clone());
     assert_eq!(over.map(|error| error.condition), Some("reset"));
+}
+
+/// A room with a bug.
+const STUMBLES: Room =
+    Room { card: Card { xep: None, name: "stumbles", version: "0", status: Status::Complete, needs: &[] }, mount: stumble };
+
+fn stumble(m: &mut Mount<'_>) -> Result<(), MountError> {
+    m.on(Step::SentGuard, |turn| {
+        let stumbles = turn.stanza().is_some_and(|stanza| stanza.as_str().contains("stumble"));
+        assert!(!stumbles, "as the test wants it");
+        Flow::Go
+    });
+    Ok(())
+}
+
+#[test]
+fn r22_a_panic_in_a_turn_ends_that_stream_only() {
+    let mut house = House::with(&[STUMBLES]);
+    let romeo = house.online(ROMEO);
+    let phone = house.online("romeo@house/phone");
+    let juliet = house.online(JULIET);
+    house.recv(&romeo);
+    house.send(&romeo, "<message to='juliet@house' type='chat'><body>stumble</body></message>");
+    let over = house.shards[usize::from(romeo.at.shard)].session(romeo.at).and_then(|session| session.over.clone());
+    assert_eq!(over.map(|error| error.condition), Some("internal-server-error"));
+    house.nothing(&juliet);
+    house.recv(&phone);
+    house.send(&phone, "<message to='juliet@house' type='chat'><body>still here</body></message>");
+    assert!(house.one(&juliet).as_str().contains("still here"));
+    house.send(&juliet, "<message to='romeo@house' type='chat'><body>good</body></message>");
+    assert!(house.one(&phone).as_str().contains("good"));
 }

@@ -372,7 +372,7 @@ impl Shard {
 
     fn handle(&mut self, key: Arc<str>, input: Input) {
         match self.entities.get_mut(&key) {
-            Some(Slot::Awake(_)) => self.run(&key, input),
+            Some(Slot::Awake(_)) => self.run_guarded(&key, input),
             Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
                 if waiting.len() < self.house.limits.loading_inputs_max || !matches!(input, Input::Stanza(_)) {
                     waiting.push(input);
@@ -384,7 +384,33 @@ impl Shard {
         }
     }
 
-    /// One turn of an account.
+    /// One turn of an account. A panic in it is a bug, and ends that client's stream only: everybody else goes on, and the account,
+    /// whose memory nobody can trust now, is read anew. Receipts that the turn held are lost, so their senders are told.
+    fn run_guarded(&mut self, key: &Arc<str>, input: Input) {
+        let speaker = match &input {
+            Input::FromSession(at, ..) => Some(*at),
+            _ => None,
+        };
+        let turn = std::panic::AssertUnwindSafe(|| self.run(key, input));
+        if std::panic::catch_unwind(turn).is_ok() {
+            return;
+        }
+        tracing::error!("a turn has panicked: this is a bug; the account is read anew");
+        self.fx = Effects::default();
+        if let Some(at) = speaker
+            && let Some(session) = self.sessions.get_mut(at)
+        {
+            session.over.get_or_insert(StreamError::new("internal-server-error"));
+            self.wakes.push(at);
+        }
+        if let Some(Slot::Awake(entity)) = self.entities.remove(key) {
+            let sessions = entity.sessions.iter().copied().filter(|at| Some(*at) != speaker).collect();
+            self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions });
+            self.read_account(key.clone(), if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket });
+        }
+    }
+
+    /// What a turn does.
     fn run(&mut self, key: &Arc<str>, input: Input) {
         let input = match input {
             // What it stands on was refused after it had left: were it taken now, its own write would be kept and the sender be

@@ -79,7 +79,7 @@ fn hand_over(
             kept_id: envelope.kept_id,
         }));
         for session in &targets {
-            let out = Out { origin: origin.clone(), ..Out::new(wire.clone(), to) };
+            let out = Out { origin: origin.clone(), after: envelope.after, ..Out::new(wire.clone(), to) };
             cx.fx.list.push(Effect::Out(*session, out));
         }
         // `session` tells the copying room which one has it already; with several, nobody is left to be copied to.
@@ -106,8 +106,9 @@ pub(crate) fn redeliver(entity: &mut AccountEntity, cx: &mut Ctx<'_>, out: &Out)
     let mut envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());
     envelope.stamps = origin.stamps.clone();
     envelope.kept_id = origin.kept_id;
-    // XEP-0198 4: whoever gets it later is told when it came.
-    // (What is stored for later gets its stamp from whoever stores it.)
+    // It may not even be on disk yet: a second delivery waits for the same commit as the first.
+    envelope.after = out.after;
+    // XEP-0198 4: whoever gets it later is told when it came (what is stored gets its stamp from whoever stores it).
     if !listening.is_empty() {
         let stamp = datetime(origin.kept_id.map_or(cx.now.wall_us, |id| id.0));
         let delay = format!("<delay xmlns='{}' from='{}' stamp='{stamp}'/>", ns::DELAY, entity.doors.domain);
