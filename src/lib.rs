@@ -89,7 +89,7 @@ impl Running {
         self.started.clone()
     }
 
-    /// Read the world anew: certificates, and what rooms are told. No session is dropped. What has changed, for the log.
+    /// Read the world anew: certificates, limits, policies, and what rooms are told. No session is dropped. What has changed, for the log.
     ///
     /// # Errors
     /// What is wrong with the new configuration; then everything stays as it was.
@@ -102,15 +102,16 @@ impl Running {
             .reload(&sources, std::time::SystemTime::now())
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let mut changed: Vec<String> = reloaded.changed.iter().map(|domain| format!("certificate of {domain}")).collect();
-        if config.source.text != current.source.text || config.domains != current.domains {
-            self.net.set_hosts(&mounted.hosts);
-            changed.push("rooms".into());
+        let policy = wiring::policy(&config)?;
+        self.net.reload(&mounted.hosts, config.limits.clone(), policy, config.policy.lifted_addresses.clone());
+        if config.source.text != current.source.text {
+            changed.push("configuration".into());
         }
         let restart: [(&str, bool); 4] = [
             ("listen", config.listeners != current.listeners),
-            ("limits", config.limits != current.limits),
-            ("policy", config.policy != current.policy || config.accounts != current.accounts),
+            ("domains", config.domains != current.domains),
             ("data_dir", config.data_dir != current.data_dir),
+            ("accounts", config.accounts != current.accounts),
         ];
         for (table, _) in restart.iter().filter(|(_, differs)| *differs) {
             tracing::warn!("{table} has changed in the configuration: that takes effect at the next start");

@@ -70,6 +70,14 @@ pub fn certificates(config: &Config) -> Result<Arc<Certificates>, String> {
     }
 }
 
+/// What streams of any domain may do.
+pub fn policy(config: &Config) -> Result<Policy, String> {
+    Ok(Policy {
+        plain_sasl: config.policy.plain_sasl,
+        fake_salt: FakeSalt::new(secret(config)?, config.accounts.scram_iterations),
+    })
+}
+
 /// A network over a store; `places` may be empty (administration of a house that is not open).
 pub fn network(
     config: &Config,
@@ -82,15 +90,12 @@ pub fn network(
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
-        clock: HouseClock::above(store.floor()),
+        clock: Arc::new(HouseClock::above(store.floor())),
         limits: config.limits.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },
     });
-    let policy = Policy {
-        plain_sasl: config.policy.plain_sasl,
-        fake_salt: FakeSalt::new(secret(config)?, config.accounts.scram_iterations),
-    };
+    let policy = policy(config)?;
     let tls = |alpn: &[&[u8]]| server_config(certificates.clone(), alpn, ClientAuth::None).map_err(|error| error.to_string());
     let setup = Setup {
         house,

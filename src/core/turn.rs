@@ -25,7 +25,7 @@ use crate::xml::wire::{Hold, Wire};
 /// Facts of the process that every turn may read.
 pub struct House {
     pub names: Arc<NameTable>,
-    pub clock: HouseClock,
+    pub clock: Arc<HouseClock>,
     pub limits: Limits,
     pub version: &'static str,
     /// When the process began.

@@ -365,7 +365,10 @@ impl Shard {
                 Post::Woken(key, rows) => self.loaded(key, rows),
                 Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
                 Post::Rows { task, read, rows } => self.rows_for_task(task, read, rows),
-                Post::Hosts(hosts) => self.set_hosts(hosts),
+                Post::Reloaded(hosts, house) => {
+                    self.house = house;
+                    self.set_hosts(hosts);
+                }
             }
         }
     }

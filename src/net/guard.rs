@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use iris_core::BareJid;
 use iris_core::limits::Limits;
 
 pub(crate) struct Guard {
+    rules: ArcSwap<Rules>,
+    doors: Mutex<Doors>,
+}
+
+struct Rules {
     limits: Limits,
     lifted: Vec<IpAddr>,
-    doors: Mutex<Doors>,
 }
 
 #[derive(Default)]
@@ -39,11 +44,16 @@ const REMEMBERED_MAX: usize = 100_000;
 
 impl Guard {
     pub fn new(limits: Limits, lifted: Vec<IpAddr>) -> Guard {
-        Guard { limits, lifted, doors: Mutex::default() }
+        Guard { rules: ArcSwap::from_pointee(Rules { limits, lifted }), doors: Mutex::default() }
+    }
+
+    /// After a reload; what is known of addresses stays.
+    pub fn set_rules(&self, limits: Limits, lifted: Vec<IpAddr>) {
+        self.rules.store(Arc::new(Rules { limits, lifted }));
     }
 
     pub fn is_lifted(&self, address: IpAddr) -> bool {
-        self.lifted.contains(&address.to_canonical())
+        self.rules.load().lifted.contains(&address.to_canonical())
     }
 
     fn doors(&self) -> MutexGuard<'_, Doors> {
@@ -52,10 +62,12 @@ impl Guard {
 
     /// A connection comes in. False: it is closed at once.
     pub fn admit(&self, address: IpAddr, now: Instant) -> bool {
+        let rules = self.rules.load();
+        let limits = &rules.limits;
         let mut doors = self.doors();
-        doors.sweep(now, self.limits.auth_failure_window.max(self.limits.ban_time));
+        doors.sweep(now, limits.auth_failure_window.max(limits.ban_time));
         let entry = doors.addresses.entry(block(address)).or_default();
-        if entry.failures.is_banned(now) || entry.unauthenticated >= self.limits.pre_auth_connections_per_address_max {
+        if entry.failures.is_banned(now) || entry.unauthenticated >= limits.pre_auth_connections_per_address_max {
             return false;
         }
         entry.unauthenticated += 1;
@@ -71,7 +83,8 @@ impl Guard {
 
     /// A wrong password. The user stays able to log in from elsewhere: bans are of an address, or of an address for a user.
     pub fn failed(&self, address: IpAddr, user: Option<&BareJid>, now: Instant) {
-        let limits = &self.limits;
+        let rules = self.rules.load();
+        let limits = &rules.limits;
         let mut doors = self.doors();
         let entry = doors.addresses.entry(block(address)).or_default();
         entry.failures.add(now, limits.auth_failures_per_address_max, limits);

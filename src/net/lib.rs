@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use iris_core::BareJid;
 use iris_core::effects::StreamError;
 use iris_core::limits::Limits;
@@ -56,14 +57,24 @@ pub struct Setup {
 
 /// What all workers share.
 pub(crate) struct Shared {
-    pub house: Arc<House>,
-    pub policy: Arc<Policy>,
+    house: ArcSwap<House>,
+    policy: ArcSwap<Policy>,
     pub starttls: Arc<ServerConfig>,
     pub direct_tls: Arc<ServerConfig>,
     pub guard: Guard,
     pub workers: Vec<Handle>,
     /// The zero of monotonic time.
     pub began: Instant,
+}
+
+impl Shared {
+    pub fn house(&self) -> Arc<House> {
+        self.house.load_full()
+    }
+
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
 }
 
 /// What the shards have counted.
@@ -92,8 +103,8 @@ impl Net {
         setup.store.on_progress(Box::new(move || nudged.iter().for_each(|shard| shard.nudge())));
         let shared = Arc::new(Shared {
             guard: Guard::new(setup.house.limits.clone(), setup.lifted),
-            house: setup.house,
-            policy: setup.policy,
+            house: ArcSwap::new(setup.house),
+            policy: ArcSwap::new(setup.policy),
             starttls: setup.starttls,
             direct_tls: setup.direct_tls,
             workers: handles,
@@ -133,10 +144,22 @@ impl Net {
             .unwrap_or_else(|_| AskAnswer::Failed("the account does not answer".into()))
     }
 
-    /// New doors for every shard (a reload of the configuration).
-    pub fn set_hosts(&self, hosts: &Hosts) {
+    /// What a reload of the configuration changes: doors, limits, policy. Sessions go on; a stream that is being negotiated ends
+    /// its current step by the old rules.
+    pub fn reload(&self, hosts: &Hosts, limits: Limits, policy: Policy, lifted: Vec<IpAddr>) {
+        let old = self.shared.house();
+        let house = Arc::new(House {
+            names: old.names.clone(),
+            clock: old.clock.clone(),
+            limits: limits.clone(),
+            version: old.version,
+            started: old.started,
+        });
+        self.shared.house.store(house.clone());
+        self.shared.policy.store(Arc::new(policy));
+        self.shared.guard.set_rules(limits, lifted);
         for worker in &self.shared.workers {
-            worker.inbound.post_one(Post::Hosts(hosts.clone()));
+            worker.inbound.post_one(Post::Reloaded(hosts.clone(), house.clone()));
         }
     }
 
@@ -159,10 +182,6 @@ impl Net {
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Vec<std::thread::JoinHandle<()>>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn limits(&self) -> &Limits {
-        &self.shared.house.limits
     }
 
     /// Tell everybody `system-shutdown`, let them have what is theirs, end. Less than 2 s.

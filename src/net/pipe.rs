@@ -95,9 +95,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         return;
     }
     let Ok(stream) = TcpStream::from_std(socket) else { return };
-    let names = worker.shared.house.names.clone();
+    let house = worker.shared.house();
     let negotiator = Negotiator::new(place.transport);
-    let scanner = Scanner::new(negotiator.limits(&worker.shared.house.limits), names);
+    let scanner = Scanner::new(negotiator.limits(&house.limits), house.names.clone());
     let knocking = !place.unlimited;
     let mut pipe = Pipe {
         worker: worker.clone(),
@@ -112,7 +112,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         ended: false,
         knocking,
     };
-    let deadline = Instant::now() + worker.shared.house.limits.negotiation_timeout;
+    let deadline = Instant::now() + house.limits.negotiation_timeout;
     if pipe.place.transport == Transport::DirectTls {
         match TlsSession::accept(worker.shared.direct_tls.clone()) {
             Ok(tls) => pipe.tls = Some(Box::new(tls)),

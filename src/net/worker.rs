@@ -133,7 +133,7 @@ pub(crate) fn run(
         Err(error) => return tracing::error!(%error, "a worker cannot start"),
     };
     let wake = shared.workers[usize::from(id)].wake.clone();
-    let shard = Shard::new(id, shared.house.clone(), known, hosts, store, inbound);
+    let shard = Shard::new(id, shared.house(), known, hosts, store, inbound);
     let worker = Rc::new(Worker {
         id,
         shared,

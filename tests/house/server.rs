@@ -61,6 +61,11 @@ impl Data {
         self.path().join("iris.sqlite3")
     }
 
+    /// Where `With::config` is written.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("iris.toml")
+    }
+
     pub fn ca(&self) -> PathBuf {
         self.path().join("certs/ca.crt")
     }
@@ -106,7 +111,7 @@ impl Data {
             command.args(["--listen", &format!("{kind}=127.0.0.1:0")]);
         }
         if let Some(text) = &with.config {
-            let file = self.dir.path().join("iris.toml");
+            let file = self.config();
             fs::write(&file, text).expect("iris.toml");
             command.arg("--config").arg(file);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use iris_core::receipt::Settled;
 use iris_core::store::{Rows, Shelf, StoreError};
+use iris_core::turn::House;
 use iris_core::{BareJid, Envelope};
 
 use super::admin::{Ask, AskReply};
@@ -25,7 +26,8 @@ pub enum Post {
         read: u32,
         rows: Result<Rows, StoreError>,
     },
-    Hosts(Hosts),
+    /// The configuration was read anew: doors and limits from now on.
+    Reloaded(Hosts, Arc<House>),
 }
 
 /// A shard's door for other threads. Its length is bounded by the credits of all senders: no sender has more than

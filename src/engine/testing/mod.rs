@@ -74,7 +74,7 @@ impl House {
         let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
         let hosts = Hosts::new(doors);
         let names = Arc::new(names);
-        let clock = HouseClock::above(store.floor());
+        let clock = Arc::new(HouseClock::above(store.floor()));
         let house = Arc::new(turn_house::House { names: names.clone(), clock, limits, version: "0", started: now });
         let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();
         let shards = (0..SHARDS)

@@ -104,9 +104,8 @@ impl Pipe {
     fn step(&mut self, f: impl FnOnce(&mut Env<'_>) -> Vec<Action>) -> Result<Vec<Action>, End> {
         let mut out = Vec::new();
         let hosts: Hosts = self.worker.shard.borrow().hosts().clone();
-        let shared = self.worker.shared.clone();
-        let mut env =
-            Env { hosts: &hosts, limits: &shared.house.limits, policy: &shared.policy, random: &mut random, out: &mut out };
+        let (house, policy) = (self.worker.shared.house(), self.worker.shared.policy());
+        let mut env = Env { hosts: &hosts, limits: &house.limits, policy: &policy, random: &mut random, out: &mut out };
         let actions = f(&mut env);
         self.say(&out)?;
         Ok(actions)
@@ -140,7 +139,7 @@ impl Pipe {
                 Action::Authenticated(account) => {
                     tracing::debug!(%account, "authenticated");
                     self.no_longer_knocking();
-                    self.scanner.set_limits(it.limits(&self.worker.shared.house.limits));
+                    self.scanner.set_limits(it.limits(&self.worker.shared.house().limits));
                 }
                 Action::LookUp(account) => {
                     let home = iris_engine::shard_of(account.as_str(), self.worker.shared.workers.len() as u16);
@@ -150,7 +149,7 @@ impl Pipe {
                     todo.extend(self.look_up(it, account, deadline).await?);
                 }
                 Action::Verify(lookup, found) => {
-                    let policy = self.worker.shared.policy.clone();
+                    let policy = self.worker.shared.policy();
                     // A whole PBKDF2: not on the thread that carries everybody's messages.
                     let work = tokio::task::spawn_blocking(move || lookup.credentials(found.as_deref(), &policy.fake_salt));
                     let outcome = work.await.map_err(|_| End::Gone)?;
@@ -211,7 +210,7 @@ impl Pipe {
 
     /// Move, with everything, to the thread of the account.
     fn travel<T>(&mut self, it: &mut Negotiator, account: BareJid, home: u16, deadline: Instant) -> Result<T, End> {
-        let placeholder = Scanner::new(iris_core::xml::limits::XmlLimits::PRE_AUTH, self.worker.shared.house.names.clone());
+        let placeholder = Scanner::new(iris_core::xml::limits::XmlLimits::PRE_AUTH, self.worker.shared.house().names.clone());
         // The socket is registered with this thread's runtime: it leaves it through a second descriptor's life.
         let stream = self.detach_socket()?;
         let traveller = Traveller {

@@ -18,7 +18,8 @@ impl Pipe {
         let worker = self.worker.clone();
         let wake = Rc::new(Notify::new());
         worker.register(at, id, wake.clone());
-        let limits = &worker.shared.house.limits;
+        let house = worker.shared.house();
+        let limits = &house.limits;
         let mut rate = if self.place.unlimited {
             None
         } else {
