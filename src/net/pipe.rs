@@ -35,6 +35,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// How long a peer gets to take what is left to say.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How long a peer is listened to, and not heard, after the last word was said to it.
+const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(1);
+
 pub(crate) struct Pipe {
     worker: Rc<Worker>,
     stream: TcpStream,
@@ -182,9 +185,36 @@ impl Pipe {
             tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await
         };
         // Whatever the peer does not take in time is lost with the connection.
-        if !matches!(tokio::time::timeout(LAST_WORDS_TIME_MAX, writing).await, Ok(Ok(()))) {
+        if matches!(tokio::time::timeout(LAST_WORDS_TIME_MAX, writing).await, Ok(Ok(()))) {
+            self.hear_out().await;
+        } else {
             tracing::debug!("a connection closed before everything was taken");
         }
+    }
+
+    /// Closed with bytes unread, the kernel would reset the connection, and the peer might never see why it ended.
+    async fn hear_out(&mut self) {
+        if self.ended || self.worker.stopping.borrow().is_some() {
+            return;
+        }
+        let worker = self.worker.clone();
+        let hearing = async {
+            loop {
+                if self.stream.readable().await.is_err() {
+                    return;
+                }
+                let mut scratch = worker.scratch.borrow_mut();
+                scratch.read.resize(CHUNK_BYTES, 0);
+                match self.stream.try_read(&mut scratch.read) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // A peer that goes on talking is cut off.
+        let _ = tokio::time::timeout(HEAR_OUT_TIME_MAX, hearing).await;
     }
 
     // --- bytes --------------------------------------------------------------------------------------------------------
