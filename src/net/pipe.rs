@@ -148,7 +148,8 @@ impl Pipe {
     async fn live(&mut self, negotiator: Negotiator, arrived: Option<BareJid>, deadline: Instant) {
         let worker = self.worker.clone();
         worker.open.set(worker.open.get() + 1);
-        let end = match self.negotiate(negotiator, arrived, deadline).await {
+        // Boxed: what negotiation needs is given back when it is over, instead of being part of a task that lives for days.
+        let end = match Box::pin(self.negotiate(negotiator, arrived, deadline)).await {
             Ok(at) => {
                 self.no_longer_knocking();
                 self.attached(at.0, at.1).await
@@ -159,7 +160,7 @@ impl Pipe {
             self.no_longer_knocking();
         }
         if matches!(end, End::Said) {
-            self.last_words().await;
+            Box::pin(self.last_words()).await;
         }
         worker.open.set(worker.open.get() - 1);
         worker.kick();
