@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod b10_nobody;
+mod b11_constant_time;
 mod b6_authzid;
 mod b7_scram;
 mod b8_offers;
