@@ -29,6 +29,8 @@ use crate::sessions::Sessions;
 mod admin;
 mod inbound;
 mod lives;
+mod routing;
+mod tasks;
 
 pub use admin::{Ask, AskAnswer, AskReply};
 pub use inbound::{Counters, Inbound, Post};
@@ -458,7 +460,7 @@ impl Shard {
             Input::Finished(asked, finish) => {
                 // Only work that an iq waits for was counted when it began.
                 entity.tasks = entity.tasks.saturating_sub(usize::from(asked.is_some()));
-                finish_task(entity, &mut cx, asked, finish);
+                tasks::finish(entity, &mut cx, asked, finish);
             }
         }
         self.wakes.append(&mut self.sessions.ended);
@@ -504,139 +506,6 @@ impl Shard {
             }
         }
         self.fx.list = list;
-    }
-
-    // --- routing ----------------------------------------------------------------------------------------------------------
-
-    /// Hop 4: who is it for?
-    fn route(&mut self, mut envelope: Envelope) {
-        envelope.hops += 1;
-        if envelope.hops > HOPS_MAX {
-            tracing::warn!("a stanza went round in circles and was dropped");
-            self.done(&mut envelope);
-            return;
-        }
-        match decide(&self.hosts, &envelope.to) {
-            Route::Account => {
-                let home = shard_of(bare_str(&envelope.to), self.inbound.len() as u16);
-                if home == self.id {
-                    self.accept(envelope);
-                } else {
-                    self.outbox[usize::from(home)].push(Post::Stanza(envelope));
-                }
-            }
-            Route::Host => self.host(envelope),
-            Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
-        }
-    }
-
-    /// For an account of this shard.
-    fn accept(&mut self, mut envelope: Envelope) {
-        let key = bare_str(&envelope.to);
-        let asleep = !self.entities.contains_key(key);
-        let idle_talk = envelope.stanza.kind() == Kind::Presence
-            && matches!(
-                envelope.stanza.stype(),
-                StanzaType::Available | StanzaType::Unavailable | StanzaType::Probe | StanzaType::Error
-            );
-        if asleep && idle_talk {
-            // Nobody is there to see it, and a probe learns nothing: it never wakes an account.
-            return self.done(&mut envelope);
-        }
-        let key = match self.entities.get_key_value(key) {
-            Some((key, _)) => key.clone(),
-            None => Arc::from(key),
-        };
-        self.inbox.push_back((key, Input::Stanza(envelope)));
-    }
-
-    /// To a domain of ours itself. There is no entity: whoever asks is answered in the asker's own shard.
-    fn host(&mut self, mut envelope: Envelope) {
-        let stanza = envelope.stanza.clone();
-        if envelope.to.resource().is_some() {
-            return self.bounce(envelope, &Bounce::nobody());
-        }
-        if stanza.kind() != Kind::Iq || !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) {
-            // A message or presence to the server itself has no meaning here; an answer to nothing neither.
-            return match stanza.kind() {
-                Kind::Message => self.bounce(envelope, &Bounce::nobody()),
-                _ => self.done(&mut envelope),
-            };
-        }
-        let Some(doors) = self.hosts.get(envelope.to.domain().as_str()).cloned() else { return self.done(&mut envelope) };
-        let kind = if stanza.stype() == StanzaType::Set { GetOrSet::Set } else { GetOrSet::Get };
-        let Some(child) = stanza.children().first() else {
-            return self.bounce(envelope, &Bounce::bad_request("an iq of type get or set has exactly one child"));
-        };
-        let Some(room) = doors.host_iq.get(&(kind, child.name)) else { return self.bounce(envelope, &Bounce::nobody()) };
-        let mut turn = HostTurn { now: self.now, house: &self.house, doors: &doors, from: &envelope.from };
-        match room(&mut turn, &stanza, child) {
-            Reply::Result(payload) => {
-                let xml = reply::result_xml(&stanza, Some(envelope.to.as_str()), &payload);
-                self.answer_from(envelope, xml);
-            }
-            Reply::Error(why) => self.bounce(envelope, &why),
-            Reply::Sent | Reply::Task(_) => self.done(&mut envelope),
-        }
-    }
-
-    /// An error from where the stanza was going, to whom it came from.
-    fn bounce(&mut self, mut envelope: Envelope, why: &Bounce) {
-        if !reply::answerable(&envelope.stanza) {
-            return self.done(&mut envelope);
-        }
-        let xml = reply::error_xml(&envelope.stanza, Some(envelope.to.as_str()), why);
-        self.answer_from(envelope, xml);
-    }
-
-    /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn; but a message's
-    /// error takes the way of a message, because the other devices of who sent it want to know too (XEP-0280 6.1).
-    fn answer_from(&mut self, mut envelope: Envelope, xml: String) {
-        let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
-        let own = home
-            .filter(|_| envelope.stanza.kind() != Kind::Message)
-            .filter(|home| self.sessions.get(*home).is_some_and(|session| session.card.jid.as_str() == envelope.from.as_str()));
-        match own {
-            Some(at) => {
-                let wire = iris_core::effects::made(xml, iris_core::xml::wire::Hold::Flush);
-                self.out(at, Out { after: envelope.after, ..Out::new(wire, iris_core::effects::To::Full) });
-            }
-            None => {
-                if let Ok(stanza) = Stanza::parse(xml.as_bytes(), &self.house.names) {
-                    let mut answer = Envelope::new(Arc::new(stanza), envelope.to.clone(), envelope.from.clone());
-                    answer.after = envelope.after;
-                    answer.hops = envelope.hops;
-                    self.route(answer);
-                }
-            }
-        }
-        self.done(&mut envelope);
-    }
-
-    /// The way ends here.
-    fn done(&mut self, envelope: &mut Envelope) {
-        if let Some(receipt) = envelope.receipt.take() {
-            let mut settled = receipt.settle();
-            settled.after = envelope.after;
-            self.settled(settled);
-        }
-    }
-
-    /// An input that cannot be taken.
-    fn reject(&mut self, input: Input, why: &Bounce) {
-        match input {
-            Input::Stanza(envelope) => self.bounce(envelope, why),
-            Input::FromSession(_, _, receipt) => self.settled(receipt.refuse(why.clone())),
-            Input::Bind { reply, .. } => reply(Err(why.clone())),
-            Input::Resume { reply, .. } => reply(Err(ResumeError::NotFound)),
-            Input::Ask(_, reply) => reply(AskAnswer::Failed("the account cannot be read".into())),
-            Input::Finished(asked, _) => {
-                if let Some(mut asked) = asked {
-                    self.done(&mut asked.envelope);
-                }
-            }
-            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) => {}
-        }
     }
 
     // --- promises ---------------------------------------------------------------------------------------------------------
@@ -745,41 +614,6 @@ impl Shard {
             self.waiting.push_back((ticket, at));
         }
     }
-
-    // --- tasks ------------------------------------------------------------------------------------------------------------
-
-    fn begin(&mut self, key: Arc<str>, work: Pending) {
-        let id = self.next_task;
-        self.next_task += 1;
-        self.tasks.insert(id, Running { key, work, after: self.last_ticket });
-        self.step_task(id);
-    }
-
-    fn step_task(&mut self, id: u64) {
-        let Some(running) = self.tasks.get_mut(&id) else { return };
-        match task::poll(&mut running.work.future) {
-            Poll::Ready(finish) => {
-                if let Some(Running { key, work, .. }) = self.tasks.remove(&id) {
-                    self.inbox.push_back((key, Input::Finished(work.asked, finish)));
-                }
-            }
-            Poll::Pending => {
-                let after = if self.progress.is_refused(running.after) { 0 } else { running.after };
-                for (read, question) in running.work.cx.take_reads() {
-                    let home = self.inbound[usize::from(self.id)].clone();
-                    let answer = Box::new(move |rows| home.post_one(Post::Rows { task: id, read, rows }));
-                    self.store.read(after, question, answer);
-                }
-            }
-        }
-    }
-
-    fn rows_for_task(&mut self, task: u64, read: u32, rows: Result<Rows, StoreError>) {
-        if let Some(running) = self.tasks.get(&task) {
-            running.work.cx.answer(read, rows);
-            self.step_task(task);
-        }
-    }
 }
 
 /// Every shelf that an account needs to wake.
@@ -812,26 +646,6 @@ fn enable(
     let id = random();
     let max = house.limits.resume_timeout.as_secs();
     Ok((Some(id.clone()), format!("<enabled xmlns='urn:xmpp:sm:3' id='{id}' resume='true' max='{max}'/>")))
-}
-
-fn finish_task(entity: &mut AccountEntity, cx: &mut Ctx<'_>, asked: Option<Asked>, finish: Finish) {
-    let outcome = match finish {
-        Finish::Answer { before, result } => {
-            if let Some(session) = asked.as_ref().and_then(|asked| asked.session) {
-                cx.fx.list.extend(before.into_iter().map(|out| Effect::Out(session, out)));
-            }
-            Reply::Result(result)
-        }
-        Finish::Error(why) => Reply::Error(why),
-        Finish::Done => Reply::Sent,
-        Finish::Turn(then) => {
-            let session = asked.as_ref().and_then(|asked| asked.session);
-            path::with_turn(entity, cx, path::About { session, ..path::About::default() }, then)
-        }
-    };
-    if let Some(asked) = asked {
-        account::answer(entity, cx, asked, outcome);
-    }
 }
 
 /// What `Woken` looks like for an account that was just made.

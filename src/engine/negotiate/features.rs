@@ -43,7 +43,7 @@ pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doo
 pub(super) fn authenticated(host: &Doors, env: &mut Env<'_>) {
     let mut xml = String::from("<stream:features>");
     xml.push_str(&format!("<bind xmlns='{}'/>", ns::BIND));
-    // Not needed by anybody since RFC 6121, asked for by some; XEP-less, marked optional as everybody does.
+    // Not needed by anybody since RFC 6121, still asked for by old clients; marked optional.
     xml.push_str(&format!("<session xmlns='{}'><optional/></session>", ns::SESSION));
     xml.push_str(&format!("<ver xmlns='{}'/><sub xmlns='{}'/>", ns::ROSTER_VERSIONING, ns::PRE_APPROVAL));
     xml.push_str(&host.stream_features(When::Always));

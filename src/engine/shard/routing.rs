@@ -1,0 +1,136 @@
+//! Hop 4: who a stanza is for, and what becomes of one that is for nobody.
+
+use super::*;
+
+impl Shard {
+    /// Hop 4: who is it for?
+    pub(super) fn route(&mut self, mut envelope: Envelope) {
+        envelope.hops += 1;
+        if envelope.hops > HOPS_MAX {
+            tracing::warn!("a stanza went round in circles and was dropped");
+            self.done(&mut envelope);
+            return;
+        }
+        match decide(&self.hosts, &envelope.to) {
+            Route::Account => {
+                let home = shard_of(bare_str(&envelope.to), self.inbound.len() as u16);
+                if home == self.id {
+                    self.accept(envelope);
+                } else {
+                    self.outbox[usize::from(home)].push(Post::Stanza(envelope));
+                }
+            }
+            Route::Host => self.host(envelope),
+            Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
+        }
+    }
+
+    /// For an account of this shard.
+    pub(super) fn accept(&mut self, mut envelope: Envelope) {
+        let key = bare_str(&envelope.to);
+        let asleep = !self.entities.contains_key(key);
+        let idle_talk = envelope.stanza.kind() == Kind::Presence
+            && matches!(
+                envelope.stanza.stype(),
+                StanzaType::Available | StanzaType::Unavailable | StanzaType::Probe | StanzaType::Error
+            );
+        if asleep && idle_talk {
+            // Nobody is there to see it, and a probe learns nothing: it never wakes an account.
+            return self.done(&mut envelope);
+        }
+        let key = match self.entities.get_key_value(key) {
+            Some((key, _)) => key.clone(),
+            None => Arc::from(key),
+        };
+        self.inbox.push_back((key, Input::Stanza(envelope)));
+    }
+
+    /// To a domain of ours itself. There is no entity: whoever asks is answered in the asker's own shard.
+    pub(super) fn host(&mut self, mut envelope: Envelope) {
+        let stanza = envelope.stanza.clone();
+        if envelope.to.resource().is_some() {
+            return self.bounce(envelope, &Bounce::nobody());
+        }
+        if stanza.kind() != Kind::Iq || !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) {
+            // A message or presence to the server itself has no meaning here; an answer to nothing neither.
+            return match stanza.kind() {
+                Kind::Message => self.bounce(envelope, &Bounce::nobody()),
+                _ => self.done(&mut envelope),
+            };
+        }
+        let Some(doors) = self.hosts.get(envelope.to.domain().as_str()).cloned() else { return self.done(&mut envelope) };
+        let kind = if stanza.stype() == StanzaType::Set { GetOrSet::Set } else { GetOrSet::Get };
+        let Some(child) = stanza.children().first() else {
+            return self.bounce(envelope, &Bounce::bad_request("an iq of type get or set has exactly one child"));
+        };
+        let Some(room) = doors.host_iq.get(&(kind, child.name)) else { return self.bounce(envelope, &Bounce::nobody()) };
+        let mut turn = HostTurn { now: self.now, house: &self.house, doors: &doors, from: &envelope.from };
+        match room(&mut turn, &stanza, child) {
+            Reply::Result(payload) => {
+                let xml = reply::result_xml(&stanza, Some(envelope.to.as_str()), &payload);
+                self.answer_from(envelope, xml);
+            }
+            Reply::Error(why) => self.bounce(envelope, &why),
+            Reply::Sent | Reply::Task(_) => self.done(&mut envelope),
+        }
+    }
+
+    /// An error from where the stanza was going, to whom it came from.
+    pub(super) fn bounce(&mut self, mut envelope: Envelope, why: &Bounce) {
+        if !reply::answerable(&envelope.stanza) {
+            return self.done(&mut envelope);
+        }
+        let xml = reply::error_xml(&envelope.stanza, Some(envelope.to.as_str()), why);
+        self.answer_from(envelope, xml);
+    }
+
+    /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn; but a message's
+    /// error takes the way of a message, because the other devices of who sent it want to know too (XEP-0280 6.1).
+    pub(super) fn answer_from(&mut self, mut envelope: Envelope, xml: String) {
+        let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
+        let own = home
+            .filter(|_| envelope.stanza.kind() != Kind::Message)
+            .filter(|home| self.sessions.get(*home).is_some_and(|session| session.card.jid.as_str() == envelope.from.as_str()));
+        match own {
+            Some(at) => {
+                let wire = iris_core::effects::made(xml, iris_core::xml::wire::Hold::Flush);
+                self.out(at, Out { after: envelope.after, ..Out::new(wire, iris_core::effects::To::Full) });
+            }
+            None => {
+                if let Ok(stanza) = Stanza::parse(xml.as_bytes(), &self.house.names) {
+                    let mut answer = Envelope::new(Arc::new(stanza), envelope.to.clone(), envelope.from.clone());
+                    answer.after = envelope.after;
+                    answer.hops = envelope.hops;
+                    self.route(answer);
+                }
+            }
+        }
+        self.done(&mut envelope);
+    }
+
+    /// The way ends here.
+    pub(super) fn done(&mut self, envelope: &mut Envelope) {
+        if let Some(receipt) = envelope.receipt.take() {
+            let mut settled = receipt.settle();
+            settled.after = envelope.after;
+            self.settled(settled);
+        }
+    }
+
+    /// An input that cannot be taken.
+    pub(super) fn reject(&mut self, input: Input, why: &Bounce) {
+        match input {
+            Input::Stanza(envelope) => self.bounce(envelope, why),
+            Input::FromSession(_, _, receipt) => self.settled(receipt.refuse(why.clone())),
+            Input::Bind { reply, .. } => reply(Err(why.clone())),
+            Input::Resume { reply, .. } => reply(Err(ResumeError::NotFound)),
+            Input::Ask(_, reply) => reply(AskAnswer::Failed("the account cannot be read".into())),
+            Input::Finished(asked, _) => {
+                if let Some(mut asked) = asked {
+                    self.done(&mut asked.envelope);
+                }
+            }
+            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) => {}
+        }
+    }
+}
