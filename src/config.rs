@@ -31,6 +31,7 @@ pub const DEFAULT_DOMAIN: &str = "localhost";
 pub const DEFAULT_DATA_DIR: &str = "data";
 const DEFAULT_C2S_PORT: u16 = 5222;
 const DEFAULT_C2S_TLS_PORT: u16 = 5223;
+const DEFAULT_HTTPS_PORT: u16 = 5443;
 const DEFAULT_HTTP_PORT: u16 = 5280;
 
 /// Everything an operator can say, checked. Plain data.
@@ -82,7 +83,9 @@ pub enum ListenKind {
     C2sTls,
     /// Clients without TLS: only with `dev = true`, only on loopback.
     C2sPlain,
-    /// Metrics and health.
+    /// Web: WebSocket, BOSH, discovery, pages; XMPP for those who ask for it by ALPN.
+    Https,
+    /// The same without TLS, for a proxy in front; metrics and health.
     Http,
 }
 
@@ -95,6 +98,8 @@ pub struct Listener {
     pub unlimited: bool,
     /// Skipped, with a log line, if the machine does not have the address.
     pub optional: bool,
+    /// `c2s-tls`: serves the web too, to those who ask for `http/1.1` by ALPN.
+    pub web: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -293,6 +298,7 @@ impl ListenKind {
         ("c2s", ListenKind::C2s),
         ("c2s-tls", ListenKind::C2sTls),
         ("c2s-plain", ListenKind::C2sPlain),
+        ("https", ListenKind::Https),
         ("http", ListenKind::Http),
     ];
 
@@ -303,7 +309,7 @@ impl ListenKind {
 
     /// Does it show a certificate?
     pub fn uses_tls(self) -> bool {
-        matches!(self, ListenKind::C2s | ListenKind::C2sTls)
+        matches!(self, ListenKind::C2s | ListenKind::C2sTls | ListenKind::Https)
     }
 }
 
@@ -314,12 +320,15 @@ fn default_listeners() -> Vec<Listener> {
         unlimited: false,
         // A machine without IPv6 has no ::1.
         optional: ip.is_ipv6(),
+        web: false,
     };
     vec![
         listener(ListenKind::C2s, Ipv4Addr::LOCALHOST.into(), DEFAULT_C2S_PORT),
         listener(ListenKind::C2s, Ipv6Addr::LOCALHOST.into(), DEFAULT_C2S_PORT),
         listener(ListenKind::C2sTls, Ipv4Addr::LOCALHOST.into(), DEFAULT_C2S_TLS_PORT),
         listener(ListenKind::C2sTls, Ipv6Addr::LOCALHOST.into(), DEFAULT_C2S_TLS_PORT),
+        listener(ListenKind::Https, Ipv4Addr::LOCALHOST.into(), DEFAULT_HTTPS_PORT),
+        listener(ListenKind::Https, Ipv6Addr::LOCALHOST.into(), DEFAULT_HTTPS_PORT),
         listener(ListenKind::Http, Ipv4Addr::LOCALHOST.into(), DEFAULT_HTTP_PORT),
     ]
 }

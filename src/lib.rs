@@ -4,6 +4,7 @@ mod admin;
 pub mod cli;
 pub mod config;
 mod health;
+mod http;
 mod wiring;
 
 use std::sync::Arc;
@@ -39,18 +40,18 @@ pub fn start(config: Config) -> Result<Running, String> {
     make_data_dir(&config)?;
     let store = wiring::open_store(&config)?;
     let certificates = wiring::certificates(&config)?;
-    let http_sockets = wiring::http_sockets(&config)?;
     let places = wiring::places(&config);
-    let net = wiring::network(&config, mounted, store.clone(), certificates.clone(), places, began)?;
+    let (to_http, connections) = http::door();
+    let net = wiring::network(&config, mounted, store.clone(), certificates.clone(), places, to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
     let first_admin = first_admin(&config, &admin)?;
     let control = cli::control::serve(&config.control_socket(), admin)
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
-    let http = iris_web::serve(http_sockets, health).map_err(|error| format!("HTTP cannot start: {error}"))?;
-    let mut listening: Vec<_> = net.listening().iter().map(|it| (wiring::kind_of(it.transport), it.address)).collect();
-    listening.extend(http.addresses.iter().map(|address| (config::ListenKind::Http, *address)));
+    let app = iris_web::App { health };
+    let http = iris_web::serve(connections, app).map_err(|error| format!("HTTP cannot start: {error}"))?;
+    let listening: Vec<_> = net.listening().iter().map(|it| (wiring::kind_of(it.service), it.address)).collect();
     let test_ca = config.tls.certificates.is_none().then(|| config.test_certs_dir().join("ca.crt"));
     let started = Started {
         data_dir: config.data_dir.clone(),
@@ -154,7 +155,8 @@ pub fn offline_admin(config: &Config) -> Result<Box<dyn Admin>, String> {
     make_data_dir(config)?;
     let store = wiring::open_store(config)?;
     let certificates = wiring::certificates(config)?;
-    let net = wiring::network(config, mounted, store.clone(), certificates, Vec::new(), began)?;
+    let (to_http, _) = http::door();
+    let net = wiring::network(config, mounted, store.clone(), certificates, Vec::new(), to_http, began)?;
     Ok(Box::new(HouseAdmin::new(Arc::new(net), store, config)))
 }
 

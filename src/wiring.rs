@@ -1,7 +1,6 @@
 //! THE table of contents: which port gets which adapter, which rooms are mounted, what listens where.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,12 +10,12 @@ use iris_core::store::Store;
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::turn::House;
 use iris_core::xml::names::NameTable;
+use iris_engine::negotiate::Policy;
 use iris_engine::negotiate::sasl::FakeSalt;
-use iris_engine::negotiate::{Policy, Transport};
 use iris_engine::{Hosts, Known};
 use iris_net::certs::{Certificates, Source, dev};
-use iris_net::tls::{ALPN_CLIENT, ClientAuth, server_config};
-use iris_net::{Net, Place, Setup};
+use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, server_config};
+use iris_net::{Http, Net, Place, Service, Setup, Tls};
 use iris_store::{SqliteOptions, SqliteStore};
 
 use crate::config::{Config, ListenKind, Listener};
@@ -78,13 +77,14 @@ pub fn policy(config: &Config) -> Result<Policy, String> {
     })
 }
 
-/// A network over a store; `places` may be empty (administration of a house that is not open).
+/// A network over a store; `places` may be empty (administration of a house that is not open). `http` gets what speaks HTTP.
 pub fn network(
     config: &Config,
     mounted: Mounted,
     store: Arc<dyn Store>,
     certificates: Arc<Certificates>,
     places: Vec<Place>,
+    http: Http,
     began: Instant,
 ) -> Result<Net, String> {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -103,8 +103,8 @@ pub fn network(
         hosts: mounted.hosts,
         store,
         policy: Arc::new(policy),
-        starttls: tls(&[])?,
-        direct_tls: tls(&[ALPN_CLIENT])?,
+        tls: Tls { starttls: tls(&[])?, direct: tls(&[ALPN_CLIENT])?, web: tls(&[ALPN_CLIENT, ALPN_HTTP])? },
+        http,
         places,
         workers: std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
         lifted: config.policy.lifted_addresses.clone(),
@@ -118,45 +118,30 @@ pub fn network(
     })
 }
 
-fn transport(kind: ListenKind) -> Option<Transport> {
-    match kind {
-        ListenKind::C2s => Some(Transport::StartTls),
-        ListenKind::C2sTls => Some(Transport::DirectTls),
-        ListenKind::C2sPlain => Some(Transport::Plain),
-        ListenKind::Http => None,
-    }
-}
-
 pub fn places(config: &Config) -> Vec<Place> {
-    let place = |listener: &Listener| {
-        Some(Place {
-            address: listener.address,
-            transport: transport(listener.kind)?,
-            unlimited: listener.unlimited,
-            optional: listener.optional,
-        })
+    let place = |listener: &Listener| Place {
+        address: listener.address,
+        service: match listener.kind {
+            ListenKind::C2s => Service::StartTls,
+            ListenKind::C2sTls => Service::Tls { web: listener.web },
+            ListenKind::C2sPlain => Service::Plain,
+            ListenKind::Https => Service::Https,
+            ListenKind::Http => Service::Http,
+        },
+        unlimited: listener.unlimited,
+        optional: listener.optional,
     };
-    config.listeners.iter().filter_map(place).collect()
+    config.listeners.iter().map(place).collect()
 }
 
-pub fn kind_of(transport: Transport) -> ListenKind {
-    match transport {
-        Transport::StartTls => ListenKind::C2s,
-        Transport::DirectTls => ListenKind::C2sTls,
-        Transport::Plain => ListenKind::C2sPlain,
+pub fn kind_of(service: Service) -> ListenKind {
+    match service {
+        Service::StartTls => ListenKind::C2s,
+        Service::Tls { .. } => ListenKind::C2sTls,
+        Service::Plain => ListenKind::C2sPlain,
+        Service::Https => ListenKind::Https,
+        Service::Http => ListenKind::Http,
     }
-}
-
-pub fn http_sockets(config: &Config) -> Result<Vec<TcpListener>, String> {
-    let mut sockets = Vec::new();
-    for listener in config.listeners.iter().filter(|listener| listener.kind == ListenKind::Http) {
-        match TcpListener::bind(listener.address) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) if listener.optional => tracing::info!(address = %listener.address, %error, "not listening here"),
-            Err(error) => return Err(crate::cli::bind_error(listener, &error)),
-        }
-    }
-    Ok(sockets)
 }
 
 /// The secret from which the parameters of unknown users are made up: it lives as long as the data.

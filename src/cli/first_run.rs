@@ -74,7 +74,8 @@ fn purpose(kind: ListenKind) -> &'static str {
         ListenKind::C2s => "clients, STARTTLS",
         ListenKind::C2sTls => "clients, direct TLS",
         ListenKind::C2sPlain => "clients, NO TLS (development)",
-        ListenKind::Http => "metrics and health (HTTP: /metrics, /healthz)",
+        ListenKind::Https => "web (HTTPS), clients by ALPN",
+        ListenKind::Http => "web, metrics and health (HTTP, no TLS)",
     }
 }
 

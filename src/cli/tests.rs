@@ -334,6 +334,7 @@ fn a_listener_that_cannot_be_opened_says_why_and_what_to_do() {
         address: "127.0.0.1:5222".parse().expect("an address"),
         unlimited: false,
         optional: false,
+        web: false,
     };
     let text = super::bind_error(&listener, &std::io::ErrorKind::AddrInUse.into());
     assert!(

@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config, reading: &mut Reading) {
     admins(config, reading);
     collisions(config, reading);
     plaintext(config, reading);
+    web(config, reading);
     certificates(config, reading);
     limits(config, reading);
 }
@@ -83,6 +84,15 @@ fn plaintext(config: &Config, reading: &mut Reading) {
             let remedy = format!("Use \"127.0.0.1:{0}\" or \"[::1]:{0}\".", address.port());
             let message = format!("a listener without TLS must be on loopback, and {address} is not");
             reading.report(place_of(reading, i), message, remedy);
+        }
+    }
+}
+
+fn web(config: &Config, reading: &mut Reading) {
+    for (i, listener) in config.listeners.iter().enumerate() {
+        if listener.web && listener.kind != ListenKind::C2sTls {
+            let message = format!("web = true means nothing for a listener of kind {}", listener.kind.name());
+            reading.report(place_of(reading, i), message, "It is for kind = \"c2s-tls\"; the web itself is kind = \"https\".");
         }
     }
 }

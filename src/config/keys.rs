@@ -106,6 +106,7 @@ pub(super) struct ListenTable {
     pub addresses: Vec<std::net::SocketAddr>,
     pub unlimited: bool,
     pub optional: bool,
+    pub web: bool,
 }
 
 impl ListenTable {
@@ -115,6 +116,7 @@ impl ListenTable {
             addresses: vec![listener.address],
             unlimited: listener.unlimited,
             optional: listener.optional,
+            web: listener.web,
         }
     }
 }
@@ -123,7 +125,8 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
     Key {
         name: "kind",
         about: "c2s: clients, STARTTLS required. c2s-tls: clients, direct TLS. c2s-plain: clients without TLS, only with \
-                dev = true and on loopback. http: metrics and health.",
+                dev = true and on loopback. https: the web, and clients that ask for XMPP by ALPN. http: the web without TLS, for \
+                a proxy on this machine, with metrics and health.",
         set: |listen, given| {
             listen.kind = Some(values::choice(given, ListenKind::ALL)?);
             Ok(())
@@ -165,6 +168,16 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
             Ok(())
         },
         show: |listen| Some(listen.optional.to_string()),
+        example: "",
+    },
+    Key {
+        name: "web",
+        about: "c2s-tls only: serves the web too, to clients that ask for http/1.1 by ALPN.",
+        set: |listen, given| {
+            listen.web = values::boolean(given)?;
+            Ok(())
+        },
+        show: |listen| Some(listen.web.to_string()),
         example: "",
     },
 ];

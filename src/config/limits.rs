@@ -93,6 +93,8 @@ limits! {
     auth_failure_window: Time SECOND..=FOREVER "The time in which failed logins are counted.";
     ban_time: Time ZERO_TIME..=FOREVER "How long a banned address is refused.";
     pre_auth_connections_per_address_max: Count 1..=NO_BOUND "Connections of one address at once that are not yet authenticated.";
+    http_connections_per_address_max: Count 1..=NO_BOUND "HTTP connections of one address at once.";
+    bosh_sessions_per_address_max: Count 0..=NO_BOUND "BOSH sessions of one address at once.";
     unsettled_stanzas_max: Count 1..=NO_BOUND "Stanzas of one session in work at once; it is read from again as they are done.";
     unsettled_bytes_max: Bytes STANZA_LEAST..=NO_BOUND "The same in bytes; at least stanza_size_bytes_max.";
     output_stanzas_max: Count 16..=NO_BOUND "Stanzas waiting for one slow client before it is disconnected (it may resume).";

@@ -196,7 +196,7 @@ fn read_listeners(config: &mut Config, value: &Given<'_>, reading: &mut Reading)
         }
         let place = Some(element.span());
         let Some(kind) = listen.kind else {
-            reading.report(place, "this [[listen]] has no kind", "Add kind = \"c2s\", \"c2s-tls\" or \"http\".");
+            reading.report(place, "this [[listen]] has no kind", "Add kind = \"c2s\", \"c2s-tls\" or \"https\".");
             continue;
         };
         if listen.addresses.is_empty() {
@@ -204,7 +204,8 @@ fn read_listeners(config: &mut Config, value: &Given<'_>, reading: &mut Reading)
         }
         let many = listen.addresses.len() > 1;
         for (j, address) in listen.addresses.into_iter().enumerate() {
-            config.listeners.push(Listener { kind, address, unlimited: listen.unlimited, optional: listen.optional });
+            let ListenTable { unlimited, optional, web, .. } = listen;
+            config.listeners.push(Listener { kind, address, unlimited, optional, web });
             let path = if many { format!("{section}.address[{j}]") } else { format!("{section}.address") };
             let place = reading.place(&path);
             reading.listener_places.push(place);

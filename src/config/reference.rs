@@ -105,7 +105,12 @@ address = "[::]:5222"
 kind = "c2s-tls"
 address = "[::]:5223"
 
-# Metrics (/metrics) and health (/healthz): for this machine only.
+# The web: WebSocket, BOSH, discovery, pages. Also on 443, if nothing else is.
+[[listen]]
+kind = "https"
+address = "[::]:5443"
+
+# The same for a proxy on this machine, metrics (/metrics), health (/healthz).
 [[listen]]
 kind = "http"
 address = "127.0.0.1:5280"

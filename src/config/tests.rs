@@ -40,7 +40,7 @@ fn an_unknown_key_is_refused_with_line_column_caret_and_the_closest_known_key() 
             "iris.toml:5:3: unknown key \"adress\" in [[listen]]",
             " 5 |   adress = \"127.0.0.1:5222\"",
             "   |   ^^^^^^",
-            "  Did you mean \"address\"? Known here: kind, address, unlimited, optional.",
+            "  Did you mean \"address\"? Known here: kind, address, unlimited, optional, web.",
         ]
     );
 }
@@ -232,7 +232,15 @@ fn without_a_file_iris_serves_localhost_on_loopback() {
     let addresses: Vec<String> = config.listeners.iter().map(|l| format!("{} {}", l.kind.name(), l.address)).collect();
     assert_eq!(
         addresses,
-        ["c2s 127.0.0.1:5222", "c2s [::1]:5222", "c2s-tls 127.0.0.1:5223", "c2s-tls [::1]:5223", "http 127.0.0.1:5280",]
+        [
+            "c2s 127.0.0.1:5222",
+            "c2s [::1]:5222",
+            "c2s-tls 127.0.0.1:5223",
+            "c2s-tls [::1]:5223",
+            "https 127.0.0.1:5443",
+            "https [::1]:5443",
+            "http 127.0.0.1:5280",
+        ]
     );
     assert!(config.listeners.iter().all(|listener| listener.optional == listener.address.is_ipv6()));
 }
@@ -259,6 +267,10 @@ fn the_reference_names_every_key_of_the_limits_and_moves_them() {
         ("format = \"text\"", "format = \"json\""),
         ("optional = true", "optional = false"),
         ("unlimited = false", "unlimited = true"),
+        (
+            "kind = \"c2s-tls\"\naddress = \"127.0.0.1:5223\"\nunlimited = false\noptional = false\nweb = false",
+            "kind = \"c2s-tls\"\naddress = \"127.0.0.1:5223\"\nweb = true",
+        ),
         ("# certificates", "certificates"),
         ("lifted_addresses = [\"127.0.0.1\"]", "lifted_addresses = []"),
     ] {

@@ -21,6 +21,10 @@ pub struct Limits {
     pub ban_time: Duration,
     /// Unauthenticated connections of one address at once.
     pub pre_auth_connections_per_address_max: u32,
+    /// HTTP connections of one address at once.
+    pub http_connections_per_address_max: u32,
+    /// BOSH sessions of one address at once.
+    pub bosh_sessions_per_address_max: u32,
     /// Stanzas of one session that are not yet settled, and their bytes: more are read when these are done.
     pub unsettled_stanzas_max: usize,
     pub unsettled_bytes_max: usize,
@@ -62,6 +66,8 @@ impl Default for Limits {
             auth_failure_window: Duration::from_secs(60),
             ban_time: Duration::from_secs(600),
             pre_auth_connections_per_address_max: 200,
+            http_connections_per_address_max: 1_000,
+            bosh_sessions_per_address_max: 100,
             unsettled_stanzas_max: 256,
             unsettled_bytes_max: 1024 * 1024,
             output_stanzas_max: 5_000,

@@ -29,6 +29,10 @@ struct Doors {
 #[derive(Default)]
 struct Address {
     unauthenticated: u32,
+    /// Connections that speak HTTP.
+    http: u32,
+    /// BOSH sessions.
+    bosh: u32,
     failures: Failures,
 }
 
@@ -81,6 +85,20 @@ impl Guard {
         }
     }
 
+    /// A connection turned out to speak HTTP. False: it has to go.
+    pub fn admit_http(&self, address: IpAddr) -> bool {
+        let most = self.rules.load().limits.http_connections_per_address_max;
+        let mut doors = self.doors();
+        let entry = doors.addresses.entry(block(address)).or_default();
+        take(&mut entry.http, most)
+    }
+
+    pub fn leave_http(&self, address: IpAddr) {
+        if let Some(entry) = self.doors().addresses.get_mut(&block(address)) {
+            entry.http = entry.http.saturating_sub(1);
+        }
+    }
+
     /// A wrong password. The user stays able to log in from elsewhere: bans are of an address, or of an address for a user.
     pub fn failed(&self, address: IpAddr, user: Option<&BareJid>, now: Instant) {
         let rules = self.rules.load();
@@ -113,9 +131,21 @@ impl Doors {
         }
         self.swept = Some(now);
         let fresh = |it: &Failures| it.is_banned(now) || it.since.is_some_and(|since| now.duration_since(since) < memory);
-        self.addresses.retain(|_, entry| entry.unauthenticated > 0 || fresh(&entry.failures));
+        self.addresses.retain(|_, entry| entry.is_here() || fresh(&entry.failures));
         self.guesses.retain(|_, guesses| fresh(guesses));
     }
+}
+
+impl Address {
+    fn is_here(&self) -> bool {
+        self.unauthenticated > 0 || self.http > 0 || self.bosh > 0
+    }
+}
+
+fn take(count: &mut u32, most: u32) -> bool {
+    let room = *count < most;
+    *count += u32::from(room);
+    room
 }
 
 impl Failures {

@@ -2,6 +2,7 @@
 
 pub mod certs;
 mod guard;
+mod http;
 mod listener;
 mod pipe;
 pub mod tls;
@@ -19,11 +20,12 @@ use iris_core::effects::StreamError;
 use iris_core::limits::Limits;
 use iris_core::store::Store;
 use iris_core::turn::House;
-use iris_engine::negotiate::{Policy, Transport};
+use iris_engine::negotiate::Policy;
 use iris_engine::{Ask, AskAnswer, Hosts, Inbound, Known, Post, shard_of};
 use rustls::ServerConfig;
 
 use guard::Guard;
+pub use http::{Http, HttpConnection, HttpStream};
 pub use listener::{BindError, Listening};
 use worker::{Command, Handle};
 
@@ -31,11 +33,26 @@ use worker::{Command, Handle};
 #[derive(Clone, Debug)]
 pub struct Place {
     pub address: SocketAddr,
-    pub transport: Transport,
+    pub service: Service,
     /// Rate limits, bans and shapers are lifted for everybody who comes in here.
     pub unlimited: bool,
     /// Not being able to listen here is no error (a default for a machine that may lack IPv6).
     pub optional: bool,
+}
+
+/// What is spoken at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// XMPP; TLS must begin before anything else.
+    StartTls,
+    /// XMPP in TLS (XEP-0368). `web`: HTTP too, for those who ask for it by ALPN.
+    Tls { web: bool },
+    /// XMPP in the clear: development only, loopback only.
+    Plain,
+    /// HTTP in TLS; XMPP for those who ask for it by ALPN.
+    Https,
+    /// HTTP in the clear, behind a proxy or for this machine only; metrics and health too.
+    Http,
 }
 
 /// Everything the network needs to know.
@@ -45,9 +62,9 @@ pub struct Setup {
     pub hosts: Hosts,
     pub store: Arc<dyn Store>,
     pub policy: Arc<Policy>,
-    /// STARTTLS ignores ALPN; direct TLS insists on `xmpp-client` when there is one.
-    pub starttls: Arc<ServerConfig>,
-    pub direct_tls: Arc<ServerConfig>,
+    pub tls: Tls,
+    /// Who speaks HTTP: gets every connection that begins with it.
+    pub http: Http,
     pub places: Vec<Place>,
     /// Shards, one thread each.
     pub workers: u16,
@@ -55,12 +72,23 @@ pub struct Setup {
     pub lifted: Vec<IpAddr>,
 }
 
+/// TLS by what is spoken in it (RFC 7301).
+#[derive(Clone)]
+pub struct Tls {
+    /// STARTTLS: ALPN is ignored.
+    pub starttls: Arc<ServerConfig>,
+    /// `xmpp-client`, when there is an ALPN.
+    pub direct: Arc<ServerConfig>,
+    /// `xmpp-client` or `http/1.1`.
+    pub web: Arc<ServerConfig>,
+}
+
 /// What all workers share.
 pub(crate) struct Shared {
     house: ArcSwap<House>,
     policy: ArcSwap<Policy>,
-    pub starttls: Arc<ServerConfig>,
-    pub direct_tls: Arc<ServerConfig>,
+    pub tls: Tls,
+    pub http: Http,
     pub guard: Guard,
     pub workers: Vec<Handle>,
     /// The zero of monotonic time.
@@ -105,8 +133,8 @@ impl Net {
             guard: Guard::new(setup.house.limits.clone(), setup.lifted),
             house: ArcSwap::new(setup.house),
             policy: ArcSwap::new(setup.policy),
-            starttls: setup.starttls,
-            direct_tls: setup.direct_tls,
+            tls: setup.tls,
+            http: setup.http,
             workers: handles,
             began,
         });

@@ -3,16 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use iris_engine::negotiate::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::Place;
+use crate::{Place, Service};
 
 /// What listens where, for people to read.
 #[derive(Clone, Debug)]
 pub struct Listening {
     pub address: SocketAddr,
-    pub transport: Transport,
+    pub service: Service,
 }
 
 pub(crate) struct Bound {
@@ -23,7 +22,7 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub fn listening(&self) -> Listening {
-        Listening { address: self.address, transport: self.place.transport }
+        Listening { address: self.address, service: self.place.service }
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use iris_core::effects::StreamError;
+use iris_core::xml::limits::XmlLimits;
 use iris_core::xml::scan::{Scanned, Scanner, XmlError};
 use iris_core::{BareJid, SessionRef};
 use iris_engine::account::session::Pulled;
@@ -19,14 +20,16 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::Place;
 use crate::tls::{TlsSession, TlsState};
 use crate::worker::{Command, Worker};
+use crate::{Place, Service};
 
 mod door;
+mod front;
 mod rate;
 mod session;
 
+use front::Spoken;
 use rate::Rate;
 
 /// Bytes read, or rendered for writing, at once.
@@ -99,8 +102,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
     }
     let Ok(stream) = TcpStream::from_std(socket) else { return };
     let house = worker.shared.house();
-    let negotiator = Negotiator::new(place.transport);
-    let scanner = Scanner::new(negotiator.limits(&house.limits), house.names.clone());
+    let scanner = Scanner::new(XmlLimits::PRE_AUTH, house.names.clone());
     let knocking = !place.unlimited;
     let mut pipe = Pipe {
         worker: worker.clone(),
@@ -116,13 +118,21 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         knocking,
     };
     let deadline = Instant::now() + house.limits.negotiation_timeout;
-    if pipe.place.transport == Transport::DirectTls {
-        match TlsSession::accept(worker.shared.direct_tls.clone()) {
-            Ok(tls) => pipe.tls = Some(Box::new(tls)),
-            Err(error) => return tracing::error!(%error, "TLS cannot begin"),
+    match Box::pin(pipe.front(deadline)).await {
+        Ok(Spoken::Xmpp(transport)) => {
+            let negotiator = Negotiator::new(transport);
+            pipe.scanner.set_limits(negotiator.limits(&house.limits));
+            pipe.live(negotiator, None, deadline).await;
+        }
+        Ok(Spoken::Http) => pipe.hand_over(),
+        Err(end) => {
+            pipe.no_longer_knocking();
+            if matches!(end, End::Said) {
+                // Why there is no TLS.
+                Box::pin(pipe.last_words()).await;
+            }
         }
     }
-    pipe.live(negotiator, None, deadline).await;
 }
 
 /// A connection whose account lives here.

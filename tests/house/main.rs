@@ -10,3 +10,4 @@ mod security;
 mod server;
 mod streams;
 mod tidy;
+mod web;

@@ -107,7 +107,7 @@ impl Data {
             }
         };
         command.args(["serve", "--dev", "--data-dir"]).arg(self.path());
-        for kind in ["c2s-plain", "c2s", "c2s-tls", "http"] {
+        for kind in ["c2s-plain", "c2s", "c2s-tls", "https", "http"] {
             command.args(["--listen", &format!("{kind}=127.0.0.1:0")]);
         }
         if let Some(text) = &with.config {
@@ -156,6 +156,7 @@ impl Data {
             plain: address("clients, NO TLS"),
             starttls: address("clients, STARTTLS"),
             direct_tls: address("clients, direct TLS"),
+            https: address("web (HTTPS)"),
             http: address("metrics and health"),
             child,
             said,
@@ -169,6 +170,7 @@ pub struct Server {
     pub plain: SocketAddr,
     pub starttls: SocketAddr,
     pub direct_tls: SocketAddr,
+    pub https: SocketAddr,
     pub http: SocketAddr,
     /// What it said on standard output, up to and with `iris ready`.
     pub said: String,

@@ -54,7 +54,7 @@ impl Pipe {
         }
     }
 
-    fn tls_is_shaking_hands(&self) -> bool {
+    pub(super) fn tls_is_shaking_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.is_open())
     }
 
@@ -131,7 +131,7 @@ impl Pipe {
                     // B1: nothing that came in the clear behind <starttls/> is ever executed.
                     self.pending = Vec::new();
                     self.flush(deadline).await?;
-                    let tls = TlsSession::accept(self.worker.shared.starttls.clone()).map_err(|_| End::Gone)?;
+                    let tls = TlsSession::accept(self.worker.shared.tls.starttls.clone()).map_err(|_| End::Gone)?;
                     self.tls = Some(Box::new(tls));
                     self.scanner.reset();
                 }
@@ -210,7 +210,7 @@ impl Pipe {
 
     /// Move, with everything, to the thread of the account.
     fn travel<T>(&mut self, it: &mut Negotiator, account: BareJid, home: u16, deadline: Instant) -> Result<T, End> {
-        let placeholder = Scanner::new(iris_core::xml::limits::XmlLimits::PRE_AUTH, self.worker.shared.house().names.clone());
+        let placeholder = Scanner::new(XmlLimits::PRE_AUTH, self.worker.shared.house().names.clone());
         // The socket is registered with this thread's runtime: it leaves it through a second descriptor's life.
         let stream = self.detach_socket()?;
         let traveller = Traveller {
@@ -223,7 +223,7 @@ impl Pipe {
             pending: std::mem::take(&mut self.pending),
             outgoing: std::mem::take(&mut self.outgoing),
             knocking: self.knocking,
-            negotiator: std::mem::replace(it, Negotiator::new(self.place.transport)),
+            negotiator: std::mem::replace(it, Negotiator::new(Transport::Plain)),
             account,
             deadline,
         };
@@ -238,7 +238,7 @@ impl Pipe {
     }
 
     /// Write everything that is queued.
-    async fn flush(&mut self, deadline: Instant) -> Result<(), End> {
+    pub(super) async fn flush(&mut self, deadline: Instant) -> Result<(), End> {
         while !self.outgoing.is_empty() {
             self.write_some()?;
             if self.outgoing.is_empty() {

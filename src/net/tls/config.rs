@@ -16,6 +16,8 @@ use crate::certs::Certificates;
 
 /// ALPN of direct TLS, client to server (XEP-0368).
 pub const ALPN_CLIENT: &[u8] = b"xmpp-client";
+/// ALPN of HTTP/1.1 (RFC 7301 6).
+pub const ALPN_HTTP: &[u8] = b"http/1.1";
 /// ALPN of direct TLS, server to server (XEP-0368).
 pub const ALPN_SERVER: &[u8] = b"xmpp-server";
 

@@ -1,0 +1,36 @@
+//! What lies between the workers, who accept connections, and `iris-web`, who reads requests.
+
+use std::io;
+use std::sync::Arc;
+
+use iris_net::{HttpConnection, HttpStream};
+use iris_web::{Connection, Visitor};
+use tokio::sync::mpsc;
+
+/// Connections that wait to be read from; beyond it they are closed.
+const WAITING_MAX: usize = 1_024;
+
+/// The door that workers put connections through, and where they come out.
+pub fn door() -> (iris_net::Http, mpsc::Receiver<Incoming>) {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let put = move |connection| {
+        if sender.try_send(Incoming(connection)).is_err() {
+            tracing::warn!("an HTTP connection is closed: too many wait");
+        }
+    };
+    (Arc::new(put), receiver)
+}
+
+pub struct Incoming(HttpConnection);
+
+impl Connection for Incoming {
+    type Io = HttpStream;
+
+    fn visitor(&self) -> Visitor {
+        Visitor { peer: self.0.peer(), secure: self.0.is_secure(), inside: self.0.is_inside() }
+    }
+
+    fn attach(self) -> io::Result<HttpStream> {
+        self.0.attach()
+    }
+}

@@ -1,0 +1,175 @@
+//! Connections that speak HTTP. They are accepted, and their handshake is done, on the workers; then they are handed to whoever
+//! reads requests (`iris-web`, on a runtime of its own). One that asks for `/xmpp-websocket` comes back and lives on a worker.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::tls::{TlsSession, TlsState};
+use crate::{Service, Shared};
+
+/// Takes what speaks HTTP. Called on a worker's thread: it must not block.
+pub type Http = Arc<dyn Fn(HttpConnection) + Send + Sync>;
+
+/// A connection that has yet to be given to a runtime.
+pub struct HttpConnection {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) line: Line,
+}
+
+/// Everything about it but the socket.
+pub(crate) struct Line {
+    pub shared: Arc<Shared>,
+    pub peer: IpAddr,
+    pub service: Service,
+    pub unlimited: bool,
+    pub tls: Option<Box<TlsSession>>,
+    /// Ciphertext that is no whole record yet.
+    pub incoming: Vec<u8>,
+    /// Plain bytes that nobody has read yet.
+    pub pending: Vec<u8>,
+    /// Bytes that the socket did not take yet.
+    pub outgoing: Vec<u8>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.unlimited {
+            self.shared.guard.leave_http(self.peer);
+        }
+    }
+}
+
+impl HttpConnection {
+    /// The client's address.
+    pub fn peer(&self) -> IpAddr {
+        self.line.peer
+    }
+
+    /// Is it encrypted?
+    pub fn is_secure(&self) -> bool {
+        self.line.tls.is_some()
+    }
+
+    /// Did it come in where the house shows its insides (`kind = "http"`)?
+    pub fn is_inside(&self) -> bool {
+        self.line.service == Service::Http
+    }
+
+    /// Bytes both ways, on the runtime that calls this.
+    ///
+    /// # Errors
+    /// The runtime cannot watch the socket.
+    pub fn attach(self) -> io::Result<HttpStream> {
+        Ok(HttpStream { stream: TcpStream::from_std(self.stream)?, line: self.line, ended: false })
+    }
+}
+
+/// The plain bytes of a connection.
+pub struct HttpStream {
+    stream: TcpStream,
+    line: Line,
+    ended: bool,
+}
+
+/// Bytes read, or encrypted, at once.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+impl HttpStream {
+    /// Gives the socket what is left to say.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.line.outgoing.is_empty() {
+            let n = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.line.outgoing))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.line.outgoing.drain(..n);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn digest(&mut self) -> io::Result<()> {
+        let Line { tls, incoming, pending, outgoing, .. } = &mut self.line;
+        let Some(tls) = tls else { return Ok(()) };
+        match tls.read(incoming, pending, outgoing) {
+            Ok(TlsState::PeerClosed) => self.ended = true,
+            Ok(TlsState::Handshaking | TlsState::Open) => {}
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for HttpStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            if !this.line.pending.is_empty() {
+                let n = this.line.pending.len().min(out.remaining());
+                out.put_slice(&this.line.pending[..n]);
+                this.line.pending.drain(..n);
+                return Poll::Ready(Ok(()));
+            }
+            if this.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if this.line.tls.is_none() {
+                return Pin::new(&mut this.stream).poll_read(cx, out);
+            }
+            let mut chunk = [0; CHUNK_BYTES];
+            let mut read = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                this.ended = true;
+                continue;
+            }
+            this.line.incoming.extend_from_slice(read.filled());
+            this.digest()?;
+            // An answer of TLS itself; if the socket is full it goes out with the next write.
+            if let Poll::Ready(Err(error)) = this.poll_drain(cx) {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for HttpStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.line.tls.is_none() {
+            return Pin::new(&mut this.stream).poll_write(cx, bytes);
+        }
+        ready!(this.poll_drain(cx))?;
+        let chunk = bytes.get(..CHUNK_BYTES).unwrap_or(bytes);
+        let Line { tls, outgoing, .. } = &mut this.line;
+        if let Some(tls) = tls {
+            tls.write(chunk, outgoing).map_err(|error| io::Error::new(io::ErrorKind::BrokenPipe, error))?;
+        }
+        // What the socket does not take now goes out with the next write or flush.
+        if let Poll::Ready(Err(error)) = this.poll_drain(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(chunk.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Line { tls, outgoing, .. } = &mut self.line;
+        if let Some(mut tls) = tls.take() {
+            tls.close_notify(outgoing);
+            // Without its TLS the line would read ciphertext.
+            self.ended = true;
+        }
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,75 @@
+//! Before the first byte of a protocol: TLS, and which protocol it is.
+
+use super::*;
+use crate::http::{HttpConnection, Line};
+use crate::tls::ALPN_HTTP;
+
+/// What a connection turned out to speak.
+pub(super) enum Spoken {
+    Xmpp(Transport),
+    Http,
+}
+
+impl Pipe {
+    pub(super) async fn front(&mut self, deadline: Instant) -> Result<Spoken, End> {
+        let tls = &self.worker.shared.tls;
+        let config = match self.place.service {
+            Service::StartTls => return Ok(Spoken::Xmpp(Transport::StartTls)),
+            Service::Plain => return Ok(Spoken::Xmpp(Transport::Plain)),
+            Service::Http => return Ok(Spoken::Http),
+            Service::Tls { web: false } => tls.direct.clone(),
+            Service::Tls { web: true } | Service::Https => tls.web.clone(),
+        };
+        let session = TlsSession::accept(config).map_err(|error| {
+            tracing::error!(%error, "TLS cannot begin");
+            End::Gone
+        })?;
+        self.tls = Some(Box::new(session));
+        while self.tls_is_shaking_hands() {
+            self.read_more(deadline).await?;
+        }
+        let asked = self.tls.as_ref().and_then(|tls| tls.alpn());
+        Ok(match (asked, self.place.service) {
+            (Some(ALPN_HTTP), _) | (None, Service::Https) => Spoken::Http,
+            _ => Spoken::Xmpp(Transport::DirectTls),
+        })
+    }
+
+    /// Wait for bytes, and answer what TLS itself has to answer.
+    async fn read_more(&mut self, deadline: Instant) -> Result<(), End> {
+        self.flush(deadline).await?;
+        let worker = self.worker.clone();
+        let readable = async {
+            tokio::select! {
+                ready = self.stream.readable() => ready.map_err(|_| End::Gone),
+                () = worker.stop_signal.notified() => Err(End::Gone),
+            }
+        };
+        tokio::time::timeout_at(deadline.into(), readable).await.map_err(|_| End::Gone)??;
+        self.read_some()?;
+        if self.ended { Err(End::Gone) } else { Ok(()) }
+    }
+
+    /// To those who read HTTP.
+    pub(super) fn hand_over(mut self) {
+        self.no_longer_knocking();
+        let shared = self.worker.shared.clone();
+        if !self.place.unlimited && !shared.guard.admit_http(self.peer) {
+            return;
+        }
+        let line = Line {
+            shared: shared.clone(),
+            peer: self.peer,
+            service: self.place.service,
+            unlimited: self.place.unlimited,
+            tls: self.tls,
+            incoming: self.incoming,
+            pending: self.pending,
+            outgoing: self.outgoing,
+        };
+        match self.stream.into_std() {
+            Ok(stream) => (shared.http)(HttpConnection { stream, line }),
+            Err(error) => tracing::debug!(%error, "a connection was lost"),
+        }
+    }
+}

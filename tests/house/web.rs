@@ -1,0 +1,130 @@
+//! The web side: HTTP, discovery, WebSocket, BOSH, ALPN, the PROXY protocol.
+
+mod http;
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::client::trusting;
+use crate::scene::Scene;
+use http::{Http, Response};
+
+/// Whatever is said of us, no answer tells what lies inside.
+#[track_caller]
+fn says_nothing_of_the_inside(response: &Response, probe: &str) {
+    for word in ["panicked", "src/", ".rs", "/home", "/tmp", "stack", "rustc", "axum", "hyper"] {
+        assert!(!response.text().contains(word), "{probe}: {}", response.text());
+    }
+    assert!(response.header("server").is_none(), "{probe}");
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{probe}");
+    assert!(response.body.len() < 2_000, "{probe}: {} bytes", response.body.len());
+}
+
+fn speaking(scene: &Scene, alpn: &[&str]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(&trusting(&scene.data.ca()));
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[test]
+fn metrics_and_health_are_inside_only() {
+    let mut scene = Scene::new();
+    let mut inside = Http::connect(scene.server.http);
+    assert_eq!(inside.get("/healthz").text(), "ok\n");
+    let metrics = inside.get("/metrics");
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.text().contains("\niris_sessions 2\n"), "{}", metrics.text());
+    let mut outside = Http::secure(scene.server.https, speaking(&scene, &["http/1.1"]));
+    for path in ["/metrics", "/healthz"] {
+        assert_eq!(outside.get(path).status, 404, "{path}");
+    }
+    scene.canary();
+}
+
+#[test]
+fn d11_no_spelling_of_a_path_leads_to_the_inside() {
+    let mut scene = Scene::new();
+    let mut outside = Http::secure(scene.server.https, speaking(&scene, &["http/1.1"]));
+    for path in [
+        "/../metrics",
+        "/./metrics",
+        "//metrics",
+        "/metrics/",
+        "/%6detrics",
+        "/%2e%2e/metrics",
+        "/%2e%2e%2fmetrics",
+        "/..%2f..%2fetc/passwd",
+        "/%u002e%u002e/metrics",
+        "/..;/metrics",
+        "/style.css/..;/metrics",
+        "/style.css/../metrics",
+        "/style.css/%2e%2e/%2e%2e/etc/passwd",
+        "/\\..\\metrics",
+        "/%00/metrics",
+        "/style.css%00.html",
+        "/.well-known/../metrics",
+        "http://127.0.0.1/metrics",
+    ] {
+        let response = outside.get(path);
+        assert!(matches!(response.status, 400 | 404), "{path}: {}", response.status);
+        says_nothing_of_the_inside(&response, path);
+        assert!(!response.text().contains("iris_"), "{path}");
+        if response.closes() {
+            outside = Http::secure(scene.server.https, speaking(&scene, &["http/1.1"]));
+        }
+    }
+    scene.canary();
+}
+
+#[test]
+fn errors_are_short_and_in_the_form_that_was_asked_for() {
+    let mut scene = Scene::new();
+    let mut http = Http::connect(scene.server.http);
+    let plain = http.get("/nothing");
+    assert_eq!((plain.status, plain.header("content-type")), (404, Some("text/plain; charset=utf-8")));
+    let json = http.request("GET", "/nothing", &[("Accept", "application/json")], b"");
+    assert_eq!((json.status, json.header("content-type")), (404, Some("application/problem+json")));
+    assert!(json.text().contains("\"status\":404"), "{}", json.text());
+    let page = http.request("GET", "/<script>alert(1)</script>", &[("Accept", "text/html,*/*")], b"");
+    assert!(matches!(page.status, 400 | 404));
+    assert!(!page.text().contains("script>"), "{}", page.text());
+    assert!(page.header("content-security-policy").is_none_or(|policy| policy.contains("default-src 'none'")));
+    let mut http = Http::connect(scene.server.http);
+    let wrong = http.request("DELETE", "/style.css", &[], b"");
+    assert_eq!(wrong.status, 405);
+    says_nothing_of_the_inside(&wrong, "DELETE");
+    scene.canary();
+}
+
+#[test]
+fn a_head_that_is_too_large_or_nonsense_is_refused_and_nothing_is_reflected() {
+    let mut scene = Scene::new();
+    let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(64 * 1024));
+    for probe in [long.as_str(), "NONSENSE\r\n\r\n", "<?xml version='1.0'?><stream:stream>\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let mut http = Http::connect(scene.server.http);
+        http.send(probe.as_bytes());
+        let said = http.read_to_end();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+        assert!(!said.contains("NONSENSE") && !said.contains("aaaa") && !said.contains("stream"), "{said}");
+    }
+    scene.canary();
+}
+
+#[test]
+fn one_tls_port_serves_xmpp_and_the_web_by_alpn() {
+    let mut scene = Scene::new();
+    for alpn in [&["http/1.1"][..], &[]] {
+        let mut http = Http::secure(scene.server.https, speaking(&scene, alpn));
+        assert_eq!(http.get("/style.css").status, 200, "{alpn:?}");
+        // The connection is kept, and used again.
+        assert_eq!(http.get("/nothing").status, 404, "{alpn:?}");
+    }
+    let config = speaking(&scene, &["xmpp-client"]);
+    let mut client = crate::client::Client::direct_tls(scene.server.https, config).expect("a handshake");
+    client.login("mallory", crate::client::PASSWORD).expect("a login");
+    client.bind("alpn").expect("a resource");
+    client.ping(crate::client::PATIENCE).expect("a pong");
+    scene.canary();
+}
