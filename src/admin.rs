@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::BareJid;
+use iris_core::login;
 use iris_core::store::{Owned, Read, Rows, Store};
-use iris_engine::account::login;
-use iris_engine::negotiate::sasl::Credentials;
 use iris_engine::{Ask, AskAnswer, Login};
 use iris_net::Net;
 
 use crate::cli::control::{Admin, UserRow, check_served};
 use crate::config::Config;
+use crate::ports::derive;
 
 pub struct HouseAdmin {
     net: Arc<Net>,
@@ -52,21 +52,6 @@ impl HouseAdmin {
         }
     }
 
-    fn credentials(&self, password: &str) -> Result<bytes::Bytes, String> {
-        // The system's source does not fail once it is seeded; if it did, the salt must not be made of zeros.
-        let mut failed = None;
-        let fill = |bytes: &mut [u8]| {
-            if let Err(error) = getrandom::fill(bytes) {
-                failed = Some(error);
-            }
-        };
-        let credentials = Credentials::derive(password, fill, self.iterations).map_err(|why| why.to_string())?;
-        match failed {
-            None => Ok(credentials.encode().into()),
-            Some(error) => Err(format!("the system has no randomness: {error}")),
-        }
-    }
-
     fn order(&self, jid: &BareJid, ask: Ask) -> Result<(), String> {
         check_served(jid, &self.domains)?;
         match self.net.ask(jid, ask) {
@@ -74,7 +59,9 @@ impl HouseAdmin {
             AskAnswer::NotFound => Err(format!("there is no account {jid}")),
             AskAnswer::Exists => Err(format!("the account {jid} exists already")),
             AskAnswer::Failed(why) => Err(why),
-            AskAnswer::Credentials(_) => Err("the account answered something else".into()),
+            AskAnswer::Credentials(_) | AskAnswer::Account(_) | AskAnswer::Roster(_) => {
+                Err("the account answered something else".into())
+            }
         }
     }
 }
@@ -82,7 +69,7 @@ impl HouseAdmin {
 impl Admin for HouseAdmin {
     fn user_add(&self, jid: &BareJid, password: &str) -> Result<(), String> {
         check_served(jid, &self.domains)?;
-        self.order(jid, Ask::Provision { credentials: self.credentials(password)? })
+        self.order(jid, Ask::Provision { credentials: derive(password, self.iterations)? })
     }
 
     fn user_list(&self, domain: Option<&str>) -> Result<Vec<UserRow>, String> {
@@ -113,7 +100,7 @@ impl Admin for HouseAdmin {
     }
 
     fn user_passwd(&self, jid: &BareJid, password: &str) -> Result<(), String> {
-        self.order(jid, Ask::SetCredentials { credentials: self.credentials(password)? })
+        self.order(jid, Ask::SetCredentials { credentials: derive(password, self.iterations)? })
     }
 
     fn user_set_enabled(&self, jid: &BareJid, enabled: bool) -> Result<(), String> {

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 mod health;
 mod http;
+mod ports;
 mod wiring;
 
 use std::sync::Arc;

@@ -36,6 +36,7 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     let known = Known::intern(&mut names);
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
+    let rooms = rooms.with_admins(&config.accounts.admins);
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
     }
@@ -94,6 +95,7 @@ pub fn network(
         limits: config.limits.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },
+        ports: crate::ports::ports(config.accounts.scram_iterations)?,
     });
     let policy = policy(config)?;
     let tls = |alpn: &[&[u8]]| server_config(certificates.clone(), alpn, ClientAuth::None).map_err(|error| error.to_string());

@@ -103,6 +103,10 @@ pub enum Effect {
     /// End a session with a stream error; it can not be resumed.
     End(SessionRef, StreamError),
     AfterCommit(AfterCommit),
+    /// To the domain, which answers in the name of `envelope.to` (see `Reply::Domain`).
+    ToDomain(Envelope),
+    /// A domain's fact (`Fact::index`), for all shards after the commit.
+    Publish(usize, Arc<dyn std::any::Any + Send + Sync>),
 }
 
 /// One per shard, used again for each turn.

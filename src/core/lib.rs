@@ -3,14 +3,18 @@
 //! Read in this order: [`xml`] (bytes become stanzas), [`envelope`] (what travels), [`effects`] (what a turn may cause),
 //! [`store`] (what is kept), [`room`], [`mount`], [`turn`] (the door of every extension).
 
+pub mod ask;
 pub mod effects;
 pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod hash;
+pub mod host;
 pub mod limits;
+pub mod login;
 pub mod mount;
 pub mod ns;
+pub mod ports;
 pub mod receipt;
 pub mod room;
 pub mod step;
@@ -20,9 +24,11 @@ pub mod time;
 pub mod turn;
 pub mod xml;
 
+pub use ask::{Ask, AskAnswer, AskReply};
 pub use envelope::Envelope;
 pub use error::{Bounce, Condition, ErrorType};
 pub use event::Event;
+pub use host::{Fact, HostTurn};
 pub use jid::{BareJid, FullJid, Jid};
 pub use mount::{At, GetOrSet, Mount, MountError, When};
 pub use receipt::{Receipt, SessionRef};
@@ -30,5 +36,5 @@ pub use room::{Card, Room, Status};
 pub use step::{Flow, Step};
 pub use task::{Cx, Finish};
 pub use time::{HouseClock, Now};
-pub use turn::{Caller, HostTurn, Relation, Reply, SessionCard, SessionFlag, StateSlot, Turn};
+pub use turn::{Caller, Relation, Reply, SessionCard, SessionFlag, StateSlot, Turn};
 pub use xml::stanza::{Kind, Stanza, StanzaType};

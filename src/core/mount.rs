@@ -6,16 +6,18 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use jid::BareJid;
 use serde::de::DeserializeOwned;
 use xso::FromXml;
 
 use crate::error::Bounce;
 use crate::event::Event;
+use crate::host::HostTurn;
 use crate::room::Room;
 use crate::step::{Flow, Step};
 use crate::store::{Item, Shape, Shelf};
 use crate::task::{Cx, TaskFuture};
-use crate::turn::{HostTurn, Reply, StateSlot, Turn};
+use crate::turn::{Reply, StateSlot, Turn};
 use crate::xml::el::El;
 use crate::xml::names::{NameId, NameTable};
 use crate::xml::stanza::{Child, Stanza};
@@ -48,6 +50,9 @@ pub enum When {
 
 pub type IqFn = Box<dyn Fn(&mut Turn<'_>, &Stanza, &Child) -> Reply + Send + Sync>;
 pub type HostIqFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza, &Child) -> Reply + Send + Sync>;
+/// `None`: the message is for another room.
+pub type HostMessageFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result<(), Bounce>> + Send + Sync>;
+pub type HostEventFn = Box<dyn Fn(&mut HostTurn<'_>) + Send + Sync>;
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
 pub type NonzaFn = Box<dyn Fn(&mut Turn<'_>, &Stanza) + Send + Sync>;
@@ -80,6 +85,11 @@ pub struct Doors {
     pub items: Vec<String>,
     pub iq: HashMap<(At, GetOrSet, NameId), IqFn>,
     pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
+    pub host_messages: Vec<HostMessageFn>,
+    pub host_woken: Vec<HostEventFn>,
+    pub host_states: Vec<MountedState>,
+    /// Administrators of the domain by configuration, sorted.
+    pub admins: Vec<BareJid>,
     pub steps: [Vec<StepFn>; Step::COUNT],
     pub events: [Vec<EventFn>; Event::COUNT],
     pub nonzas: HashMap<NameId, NonzaFn>,
@@ -102,6 +112,10 @@ impl Doors {
             items: Vec::new(),
             iq: HashMap::new(),
             host_iq: HashMap::new(),
+            host_messages: Vec::new(),
+            host_woken: Vec::new(),
+            host_states: Vec::new(),
+            admins: Vec::new(),
             steps: std::array::from_fn(|_| Vec::new()),
             events: std::array::from_fn(|_| Vec::new()),
             nonzas: HashMap::new(),
@@ -116,6 +130,8 @@ impl Doors {
     /// Open all rooms for a domain. `names` grows by what the rooms answer to, so it is mounted before any stream is scanned.
     pub fn open(domain: &str, rooms: &[Room], names: &mut NameTable, config: &RoomConfig) -> Result<Doors, MountError> {
         let mut doors = Doors::new(domain);
+        doors.admins = config.admins.iter().filter(|admin| admin.domain().as_str() == domain).cloned().collect();
+        doors.admins.sort_unstable();
         for room in rooms {
             let mut mount = Mount { doors: &mut doors, names, config, room };
             (room.mount)(&mut mount)?;
@@ -124,6 +140,11 @@ impl Doors {
             return Err(config.error_at(unknown, &format!("there is no room with settings of that name: [xep.{unknown}]")));
         }
         Ok(doors)
+    }
+
+    /// Is this one an administrator by configuration?
+    pub fn is_configured_admin(&self, jid: &BareJid) -> bool {
+        self.admins.binary_search(jid).is_ok()
     }
 
     pub fn features_at(&self, at: At) -> impl Iterator<Item = &str> {
@@ -142,13 +163,19 @@ pub struct RoomConfig {
     text: String,
     /// Where each table stands.
     tables: BTreeMap<String, usize>,
+    /// `accounts.admins`: each may administrate the domain of its own address.
+    admins: Vec<BareJid>,
 }
 
 impl RoomConfig {
     /// From a whole file: its `[xep.*]` tables. The rest of the file is the caller's.
     pub fn parse(text: &str) -> Result<RoomConfig, MountError> {
         let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
-        Ok(RoomConfig { text: text.to_owned(), tables })
+        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new() })
+    }
+
+    pub fn with_admins(self, admins: &[BareJid]) -> RoomConfig {
+        RoomConfig { admins: admins.to_vec(), ..self }
     }
 
     fn error_at(&self, table: &str, why: &str) -> MountError {
@@ -345,6 +372,32 @@ impl Mount<'_> {
         }
     }
 
+    /// A message to the domain itself, with or without a resource (`HostTurn::to`). Rooms are asked in their order until one takes
+    /// it; a message that nobody takes is answered with `service-unavailable`.
+    pub fn host_message(
+        &mut self,
+        f: impl Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result<(), Bounce>> + Send + Sync + 'static,
+    ) {
+        self.doors.host_messages.push(Box::new(f));
+    }
+
+    /// The domain was read from disk, before anything else happens to it.
+    pub fn on_host_woken(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
+        self.doors.host_woken.push(Box::new(f));
+    }
+
+    /// As `state`, of the domain.
+    pub fn host_state<T: 'static>(
+        &mut self,
+        slot: &StateSlot<T>,
+        shelves: &[Shelf],
+        load: impl Fn(&[Item]) -> T + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        let state = self.mounted_state(slot, shelves, load)?;
+        self.doors.host_states.push(state);
+        Ok(())
+    }
+
     /// A place to keep things. Shelf names are unique in the house.
     pub fn shelf(&mut self, shelf: Shelf) -> Result<Shelf, MountError> {
         if self.doors.shelves.iter().any(|other| other.name == shelf.name) {
@@ -367,12 +420,22 @@ impl Mount<'_> {
         shelves: &[Shelf],
         load: impl Fn(&[Item]) -> T + Send + Sync + 'static,
     ) -> Result<(), MountError> {
+        let state = self.mounted_state(slot, shelves, load)?;
+        self.doors.states.push(state);
+        Ok(())
+    }
+
+    fn mounted_state<T: 'static>(
+        &self,
+        slot: &StateSlot<T>,
+        shelves: &[Shelf],
+        load: impl Fn(&[Item]) -> T + Send + Sync + 'static,
+    ) -> Result<MountedState, MountError> {
         if shelves.iter().any(|shelf| shelf.shape == Shape::Log) {
             return Err(self.bug("a log cannot be woken"));
         }
         let load: LoadFn = Box::new(move |items| Box::new(load(items)));
-        self.doors.states.push(MountedState { index: slot.index(), shelves: shelves.to_vec(), load });
-        Ok(())
+        Ok(MountedState { index: slot.index(), shelves: shelves.to_vec(), load })
     }
 
     /// The room's own table of the configuration file.

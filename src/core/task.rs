@@ -1,28 +1,37 @@
-//! Long work: an async function with nothing but reads and its own state, ending in an answer or in a closing turn that checks
-//! again and writes. No executor of the network is involved: a shard polls its tasks, and a test steps them by hand.
+//! Long work: an async function with nothing but questions and its own state, ending in an answer or in a closing turn that
+//! checks again and writes. No executor of the network is involved: a shard polls its tasks, and a test steps them by hand.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+use jid::BareJid;
+
+use crate::ask::{Ask, AskAnswer, Present};
 use crate::effects::Out;
 use crate::envelope::Envelope;
 use crate::error::Bounce;
+use crate::host::HostTurn;
 use crate::receipt::SessionRef;
 use crate::store::{Read, Rows, StoreError};
 use crate::turn::{Reply, Turn};
 
 /// How a task ends.
 pub enum Finish {
-    /// The iq's result; `before` goes to the asking session first, in one piece.
+    /// The iq's result; `before` goes to the asking session first, in one piece (a domain has no sessions: it is left out).
     Answer {
         before: Vec<Out>,
         result: String,
     },
-    /// A turn of the account: look again, write, answer.
+    /// A turn of the account that began it: look again, write, answer.
     Turn(Box<dyn FnOnce(&mut Turn<'_>) -> Reply>),
+    /// The same for work that a domain began.
+    HostTurn(Box<dyn FnOnce(&mut HostTurn<'_>) -> Reply>),
     Error(Bounce),
     /// Nobody waits for an answer.
     Done,
@@ -44,7 +53,37 @@ pub struct Asked {
     pub session: Option<SessionRef>,
 }
 
-/// What a task may do: ask the store.
+/// Something to be done in the turn of one of our domains; what it returns is the answer.
+pub type HostFn = Box<dyn FnOnce(&mut HostTurn<'_>) -> Box<dyn Any + Send> + Send>;
+
+/// What a task asks; the shard finds who knows.
+pub enum Question {
+    /// The store.
+    Read(Read),
+    /// An account of the house, on whatever shard it lives.
+    Account(BareJid, Ask),
+    /// A domain of the house. Answered when what it wrote is on disk.
+    Host(Arc<str>, HostFn),
+    /// All shards: who of this domain has a session?
+    Present(Arc<str>),
+    /// The keys of a password.
+    Derive(String),
+}
+
+pub enum Answered {
+    Read(Result<Rows, StoreError>),
+    Account(AskAnswer),
+    Host(Result<Box<dyn Any + Send>, StoreError>),
+    Present(Vec<Present>),
+    Derived(Result<Bytes, String>),
+    /// Too many questions at once, nobody who could answer, or no answer in time.
+    Lost,
+}
+
+/// Questions of one task that wait for their answers; one more is `Lost` at once.
+pub const QUESTIONS_PER_TASK_MAX: usize = 256;
+
+/// What a task may do: ask.
 #[derive(Clone, Default)]
 pub struct Cx {
     shared: Rc<RefCell<Shared>>,
@@ -52,44 +91,120 @@ pub struct Cx {
 
 #[derive(Default)]
 struct Shared {
-    /// Asked and not yet given to the store.
-    asked: Vec<(u32, Read)>,
-    answered: Vec<(u32, Result<Rows, StoreError>)>,
+    /// Asked and not yet taken by the shard.
+    asked: Vec<(u32, Question)>,
+    /// Taken, and not answered.
+    open: Vec<u32>,
+    answered: Vec<(u32, Answered)>,
     next: u32,
 }
 
 impl Cx {
     /// Ask the store; the answer contains everything this account had written when the task began.
     pub fn read(&self, read: Read) -> impl Future<Output = Result<Rows, StoreError>> + use<> {
+        let answer = self.ask_for(Question::Read(read));
+        async move {
+            match answer.await {
+                Answered::Read(rows) => rows,
+                _ => Err(StoreError::Unavailable("too many questions at once".into())),
+            }
+        }
+    }
+
+    /// Ask an account of the house. `AskAnswer::Failed` when it does not answer in time.
+    pub fn ask(&self, account: BareJid, ask: Ask) -> impl Future<Output = AskAnswer> + use<> {
+        let answer = self.ask_for(Question::Account(account, ask));
+        async move {
+            match answer.await {
+                Answered::Account(answer) => answer,
+                _ => AskAnswer::Failed("the account does not answer".into()),
+            }
+        }
+    }
+
+    /// Do something in the turn of one of our domains, which may be this task's own: read what it remembers, write, send.
+    /// `Ok` when everything it wrote is on disk.
+    pub fn host<R, F>(&self, domain: &str, f: F) -> impl Future<Output = Result<R, StoreError>> + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut HostTurn<'_>) -> R + Send + 'static,
+    {
+        let f: HostFn = Box::new(move |turn| Box::new(f(turn)));
+        let answer = self.ask_for(Question::Host(Arc::from(domain), f));
+        async move {
+            match answer.await {
+                Answered::Host(Ok(result)) => result.downcast().map(|result| *result).map_err(|_| StoreError::Refused),
+                Answered::Host(Err(why)) => Err(why),
+                _ => Err(StoreError::Unavailable("the domain does not answer".into())),
+            }
+        }
+    }
+
+    /// Everybody of the domain who has a session, in no order. A shard that does not answer in time is left out.
+    pub fn present(&self, domain: &str) -> impl Future<Output = Vec<Present>> + use<> {
+        let answer = self.ask_for(Question::Present(Arc::from(domain)));
+        async move {
+            match answer.await {
+                Answered::Present(present) => present,
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    /// The keys of a password as `Ask::Provision` and `Ask::SetCredentials` take them.
+    ///
+    /// The error is one sentence: why it can be no password (RFC 8265), or that nobody has the time to compute it.
+    pub fn derive(&self, password: String) -> impl Future<Output = Result<Bytes, String>> + use<> {
+        let answer = self.ask_for(Question::Derive(password));
+        async move {
+            match answer.await {
+                Answered::Derived(keys) => keys,
+                _ => Err("too many passwords are being set at once".into()),
+            }
+        }
+    }
+
+    fn ask_for(&self, question: Question) -> Answering {
         let mut shared = self.shared.borrow_mut();
-        let ticket = shared.next;
+        let number = shared.next;
         shared.next += 1;
-        shared.asked.push((ticket, read));
-        Reading { shared: self.shared.clone(), ticket }
+        if shared.asked.len() + shared.open.len() < QUESTIONS_PER_TASK_MAX {
+            shared.asked.push((number, question));
+        } else {
+            shared.answered.push((number, Answered::Lost));
+        }
+        Answering { shared: self.shared.clone(), number }
     }
 
-    /// For the executor: reads to be given to the store.
-    pub fn take_reads(&self) -> Vec<(u32, Read)> {
-        std::mem::take(&mut self.shared.borrow_mut().asked)
+    /// For the executor: questions to be asked.
+    pub fn take_questions(&self) -> Vec<(u32, Question)> {
+        let mut shared = self.shared.borrow_mut();
+        let asked = std::mem::take(&mut shared.asked);
+        shared.open.extend(asked.iter().map(|(number, _)| *number));
+        asked
     }
 
-    /// For the executor: an answer has come.
-    pub fn answer(&self, ticket: u32, rows: Result<Rows, StoreError>) {
-        self.shared.borrow_mut().answered.push((ticket, rows));
+    /// For the executor: an answer has come. False: it was answered before.
+    pub fn answer(&self, number: u32, answer: Answered) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        let Some(at) = shared.open.iter().position(|open| *open == number) else { return false };
+        shared.open.swap_remove(at);
+        shared.answered.push((number, answer));
+        true
     }
 }
 
-struct Reading {
+struct Answering {
     shared: Rc<RefCell<Shared>>,
-    ticket: u32,
+    number: u32,
 }
 
-impl Future for Reading {
-    type Output = Result<Rows, StoreError>;
+impl Future for Answering {
+    type Output = Answered;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         let mut shared = self.shared.borrow_mut();
-        match shared.answered.iter().position(|(ticket, _)| *ticket == self.ticket) {
+        match shared.answered.iter().position(|(number, _)| *number == self.number) {
             Some(at) => Poll::Ready(shared.answered.swap_remove(at).1),
             None => Poll::Pending,
         }

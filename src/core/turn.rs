@@ -12,8 +12,10 @@ use jid::{BareJid, FullJid, Jid};
 use crate::effects::{Effect, Effects, Out, StreamError, To, made};
 use crate::envelope::Envelope;
 use crate::error::Bounce;
+use crate::host::{Fact, Facts};
 use crate::limits::Limits;
 use crate::mount::Doors;
+use crate::ports::Ports;
 use crate::receipt::SessionRef;
 use crate::store::{EntryId, OwnerId, Shelf, Write};
 use crate::task::{Cx, Pending, TaskFuture};
@@ -30,6 +32,7 @@ pub struct House {
     pub version: &'static str,
     /// When the process began.
     pub started: Now,
+    pub ports: Ports,
 }
 
 /// Who asks, as the account sees them.
@@ -66,6 +69,9 @@ pub enum Reply {
     Sent,
     /// Work that ends in the answer.
     Task(Box<dyn FnOnce(Cx) -> TaskFuture>),
+    /// From the turn of an account, to an iq for the account itself: the domain answers it in the account's name (its handler
+    /// finds the account's address in `HostTurn::to`).
+    Domain,
 }
 
 impl Reply {
@@ -192,6 +198,8 @@ pub struct Turn<'a> {
     pub subject: Option<BareJid>,
     /// The mark of `Event::MarkPassed`.
     pub mark: u64,
+    /// What the domain lets all its accounts know.
+    pub facts: &'a Facts,
 }
 
 impl Turn<'_> {
@@ -236,6 +244,11 @@ impl Turn<'_> {
     /// The room's state of this account. `None` only for a room that did not mount the slot.
     pub fn state<T: 'static>(&mut self, slot: &StateSlot<T>) -> Option<&mut T> {
         self.account.state(slot.index())?.downcast_mut()
+    }
+
+    /// What the domain has published, if it has.
+    pub fn fact<T: Send + Sync + 'static>(&self, fact: &Fact<T>) -> Option<&T> {
+        self.facts.get(&self.doors.domain, fact)
     }
 
     /// A new id of the house clock.
@@ -289,12 +302,4 @@ impl Turn<'_> {
     pub fn end_session(&mut self, session: SessionRef, error: StreamError) {
         self.fx.list.push(Effect::End(session, error));
     }
-}
-
-/// The turn of a domain: an iq to the host itself. No account is there.
-pub struct HostTurn<'a> {
-    pub now: Now,
-    pub house: &'a House,
-    pub doors: &'a Doors,
-    pub from: &'a Jid,
 }

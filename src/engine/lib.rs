@@ -1,6 +1,7 @@
 //! What happens to a stanza. Read `shard.rs` first (the value that turns), then `account/mod.rs`.
 
 pub mod account;
+mod domain;
 pub mod known;
 pub mod negotiate;
 mod path;
@@ -13,9 +14,10 @@ pub mod shard;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use account::login::Login;
+pub use iris_core::login::Login;
 #[cfg(any(test, feature = "testing"))]
 use iris_core::turn as turn_house;
+pub use iris_core::{Ask, AskAnswer};
 pub use known::Known;
 pub use router::{Hosts, Route, bare_str, decide, shard_of};
-pub use shard::{Ask, AskAnswer, BindReply, Inbound, Post, ResumeReply, Shard};
+pub use shard::{BindReply, HostReply, Inbound, Post, ResumeReply, Shard};

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use iris_core::effects::{Effect, Effects};
+use iris_core::host::Facts;
 use iris_core::mount::Doors;
 use iris_core::store::{EntryId, OwnerId, Shelf};
 use iris_core::time::Now;
@@ -19,6 +20,7 @@ pub(crate) struct Ctx<'a> {
     pub now: Now,
     pub house: &'a House,
     pub known: &'a Known,
+    pub facts: &'a Facts,
     pub sessions: &'a mut Sessions,
     pub fx: &'a mut Effects,
 }
@@ -106,6 +108,7 @@ pub(crate) fn with_turn<R>(
         session: about.session,
         subject: about.subject,
         mark: about.mark,
+        facts: cx.facts,
     })
 }
 

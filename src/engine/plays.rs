@@ -10,6 +10,8 @@ use iris_core::{Flow, Mount, MountError, Step};
 
 use crate::testing::House;
 
+mod domains;
+
 const ROMEO: &str = "romeo@house/orchard";
 const JULIET: &str = "juliet@house/balcony";
 
@@ -158,7 +160,7 @@ fn a_silent_client_is_asked_and_then_let_go() {
 fn b18_a_changed_password_ends_sessions_at_once() {
     let mut house = House::with(&[]);
     let romeo = house.online(ROMEO);
-    house.ask("romeo@house", crate::shard::Ask::SetCredentials { credentials: bytes::Bytes::new() });
+    house.ask("romeo@house", iris_core::Ask::SetCredentials { credentials: bytes::Bytes::new() });
     let shard = &house.shards[usize::from(romeo.at.shard)];
     let over = shard.session(romeo.at).and_then(|session| session.over.clone());
     assert_eq!(over.map(|error| error.condition), Some("reset"));

@@ -11,28 +11,32 @@ use std::task::Poll;
 use iris_core::effects::{AfterCommit, Effect, Effects, Out, StreamError};
 use iris_core::envelope::HOPS_MAX;
 use iris_core::error::{Bounce, Condition};
-use iris_core::mount::{Doors, GetOrSet};
+use iris_core::host::Facts;
+use iris_core::login;
+use iris_core::mount::Doors;
 use iris_core::receipt::{Settled, take_lost};
-use iris_core::store::{Item, Progress, Rows, Shelf, Store, StoreError, Ticket, Woken};
-use iris_core::task::{self, Asked, Finish, Pending};
+use iris_core::store::{Item, Progress, Shelf, Store, StoreError, Ticket, Woken};
+use iris_core::task::{self, Answered, Asked, Finish, HostFn, Pending, Question};
 use iris_core::time::{Mono, Now};
-use iris_core::turn::{HostTurn, House, Reply};
-use iris_core::{BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
+use iris_core::turn::{House, Reply};
+use iris_core::{Ask, AskAnswer, AskReply, BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
 
 use crate::account::session::{Pulled, Session};
-use crate::account::{self, AccountEntity, login, reply, roster};
+use crate::account::{self, AccountEntity, reply, roster, seen};
+use crate::domain::DomainEntity;
 use crate::known::Known;
 use crate::path::{self, Ctx};
 use crate::router::{Hosts, Route, bare_str, decide, shard_of};
 use crate::sessions::Sessions;
 
 mod admin;
+mod domains;
 mod inbound;
 mod lives;
 mod routing;
 mod tasks;
 
-pub use admin::{Ask, AskAnswer, AskReply};
+pub use domains::HostReply;
 pub use inbound::{Counters, Inbound, Post};
 
 /// The answer to a bind: the session, or why not.
@@ -61,6 +65,7 @@ enum Input {
     Marks(SessionRef),
     Resumed(SessionRef),
     Ask(Ask, AskReply),
+    Host(HostFn, HostReply),
     Finished(Option<Asked>, Finish),
 }
 
@@ -77,12 +82,15 @@ enum Slot {
         left: usize,
     },
     Awake(Box<AccountEntity>),
+    Domain(Box<DomainEntity>),
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Session(u32, u32),
     Account(Arc<str>),
+    /// A task's question that nobody has answered.
+    Question(u64, u32),
 }
 
 struct Running {
@@ -115,7 +123,10 @@ pub struct Shard {
     last_ticket: Ticket,
     /// Sessions whose pipe has something to do.
     wakes: Vec<SessionRef>,
+    /// Of the accounts of a domain (`@domain`), and of the domain itself.
     shelves: HashMap<String, Arc<[Shelf]>>,
+    /// What the domains have published.
+    facts: Facts,
     now: Now,
 }
 
@@ -152,21 +163,25 @@ impl Shard {
             last_ticket: 0,
             wakes: Vec::new(),
             shelves: HashMap::new(),
+            facts: Facts::default(),
             now: Now::default(),
         };
         shard.set_hosts(hosts);
+        shard.wake_domains();
         shard
     }
 
     /// New doors after a reload of the configuration: swapped between turns.
     pub fn set_hosts(&mut self, hosts: Hosts) {
-        self.shelves = hosts.iter().map(|doors| (doors.domain.clone(), wake_shelves(doors))).collect();
+        self.shelves = hosts.iter().flat_map(|doors| shelves_of(doors)).collect();
         self.hosts = hosts;
         for (key, slot) in &mut self.entities {
-            if let (Slot::Awake(entity), Some(domain)) = (slot, key.split_once('@').map(|(_, domain)| domain))
-                && let Some(doors) = self.hosts.get(domain)
-            {
-                entity.doors = doors.clone();
+            let domain = key.split_once('@').map_or(&**key, |(_, domain)| domain);
+            let Some(doors) = self.hosts.get(domain) else { continue };
+            match slot {
+                Slot::Awake(entity) => entity.doors = doors.clone(),
+                Slot::Domain(entity) => entity.doors = doors.clone(),
+                Slot::Loading { .. } | Slot::Tagging { .. } => {}
             }
         }
     }
@@ -188,7 +203,7 @@ impl Shard {
     }
 
     pub fn accounts_len(&self) -> usize {
-        self.entities.len()
+        self.entities.len() - self.entities.values().filter(|slot| matches!(slot, Slot::Domain(_))).count()
     }
 
     // --- from the pipes of this thread ------------------------------------------------------------------------------------
@@ -270,6 +285,13 @@ impl Shard {
     pub fn heard(&mut self, now: Now, at: SessionRef) {
         if let Some(session) = self.sessions.get_mut(at) {
             session.heard = now.mono;
+        }
+    }
+
+    /// Where the session's connection comes from: for its administrator.
+    pub fn comes_from(&mut self, at: SessionRef, address: std::net::IpAddr) {
+        if let Some(session) = self.sessions.get_mut(at) {
+            session.address = Some(address);
         }
     }
 
@@ -366,7 +388,11 @@ impl Shard {
                 Post::Ask(account, ask, reply) => self.ask(&account, ask, reply),
                 Post::Woken(key, rows) => self.loaded(key, rows),
                 Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
-                Post::Rows { task, read, rows } => self.rows_for_task(task, read, rows),
+                Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
+                Post::Host(envelope) => self.accept_host(envelope),
+                Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
+                Post::Survey(domain, reply) => reply(self.present(&domain)),
+                Post::Published(domain, index, value) => self.facts.set(&domain, index, value),
                 Post::Reloaded(hosts, house) => {
                     self.house = house;
                     self.set_hosts(hosts);
@@ -378,6 +404,7 @@ impl Shard {
     fn handle(&mut self, key: Arc<str>, input: Input) {
         match self.entities.get_mut(&key) {
             Some(Slot::Awake(_)) => self.run_guarded(&key, input),
+            Some(Slot::Domain(_)) => self.run_domain_guarded(&key, input),
             Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
                 if waiting.len() < self.house.limits.loading_inputs_max || !matches!(input, Input::Stanza(_)) {
                     waiting.push(input);
@@ -428,8 +455,14 @@ impl Shard {
             input => input,
         };
         let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
-        let mut cx =
-            Ctx { now: self.now, house: &self.house, known: &self.known, sessions: &mut self.sessions, fx: &mut self.fx };
+        let mut cx = Ctx {
+            now: self.now,
+            house: &self.house,
+            known: &self.known,
+            facts: &self.facts,
+            sessions: &mut self.sessions,
+            fx: &mut self.fx,
+        };
         let mut cause = 0;
         let mut bound = None;
         match input {
@@ -457,6 +490,7 @@ impl Shard {
             }
             Input::Resumed(at) => path::event(entity, &mut cx, Event::SessionResumed, Some(at)),
             Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),
+            Input::Host(_, reply) => reply(Err(StoreError::Refused)),
             Input::Finished(asked, finish) => {
                 // Only work that an iq waits for was counted when it began.
                 entity.tasks = entity.tasks.saturating_sub(usize::from(asked.is_some()));
@@ -473,16 +507,21 @@ impl Shard {
     }
 
     /// Do what the turn has caused. `cause`: what its input depended on.
-    fn perform(&mut self, key: &Arc<str>, cause: Ticket) {
+    /// What everything that the turn has caused depends on.
+    fn perform(&mut self, key: &Arc<str>, cause: Ticket) -> Ticket {
         let write = std::mem::take(&mut self.fx.write);
-        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
-        let mut ticket = cause.max(entity.last_state);
+        let last_state = match self.entities.get_mut(key) {
+            Some(Slot::Awake(entity)) => &mut entity.last_state,
+            Some(Slot::Domain(entity)) => &mut entity.last_state,
+            Some(Slot::Loading { .. } | Slot::Tagging { .. }) | None => return cause,
+        };
+        let mut ticket = cause.max(*last_state);
         if !write.is_empty() {
             let state = write.state;
             self.last_ticket = self.store.submit(write, self.progress.epoch);
             ticket = ticket.max(self.last_ticket);
             if state {
-                entity.last_state = self.last_ticket;
+                *last_state = self.last_ticket;
             }
         }
         let mut list = std::mem::take(&mut self.fx.list);
@@ -503,9 +542,15 @@ impl Shard {
                 Effect::Task(work) => self.begin(key.clone(), work),
                 Effect::End(at, error) => self.inbox.push_back((key.clone(), Input::End(at, error))),
                 Effect::AfterCommit(then) => self.when_committed(ticket, then),
+                Effect::ToDomain(mut envelope) => {
+                    envelope.after = envelope.after.max(ticket);
+                    self.to_domain(envelope);
+                }
+                Effect::Publish(index, value) => self.publish(key, ticket, index, value),
             }
         }
         self.fx.list = list;
+        ticket
     }
 
     // --- promises ---------------------------------------------------------------------------------------------------------
@@ -558,18 +603,22 @@ impl Shard {
 
     /// Whose memory stands on a refused set reads itself anew before its next turn.
     fn reload_refused(&mut self) {
-        let stale: Vec<Arc<str>> = self
-            .entities
-            .iter()
-            .filter(|(_, slot)| matches!(slot, Slot::Awake(entity) if self.progress.is_refused(entity.last_state)))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let refused = |ticket: Ticket| self.progress.is_refused(ticket);
+        let is_stale = |slot: &Slot| match slot {
+            Slot::Awake(entity) => refused(entity.last_state),
+            Slot::Domain(entity) => refused(entity.last_state),
+            Slot::Loading { .. } | Slot::Tagging { .. } => false,
+        };
+        let stale: Vec<Arc<str>> =
+            self.entities.iter().filter(|(_, slot)| is_stale(slot)).map(|(key, _)| key.clone()).collect();
         for key in stale {
-            if let Some(Slot::Awake(entity)) = self.entities.remove(&key) {
-                tracing::warn!("an account is read anew: storage refused its last change");
-                self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: entity.sessions });
-                self.read_account(key, 0);
-            }
+            let sessions = match self.entities.remove(&key) {
+                Some(Slot::Awake(entity)) => entity.sessions,
+                _ => Vec::new(),
+            };
+            tracing::warn!("read anew: storage refused its last change");
+            self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions });
+            self.read_account(key, 0);
         }
     }
 
@@ -616,15 +665,18 @@ impl Shard {
     }
 }
 
-/// Every shelf that an account needs to wake.
-fn wake_shelves(doors: &Doors) -> Arc<[Shelf]> {
-    let mut shelves = vec![login::SHELF, roster::SHELF];
-    for shelf in doors.states.iter().flat_map(|state| &state.shelves) {
-        if !shelves.contains(shelf) {
-            shelves.push(*shelf);
+/// Every shelf that an account of the domain needs to wake, and every one that the domain itself needs.
+fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
+    let with = |mut shelves: Vec<Shelf>, states: &[iris_core::mount::MountedState]| -> Arc<[Shelf]> {
+        for shelf in states.iter().flat_map(|state| &state.shelves) {
+            if !shelves.contains(shelf) {
+                shelves.push(*shelf);
+            }
         }
-    }
-    shelves.into()
+        shelves.into()
+    };
+    let accounts = with(vec![login::SHELF, seen::SHELF, roster::SHELF], &doors.states);
+    [(format!("@{}", doors.domain), accounts), (doors.domain.clone(), with(Vec::new(), &doors.host_states))]
 }
 
 /// `<enable/>`: what it is answered.

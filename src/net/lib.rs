@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use iris_core::BareJid;
+use iris_core::HostTurn;
 use iris_core::effects::StreamError;
 use iris_core::limits::Limits;
 use iris_core::store::Store;
+use iris_core::task::HostFn;
 use iris_core::turn::House;
 use iris_engine::negotiate::Policy;
-use iris_engine::{Ask, AskAnswer, Hosts, Inbound, Known, Post, shard_of};
+use iris_engine::{Ask, AskAnswer, HostReply, Hosts, Inbound, Known, Post, shard_of};
 use rustls::ServerConfig;
 
 use guard::Guard;
@@ -172,6 +174,33 @@ impl Net {
             .unwrap_or_else(|_| AskAnswer::Failed("the account does not answer".into()))
     }
 
+    /// Do something in the turn of a domain (see `HostTurn`); `reply` gets what it returned when its writes are on disk, on the
+    /// domain's thread. Never blocks.
+    pub fn in_host(&self, domain: &str, f: HostFn, reply: HostReply) {
+        let home = shard_of(domain, self.shared.workers.len() as u16);
+        self.shared.workers[usize::from(home)].inbound.post_one(Post::InHost(Arc::from(domain), f, reply));
+    }
+
+    /// The same from a thread of its own. Blocks until the writes are on disk.
+    ///
+    /// # Errors
+    /// The domain is not served here, the store refused the writes, or there was no answer in 30 s. One sentence.
+    pub fn host<R: Send + 'static>(
+        &self,
+        domain: &str,
+        f: impl FnOnce(&mut HostTurn<'_>) -> R + Send + 'static,
+    ) -> Result<R, String> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let reply: HostReply = Box::new(move |answer| {
+            // The asker may have given up; nobody needs the answer then.
+            let _ = sender.send(answer);
+        });
+        self.in_host(domain, Box::new(move |turn| Box::new(f(turn))), reply);
+        let answer = receiver.recv_timeout(Duration::from_secs(30)).map_err(|_| "the domain does not answer".to_owned())?;
+        let result = answer.map_err(|why| why.to_string())?;
+        result.downcast().map(|result| *result).map_err(|_| "the domain answered something else".to_owned())
+    }
+
     /// What a reload of the configuration changes: doors, limits, policy. Sessions go on; a stream that is being negotiated ends
     /// its current step by the old rules.
     pub fn reload(&self, hosts: &Hosts, limits: Limits, policy: Policy, lifted: Vec<IpAddr>) {
@@ -182,6 +211,7 @@ impl Net {
             limits: limits.clone(),
             version: old.version,
             started: old.started,
+            ports: old.ports.clone(),
         });
         self.shared.house.store(house.clone());
         self.shared.policy.store(Arc::new(policy));

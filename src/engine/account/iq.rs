@@ -135,6 +135,7 @@ pub(crate) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut asked: As
             return;
         }
         Reply::Sent => return settle(cx, &mut asked.envelope),
+        Reply::Domain => return cx.fx.list.push(Effect::ToDomain(asked.envelope)),
         Reply::Result(payload) => reply::result_xml(&stanza, from_of(&asked, &stanza).as_deref(), &payload),
         Reply::Error(why) => reply::error_xml(&stanza, from_of(&asked, &stanza).as_deref(), &why),
     };

@@ -4,10 +4,12 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use iris_core::ask::Seen;
 use iris_core::effects::{Effect, Out, StreamError, To};
 use iris_core::error::Bounce;
+use iris_core::login::{self, Login};
 use iris_core::mount::Doors;
-use iris_core::store::{EntryId, Item, OwnerId, Shelf, Ticket, Woken};
+use iris_core::store::{EntryId, Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::time::Mono;
 use iris_core::turn::Relation;
 use iris_core::xml::wire::{Hold, Wire};
@@ -17,16 +19,15 @@ use crate::path::{self, Ctx};
 
 pub mod delivery;
 mod iq;
-pub mod login;
 mod message;
 pub mod presence;
 pub(crate) mod reply;
 pub mod roster;
 mod roster_iq;
+pub mod seen;
 pub mod session;
 pub mod subscription;
 
-use login::Login;
 use roster::Roster;
 use session::Session;
 
@@ -40,6 +41,8 @@ pub struct AccountEntity {
     pub owner: OwnerId,
     pub doors: Arc<Doors>,
     pub login: Option<Login>,
+    /// When it was last here.
+    pub seen: Option<Seen>,
     pub roster: Roster,
     /// By `StateSlot::index`.
     pub states: Vec<Option<Box<dyn Any>>>,
@@ -64,6 +67,7 @@ impl AccountEntity {
     pub fn load(jid: BareJid, doors: Arc<Doors>, woken: &Woken, sessions: Vec<SessionRef>, now: Mono) -> AccountEntity {
         let of = |shelf: Shelf| -> Vec<Item> { woken.items.iter().filter(|item| item.shelf == shelf).cloned().collect() };
         let login = of(login::SHELF).first().and_then(|item| Login::decode(&item.value));
+        let seen = of(seen::SHELF).first().and_then(|item| seen::decode(&item.value));
         let mut states: Vec<Option<Box<dyn Any>>> = Vec::new();
         for state in &doors.states {
             let items: Vec<Item> = state.shelves.iter().flat_map(|shelf| of(*shelf)).collect();
@@ -80,6 +84,7 @@ impl AccountEntity {
             owner: woken.owner,
             doors,
             login,
+            seen,
             roster,
             states,
             sessions,
@@ -192,7 +197,7 @@ impl AccountEntity {
         if self.sessions.len() >= cx.house.limits.sessions_per_account_max {
             return Err(Bounce::new(iris_core::Condition::ResourceConstraint).text("too many sessions of this account"));
         }
-        let (now, account) = (cx.now.mono, self.bare.clone());
+        let (now, account) = (cx.now, self.bare.clone());
         let at = cx.sessions.insert(|this| {
             let from: Arc<str> = Arc::from(jid.as_str());
             let card = iris_core::SessionCard { this, jid, from, available: None, flags: 0, inactive: false, detached: false };
@@ -217,6 +222,7 @@ impl AccountEntity {
         path::event(self, cx, Event::SessionEnded, Some(at));
         let Some(session) = cx.sessions.get_mut(at) else { return };
         let undelivered = session.take_undelivered();
+        let login_us = session.since_us;
         session.over = Some(error);
         session.card.detached = true;
         if session.pipe.is_none() {
@@ -229,6 +235,12 @@ impl AccountEntity {
         }
         if self.sessions.is_empty() {
             self.idle_since = cx.now.mono;
+            if self.login.is_some() {
+                let seen = Seen { login_us, end_us: cx.now.wall_us };
+                self.seen = Some(seen);
+                let (owner, key) = (self.owner, Arc::from(""));
+                cx.fx.write.push(Write::Put { owner, shelf: seen::SHELF, key, value: seen::encode(seen) });
+            }
         }
     }
 

@@ -359,7 +359,8 @@ impl Roster {
             .unwrap_or_else(|| Bytes::from(render::bare_request(contact)))
     }
 
-    fn items(&self) -> impl Iterator<Item = &Contact> + Clone {
+    /// What clients see.
+    pub fn items(&self) -> impl Iterator<Item = &Contact> + Clone {
         self.contacts.iter().filter(|contact| contact.listed)
     }
 

@@ -10,7 +10,7 @@ use iris_core::effects::{Out, StreamError, To};
 use iris_core::error::{Bounce, Condition};
 use iris_core::limits::Limits;
 use iris_core::store::{Progress, Ticket};
-use iris_core::time::Mono;
+use iris_core::time::{Mono, Now};
 use iris_core::turn::SessionCard;
 use iris_core::xml::stanza::Stanza;
 use iris_core::xml::wire::Hold;
@@ -28,6 +28,10 @@ pub struct Session {
     pub interested: bool,
     /// Which pipe holds the other end now; a pipe that is not this one has been replaced.
     pub pipe: Option<u64>,
+    /// When it was bound, microseconds since 1970.
+    pub since_us: u64,
+    /// Where its pipe comes from.
+    pub address: Option<std::net::IpAddr>,
     /// The last time the client said anything at all.
     pub heard: Mono,
     /// Its pipe waits for credit.
@@ -109,14 +113,16 @@ pub enum Pulled {
 const ASK_AFTER: u32 = 8;
 
 impl Session {
-    pub fn new(card: SessionCard, account: Arc<str>, heard: Mono) -> Session {
+    pub fn new(card: SessionCard, account: Arc<str>, now: Now) -> Session {
         Session {
             card,
             account,
+            since_us: now.wall_us,
+            address: None,
             over: None,
             interested: false,
             pipe: None,
-            heard,
+            heard: now.mono,
             thirsty: false,
             asked_alive: false,
             detached_at: None,

@@ -16,8 +16,8 @@ use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, ns};
 
 use crate::account::reply;
 use crate::router::Hosts;
-use crate::shard::AskAnswer;
 use crate::shard::ResumeError;
+use iris_core::AskAnswer;
 use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
 
 mod features;

@@ -7,8 +7,8 @@ use iris_core::{BareJid, Stanza, ns};
 
 use super::sasl::{self, Credentials, Lookup, Mechanism, NONCE_SIZE_BYTES, SaslError, Step};
 use super::{Action, Env, Negotiator, State};
-use crate::account::login::Login;
-use crate::shard::AskAnswer;
+use iris_core::AskAnswer;
+use iris_core::login::Login;
 
 /// Where the exchange stands.
 #[derive(Debug)]

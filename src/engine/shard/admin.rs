@@ -1,43 +1,16 @@
-//! Questions to an account that come from the house: who may log in, and the administrator's orders.
+//! Questions to an account that come from the house (`iris_core::ask`), answered in its turn.
 
-use bytes::Bytes;
+use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, RosterItem, SessionFacts};
 use iris_core::effects::{Effect, StreamError};
+use iris_core::login::{self, Login};
 use iris_core::store::{StoreError, Write};
-use iris_core::{Event, Jid};
+use iris_core::{Event, Jid, Now, ns};
 
 use crate::account::AccountEntity;
-use crate::account::login::{self, Login};
 use crate::account::presence;
 use crate::account::subscription::Kind;
 use crate::path::{self, Ctx};
-
-/// What is asked.
-#[derive(Clone, Debug)]
-pub enum Ask {
-    /// The login record, before anybody has proved anything.
-    Credentials,
-    /// Make the account.
-    Provision {
-        credentials: Bytes,
-    },
-    SetCredentials {
-        credentials: Bytes,
-    },
-    SetEnabled(bool),
-    Remove,
-}
-
-/// All answers but `Credentials` come after the commit.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AskAnswer {
-    Credentials(Option<Login>),
-    Done,
-    NotFound,
-    Exists,
-    Failed(String),
-}
-
-pub type AskReply = Box<dyn FnOnce(AskAnswer) + Send>;
+use crate::sessions::Sessions;
 
 pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, reply: AskReply) {
     match ask {
@@ -65,7 +38,36 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
             }
         }
         Ask::Remove => {
+            if entity.login.is_none() {
+                return reply(AskAnswer::NotFound);
+            }
             remove(entity, cx);
+        }
+        Ask::Account => {
+            return reply(facts(entity, cx).map_or(AskAnswer::NotFound, |facts| AskAnswer::Account(Box::new(facts))));
+        }
+        Ask::Roster => {
+            let items = entity.roster.items().map(|contact| RosterItem {
+                jid: contact.jid.clone(),
+                name: contact.name.as_deref().map(str::to_owned),
+                subscription: contact.state.shown().subscription(),
+                ask: contact.state.ask,
+                groups: contact.groups.iter().map(|group| group.to_string()).collect(),
+            });
+            return reply(AskAnswer::Roster(items.collect()));
+        }
+        Ask::End { resource, why } => {
+            let is_meant =
+                |jid: &iris_core::FullJid| resource.as_deref().is_none_or(|wanted| jid.resource().as_str() == wanted);
+            let sessions = entity.sessions.iter().copied();
+            let meant = sessions.filter(|at| cx.sessions.get(*at).is_some_and(|session| is_meant(&session.card.jid)));
+            let meant: Vec<_> = meant.collect();
+            if meant.is_empty() {
+                return reply(AskAnswer::NotFound);
+            }
+            for at in meant {
+                entity.end(cx, at, why.clone());
+            }
         }
     }
     let then = Box::new(move |result: Result<(), StoreError>| {
@@ -75,6 +77,41 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         });
     });
     cx.fx.list.push(Effect::AfterCommit(then));
+}
+
+fn facts(entity: &AccountEntity, cx: &Ctx<'_>) -> Option<AccountFacts> {
+    let login = entity.login.as_ref()?;
+    Some(AccountFacts {
+        jid: entity.jid.clone(),
+        enabled: login.enabled,
+        created_us: login.created_us,
+        sessions: sessions(entity, cx.sessions, cx.now),
+        seen: entity.seen,
+        roster_items: entity.roster.len(),
+    })
+}
+
+pub(super) fn sessions(entity: &AccountEntity, sessions: &Sessions, now: Now) -> Vec<SessionFacts> {
+    let sessions = entity.sessions.iter().filter_map(|at| sessions.get(*at));
+    let facts = sessions.map(|session| {
+        let available = session.card.available.as_ref();
+        let show = available.and_then(|available| {
+            let presence = &available.presence;
+            let show = presence.child_named(ns::CLIENT, "show")?;
+            Some(presence.child_el(show).text().into_owned())
+        });
+        SessionFacts {
+            jid: session.card.jid.clone(),
+            since_us: session.since_us,
+            idle: now.mono.since(session.heard),
+            priority: available.map(|available| available.priority),
+            show,
+            detached: session.card.detached,
+            inactive: session.card.inactive,
+            address: session.address,
+        }
+    });
+    facts.collect()
 }
 
 fn keep(entity: &mut AccountEntity, cx: &mut Ctx<'_>, login: Login) {

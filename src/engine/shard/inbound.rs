@@ -5,12 +5,15 @@ use std::sync::atomic::AtomicU64;
 
 use std::sync::Arc;
 
+use iris_core::ask::Present;
+use iris_core::host::Known;
 use iris_core::receipt::Settled;
 use iris_core::store::{Rows, Shelf, StoreError};
+use iris_core::task::{Answered, HostFn};
 use iris_core::turn::House;
-use iris_core::{BareJid, Envelope};
+use iris_core::{Ask, AskReply, BareJid, Envelope};
 
-use super::admin::{Ask, AskReply};
+use super::HostReply;
 use crate::router::Hosts;
 
 pub enum Post {
@@ -21,11 +24,20 @@ pub enum Post {
     Woken(Arc<str>, Result<Rows, StoreError>),
     /// Recent tags of one of its logs.
     Tags(Arc<str>, Shelf, Result<Rows, StoreError>),
-    Rows {
+    /// A task's question has its answer.
+    Answer {
         task: u64,
-        read: u32,
-        rows: Result<Rows, StoreError>,
+        question: u32,
+        answer: Answered,
     },
+    /// A stanza for a domain of ours.
+    Host(Envelope),
+    /// To be done in the turn of a domain of ours.
+    InHost(Arc<str>, HostFn, HostReply),
+    /// Who of this domain has a session here?
+    Survey(Arc<str>, Box<dyn FnOnce(Vec<Present>) + Send>),
+    /// What a domain lets its accounts know.
+    Published(Arc<str>, usize, Known),
     /// The configuration was read anew: doors and limits from now on.
     Reloaded(Hosts, Arc<House>),
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use iris_core::effects::StreamError;
 use iris_core::error::Bounce;
 use iris_core::store::{EntryId, Read, Rows, Shelf, StoreError, Ticket};
+use iris_core::task::Answered;
 use iris_core::time::Mono;
 use iris_core::{BareJid, Event, SessionRef};
 
-use super::{AccountEntity, Ask, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
+use super::{AccountEntity, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
 use crate::account::session::{Resuming, Session};
 use crate::path::{self, Ctx};
+use iris_core::Ask;
 
 /// After a restart a message may be sent again by a client that never got its ack: for this long accounts read the tags of what
 /// they kept last, so that it is known.
@@ -35,8 +37,8 @@ impl Shard {
     }
 
     pub(super) fn read_account(&mut self, key: Arc<str>, after: Ticket) {
-        let domain = key.split_once('@').map_or("", |(_, domain)| domain);
-        let Some(shelves) = self.shelves.get(domain).cloned() else {
+        let shelves_of = key.find('@').map_or(&*key, |at| &key[at..]);
+        let Some(shelves) = self.shelves.get(shelves_of).cloned() else {
             return self.loaded(key, Ok(Rows::Woken(None)));
         };
         let home = self.inbound[usize::from(self.id)].clone();
@@ -62,6 +64,9 @@ impl Shard {
                 return self.abandon(sessions);
             }
         };
+        if !key.contains('@') {
+            return self.domain_loaded(&key, woken.as_ref(), waiting);
+        }
         let (Ok(jid), Some(doors)) = (BareJid::new(&key), key.split_once('@').and_then(|(_, domain)| self.hosts.get(domain)))
         else {
             return self.nobody(waiting, sessions);
@@ -94,8 +99,14 @@ impl Shard {
 
     fn with_entity(&mut self, key: &Arc<str>, f: impl FnOnce(&mut AccountEntity, &mut Ctx<'_>)) {
         if let Some(Slot::Awake(entity)) = self.entities.get_mut(key) {
-            let mut cx =
-                Ctx { now: self.now, house: &self.house, known: &self.known, sessions: &mut self.sessions, fx: &mut self.fx };
+            let mut cx = Ctx {
+                now: self.now,
+                house: &self.house,
+                known: &self.known,
+                facts: &self.facts,
+                sessions: &mut self.sessions,
+                fx: &mut self.fx,
+            };
             f(entity, &mut cx);
             self.perform(key, 0);
         }
@@ -202,6 +213,7 @@ impl Shard {
             match timer {
                 Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }),
                 Timer::Account(key) => self.rested(&key),
+                Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
             }
         }
     }

@@ -20,7 +20,7 @@ impl Shard {
                     self.outbox[usize::from(home)].push(Post::Stanza(envelope));
                 }
             }
-            Route::Host => self.host(envelope),
+            Route::Host => self.to_domain(envelope),
             Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
         }
     }
@@ -43,36 +43,6 @@ impl Shard {
             None => Arc::from(key),
         };
         self.inbox.push_back((key, Input::Stanza(envelope)));
-    }
-
-    /// To a domain of ours itself. There is no entity: whoever asks is answered in the asker's own shard.
-    pub(super) fn host(&mut self, mut envelope: Envelope) {
-        let stanza = envelope.stanza.clone();
-        if envelope.to.resource().is_some() {
-            return self.bounce(envelope, &Bounce::nobody());
-        }
-        if stanza.kind() != Kind::Iq || !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) {
-            // A message or presence to the server itself has no meaning here; an answer to nothing neither.
-            return match stanza.kind() {
-                Kind::Message => self.bounce(envelope, &Bounce::nobody()),
-                _ => self.done(&mut envelope),
-            };
-        }
-        let Some(doors) = self.hosts.get(envelope.to.domain().as_str()).cloned() else { return self.done(&mut envelope) };
-        let kind = if stanza.stype() == StanzaType::Set { GetOrSet::Set } else { GetOrSet::Get };
-        let Some(child) = stanza.children().first() else {
-            return self.bounce(envelope, &Bounce::bad_request("an iq of type get or set has exactly one child"));
-        };
-        let Some(room) = doors.host_iq.get(&(kind, child.name)) else { return self.bounce(envelope, &Bounce::nobody()) };
-        let mut turn = HostTurn { now: self.now, house: &self.house, doors: &doors, from: &envelope.from };
-        match room(&mut turn, &stanza, child) {
-            Reply::Result(payload) => {
-                let xml = reply::result_xml(&stanza, Some(envelope.to.as_str()), &payload);
-                self.answer_from(envelope, xml);
-            }
-            Reply::Error(why) => self.bounce(envelope, &why),
-            Reply::Sent | Reply::Task(_) => self.done(&mut envelope),
-        }
     }
 
     /// An error from where the stanza was going, to whom it came from.
@@ -125,6 +95,7 @@ impl Shard {
             Input::Bind { reply, .. } => reply(Err(why.clone())),
             Input::Resume { reply, .. } => reply(Err(ResumeError::NotFound)),
             Input::Ask(_, reply) => reply(AskAnswer::Failed("the account cannot be read".into())),
+            Input::Host(_, reply) => reply(Err(StoreError::Unavailable("the domain cannot be read".into()))),
             Input::Finished(asked, _) => {
                 if let Some(mut asked) = asked {
                     self.done(&mut asked.envelope);

@@ -1,6 +1,14 @@
 //! Long work: begun in a turn, polled when the store has answered, ended in a turn.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use iris_core::ask::Present;
+
 use super::*;
+
+/// An account or a domain that has not answered a task's question by then will not: it hangs on a disk, most likely.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Shard {
     pub(super) fn begin(&mut self, key: Arc<str>, work: Pending) {
@@ -20,18 +28,60 @@ impl Shard {
             }
             Poll::Pending => {
                 let after = if self.progress.is_refused(running.after) { 0 } else { running.after };
-                for (read, question) in running.work.cx.take_reads() {
-                    let home = self.inbound[usize::from(self.id)].clone();
-                    let answer = Box::new(move |rows| home.post_one(Post::Rows { task: id, read, rows }));
-                    self.store.read(after, question, answer);
+                for (number, question) in running.work.cx.take_questions() {
+                    self.put_question(id, number, question, after);
                 }
             }
         }
     }
 
-    pub(super) fn rows_for_task(&mut self, task: u64, read: u32, rows: Result<Rows, StoreError>) {
-        if let Some(running) = self.tasks.get(&task) {
-            running.work.cx.answer(read, rows);
+    /// To whoever knows. The answer comes back as a post, from whatever thread.
+    fn put_question(&mut self, task: u64, question: u32, what: Question, after: Ticket) {
+        let home = self.inbound[usize::from(self.id)].clone();
+        let answered = move |answer| home.post_one(Post::Answer { task, question, answer });
+        let shards = self.inbound.len() as u16;
+        match what {
+            Question::Read(read) => return self.store.read(after, read, Box::new(move |rows| answered(Answered::Read(rows)))),
+            Question::Derive(password) => {
+                let reply = Box::new(move |keys| answered(Answered::Derived(keys)));
+                return self.house.ports.passwords.derive(password, reply);
+            }
+            Question::Account(account, ask) => {
+                let reply: AskReply = Box::new(move |answer| answered(Answered::Account(answer)));
+                let lives = shard_of(account.as_str(), shards);
+                if lives == self.id {
+                    self.ask(&account, ask, reply);
+                } else {
+                    self.outbox[usize::from(lives)].push(Post::Ask(account, ask, reply));
+                }
+            }
+            Question::Host(domain, f) => self.in_host(&domain, f, Box::new(move |result| answered(Answered::Host(result)))),
+            Question::Present(domain) => {
+                let parts = Arc::new(Mutex::new((self.inbound.len(), Vec::new(), Some(answered))));
+                for shard in &self.inbound {
+                    let parts = parts.clone();
+                    let reply = move |found: Vec<Present>| {
+                        let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+                        parts.0 -= 1;
+                        parts.1.extend(found);
+                        if parts.0 == 0 {
+                            let all = std::mem::take(&mut parts.1);
+                            if let Some(answered) = parts.2.take() {
+                                answered(Answered::Present(all));
+                            }
+                        }
+                    };
+                    shard.post_one(Post::Survey(domain.clone(), Box::new(reply)));
+                }
+            }
+        }
+        self.arm(self.now.mono + ANSWER_TIMEOUT, Timer::Question(task, question));
+    }
+
+    pub(super) fn answer_task(&mut self, task: u64, question: u32, answer: Answered) {
+        if let Some(running) = self.tasks.get(&task)
+            && running.work.cx.answer(question, answer)
+        {
             self.step_task(task);
         }
     }
@@ -48,6 +98,8 @@ pub(super) fn finish(entity: &mut AccountEntity, cx: &mut Ctx<'_>, asked: Option
         }
         Finish::Error(why) => Reply::Error(why),
         Finish::Done => Reply::Sent,
+        // Work of a domain; an account began none of it.
+        Finish::HostTurn(_) => Reply::Error(Bounce::new(Condition::InternalServerError)),
         Finish::Turn(then) => {
             let session = asked.as_ref().and_then(|asked| asked.session);
             path::with_turn(entity, cx, path::About { session, ..path::About::default() }, then)

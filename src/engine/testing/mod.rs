@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use iris_core::host::HostTurn;
 use iris_core::limits::Limits;
 use iris_core::mount::{Doors, RoomConfig};
 use iris_core::room::Room;
@@ -11,14 +12,18 @@ use iris_core::store::{MemoryStore, Store};
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::xml::names::NameTable;
 use iris_core::xml::scan::{Scanned, Scanner, XmlLimits};
-use iris_core::{BareJid, FullJid, SessionRef, Stanza};
+use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza};
 
 use crate::account::session::Pulled;
 use crate::router::{Hosts, shard_of};
-use crate::shard::{Ask, Inbound, Shard};
+use crate::shard::{Inbound, Shard};
 use crate::{Known, turn_house};
 
+mod ports;
+
 pub const SHARDS: u16 = 2;
+/// Administrators by configuration: each of the domain of its address.
+pub const ADMINS: [&str; 2] = ["admin@house", "admin@away"];
 /// 2026-01-01T00:00:00Z, where every play begins.
 pub const BEGIN_US: u64 = 1_767_225_600_000_000;
 
@@ -71,11 +76,19 @@ impl House {
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
         let config = RoomConfig::parse(config).expect("the configuration of the play");
+        let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
         let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
         let hosts = Hosts::new(doors);
         let names = Arc::new(names);
         let clock = Arc::new(HouseClock::above(store.floor()));
-        let house = Arc::new(turn_house::House { names: names.clone(), clock, limits, version: "0", started: now });
+        let house = Arc::new(turn_house::House {
+            names: names.clone(),
+            clock,
+            limits,
+            version: "0",
+            started: now,
+            ports: ports::ports(),
+        });
         let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();
         let shards = (0..SHARDS)
             .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
@@ -96,13 +109,28 @@ impl House {
     }
 
     /// Ask an account something and run until it has answered (a manual store may keep it waiting: then `None`).
-    pub fn ask(&mut self, jid: &str, ask: Ask) -> Option<crate::shard::AskAnswer> {
+    pub fn ask(&mut self, jid: &str, ask: Ask) -> Option<AskAnswer> {
         let jid = BareJid::new(jid).expect("a bare JID");
         let answer = Arc::new(std::sync::Mutex::new(None));
         let slot = answer.clone();
         self.shard(jid.as_str()).ask(&jid, ask, Box::new(move |it| *slot.lock().expect("the answer") = Some(it)));
         self.run();
         answer.lock().expect("the answer").take()
+    }
+
+    /// Do something in the turn of a domain and run until it has answered (as `ask`).
+    pub fn host<R: Send + 'static>(
+        &mut self,
+        domain: &str,
+        f: impl FnOnce(&mut HostTurn<'_>) -> R + Send + 'static,
+    ) -> Option<Result<R, iris_core::store::StoreError>> {
+        let answer = Arc::new(std::sync::Mutex::new(None));
+        let slot = answer.clone();
+        let reply: crate::HostReply = Box::new(move |it| *slot.lock().expect("the answer") = Some(it));
+        self.shards[0].in_host(domain, Box::new(move |turn| Box::new(f(turn))), reply);
+        self.run();
+        let answer = answer.lock().expect("the answer").take()?;
+        Some(answer.map(|it| *it.downcast().expect("what the function returned")))
     }
 
     /// A connected resource, without presence. The account is made if need be.

@@ -18,6 +18,7 @@ impl Pipe {
         let worker = self.worker.clone();
         let wake = Rc::new(Notify::new());
         worker.register(at, id, wake.clone());
+        worker.shard.borrow_mut().comes_from(at, self.peer);
         let house = worker.shared.house();
         let limits = &house.limits;
         let mut rate = if self.place.unlimited {

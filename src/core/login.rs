@@ -1,7 +1,7 @@
 //! The record that makes a name an account: may it log in, and with what keys.
 
+use crate::store::Shelf;
 use bytes::Bytes;
-use iris_core::store::Shelf;
 
 /// One record per account. `credentials` is `negotiate::sasl::Credentials`, encoded: no password is ever here.
 pub const SHELF: Shelf = Shelf::record("account");

@@ -1,0 +1,117 @@
+//! Questions to an account that come from the house: who may log in, what there is to know, and the administrator's orders.
+//! Asked by a task (`Cx::ask`), by the negotiation and by the house itself; answered in the account's own turn.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jid::{BareJid, FullJid};
+
+use crate::effects::StreamError;
+use crate::login::Login;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// The login record, before anybody has proved anything.
+    Credentials,
+    /// Make the account.
+    Provision {
+        credentials: Bytes,
+    },
+    SetCredentials {
+        credentials: Bytes,
+    },
+    SetEnabled(bool),
+    Remove,
+    /// What an administrator may know of the account. -> `AskAnswer::Account`
+    Account,
+    /// The items of its roster. -> `AskAnswer::Roster`
+    Roster,
+    /// End the session of this resource, or all of them; it can not be resumed. `NotFound` when there is none.
+    End {
+        resource: Option<String>,
+        why: StreamError,
+    },
+}
+
+/// Answers to what changes something come after the commit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AskAnswer {
+    Credentials(Option<Login>),
+    Account(Box<AccountFacts>),
+    Roster(Vec<RosterItem>),
+    Done,
+    NotFound,
+    Exists,
+    Failed(String),
+}
+
+pub type AskReply = Box<dyn FnOnce(AskAnswer) + Send>;
+
+/// An account as its administrator sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountFacts {
+    pub jid: BareJid,
+    pub enabled: bool,
+    /// Microseconds since 1970.
+    pub created_us: u64,
+    pub sessions: Vec<SessionFacts>,
+    /// When it was last here, if it ever was: of an account that is online, the time before.
+    pub seen: Option<Seen>,
+    pub roster_items: usize,
+}
+
+/// When the last session of an account that is over began, and when it ended. Microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub login_us: u64,
+    pub end_us: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionFacts {
+    pub jid: FullJid,
+    /// Microseconds since 1970.
+    pub since_us: u64,
+    /// Since the client said anything at all.
+    pub idle: Duration,
+    /// `None`: no presence was sent.
+    pub priority: Option<i8>,
+    /// RFC 6121 4.7.2.1 as the client has it now.
+    pub show: Option<String>,
+    /// Waits to be resumed.
+    pub detached: bool,
+    /// Nobody looks at this client now (XEP-0352).
+    pub inactive: bool,
+    pub address: Option<IpAddr>,
+}
+
+impl SessionFacts {
+    /// Somebody sits there: available, and neither away nor put aside.
+    pub fn is_active(&self) -> bool {
+        let away = matches!(self.show.as_deref(), Some("away" | "xa"));
+        self.priority.is_some() && !self.detached && !self.inactive && !away
+    }
+}
+
+/// RFC 6121 2.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterItem {
+    pub jid: BareJid,
+    pub name: Option<String>,
+    /// `none`, `to`, `from`, `both`.
+    pub subscription: &'static str,
+    /// A request of the user waits for an answer.
+    pub ask: bool,
+    pub groups: Vec<String>,
+}
+
+/// Somebody with a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Present {
+    pub jid: BareJid,
+    pub sessions: usize,
+    /// One of the sessions is available and not away.
+    pub active: bool,
+}

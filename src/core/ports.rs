@@ -1,0 +1,31 @@
+//! What the house needs from outside of itself: randomness, and somebody who computes password keys. Handed in by whoever
+//! starts it, so that a play is the same each time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// The keys of a password as they are kept, or why it can be none (one sentence).
+pub type DerivedReply = Box<dyn FnOnce(Result<Bytes, String>) + Send>;
+
+#[derive(Clone)]
+pub struct Ports {
+    /// Fill with random bytes; it does not return without.
+    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    pub passwords: Arc<dyn Passwords>,
+}
+
+/// PBKDF2 is made to take long: never on a thread that carries messages.
+pub trait Passwords: Send + Sync {
+    /// `reply` is called on any thread.
+    fn derive(&self, password: String, reply: DerivedReply);
+}
+
+impl Ports {
+    /// 128 random bits as 32 hexadecimal digits: an id that nobody guesses.
+    pub fn random_id(&self) -> String {
+        let mut bytes = [0; 16];
+        (self.random)(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

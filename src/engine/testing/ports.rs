@@ -1,0 +1,27 @@
+//! The outside of a play: "random" numbers that count, and keys that are not worth a millisecond.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use iris_core::ports::{DerivedReply, Passwords, Ports};
+
+pub(super) fn ports() -> Ports {
+    let counter = AtomicU64::new(1);
+    let random = move |bytes: &mut [u8]| {
+        let number = counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        bytes.iter_mut().rev().zip(number.iter().rev()).for_each(|(byte, digit)| *byte = *digit);
+    };
+    Ports { random: Arc::new(random), passwords: Arc::new(Plain) }
+}
+
+/// "Keys" that a play can look at: the password itself behind a word.
+struct Plain;
+
+impl Passwords for Plain {
+    fn derive(&self, password: String, reply: DerivedReply) {
+        reply(match password.is_empty() {
+            true => Err("the password is empty".into()),
+            false => Ok(format!("keys of {password}").into()),
+        });
+    }
+}
