@@ -8,10 +8,12 @@ use bytes::Bytes;
 /// The keys of a password as they are kept, or why it can be none (one sentence).
 pub type DerivedReply = Box<dyn FnOnce(Result<Bytes, String>) + Send>;
 
+pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
 #[derive(Clone)]
 pub struct Ports {
     /// Fill with random bytes; it does not return without.
-    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    pub random: Random,
     pub passwords: Arc<dyn Passwords>,
 }
 

@@ -106,6 +106,8 @@ pub struct Shard {
     hosts: Hosts,
     store: Arc<dyn Store>,
     entities: HashMap<Arc<str>, Slot>,
+    /// How many of them are domains: those never leave.
+    domains: usize,
     sessions: Sessions,
     inbox: VecDeque<(Arc<str>, Input)>,
     /// What others have for us, and what we have for each of them.
@@ -149,6 +151,7 @@ impl Shard {
             hosts: Hosts::default(),
             store,
             entities: HashMap::new(),
+            domains: 0,
             sessions: Sessions::of_shard(id),
             inbox: VecDeque::new(),
             inbound,
@@ -203,7 +206,7 @@ impl Shard {
     }
 
     pub fn accounts_len(&self) -> usize {
-        self.entities.len() - self.entities.values().filter(|slot| matches!(slot, Slot::Domain(_))).count()
+        self.entities.len().saturating_sub(self.domains)
     }
 
     // --- from the pipes of this thread ------------------------------------------------------------------------------------
@@ -544,7 +547,7 @@ impl Shard {
                 Effect::AfterCommit(then) => self.when_committed(ticket, then),
                 Effect::ToDomain(mut envelope) => {
                     envelope.after = envelope.after.max(ticket);
-                    self.to_domain(envelope);
+                    self.send_host(envelope);
                 }
                 Effect::Publish(index, value) => self.publish(key, ticket, index, value),
             }

@@ -20,6 +20,7 @@ impl Shard {
             .collect();
         for key in here {
             if !self.entities.contains_key(&key) {
+                self.domains += 1;
                 self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: Vec::new() });
                 self.read_account(key, 0);
             }
@@ -40,7 +41,7 @@ impl Shard {
     }
 
     /// A stanza for the domain of its `to`.
-    pub(super) fn to_domain(&mut self, mut envelope: Envelope) {
+    pub(super) fn send_host(&mut self, mut envelope: Envelope) {
         match listens_to(&envelope.stanza, &envelope.to) {
             Ok(()) => {}
             Err(None) => return self.done(&mut envelope),

@@ -20,7 +20,7 @@ impl Shard {
                     self.outbox[usize::from(home)].push(Post::Stanza(envelope));
                 }
             }
-            Route::Host => self.to_domain(envelope),
+            Route::Host => self.send_host(envelope),
             Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
         }
     }
