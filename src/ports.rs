@@ -46,7 +46,7 @@ impl Passwords for PasswordThread {
 /// # Errors
 /// Why it can be no password (RFC 8265), in one sentence.
 pub fn derive(password: &str, iterations: u32) -> Result<Bytes, String> {
-    let credentials = Credentials::derive(password, |bytes| random(bytes), iterations).map_err(|why| why.to_string())?;
+    let credentials = Credentials::derive(password, random, iterations).map_err(|why| why.to_string())?;
     Ok(credentials.encode().into())
 }
 
