@@ -10,8 +10,8 @@ use iris_core::store::Store;
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::turn::House;
 use iris_core::xml::names::NameTable;
-use iris_engine::negotiate::Policy;
 use iris_engine::negotiate::sasl::FakeSalt;
+use iris_engine::negotiate::{HouseSecret, Policy};
 use iris_engine::{Hosts, Known};
 use iris_net::certs::{Certificates, Source, dev};
 use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, server_config};
@@ -72,9 +72,11 @@ pub fn certificates(config: &Config) -> Result<Arc<Certificates>, String> {
 
 /// What streams of any domain may do.
 pub fn policy(config: &Config) -> Result<Policy, String> {
+    let secret = secret(config)?;
     Ok(Policy {
         plain_sasl: config.policy.plain_sasl,
-        fake_salt: FakeSalt::new(secret(config)?, config.accounts.scram_iterations),
+        fake_salt: FakeSalt::new(secret, config.accounts.scram_iterations),
+        secret: HouseSecret::new(secret),
     })
 }
 

@@ -32,6 +32,8 @@ mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
+mod xep0386_bind2;
+mod xep0388_sasl2;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0474_scram_downgrade;
@@ -62,6 +64,8 @@ pub const ROOMS: &[Room] = &[
     xep0352_csi::ROOM,
     xep0359_stanza_ids::ROOM,
     xep0368_direct_tls::ROOM,
+    xep0386_bind2::ROOM,
+    xep0388_sasl2::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
     xep0474_scram_downgrade::ROOM,

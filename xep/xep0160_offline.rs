@@ -12,7 +12,7 @@ use bytes::Bytes;
 use iris_core::effects::{Out, To};
 use iris_core::store::{Entry, EntryId, Item, LogQuery, Page, Read, Rows, Shelf, Write};
 use iris_core::xml::wire::{Hold, Stamps, Wire, render};
-use iris_core::xml::{Build, Child, NameId};
+use iris_core::xml::{Build, Child, El, NameId};
 use iris_core::{
     At, Bounce, Card, Event, Finish, Flow, Mount, MountError, Reply, Room, SessionRef, Stanza, StanzaType, StateSlot, Status,
     Step, Turn, ns, time,
@@ -82,6 +82,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         Flow::Go
     });
     m.on(Step::Unseen, move |turn| keep(turn, &names, &again));
+    m.on_bind2(leave_to_the_archive);
     m.on_event(Event::SessionAvailable, |turn| begin_for(turn, turn.session));
     m.on_event(Event::MarkPassed, passed);
     m.on_event(Event::SessionEnded, ended);
@@ -274,6 +275,58 @@ fn stop(turn: &mut Turn<'_>) {
     if let Some(state) = turn.state(&STATE) {
         state.delivering = None;
     }
+}
+
+// --- left to the archive --------------------------------------------------------------------------------------------------
+
+/// XEP-0386 4.2: who binds that way reads the archive, so what lies there is not sent a second time. What the archive does not have
+/// (the user may not want one) comes with the first presence, as ever: nothing that was acknowledged is lost.
+fn leave_to_the_archive(turn: &mut Turn<'_>) -> Reply {
+    if turn.state(&STATE).is_none_or(|state| state.count == 0 || state.delivering.is_some()) {
+        return Reply::empty();
+    }
+    let (owner, me) = (turn.account.owner(), turn.me().as_str().to_owned());
+    Reply::Task(Box::new(move |cx| {
+        Box::pin(async move {
+            let mut archived = Vec::new();
+            let mut after = None;
+            loop {
+                let query = LogQuery { after, max: PAGE_ENTRIES_MAX, ..LogQuery::default() };
+                let Ok(Rows::Log(page)) = cx.read(Read::Log { owner, shelf: SHELF, query }).await else { break };
+                archived.extend(page.entries.iter().filter(|it| is_archived(&it.entry, &me)).map(|it| it.id));
+                after = page.entries.last().map(|entry| entry.id);
+                if page.complete || after.is_none() {
+                    break;
+                }
+            }
+            Finish::Turn(Box::new(move |turn| {
+                forget(turn, archived);
+                Reply::empty()
+            }))
+        })
+    }))
+}
+
+/// It carries the id under which our own archive keeps it; ids in our name that others wrote were taken away (XEP-0359).
+fn is_archived(entry: &Bytes, me: &str) -> bool {
+    let stanza = entry.get(1..).and_then(El::parse);
+    stanza.is_some_and(|it| {
+        it.children().any(|child| child.is(ns::STANZA_ID, "stanza-id") && child.attr("by").is_some_and(|by| *by == *me))
+    })
+}
+
+fn forget(turn: &mut Turn<'_>, entries: Vec<EntryId>) {
+    let Some(state) = turn.state(&STATE) else { return };
+    if entries.is_empty() || state.delivering.is_some() {
+        // Another session is being given them.
+        return;
+    }
+    let left = state.count.saturating_sub(entries.len());
+    let owner = turn.account.owner();
+    for id in entries {
+        turn.write(Write::Remove { owner, shelf: SHELF, id });
+    }
+    set_count(turn, left);
 }
 
 /// A page has left for good: forget it, and read on.

@@ -31,6 +31,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.state(&RECENT, &[], |_| Recent::default())?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "enable", |turn, _| switch(turn, true))?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "disable", |turn, _| switch(turn, false))?;
+    m.bind_inline(NS, "enable", |turn, _| switch(turn, true));
     m.on(Step::SentCopy, move |turn| copy_sent(turn, &names));
     m.on(Step::ReceivedCopy, move |turn| copy_received(turn, &names));
     m.on(Step::Unseen, move |turn| copy_received(turn, &names));

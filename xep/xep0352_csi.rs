@@ -4,7 +4,7 @@
 //! What may wait says the stanza itself (`Hold` in `core/xml/wire.rs`): presence waits and the latest of each sender goes out
 //! later, messages that hold nothing but a chat state are left out, everything else goes at once and takes along what waited.
 
-use iris_core::{Card, Mount, MountError, Room, Status, Turn, When};
+use iris_core::{Card, Mount, MountError, Reply, Room, Status, Turn, When};
 
 const NS: &str = "urn:xmpp:csi:0";
 
@@ -17,6 +17,12 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.stream_feature(When::Authenticated, |_| format!("<csi xmlns='{NS}'/>"));
     m.nonza(NS, "active", |turn, _| state(turn, false));
     m.nonza(NS, "inactive", |turn, _| state(turn, true));
+    for (name, inactive) in [("active", false), ("inactive", true)] {
+        m.bind_inline(NS, name, move |turn, _| {
+            state(turn, inactive);
+            Reply::empty()
+        });
+    }
     Ok(())
 }
 

@@ -56,8 +56,27 @@ pub type HostEventFn = Box<dyn Fn(&mut HostTurn<'_>) + Send + Sync>;
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
 pub type NonzaFn = Box<dyn Fn(&mut Turn<'_>, &Stanza) + Send + Sync>;
+pub type BindInlineFn = Box<dyn Fn(&mut Turn<'_>, El<'_>) -> Reply + Send + Sync>;
+pub type BoundFn = Box<dyn Fn(&mut Turn<'_>) -> Reply + Send + Sync>;
 pub type FeatureFn = Box<dyn Fn(&Doors) -> String + Send + Sync>;
 pub type LoadFn = Box<dyn Fn(&[Item]) -> Box<dyn Any> + Send + Sync>;
+
+/// What a client may ask for while it authenticates (XEP-0388, `<inline/>`). The engine does it; a room opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaslInline {
+    /// XEP-0386: `<bind/>`.
+    Bind,
+    /// XEP-0198: `<resume/>`, and `<enable/>` inside `<bind/>`.
+    StreamManagement,
+}
+
+/// A child of XEP-0386's `<bind/>` and who answers it.
+pub struct BindInline {
+    pub ns: String,
+    pub name: String,
+    /// `Reply::Result` goes into `<bound/>`; so does what a task ends in. Everything else adds nothing.
+    pub f: BindInlineFn,
+}
 
 /// A state that an account gets when it wakes.
 pub struct MountedState {
@@ -94,6 +113,9 @@ pub struct Doors {
     pub events: [Vec<EventFn>; Event::COUNT],
     pub nonzas: HashMap<NameId, NonzaFn>,
     pub stream_features: Vec<(When, FeatureFn)>,
+    pub sasl2_inline: Vec<SaslInline>,
+    pub bind_inline: Vec<BindInline>,
+    pub bound: Vec<BoundFn>,
     pub states: Vec<MountedState>,
     pub shelves: Vec<Shelf>,
     /// Logs whose recent tags an account reads when it wakes soon after a restart.
@@ -120,6 +142,9 @@ impl Doors {
             events: std::array::from_fn(|_| Vec::new()),
             nonzas: HashMap::new(),
             stream_features: Vec::new(),
+            sasl2_inline: Vec::new(),
+            bind_inline: Vec::new(),
+            bound: Vec::new(),
             states: Vec::new(),
             shelves: Vec::new(),
             tagged: Vec::new(),
@@ -256,6 +281,22 @@ impl Mount<'_> {
 
     pub fn stream_feature(&mut self, when: When, feature: impl Fn(&Doors) -> String + Send + Sync + 'static) {
         self.doors.stream_features.push((when, Box::new(feature)));
+    }
+
+    /// What this room's specification lets a client ask for inside SASL2's `<authenticate/>`.
+    pub fn sasl2_inline(&mut self, what: SaslInline) {
+        self.doors.sasl2_inline.push(what);
+    }
+
+    /// A child of XEP-0386's `<bind/>`: `f` has the account's turn once the session is there, in the order of the rooms. Its
+    /// namespace is offered in the stream features.
+    pub fn bind_inline(&mut self, ns: &str, name: &str, f: impl Fn(&mut Turn<'_>, El<'_>) -> Reply + Send + Sync + 'static) {
+        self.doors.bind_inline.push(BindInline { ns: ns.to_owned(), name: name.to_owned(), f: Box::new(f) });
+    }
+
+    /// What every `<bound/>` says, asked for or not; after all of `bind_inline`.
+    pub fn on_bind2(&mut self, f: impl Fn(&mut Turn<'_>) -> Reply + Send + Sync + 'static) {
+        self.doors.bound.push(Box::new(f));
     }
 
     /// A first-level element that is no stanza, from a bound session.

@@ -30,17 +30,17 @@ use crate::router::{Hosts, Route, bare_str, decide, shard_of};
 use crate::sessions::Sessions;
 
 mod admin;
+mod binding;
 mod domains;
 mod inbound;
 mod lives;
 mod routing;
 mod tasks;
 
+pub(crate) use binding::offers;
+pub use binding::{Bind, BindReply, Bound, Inline};
 pub use domains::HostReply;
 pub use inbound::{Counters, Inbound, Post};
-
-/// The answer to a bind: the session, or why not.
-pub type BindReply = Box<dyn FnOnce(Result<SessionRef, Bounce>)>;
 
 /// The answer to a resume: the session and `h`; `None` when there is no such session.
 pub type ResumeReply = Box<dyn FnOnce(Result<(SessionRef, u32), ResumeError>)>;
@@ -58,7 +58,7 @@ pub enum ResumeError {
 enum Input {
     FromSession(SessionRef, Arc<Stanza>, Receipt),
     Stanza(Envelope),
-    Bind { wanted: Option<String>, random: String, pipe: u64, reply: BindReply },
+    Bind { bind: Bind, pipe: u64, reply: BindReply },
     Resume { previd: String, h: u32, pipe: u64, reply: ResumeReply },
     End(SessionRef, StreamError),
     Redeliver(Box<Out>),
@@ -216,8 +216,8 @@ impl Shard {
         self.inbox.push_back((Arc::from(account.as_str()), Input::Ask(ask, reply)));
     }
 
-    pub fn bind(&mut self, account: &BareJid, wanted: Option<String>, random: String, pipe: u64, reply: BindReply) {
-        self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { wanted, random, pipe, reply }));
+    pub fn bind(&mut self, account: &BareJid, bind: Bind, pipe: u64, reply: BindReply) {
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { bind, pipe, reply }));
     }
 
     pub fn resume(&mut self, account: &BareJid, previd: String, h: u32, pipe: u64, reply: ResumeReply) {
@@ -252,7 +252,7 @@ impl Shard {
                 return Ok(());
             }
             if name == self.known.sm_enable {
-                match enable(session, &stanza, &self.house, random) {
+                match enable(session, stanza.attr("resume"), &self.house, random) {
                     Ok((id, enabled)) => session.enable_sm(id, enabled, &self.house.limits),
                     Err(failed) => session.answer_nonza(failed, &self.house.limits),
                 }
@@ -474,11 +474,7 @@ impl Shard {
                 cause = envelope.after;
                 entity.hear_route(&mut cx, envelope);
             }
-            Input::Bind { wanted, random, pipe, reply } => {
-                let result = lives::bind(entity, &mut cx, wanted.as_deref(), &random, pipe);
-                bound = result.as_ref().ok().copied();
-                reply(result);
-            }
+            Input::Bind { bind, pipe, reply } => bound = binding::bind(entity, &mut cx, bind, pipe, reply),
             Input::Resume { previd, h, pipe, reply } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),
             Input::End(at, error) => entity.end(&mut cx, at, error),
             Input::Redeliver(out) => {
@@ -685,7 +681,7 @@ fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
 /// `<enable/>`: what it is answered.
 fn enable(
     session: &mut Session,
-    stanza: &Stanza,
+    resume: Option<std::borrow::Cow<'_, str>>,
     house: &House,
     random: impl FnOnce() -> String,
 ) -> Result<(Option<String>, String), String> {
@@ -694,7 +690,7 @@ fn enable(
             "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>".into()
         );
     }
-    let resume = stanza.attr("resume").is_some_and(|it| it == "true" || it == "1");
+    let resume = resume.is_some_and(|it| it == "true" || it == "1");
     if !resume {
         return Ok((None, "<enabled xmlns='urn:xmpp:sm:3'/>".into()));
     }

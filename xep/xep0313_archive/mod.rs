@@ -78,6 +78,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form())?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| ask(turn, &el, &config))?;
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "metadata", |turn, _| metadata(turn))?;
+    // XEP-0386 4.2: how much there is to catch up with, in `<bound/>`.
+    m.on_bind2(metadata);
     let keeper = Arc::new(Keeper { policy: Policy::intern(m), again: SentAgain::intern(m) });
     let sent = keeper.clone();
     m.on(Step::SentArchive, move |turn| keep_sent(turn, &sent));

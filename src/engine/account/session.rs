@@ -40,6 +40,8 @@ pub struct Session {
     pub asked_alive: bool,
     /// Detached since, and can be resumed until its time is over.
     pub detached_at: Option<Mono>,
+    /// Which installation of a client it is (XEP-0388, `<user-agent id=…/>`).
+    pub agent: Option<u128>,
     /// Full or bare JIDs that got directed presence (RFC 6121 4.6.1).
     pub directed: Vec<jid::Jid>,
     pub sm: Option<Sm>,
@@ -126,6 +128,7 @@ impl Session {
             thirsty: false,
             asked_alive: false,
             detached_at: None,
+            agent: None,
             directed: Vec::new(),
             sm: None,
             queue: VecDeque::new(),
@@ -339,6 +342,11 @@ impl Session {
     pub fn enable_sm(&mut self, id: Option<String>, answer: String, limits: &Limits) {
         self.answer_nonza(answer, limits);
         self.sm = Some(Sm { id, started: false, acked: 0, handled: 0, unasked: 0, asked: None, received: 0 });
+    }
+
+    /// `<enable/>` inside XEP-0386's `<bind/>`: everything behind `<success/>` is counted.
+    pub fn enable_sm_inline(&mut self, id: Option<String>) {
+        self.sm = Some(Sm { id, started: true, acked: 0, handled: 0, unasked: 0, asked: None, received: 0 });
     }
 
     /// An element that is no stanza and that XEP-0198 does not count.

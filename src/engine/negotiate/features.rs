@@ -1,11 +1,13 @@
 //! What a stream offers, before and after authentication.
 
-use iris_core::mount::{Doors, When};
+use iris_core::mount::{Doors, SaslInline, When};
 use iris_core::ns;
+use iris_core::xml::escape::escape_attr;
 use jid::DomainPart;
 
 use super::sasl::{Mechanism, Offered};
 use super::{Env, Security, Transport};
+use crate::shard::offers;
 
 /// Before authentication. `None`: only TLS is offered, nothing can be authenticated yet.
 pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doors, env: &mut Env<'_>) -> Option<Offered> {
@@ -21,6 +23,7 @@ pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doo
                 xml.push_str(&format!("<mechanism>{name}</mechanism>"));
             }
             xml.push_str("</mechanisms>");
+            sasl2(&mut xml, offered, host);
             let mut bindings = offered.binding_types().peekable();
             if bindings.peek().is_some() {
                 xml.push_str(&format!("<sasl-channel-binding xmlns='{}'>", ns::SASL_CB));
@@ -39,12 +42,38 @@ pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doo
     offered
 }
 
-/// After authentication: bind, and whatever the rooms offer.
-pub(super) fn authenticated(host: &Doors, env: &mut Env<'_>) {
+/// XEP-0388 2.1.
+fn sasl2(xml: &mut String, offered: &Offered, host: &Doors) {
+    xml.push_str(&format!("<authentication xmlns='{}'>", ns::SASL2));
+    for name in offered.mechanism_names() {
+        xml.push_str(&format!("<mechanism>{name}</mechanism>"));
+    }
+    xml.push_str("<inline>");
+    if offers(host, SaslInline::Bind) {
+        let mut inside: Vec<&str> = host.bind_inline.iter().map(|door| door.ns.as_str()).collect();
+        inside.extend(offers(host, SaslInline::StreamManagement).then_some(ns::SM));
+        inside.sort_unstable();
+        inside.dedup();
+        xml.push_str(&format!("<bind xmlns='{}'><inline>", ns::BIND2));
+        for feature in inside {
+            xml.push_str(&format!("<feature var='{}'/>", escape_attr(feature)));
+        }
+        xml.push_str("</inline></bind>");
+    }
+    if offers(host, SaslInline::StreamManagement) {
+        xml.push_str(&format!("<sm xmlns='{}'/>", ns::SM));
+    }
+    xml.push_str("</inline></authentication>");
+}
+
+/// After authentication: bind (unless that is done), and whatever the rooms offer.
+pub(super) fn authenticated(host: &Doors, bound: bool, env: &mut Env<'_>) {
     let mut xml = String::from("<stream:features>");
-    xml.push_str(&format!("<bind xmlns='{}'/>", ns::BIND));
-    // Not needed by anybody since RFC 6121, still asked for by old clients; marked optional.
-    xml.push_str(&format!("<session xmlns='{}'><optional/></session>", ns::SESSION));
+    if !bound {
+        xml.push_str(&format!("<bind xmlns='{}'/>", ns::BIND));
+        // Not needed by anybody since RFC 6121, still asked for by old clients; marked optional.
+        xml.push_str(&format!("<session xmlns='{}'><optional/></session>", ns::SESSION));
+    }
     xml.push_str(&format!("<ver xmlns='{}'/><sub xmlns='{}'/>", ns::ROSTER_VERSIONING, ns::PRE_APPROVAL));
     xml.push_str(&host.stream_features(When::Always));
     xml.push_str(&host.stream_features(When::Authenticated));

@@ -1,7 +1,7 @@
 //! Stream negotiation of a client, sans-IO (RFC 6120 4 to 7): headers and elements in, bytes and [`Action`]s out.
 //!
 //! One machine for all ways in. A way in is a *transport* (STARTTLS, direct TLS, plain in development) and a *profile* of
-//! authentication (`sasl1.rs`); what a stream offers stands in `features.rs`. New ones are files beside these.
+//! authentication (`sasl1.rs`, `sasl2.rs`) around one `attempt.rs`; what a stream offers stands in `features.rs`.
 
 use std::sync::Arc;
 
@@ -16,20 +16,28 @@ use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, ns};
 
 use crate::account::reply;
 use crate::router::Hosts;
-use crate::shard::ResumeError;
+use crate::shard::{Bind, ResumeError};
 use iris_core::AskAnswer;
 use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
 
+mod attempt;
 mod features;
 pub mod sasl;
 mod sasl1;
+mod sasl2;
+mod secret;
 #[cfg(test)]
 mod tests;
+mod user_agent;
+
+pub use secret::HouseSecret;
+pub use user_agent::UserAgent;
 
 /// What the domain allows on its streams; the same for all of them.
 pub struct Policy {
     pub plain_sasl: bool,
     pub fake_salt: FakeSalt,
+    pub secret: HouseSecret,
 }
 
 /// How the bytes come.
@@ -76,6 +84,8 @@ pub enum Action {
     /// An authentication failed.
     Failed(Option<BareJid>),
     Bind(BareJid, Option<String>),
+    /// As `Bind`, with what XEP-0386 asks for.
+    BindInline(BareJid, Box<Bind>),
     Resume(BareJid, String, u32),
     /// The session is there: from now on its pipe feeds it.
     Attached(SessionRef),
@@ -89,7 +99,9 @@ enum State {
     Header,
     /// Offered STARTTLS, or SASL.
     Open,
-    Sasl(sasl1::Exchange),
+    Sasl(Box<attempt::Attempt>),
+    /// XEP-0388: authenticated, and what was asked inline is being done.
+    Arriving(Box<sasl2::Arriving>),
     /// The header after authentication is expected.
     AuthenticatedHeader,
     /// Offered bind and resume.
@@ -107,6 +119,8 @@ pub struct Negotiator {
     doors: Option<Arc<Doors>>,
     offered: Option<Offered>,
     identity: Option<BareJid>,
+    /// Who the client says it is, in its stream header; nothing is let in on that.
+    from: Option<BareJid>,
     failures: u32,
     /// A header has been answered on the stream as it is now.
     opened: bool,
@@ -121,6 +135,7 @@ impl Negotiator {
             doors: None,
             offered: None,
             identity: None,
+            from: None,
             failures: 0,
             opened: false,
         }
@@ -181,12 +196,17 @@ impl Negotiator {
                 return self.fail(&StreamError::new("not-authorized").text("you are authenticated for another domain"), env);
             }
             self.state = State::Authenticated;
-            features::authenticated(&host, env);
+            features::authenticated(&host, false, env);
             self.doors = Some(host);
             return Vec::new();
         }
         if !matches!(self.state, State::Header) {
             return self.fail(&StreamError::new("not-well-formed"), env);
+        }
+        // XEP-0388 2.1, RFC 6120 4.9.3.9: whoever says who it is says it of the domain it speaks to.
+        self.from = header.from.as_deref().and_then(|from| jid::Jid::new(from).ok()).map(|from| from.to_bare());
+        if self.from.as_ref().is_some_and(|from| from.domain().as_str() != host.domain) {
+            return self.fail(&StreamError::new("invalid-from"), env);
         }
         self.state = State::Open;
         self.offered = features::open(self.transport, self.security.as_ref(), &host, env);
@@ -198,13 +218,16 @@ impl Negotiator {
     pub fn element(&mut self, stanza: Stanza, env: &mut Env<'_>) -> Vec<Action> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Open if stanza.is(ns::TLS, "starttls") => self.start_tls(env),
-            State::Open => self.sasl(None, &stanza, env),
-            State::Sasl(exchange) => self.sasl(Some(exchange), &stanza, env),
+            State::Open => self.sasl(None, stanza, env),
+            State::Sasl(attempt) => self.sasl(Some(*attempt), stanza, env),
             State::Authenticated => self.authenticated(stanza, env),
             // A second request while one is being worked on, or anything out of order.
-            State::Header | State::AuthenticatedHeader | State::Binding(_) | State::Resuming(_) | State::Over => {
-                self.fail(&StreamError::new("not-authorized").text("that comes too early"), env)
-            }
+            State::Header
+            | State::AuthenticatedHeader
+            | State::Arriving(_)
+            | State::Binding(_)
+            | State::Resuming(_)
+            | State::Over => self.fail(&StreamError::new("not-authorized").text("that comes too early"), env),
         }
     }
 
@@ -272,7 +295,7 @@ impl Negotiator {
         }
         if stanza.is(ns::SM, "enable") {
             // XEP-0198 3: only after a resource is bound.
-            self.sm_failed("unexpected-request", None, env);
+            env.out.extend_from_slice(sm_failed("unexpected-request").as_bytes());
             self.state = State::Authenticated;
             return Vec::new();
         }
@@ -287,11 +310,15 @@ impl Negotiator {
         vec![Action::Bind(identity, wanted)]
     }
 
-    /// The account's answer to `Action::Bind`.
-    pub fn bound(&mut self, outcome: Result<(SessionRef, FullJid), Bounce>, env: &mut Env<'_>) -> Vec<Action> {
-        let State::Binding(asked) = std::mem::replace(&mut self.state, State::Over) else { return Vec::new() };
+    /// The account's answer to `Action::Bind` and `Action::BindInline`: the session, its address and what `<bound/>` holds.
+    pub fn bound(&mut self, outcome: Result<(SessionRef, FullJid, String), Bounce>, env: &mut Env<'_>) -> Vec<Action> {
+        let asked = match std::mem::replace(&mut self.state, State::Over) {
+            State::Binding(asked) => asked,
+            State::Arriving(arriving) => return sasl2::bound(self, &arriving, outcome, env),
+            _ => return Vec::new(),
+        };
         match outcome {
-            Ok((session, jid)) => {
+            Ok((session, jid, _)) => {
                 let payload = format!("<bind xmlns='{}'><jid>{}</jid></bind>", ns::BIND, escape_attr(jid.as_str()));
                 env.out.extend_from_slice(reply::result_xml(&asked, None, &payload).as_bytes());
                 vec![Action::Attached(session)]
@@ -309,16 +336,20 @@ impl Negotiator {
     }
 
     /// The account's answer to `Action::Resume`.
-    pub fn resumed(&mut self, outcome: Result<(SessionRef, u32), ResumeError>, env: &mut Env<'_>) -> Vec<Action> {
-        let State::Resuming(previd) = std::mem::replace(&mut self.state, State::Over) else { return Vec::new() };
+    pub fn resumed(&mut self, outcome: Result<(SessionRef, u32, FullJid), ResumeError>, env: &mut Env<'_>) -> Vec<Action> {
+        let previd = match std::mem::replace(&mut self.state, State::Over) {
+            State::Resuming(previd) => previd,
+            State::Arriving(arriving) => return sasl2::resumed(self, *arriving, outcome, env),
+            _ => return Vec::new(),
+        };
         match outcome {
-            Ok((session, h)) => {
+            Ok((session, h, _)) => {
                 let resumed = format!("<resumed xmlns='{}' previd='{}' h='{h}'/>", ns::SM, escape_attr(&previd));
                 env.out.extend_from_slice(resumed.as_bytes());
                 vec![Action::Attached(session)]
             }
             Err(ResumeError::NotFound) => {
-                self.sm_failed("item-not-found", None, env);
+                env.out.extend_from_slice(sm_failed("item-not-found").as_bytes());
                 self.state = State::Authenticated;
                 Vec::new()
             }
@@ -326,24 +357,27 @@ impl Negotiator {
         }
     }
 
-    fn sm_failed(&self, condition: &str, h: Option<u32>, env: &mut Env<'_>) {
-        let h = h.map_or(String::new(), |h| format!(" h='{h}'"));
-        let failed = format!("<failed xmlns='{}'{h}><{condition} xmlns='{}'/></failed>", ns::SM, ns::STANZAS);
-        env.out.extend_from_slice(failed.as_bytes());
-    }
-
     /// The account's answer to `Action::LookUp`. `banned`: it is treated as if the password were wrong, whatever it is.
     pub fn looked_up(&mut self, answer: AskAnswer, banned: bool, env: &mut Env<'_>) -> Vec<Action> {
-        sasl1::looked_up(self, answer, banned, env)
+        attempt::looked_up(self, answer, banned, env)
     }
 
     /// The outcome of `Action::Verify`.
     pub fn stepped(&mut self, step: Step, env: &mut Env<'_>) -> Vec<Action> {
-        sasl1::stepped(self, step, env)
+        attempt::stepped(self, step, env)
     }
 
-    fn sasl(&mut self, exchange: Option<sasl1::Exchange>, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
-        sasl1::element(self, exchange, stanza, env)
+    fn sasl(&mut self, attempt: Option<attempt::Attempt>, stanza: Stanza, env: &mut Env<'_>) -> Vec<Action> {
+        use attempt::Profile;
+        match (stanza.name().0, attempt.as_ref().map(|attempt| &attempt.profile)) {
+            (ns::SASL, None | Some(Profile::Sasl1)) => sasl1::element(self, attempt, &stanza, env),
+            (ns::SASL2, None | Some(Profile::Sasl2(_))) => sasl2::element(self, attempt, &stanza, env),
+            (ns::SASL | ns::SASL2, Some(_)) => {
+                self.fail(&StreamError::new("policy-violation").text("one authentication at a time"), env)
+            }
+            // RFC 6120 4.9.3.12: a stanza before authentication. The stream ends; no stanza error tells anything.
+            _ => self.fail(&StreamError::new("not-authorized").text("authenticate first"), env),
+        }
     }
 }
 
@@ -352,6 +386,11 @@ fn version_is_supported(version: &str) -> bool {
     let mut parts = version.split('.');
     parts.next() == Some("1")
         && parts.next().is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// XEP-0198 5.
+fn sm_failed(condition: &str) -> String {
+    format!("<failed xmlns='{}'><{condition} xmlns='{}'/></failed>", ns::SM, ns::STANZAS)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use iris_core::effects::StreamError;
 use iris_core::error::{Bounce, Condition};
 use iris_core::limits::Limits;
-use iris_core::mount::{Doors, Mount, MountError, RoomConfig, When};
+use iris_core::mount::{Doors, Mount, MountError, RoomConfig, SaslInline, When};
 use iris_core::room::{Card, Room, Status};
 use iris_core::xml::names::NameTable;
 use iris_core::xml::scan::StreamHeader;
@@ -14,6 +14,8 @@ use super::sasl::{BindingKind, ChannelBinding, Credentials, FakeSalt, ITERATIONS
 use super::*;
 use crate::Login;
 
+mod sasl2;
+
 const FEATURED: Room = Room {
     card: Card { xep: None, name: "Features", version: "1", status: Status::Complete, needs: &[] },
     mount: features_of_a_room,
@@ -22,6 +24,8 @@ const FEATURED: Room = Room {
 fn features_of_a_room(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.stream_feature(When::Always, |_| "<always xmlns='x'/>".into());
     m.stream_feature(When::Authenticated, |_| "<inside xmlns='x'/>".into());
+    m.sasl2_inline(SaslInline::Bind);
+    m.sasl2_inline(SaslInline::StreamManagement);
     Ok(())
 }
 
@@ -79,7 +83,11 @@ impl Client {
             hosts: Hosts::new(doors),
             names,
             limits: Limits::default(),
-            policy: Policy { plain_sasl: true, fake_salt: FakeSalt::new([9; 32], ITERATIONS_MIN) },
+            policy: Policy {
+                plain_sasl: true,
+                fake_salt: FakeSalt::new([9; 32], ITERATIONS_MIN),
+                secret: HouseSecret::new([9; 32]),
+            },
             counter: 0,
             heard: String::new(),
         }
@@ -276,6 +284,8 @@ fn the_features_of_a_secure_stream_come_in_order_strongest_mechanism_first() {
         "SCRAM-SHA-1-PLUS<",
         "SCRAM-SHA-1<",
         "PLAIN<",
+        "<authentication xmlns='urn:xmpp:sasl:2'><mechanism>SCRAM-SHA-512-PLUS<",
+        "<inline><bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:sm:3'/></inline></bind><sm xmlns='urn:xmpp:sm:3'/></inline>",
         "<sasl-channel-binding ",
         "'tls-exporter'",
         "'tls-server-end-point'",
@@ -289,7 +299,7 @@ fn the_features_of_a_secure_stream_come_in_order_strongest_mechanism_first() {
     .map(|part| client.heard.find(part).unwrap_or_else(|| panic!("{part} is not in {}", client.heard)))
     .collect();
     assert!(places.is_sorted(), "{}", client.heard);
-    for absent in ["<starttls", "DIGEST-MD5", "ANONYMOUS", "compression", "<inside ", "<bind "] {
+    for absent in ["<starttls", "DIGEST-MD5", "ANONYMOUS", "compression", "<inside ", "<bind xmlns='urn:ietf"] {
         assert!(!client.heard.contains(absent), "{absent}");
     }
 }
@@ -587,7 +597,7 @@ fn s7_6_bind_asks_for_a_resource_and_answers_with_the_address() {
     let actions = client.send(bind);
     assert!(matches!(&actions[..], [Action::Bind(who, Some(wanted))] if *who == alice() && wanted == "desk"), "{actions:?}");
     let jid = FullJid::new("alice@a.test/desk").expect("a JID");
-    let actions = client.step(|it, env| it.bound(Ok((session(), jid)), env));
+    let actions = client.step(|it, env| it.bound(Ok((session(), jid, String::new())), env));
     assert!(matches!(actions[..], [Action::Attached(at)] if at == session()), "{actions:?}");
     assert!(client.heard.contains("id='b&amp;1'") && client.heard.contains("type='result'"), "{}", client.heard);
     client.heard("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>alice@a.test/desk</jid></bind>");
@@ -612,7 +622,7 @@ fn b13_a_second_bind_while_one_is_underway_ends_the_stream_and_attaches_nothing(
     client.send(bind);
     closes(&client.send(bind));
     let jid = FullJid::new("alice@a.test/desk").expect("a JID");
-    assert!(client.step(|it, env| it.bound(Ok((session(), jid)), env)).is_empty());
+    assert!(client.step(|it, env| it.bound(Ok((session(), jid, String::new())), env)).is_empty());
 }
 
 #[test]
@@ -633,7 +643,7 @@ fn xep0198_a_resume_that_fails_leaves_the_way_to_bind_open() {
 fn xep0198_a_resume_that_succeeds_says_which_and_how_far() {
     let mut client = Client::inside();
     client.send("<resume xmlns='urn:xmpp:sm:3' previd='it&apos;s' h='1'/>");
-    let actions = client.step(|it, env| it.resumed(Ok((session(), 7)), env));
+    let actions = client.step(|it, env| it.resumed(Ok((session(), 7, FullJid::new("alice@a.test/desk").expect("a JID"))), env));
     assert!(matches!(actions[..], [Action::Attached(_)]));
     assert!(client.heard.starts_with("<resumed xmlns='urn:xmpp:sm:3' previd='it&"), "{}", client.heard);
     client.heard(" h='7'/>");

@@ -263,19 +263,6 @@ impl Shard {
     }
 }
 
-pub(super) fn bind(
-    entity: &mut AccountEntity,
-    cx: &mut Ctx<'_>,
-    wanted: Option<&str>,
-    random: &str,
-    pipe: u64,
-) -> Result<SessionRef, Bounce> {
-    if entity.login.as_ref().is_none_or(|login| !login.enabled) {
-        return Err(Bounce::new(iris_core::Condition::NotAllowed));
-    }
-    entity.bind(cx, wanted, random, pipe)
-}
-
 /// XEP-0198 5: find the session; it answers when everything that was in flight for it is settled and committed.
 pub(super) fn resume(
     entity: &mut AccountEntity,

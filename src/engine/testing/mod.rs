@@ -16,7 +16,7 @@ use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza};
 
 use crate::account::session::Pulled;
 use crate::router::{Hosts, shard_of};
-use crate::shard::{Inbound, Shard};
+use crate::shard::{Bind, Inbound, Shard};
 use crate::{Known, turn_house};
 
 mod ports;
@@ -147,11 +147,29 @@ impl House {
         let bound = std::rc::Rc::new(std::cell::RefCell::new(None));
         let slot = bound.clone();
         let (bare, wanted) = (jid.to_bare(), jid.resource().as_str().to_owned());
-        let reply = Box::new(move |it| *slot.borrow_mut() = Some(it));
-        self.shard(bare.as_str()).bind(&bare, Some(wanted), "random".into(), pipe, reply);
+        let reply: crate::BindReply = Box::new(move |it| *slot.borrow_mut() = Some(it));
+        self.shard(bare.as_str()).bind(&bare, Bind::resource(Some(wanted), "random".into()), pipe, reply);
         self.run();
-        let at = bound.borrow_mut().take().expect("an answer to the bind")?;
-        Ok(Client { jid, at, pipe })
+        let bound = bound.borrow_mut().take().expect("an answer to the bind")?;
+        Ok(Client { jid, at: bound.session, pipe })
+    }
+
+    /// A session by XEP-0386: `inline` stands inside `<bind/>`; the second value is what `<bound/>` holds. The account must be there.
+    pub fn bind2(&mut self, full: &str, agent: Option<u128>, inline: &str) -> (Client, String) {
+        let jid = FullJid::new(full).expect("a full JID");
+        let pipe = self.next_pipe;
+        self.next_pipe += 1;
+        self.counter += 1;
+        let request = format!("<bind xmlns='urn:xmpp:bind:0'>{inline}</bind>").into_bytes();
+        let inline = Some(crate::shard::Inline { request, sm_id: format!("sm-{}", self.counter) });
+        let bind = Bind { wanted: Some(jid.resource().as_str().to_owned()), random: "random".into(), agent, inline };
+        let bound = std::rc::Rc::new(std::cell::RefCell::new(None));
+        let slot = bound.clone();
+        let bare = jid.to_bare();
+        self.shard(bare.as_str()).bind(&bare, bind, pipe, Box::new(move |it| *slot.borrow_mut() = Some(it)));
+        self.run();
+        let bound = bound.borrow_mut().take().expect("an answer to the bind").expect("a session");
+        (Client { jid, at: bound.session, pipe }, bound.inline)
     }
 
     /// A connected resource that has sent initial presence and read everything that came of it.

@@ -161,29 +161,27 @@ impl Pipe {
                     }
                 }
                 Action::Bind(account, wanted) => {
-                    let (pipe, resource) = (self.worker.pipe_id(), random_text());
-                    let (sender, receiver) = oneshot::channel();
-                    let reply = Box::new(move |outcome| drop(sender.send(outcome)));
-                    self.worker.shard.borrow_mut().bind(&account, wanted, resource, pipe, reply);
-                    self.worker.kick();
-                    let outcome = receiver.await.map_err(|_| End::Gone)?;
-                    let outcome = outcome.and_then(|at| {
-                        let jid = self.worker.shard.borrow().session(at).map(|session| session.card.jid.clone());
-                        jid.map(|jid| (at, jid)).ok_or_else(iris_core::Bounce::nobody)
-                    });
-                    let next = self.step(|env| it.bound(outcome, env))?;
-                    if let Some(Action::Attached(at)) = next.first() {
-                        return Ok(Some((*at, pipe)));
+                    let bind = Bind::resource(wanted, random_text());
+                    match self.bind(it, &account, bind).await? {
+                        Ok(bound) => return Ok(Some(bound)),
+                        Err(next) => todo.extend(next),
                     }
-                    todo.extend(next);
                 }
+                Action::BindInline(account, bind) => match self.bind(it, &account, *bind).await? {
+                    Ok(bound) => return Ok(Some(bound)),
+                    Err(next) => todo.extend(next),
+                },
                 Action::Resume(account, previd, h) => {
                     let pipe = self.worker.pipe_id();
                     let (sender, receiver) = oneshot::channel();
                     let reply = Box::new(move |outcome| drop(sender.send(outcome)));
                     self.worker.shard.borrow_mut().resume(&account, previd, h, pipe, reply);
                     self.worker.kick();
-                    let outcome = receiver.await.map_err(|_| End::Gone)?;
+                    let outcome: Result<_, iris_engine::shard::ResumeError> = receiver.await.map_err(|_| End::Gone)?;
+                    let outcome = outcome.and_then(|(at, h)| match self.address(at) {
+                        Some(jid) => Ok((at, h, jid)),
+                        None => Err(iris_engine::shard::ResumeError::NotFound),
+                    });
                     let next = self.step(|env| it.resumed(outcome, env))?;
                     if let Some(Action::Attached(at)) = next.first() {
                         return Ok(Some((*at, pipe)));
@@ -195,6 +193,34 @@ impl Pipe {
             }
         }
         Ok(None)
+    }
+
+    /// Ask the account for a session. `Err`: what the negotiator does instead.
+    async fn bind(
+        &mut self,
+        it: &mut Negotiator,
+        account: &BareJid,
+        bind: Bind,
+    ) -> Result<Result<(SessionRef, u64), Vec<Action>>, End> {
+        let pipe = self.worker.pipe_id();
+        let (sender, receiver) = oneshot::channel();
+        let reply: BindReply = Box::new(move |outcome| drop(sender.send(outcome)));
+        self.worker.shard.borrow_mut().bind(account, bind, pipe, reply);
+        self.worker.kick();
+        let outcome = receiver.await.map_err(|_| End::Gone)?;
+        let outcome = outcome.and_then(|bound| match self.address(bound.session) {
+            Some(jid) => Ok((bound.session, jid, bound.inline)),
+            None => Err(iris_core::Bounce::nobody()),
+        });
+        let next = self.step(|env| it.bound(outcome, env))?;
+        match next.first() {
+            Some(Action::Attached(at)) => Ok(Ok((*at, pipe))),
+            _ => Ok(Err(next)),
+        }
+    }
+
+    fn address(&self, at: SessionRef) -> Option<FullJid> {
+        self.worker.shard.borrow().session(at).map(|session| session.card.jid.clone())
     }
 
     /// Ask the account, on this thread, for its login.

@@ -35,7 +35,7 @@ impl Hash {
         }
     }
 
-    pub(super) fn digest(self, data: &[u8]) -> Octets {
+    pub(in crate::negotiate) fn digest(self, data: &[u8]) -> Octets {
         match self {
             Hash::Sha1 => Octets::copy_of(&Sha1::digest(data)),
             Hash::Sha256 => Octets::copy_of(&Sha256::digest(data)),
@@ -44,7 +44,7 @@ impl Hash {
     }
 
     /// HMAC over the concatenation of `parts`.
-    pub(super) fn hmac(self, key: &[u8], parts: &[&[u8]]) -> Octets {
+    pub(in crate::negotiate) fn hmac(self, key: &[u8], parts: &[&[u8]]) -> Octets {
         match self {
             Hash::Sha1 => mac::<Hmac<Sha1>>(key, parts),
             Hash::Sha256 => mac::<Hmac<Sha256>>(key, parts),
@@ -78,7 +78,7 @@ const SIZE_BYTES_MAX: usize = 64;
 
 /// A digest or key: at most 64 bytes, wiped when dropped, compared in constant time, never printed.
 #[derive(Clone)]
-pub(super) struct Octets {
+pub(in crate::negotiate) struct Octets {
     bytes: Zeroizing<[u8; SIZE_BYTES_MAX]>,
     size: usize,
 }
@@ -98,7 +98,7 @@ impl Octets {
         Octets { bytes, size }
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(in crate::negotiate) fn as_slice(&self) -> &[u8] {
         self.bytes.split_at(self.size).0
     }
 

@@ -3,6 +3,7 @@
 use jid::{BareJid, DomainPart, Jid, NodePart};
 
 use super::error::SaslError;
+use super::offered::Offered;
 
 /// The authentication identity as an account of this domain: SASLprep (RFC 5802 section 5.1, RFC 4616 section 2), then
 /// the localpart profile of the address format, because in XMPP the simple user name *is* the localpart
@@ -15,11 +16,14 @@ pub(super) fn account(authcid: &str, domain: &DomainPart) -> Result<BareJid, Sas
 
 /// The authorization identity may be absent or name the very account that authenticates, as a bare JID
 /// (RFC 6120 section 6.3.8); nobody acts for somebody else here, whatever the password says (ejabberd's flaw of 26.07).
-pub(super) fn authorize(authzid: &str, account: &BareJid) -> Result<(), SaslError> {
+///
+/// XEP-0388 5.4: under SASL2 the stream's `from` has to say the same.
+pub(super) fn authorize(authzid: &str, account: &BareJid, offered: &Offered) -> Result<(), SaslError> {
     if authzid.is_empty() {
         return Ok(());
     }
     let named = BareJid::new(authzid).map_err(|_| SaslError::InvalidAuthzid)?;
     // `BareJid::new` refuses a resource; said once more because a session's address hangs on it.
-    if named == *account && Jid::from(named).is_bare() { Ok(()) } else { Err(SaslError::InvalidAuthzid) }
+    let fits_the_stream = offered.stream_from().is_none_or(|from| from == account);
+    if fits_the_stream && named == *account && Jid::from(named).is_bare() { Ok(()) } else { Err(SaslError::InvalidAuthzid) }
 }

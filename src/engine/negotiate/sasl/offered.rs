@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jid::DomainPart;
+use jid::{BareJid, DomainPart};
 
 use super::mechanism::Mechanism;
 
@@ -62,6 +62,7 @@ pub struct Offered {
     bindings: Vec<ChannelBinding>,
     tls: Option<TlsVersion>,
     downgrade_protection: bool,
+    stream_from: Option<BareJid>,
 }
 
 impl Offered {
@@ -77,7 +78,7 @@ impl Offered {
         if !mechanisms.iter().any(|mechanism| mechanism.binds_channel()) {
             bindings.clear();
         }
-        Offered { domain, mechanisms, others: Vec::new(), bindings, tls, downgrade_protection: true }
+        Offered { domain, mechanisms, others: Vec::new(), bindings, tls, downgrade_protection: true, stream_from: None }
     }
 
     /// Adds names that are advertised in the same list but run elsewhere (EXTERNAL, ANONYMOUS). FAST's mechanisms are
@@ -86,6 +87,12 @@ impl Offered {
     pub fn with_others(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         let names = names.into_iter().map(Into::into);
         self.others = names.filter(|name| !name.starts_with("HT-")).collect();
+        self
+    }
+
+    /// Who the stream's header says it is from; an authorization identity must say the same (XEP-0388).
+    pub fn with_stream_from(mut self, from: Option<BareJid>) -> Self {
+        self.stream_from = from;
         self
     }
 
@@ -121,6 +128,10 @@ impl Offered {
 
     pub(super) fn binding(&self, name: &str) -> Option<&ChannelBinding> {
         self.bindings.iter().find(|binding| binding.kind.name() == name)
+    }
+
+    pub(super) fn stream_from(&self) -> Option<&BareJid> {
+        self.stream_from.as_ref()
     }
 
     pub(super) fn offers_channel_binding(&self) -> bool {

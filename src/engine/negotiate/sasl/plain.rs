@@ -28,7 +28,7 @@ impl Request {
             return Err(SaslError::MalformedRequest);
         }
         let account = identity::account(authcid, offered.domain())?;
-        identity::authorize(authzid, &account)?;
+        identity::authorize(authzid, &account, offered)?;
         Ok(Request { account, password: Zeroizing::new(password.to_owned()) })
     }
 

@@ -68,7 +68,7 @@ impl First {
     ) -> Result<Self, SaslError> {
         let message = ClientFirst::read(message)?;
         let account = identity::account(&message.username, offered.domain())?;
-        identity::authorize(&message.authzid, &account)?;
+        identity::authorize(&message.authzid, &account, offered)?;
         let mut binding = message.gs2_header.as_bytes().to_vec();
         binding.extend_from_slice(bound(mechanism, offered, &message.flag)?);
         Ok(First {

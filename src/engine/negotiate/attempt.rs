@@ -1,0 +1,190 @@
+//! One attempt to authenticate: the same whichever profile carries it, RFC 6120 6 (`sasl1.rs`) or XEP-0388 (`sasl2.rs`).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use iris_core::effects::StreamError;
+use iris_core::login::Login;
+use iris_core::{AskAnswer, BareJid};
+
+use super::sasl::{self, Credentials, Lookup, Mechanism, NONCE_SIZE_BYTES, SaslError, Step};
+use super::{Action, Env, Negotiator, State, sasl1, sasl2};
+
+/// An attempt that waits for something.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub profile: Profile,
+    stage: Stage,
+}
+
+/// Whose elements carry it.
+#[derive(Debug)]
+pub(super) enum Profile {
+    Sasl1,
+    Sasl2(Box<sasl2::Request>),
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The client's `<response/>` is awaited. `asked`: whose account was asked, and whether it is enabled.
+    Client { exchange: sasl::Exchange, asked: Option<(BareJid, bool)> },
+    /// The account's login is awaited.
+    Login(Box<Lookup>, BareJid),
+    /// A side thread works; whether the account is enabled is known already.
+    Verifying { enabled: bool, account: BareJid },
+}
+
+/// The client has proved who it is.
+#[derive(Debug)]
+pub(super) struct Proved {
+    pub account: BareJid,
+    /// Data of the mechanism that goes with the success.
+    pub additional: Option<Vec<u8>>,
+}
+
+/// `initial`: the initial response, decoded; `None` if there is none.
+pub(super) fn start(
+    it: &mut Negotiator,
+    profile: Profile,
+    mechanism: &str,
+    initial: Option<&[u8]>,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    let Some(offered) = &it.offered else {
+        // RFC 6120 6.5.4: mechanisms were not offered because the stream is clear.
+        return failure(it, &profile, SaslError::EncryptionRequired, None, env);
+    };
+    let Some(mechanism) = Mechanism::from_name(mechanism) else {
+        return failure(it, &profile, SaslError::InvalidMechanism, None, env);
+    };
+    let mut nonce = [0; NONCE_SIZE_BYTES];
+    (env.random)(&mut nonce);
+    let offered = match &profile {
+        Profile::Sasl1 => offered.clone(),
+        Profile::Sasl2(_) => offered.clone().with_stream_from(it.from.clone()),
+    };
+    let first = sasl::Exchange::start(mechanism, &offered, nonce, initial);
+    step(it, profile, first, None, env)
+}
+
+/// The client's `<response/>`, decoded; `None`: it was no base64.
+pub(super) fn respond(it: &mut Negotiator, attempt: Attempt, message: Option<&[u8]>, env: &mut Env<'_>) -> Vec<Action> {
+    let Attempt { profile, stage } = attempt;
+    let Stage::Client { exchange, asked } = stage else {
+        // An answer before its question.
+        return it.fail(&StreamError::new("policy-violation").text("one authentication at a time"), env);
+    };
+    match message {
+        Some(message) => step(it, profile, exchange.respond(message), asked, env),
+        None => failure(it, &profile, SaslError::IncorrectEncoding, None, env),
+    }
+}
+
+fn step(it: &mut Negotiator, profile: Profile, step: Step, asked: Option<(BareJid, bool)>, env: &mut Env<'_>) -> Vec<Action> {
+    let enabled = asked.as_ref().is_none_or(|(_, enabled)| *enabled);
+    match step {
+        Step::Challenge(message, exchange) => {
+            let ns = profile.ns();
+            env.out.extend_from_slice(format!("<challenge xmlns='{ns}'>{}</challenge>", encode(&message)).as_bytes());
+            wait(it, profile, Stage::Client { exchange, asked });
+            Vec::new()
+        }
+        Step::NeedCredentials { account, exchange, .. } => {
+            wait(it, profile, Stage::Login(Box::new(exchange), account.clone()));
+            vec![Action::LookUp(account)]
+        }
+        Step::Success { account, .. } if !enabled => failure(it, &profile, SaslError::AccountDisabled, Some(account), env),
+        Step::Success { account, additional, .. } => proved(it, profile, Proved { account, additional }, env),
+        // Who was guessed at matters: bans are of an address for one user (security B12).
+        Step::Failure(error) => failure(it, &profile, error, asked.map(|(account, _)| account), env),
+    }
+}
+
+fn wait(it: &mut Negotiator, profile: Profile, stage: Stage) {
+    it.state = State::Sasl(Box::new(Attempt { profile, stage }));
+}
+
+fn proved(it: &mut Negotiator, profile: Profile, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
+    it.identity = Some(proved.account.clone());
+    match profile {
+        Profile::Sasl1 => sasl1::success(it, &proved, env),
+        Profile::Sasl2(request) => sasl2::proved(it, *request, proved, env),
+    }
+}
+
+pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, env: &mut Env<'_>) -> Vec<Action> {
+    let Attempt { profile, stage } = match std::mem::replace(&mut it.state, State::Over) {
+        State::Sasl(attempt) => *attempt,
+        _ => return Vec::new(),
+    };
+    let Stage::Login(lookup, account) = stage else { return Vec::new() };
+    let AskAnswer::Credentials(login) = answer else {
+        return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env);
+    };
+    let enabled = login.as_ref().is_none_or(|login: &Login| login.enabled);
+    let found = match login.filter(|_| !banned).map(|login| Credentials::decode(&login.credentials)) {
+        None => None,
+        Some(Ok(found)) => Some(found),
+        Some(Err(error)) => {
+            tracing::error!(%error, "an account's login record is damaged");
+            return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env);
+        }
+    };
+    if lookup.is_expensive() {
+        wait(it, profile, Stage::Verifying { enabled, account });
+        return vec![Action::Verify(lookup, found.map(Box::new))];
+    }
+    let next = lookup.credentials(found.as_ref(), &env.policy.fake_salt);
+    step(it, profile, next, Some((account, enabled)), env)
+}
+
+pub(super) fn stepped(it: &mut Negotiator, outcome: Step, env: &mut Env<'_>) -> Vec<Action> {
+    let Attempt { profile, stage } = match std::mem::replace(&mut it.state, State::Over) {
+        State::Sasl(attempt) => *attempt,
+        _ => return Vec::new(),
+    };
+    let Stage::Verifying { enabled, account } = stage else { return Vec::new() };
+    step(it, profile, outcome, Some((account, enabled)), env)
+}
+
+/// RFC 6120 6.4.5: the client may try again, a few times.
+pub(super) fn failure(
+    it: &mut Negotiator,
+    profile: &Profile,
+    error: SaslError,
+    account: Option<BareJid>,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    match profile {
+        Profile::Sasl1 => sasl1::failure(error, env),
+        Profile::Sasl2(_) => sasl2::failure(error, "", env),
+    }
+    failed(it, error, account, env)
+}
+
+/// What follows from a failure that has been told.
+pub(super) fn failed(it: &mut Negotiator, error: SaslError, account: Option<BareJid>, env: &mut Env<'_>) -> Vec<Action> {
+    it.failures += 1;
+    it.state = State::Open;
+    let mut actions = Vec::new();
+    // Changing one's mind or speaking the protocol wrongly is no guess at a password.
+    if matches!(error, SaslError::NotAuthorized | SaslError::AccountDisabled) {
+        actions.push(Action::Failed(account));
+    }
+    if it.failures >= env.limits.auth_failures_per_stream_max {
+        actions.extend(it.fail(&StreamError::new("policy-violation").text("too many failed authentications"), env));
+    }
+    actions
+}
+
+impl Profile {
+    fn ns(&self) -> &'static str {
+        match self {
+            Profile::Sasl1 => iris_core::ns::SASL,
+            Profile::Sasl2(_) => iris_core::ns::SASL2,
+        }
+    }
+}
+
+pub(super) fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}

@@ -1,0 +1,232 @@
+//! The SASL profile of XEP-0388, with everything that comes inline: no stream restart, and what the client wants to have after
+//! it is authenticated stands in the same `<authenticate/>`.
+//!
+//! What is inline is done in this order: resume (XEP-0198), and if that fails or is not wanted, bind (XEP-0386).
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use iris_core::effects::StreamError;
+use iris_core::error::{Bounce, Condition};
+use iris_core::mount::SaslInline;
+use iris_core::xml::El;
+use iris_core::xml::escape::{escape_attr, escape_text};
+use iris_core::{BareJid, FullJid, SessionRef, Stanza, ns};
+use jid::ResourcePart;
+
+use super::attempt::{self, Attempt, Profile, Proved, encode};
+use super::sasl::SaslError;
+use super::user_agent::UserAgent;
+use super::{Action, Env, Negotiator, State, features, hex};
+use crate::shard::{self, Bind, ResumeError};
+
+/// `<authenticate/>`, understood.
+#[derive(Debug)]
+pub(super) struct Request {
+    agent: UserAgent,
+    /// `previd` and `h`.
+    resume: Option<(String, u32)>,
+    bind: Option<BindRequest>,
+}
+
+/// XEP-0386's `<bind/>`.
+#[derive(Debug)]
+struct BindRequest {
+    /// Perhaps empty.
+    tag: String,
+    /// The element as a document of its own.
+    element: Vec<u8>,
+}
+
+/// Authenticated; what was asked inline is being done.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    account: BareJid,
+    request: Request,
+    additional: Option<Vec<u8>>,
+    /// XEP-0198's `<failed/>`.
+    failed: Option<String>,
+}
+
+pub(super) fn element(it: &mut Negotiator, attempt: Option<Attempt>, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
+    match (stanza.name().1, attempt) {
+        ("authenticate", None) => authenticate(it, stanza, env),
+        ("response", Some(attempt)) => attempt::respond(it, attempt, decode(&stanza.text()).as_deref(), env),
+        ("abort", Some(_) | None) => refuse(it, SaslError::Aborted, env),
+        ("response", None) => refuse(it, SaslError::MalformedRequest, env),
+        _ => it.fail(&StreamError::new("policy-violation").text("one authentication at a time"), env),
+    }
+}
+
+fn authenticate(it: &mut Negotiator, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
+    let mechanism = stanza.attr("mechanism").unwrap_or_default().into_owned();
+    let el = stanza.el();
+    let initial = match el.child(ns::SASL2, "initial-response").map(|el| decode(&el.text())) {
+        None => None,
+        Some(Some(message)) => Some(message),
+        Some(None) => return refuse(it, SaslError::IncorrectEncoding, env),
+    };
+    let Some(request) = Request::read(it, &el) else {
+        return refuse(it, SaslError::MalformedRequest, env);
+    };
+    attempt::start(it, Profile::Sasl2(Box::new(request)), &mechanism, initial.as_deref(), env)
+}
+
+impl Request {
+    /// `None`: it is not what its texts ask for. What is not offered is not looked at.
+    fn read(it: &Negotiator, el: &El<'_>) -> Option<Request> {
+        let offers = |what| it.doors.as_ref().is_some_and(|doors| shard::offers(doors, what));
+        let agent = match el.child(ns::SASL2, "user-agent") {
+            Some(agent) => UserAgent::read(&agent)?,
+            None => UserAgent::default(),
+        };
+        let resume = match el.child(ns::SM, "resume").filter(|_| offers(SaslInline::StreamManagement)) {
+            Some(resume) => Some((resume.attr("previd")?.into_owned(), resume.attr("h")?.parse().ok()?)),
+            None => None,
+        };
+        let bind = el.child(ns::BIND2, "bind").filter(|_| offers(SaslInline::Bind));
+        let bind = bind.map(|el| BindRequest {
+            tag: el.child(ns::BIND2, "tag").map_or(String::new(), |tag| tag.text().trim().to_owned()),
+            element: el.closed().into_owned(),
+        });
+        Some(Request { agent, resume, bind })
+    }
+}
+
+/// The client is who it says.
+pub(super) fn proved(it: &mut Negotiator, request: Request, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
+    let Proved { account, additional } = proved;
+    let arriving = Arriving { account: account.clone(), request, additional, failed: None };
+    let mut actions = vec![Action::Authenticated(account)];
+    actions.extend(next(it, arriving, env));
+    actions
+}
+
+/// What is still to be done before the success is told. XEP-0386 4.2: resume first and, when it succeeds, alone.
+fn next(it: &mut Negotiator, mut arriving: Arriving, env: &mut Env<'_>) -> Vec<Action> {
+    let account = arriving.account.clone();
+    let action = if let Some((previd, h)) = arriving.request.resume.clone() {
+        Action::Resume(account, previd, h)
+    } else if let Some(asked) = arriving.request.bind.take() {
+        let bind = bind(asked, arriving.request.agent.id, &account, env);
+        Action::BindInline(account, Box::new(bind))
+    } else {
+        success(&arriving, arriving.account.as_str(), "", env);
+        it.state = State::Authenticated;
+        if let Some(host) = &it.doors {
+            features::authenticated(host, false, env);
+        }
+        return Vec::new();
+    };
+    it.state = State::Arriving(Box::new(arriving));
+    vec![action]
+}
+
+fn bind(asked: BindRequest, agent: Option<u128>, account: &BareJid, env: &mut Env<'_>) -> Bind {
+    let tag = asked.tag.as_str();
+    let [random, sm_id, once] = [(); 3].map(|()| {
+        let mut bytes = [0; 16];
+        (env.random)(&mut bytes);
+        bytes
+    });
+    let own = match agent {
+        // XEP-0386 4.2.1: the same client gets the same resource; what the agent's id is cannot be seen from it.
+        Some(agent) => {
+            let parts: [&[u8]; 3] = [account.as_str().as_bytes(), &agent.to_be_bytes(), tag.as_bytes()];
+            let stable = env.policy.secret.derive("resource", &parts);
+            resource_of(&stable)
+        }
+        None => resource_of(&once),
+    };
+    let tagged = format!("{tag}/{own}");
+    // A tag that can be no part of a resource is left out.
+    let wanted = if tag.is_empty() || ResourcePart::new(&tagged).is_err() { own } else { tagged };
+    let inline = Some(shard::Inline { request: asked.element, sm_id: hex(&sm_id) });
+    Bind { wanted: Some(wanted), random: hex(&random), agent, inline }
+}
+
+/// 96 bits are enough to be nobody else's.
+fn resource_of(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes.get(..12).unwrap_or(bytes))
+}
+
+pub(super) fn resumed(
+    it: &mut Negotiator,
+    mut arriving: Arriving,
+    outcome: Result<(SessionRef, u32, FullJid), ResumeError>,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    let Some((previd, _)) = arriving.request.resume.take() else { return Vec::new() };
+    match outcome {
+        Ok((session, h, jid)) => {
+            let resumed = format!("<resumed xmlns='{}' previd='{}' h='{h}'/>", ns::SM, escape_attr(&previd));
+            // XEP-0198 9.2: the stream is as it was, no features follow.
+            success(&arriving, jid.as_str(), &resumed, env);
+            vec![Action::Attached(session)]
+        }
+        Err(ResumeError::NotFound) => {
+            arriving.failed = Some(super::sm_failed("item-not-found"));
+            next(it, arriving, env)
+        }
+        Err(ResumeError::TooMany(error)) => it.fail(&error, env),
+    }
+}
+
+pub(super) fn bound(
+    it: &mut Negotiator,
+    arriving: &Arriving,
+    outcome: Result<(SessionRef, FullJid, String), Bounce>,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    match outcome {
+        Ok((session, jid, inline)) => {
+            let bound = format!("<bound xmlns='{}'>{inline}</bound>", ns::BIND2);
+            success(arriving, jid.as_str(), &bound, env);
+            if let Some(host) = &it.doors {
+                features::authenticated(host, true, env);
+            }
+            vec![Action::Attached(session)]
+        }
+        // Authenticated and not let in: no element of this profile says that, and there is nothing to try again.
+        Err(why) => {
+            let condition = match why.condition {
+                Condition::NotAllowed => "not-authorized",
+                Condition::ResourceConstraint => "resource-constraint",
+                _ => "internal-server-error",
+            };
+            it.fail(&StreamError { text: why.text, ..StreamError::new(condition) }, env)
+        }
+    }
+}
+
+/// XEP-0388 2.6.1.
+fn success(arriving: &Arriving, identity: &str, inline: &str, env: &mut Env<'_>) {
+    let mut xml = format!("<success xmlns='{}'>", ns::SASL2);
+    if let Some(data) = &arriving.additional {
+        xml.push_str(&format!("<additional-data>{}</additional-data>", encode(data)));
+    }
+    xml.push_str(&format!("<authorization-identifier>{}</authorization-identifier>", escape_text(identity)));
+    xml.push_str(arriving.failed.as_deref().unwrap_or_default());
+    xml.push_str(inline);
+    xml.push_str("</success>");
+    env.out.extend_from_slice(xml.as_bytes());
+}
+
+/// XEP-0388 2.6.2. `more`: an application-specific condition.
+pub(super) fn failure(error: SaslError, more: &str, env: &mut Env<'_>) {
+    let condition = error.condition();
+    let xml = format!("<failure xmlns='{}'><{condition} xmlns='{}'/>{more}</failure>", ns::SASL2, ns::SASL);
+    env.out.extend_from_slice(xml.as_bytes());
+}
+
+/// Before there is a mechanism to run.
+fn refuse(it: &mut Negotiator, error: SaslError, env: &mut Env<'_>) -> Vec<Action> {
+    // RFC 6120 6.5.4, as for the other profile.
+    let error = if it.offered.is_none() { SaslError::EncryptionRequired } else { error };
+    failure(error, "", env);
+    attempt::failed(it, error, None, env)
+}
+
+/// XEP-0388 2.3: base64; white space around it is forgiven, none inside.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text.trim()).ok()
+}
