@@ -14,6 +14,7 @@ mod xep0004_data_forms;
 mod xep0012_last_activity;
 mod xep0030_disco;
 mod xep0049_private;
+mod xep0050_commands;
 mod xep0054_vcard_temp;
 mod xep0059_rsm;
 mod xep0082_datetime;
@@ -46,6 +47,7 @@ pub const ROOMS: &[Room] = &[
     xep0012_last_activity::ROOM,
     xep0030_disco::ROOM,
     xep0049_private::ROOM,
+    xep0050_commands::ROOM,
     xep0054_vcard_temp::ROOM,
     xep0059_rsm::ROOM,
     xep0082_datetime::ROOM,

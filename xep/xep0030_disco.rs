@@ -10,10 +10,11 @@ use iris_core::xml::{Build, El};
 use iris_core::{At, Bounce, Card, Condition, GetOrSet, HostTurn, Mount, MountError, Relation, Reply, Room, Status, Turn};
 
 use crate::result;
+use crate::xep0050_commands as commands;
 use crate::xep0115_caps as caps;
 
 pub const INFO: &str = "http://jabber.org/protocol/disco#info";
-const ITEMS: &str = "http://jabber.org/protocol/disco#items";
+pub const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
 pub const ROOM: Room = Room {
     card: Card { xep: Some(30), name: "Service Discovery", version: "2.5.0", status: Status::Complete, needs: &[] },
@@ -38,14 +39,16 @@ fn host_info(turn: &mut HostTurn<'_>, query: El<'_>) -> Reply {
     let node = query.attr("node").filter(|node| !node.is_empty());
     match node {
         // XEP-0115 6.2: what stands behind our own hash.
-        Some(node) if !caps::is_node_of(turn.doors, &node) => Bounce::new(Condition::ItemNotFound).into(),
+        Some(node) if turn.to.node().is_some() || !caps::is_node_of(turn.doors, &node) => {
+            commands::info(turn, &node).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into())
+        }
         node => info(turn.doors, &[At::Host], node.as_deref()),
     }
 }
 
 fn host_items(turn: &mut HostTurn<'_>, query: El<'_>) -> Reply {
-    if query.attr("node").is_some_and(|node| !node.is_empty()) {
-        return Bounce::new(Condition::ItemNotFound).into();
+    if let Some(node) = query.attr("node").filter(|node| !node.is_empty()) {
+        return commands::items(turn, &node).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into());
     }
     items(turn.doors.items.iter().map(String::as_str))
 }
@@ -53,6 +56,8 @@ fn host_items(turn: &mut HostTurn<'_>, query: El<'_>) -> Reply {
 /// Section 8: whoever does not get the account's presence is told what those are told who ask for nobody.
 fn account_info(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
     let at: &[At] = match turn.caller().map(|caller| caller.relation) {
+        // XEP-0050: what one can do here, the domain knows.
+        Some(Relation::Own) if has_node(&query) => return Reply::Domain,
         Some(Relation::Own) => &[At::Account, At::OwnAccount],
         Some(relation) if relation.sees_us() => &[At::Account],
         _ => return Bounce::nobody().into(),
@@ -65,8 +70,10 @@ fn account_info(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
 
 /// Section 4.1: the available resources, for those who see them anyway.
 fn account_items(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
-    if !turn.caller().is_some_and(|caller| caller.relation.sees_us()) {
-        return Bounce::nobody().into();
+    match turn.caller().map(|caller| caller.relation) {
+        Some(Relation::Own) if has_node(&query) => return Reply::Domain,
+        Some(relation) if relation.sees_us() => {}
+        _ => return Bounce::nobody().into(),
     }
     if query.attr("node").is_some_and(|node| !node.is_empty()) {
         return Bounce::new(Condition::ItemNotFound).into();
@@ -74,6 +81,10 @@ fn account_items(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
     let available: Vec<String> =
         turn.cards().filter(|card| card.available.is_some()).map(|card| card.jid.as_str().to_owned()).collect();
     items(available.iter().map(String::as_str))
+}
+
+fn has_node(query: &El<'_>) -> bool {
+    query.attr("node").is_some_and(|node| !node.is_empty())
 }
 
 fn info(doors: &Doors, at: &[At], node: Option<&str>) -> Reply {

@@ -4,10 +4,12 @@
 //! [`store`] (what is kept), [`room`], [`mount`], [`turn`] (the door of every extension).
 
 pub mod ask;
+pub mod command;
 pub mod effects;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod form;
 pub mod hash;
 pub mod host;
 pub mod limits;

@@ -10,6 +10,7 @@ use jid::BareJid;
 use serde::de::DeserializeOwned;
 use xso::FromXml;
 
+use crate::command::Command;
 use crate::error::Bounce;
 use crate::event::Event;
 use crate::host::HostTurn;
@@ -106,6 +107,7 @@ pub struct Doors {
     pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
     pub host_messages: Vec<HostMessageFn>,
     pub host_woken: Vec<HostEventFn>,
+    pub commands: Vec<Command>,
     pub host_states: Vec<MountedState>,
     /// Administrators of the domain by configuration, sorted.
     pub admins: Vec<BareJid>,
@@ -136,6 +138,7 @@ impl Doors {
             host_iq: HashMap::new(),
             host_messages: Vec::new(),
             host_woken: Vec::new(),
+            commands: Vec::new(),
             host_states: Vec::new(),
             admins: Vec::new(),
             steps: std::array::from_fn(|_| Vec::new()),
@@ -411,6 +414,15 @@ impl Mount<'_> {
             None => Ok(()),
             Some(_) => Err(self.bug("two rooms answer the same iq of the domain")),
         }
+    }
+
+    /// Something that administrators or users of the domain can have done (XEP-0050).
+    pub fn command(&mut self, command: Command) -> Result<(), MountError> {
+        if self.doors.commands.iter().any(|other| other.node == command.node) {
+            return Err(self.bug("two commands have the same node"));
+        }
+        self.doors.commands.push(command);
+        Ok(())
     }
 
     /// A message to the domain itself, with or without a resource (`HostTurn::to`). Rooms are asked in their order until one takes

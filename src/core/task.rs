@@ -56,6 +56,9 @@ pub struct Asked {
 /// Something to be done in the turn of one of our domains; what it returns is the answer.
 pub type HostFn = Box<dyn FnOnce(&mut HostTurn<'_>) -> Box<dyn Any + Send> + Send>;
 
+/// The same in the turn of an account.
+pub type AccountFn = Box<dyn FnOnce(&mut Turn<'_>) -> Box<dyn Any + Send> + Send>;
+
 /// What a task asks; the shard finds who knows.
 pub enum Question {
     /// The store.
@@ -64,6 +67,8 @@ pub enum Question {
     Account(BareJid, Ask),
     /// A domain of the house. Answered when what it wrote is on disk.
     Host(Arc<str>, HostFn),
+    /// An account of the house. Answered when what it wrote is on disk.
+    Turn(BareJid, AccountFn),
     /// All shards: who of this domain has a session?
     Present(Arc<str>),
     /// The keys of a password.
@@ -73,7 +78,8 @@ pub enum Question {
 pub enum Answered {
     Read(Result<Rows, StoreError>),
     Account(AskAnswer),
-    Host(Result<Box<dyn Any + Send>, StoreError>),
+    /// `Host` and `Turn`; `None`: there is no such account.
+    Done(Result<Option<Box<dyn Any + Send>>, StoreError>),
     Present(Vec<Present>),
     Derived(Result<Bytes, String>),
     /// Too many questions at once, nobody who could answer, or no answer in time.
@@ -133,9 +139,30 @@ impl Cx {
         let answer = self.ask_for(Question::Host(Arc::from(domain), f));
         async move {
             match answer.await {
-                Answered::Host(Ok(result)) => result.downcast().map(|result| *result).map_err(|_| StoreError::Refused),
-                Answered::Host(Err(why)) => Err(why),
+                Answered::Done(Ok(Some(result))) => result.downcast().map(|result| *result).map_err(|_| StoreError::Refused),
+                Answered::Done(Err(why)) => Err(why),
                 _ => Err(StoreError::Unavailable("the domain does not answer".into())),
+            }
+        }
+    }
+
+    /// Do something in the turn of an account of the house. `Ok` when everything it wrote is on disk; `None`: there is no such
+    /// account.
+    pub fn account<R, F>(&self, account: BareJid, f: F) -> impl Future<Output = Result<Option<R>, StoreError>> + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Turn<'_>) -> R + Send + 'static,
+    {
+        let f: AccountFn = Box::new(move |turn| Box::new(f(turn)));
+        let answer = self.ask_for(Question::Turn(account, f));
+        async move {
+            match answer.await {
+                Answered::Done(Ok(None)) => Ok(None),
+                Answered::Done(Ok(Some(result))) => {
+                    result.downcast().map(|result| Some(*result)).map_err(|_| StoreError::Refused)
+                }
+                Answered::Done(Err(why)) => Err(why),
+                _ => Err(StoreError::Unavailable("the account does not answer".into())),
             }
         }
     }

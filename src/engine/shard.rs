@@ -16,7 +16,7 @@ use iris_core::login;
 use iris_core::mount::Doors;
 use iris_core::receipt::{Settled, take_lost};
 use iris_core::store::{Item, Progress, Shelf, Store, StoreError, Ticket, Woken};
-use iris_core::task::{self, Answered, Asked, Finish, HostFn, Pending, Question};
+use iris_core::task::{self, AccountFn, Answered, Asked, Finish, HostFn, Pending, Question};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
 use iris_core::{Ask, AskAnswer, AskReply, BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
@@ -39,7 +39,7 @@ mod tasks;
 
 pub(crate) use binding::offers;
 pub use binding::{Bind, BindReply, Bound, Inline};
-pub use domains::HostReply;
+pub use domains::{HostReply, TurnReply};
 pub use inbound::{Counters, Inbound, Post};
 
 /// The answer to a resume: the session and `h`; `None` when there is no such session.
@@ -66,6 +66,7 @@ enum Input {
     Resumed(SessionRef),
     Ask(Ask, AskReply),
     Host(HostFn, HostReply),
+    Turn(AccountFn, TurnReply),
     Finished(Option<Asked>, Finish),
 }
 
@@ -394,6 +395,7 @@ impl Shard {
                 Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
                 Post::Host(envelope) => self.accept_host(envelope),
                 Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
+                Post::InAccount(account, f, reply) => self.in_account(&account, f, reply),
                 Post::Survey(domain, reply) => reply(self.present(&domain)),
                 Post::Published(domain, index, value) => self.facts.set(&domain, index, value),
                 Post::Reloaded(hosts, house) => {
@@ -490,6 +492,13 @@ impl Shard {
             Input::Resumed(at) => path::event(entity, &mut cx, Event::SessionResumed, Some(at)),
             Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),
             Input::Host(_, reply) => reply(Err(StoreError::Refused)),
+            Input::Turn(f, reply) => {
+                if entity.login.is_none() {
+                    return reply(Ok(None));
+                }
+                let result = path::with_turn(entity, &mut cx, path::About::default(), f);
+                cx.fx.list.push(Effect::AfterCommit(Box::new(move |kept| reply(kept.map(|()| Some(result))))));
+            }
             Input::Finished(asked, finish) => {
                 // Only work that an iq waits for was counted when it began.
                 entity.tasks = entity.tasks.saturating_sub(usize::from(asked.is_some()));

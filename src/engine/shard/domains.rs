@@ -8,7 +8,15 @@ use crate::domain::{Around, DomainEntity, Outcome, listens_to};
 /// What the asker gets: what the function returned, when its writes are on disk.
 pub type HostReply = Box<dyn FnOnce(Result<Box<dyn Any + Send>, StoreError>) + Send>;
 
+/// The same for an account; `None`: there is none.
+pub type TurnReply = Box<dyn FnOnce(Result<Option<Box<dyn Any + Send>>, StoreError>) + Send>;
+
 impl Shard {
+    /// Do something in the turn of an account of this shard.
+    pub(super) fn in_account(&mut self, account: &BareJid, f: AccountFn, reply: TurnReply) {
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Turn(f, reply)));
+    }
+
     /// Those that live here are read at once: what they publish, accounts want to know.
     pub(super) fn wake_domains(&mut self) {
         let shards = self.inbound.len() as u16;

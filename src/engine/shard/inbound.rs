@@ -9,11 +9,11 @@ use iris_core::ask::Present;
 use iris_core::host::Known;
 use iris_core::receipt::Settled;
 use iris_core::store::{Rows, Shelf, StoreError};
-use iris_core::task::{Answered, HostFn};
+use iris_core::task::{AccountFn, Answered, HostFn};
 use iris_core::turn::House;
 use iris_core::{Ask, AskReply, BareJid, Envelope};
 
-use super::HostReply;
+use super::{HostReply, TurnReply};
 use crate::router::Hosts;
 
 pub enum Post {
@@ -34,6 +34,8 @@ pub enum Post {
     Host(Envelope),
     /// To be done in the turn of a domain of ours.
     InHost(Arc<str>, HostFn, HostReply),
+    /// To be done in the turn of an account.
+    InAccount(BareJid, AccountFn, TurnReply),
     /// Who of this domain has a session here?
     Survey(Arc<str>, Box<dyn FnOnce(Vec<Present>) + Send>),
     /// What a domain lets its accounts know.

@@ -146,6 +146,7 @@ impl Shard {
             match input {
                 Input::Ask(Ask::Credentials, reply) => reply(super::AskAnswer::Credentials(None)),
                 Input::Ask(_, reply) => reply(super::AskAnswer::NotFound),
+                Input::Turn(_, reply) => reply(Ok(None)),
                 other => self.reject(other, &Bounce::nobody()),
             }
         }

@@ -95,6 +95,7 @@ impl Shard {
             Input::Bind { reply, .. } => reply(Err(why.clone())),
             Input::Resume { reply, .. } => reply(Err(ResumeError::NotFound)),
             Input::Ask(_, reply) => reply(AskAnswer::Failed("the account cannot be read".into())),
+            Input::Turn(_, reply) => reply(Err(StoreError::Unavailable("the account cannot be read".into()))),
             Input::Host(_, reply) => reply(Err(StoreError::Unavailable("the domain cannot be read".into()))),
             Input::Finished(asked, _) => {
                 if let Some(mut asked) = asked {

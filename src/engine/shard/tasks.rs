@@ -55,7 +55,18 @@ impl Shard {
                     self.outbox[usize::from(lives)].push(Post::Ask(account, ask, reply));
                 }
             }
-            Question::Host(domain, f) => self.in_host(&domain, f, Box::new(move |result| answered(Answered::Host(result)))),
+            Question::Host(domain, f) => {
+                self.in_host(&domain, f, Box::new(move |result| answered(Answered::Done(result.map(Some)))))
+            }
+            Question::Turn(account, f) => {
+                let reply: TurnReply = Box::new(move |result| answered(Answered::Done(result)));
+                let lives = shard_of(account.as_str(), shards);
+                if lives == self.id {
+                    self.in_account(&account, f, reply);
+                } else {
+                    self.outbox[usize::from(lives)].push(Post::InAccount(account, f, reply));
+                }
+            }
             Question::Present(domain) => {
                 let parts = Arc::new(Mutex::new((self.inbound.len(), Vec::new(), Some(answered))));
                 for shard in &self.inbound {
