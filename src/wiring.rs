@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use iris_core::ids::IdSeal;
 use iris_core::mount::Doors;
 use iris_core::room::Room;
 use iris_core::store::Store;
@@ -94,6 +95,7 @@ pub fn network(
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),
+        ids: IdSeal::new(store.secret()),
         limits: config.limits.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },

@@ -56,6 +56,7 @@ fn copy_sent(turn: &mut Turn<'_>, names: &Names) -> Flow {
         return Flow::Go;
     }
     let (stanza, to, sent_id) = (envelope.stanza.clone(), envelope.to.clone(), envelope.sent_id);
+    let sent_id = sent_id.map(|id| turn.shown(id));
     let mut stamps = envelope.stamps.clone();
     let is_new = |card: &SessionCard| Some(card.this) != sender;
     copy(turn, names, "sent", Way::Out, &stanza, &to, is_new, |me| {
@@ -65,7 +66,7 @@ fn copy_sent(turn: &mut Turn<'_>, names: &Names) -> Flow {
                 stamps.strip.add(index);
             }
         }
-        stamps.stanza_id = sent_id.map(|id| StanzaId { by: me.into(), id: id.0.to_string().into() });
+        stamps.stanza_id = sent_id.map(|id| StanzaId { by: me.into(), id: id.into() });
         stamps
     })
 }

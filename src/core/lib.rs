@@ -12,6 +12,7 @@ pub mod event;
 pub mod form;
 pub mod hash;
 pub mod host;
+pub mod ids;
 pub mod limits;
 pub mod login;
 pub mod mount;

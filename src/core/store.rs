@@ -243,6 +243,10 @@ pub trait Store: Send + Sync {
 
     /// The greatest id ever committed: the house clock starts above it.
     fn floor(&self) -> u64;
+
+    /// Made at random with the database, the same as long as it lives: what must not be guessed and yet stay the same (`IdSeal`)
+    /// is made of it.
+    fn secret(&self) -> [u8; 16];
 }
 
 /// The largest page that a driver gives, whatever `LogQuery::max` says.

@@ -13,6 +13,7 @@ use crate::effects::{Effect, Effects, Out, StreamError, To, made};
 use crate::envelope::Envelope;
 use crate::error::Bounce;
 use crate::host::{Fact, Facts};
+use crate::ids::IdSeal;
 use crate::limits::Limits;
 use crate::mount::Doors;
 use crate::ports::Ports;
@@ -28,6 +29,8 @@ use crate::xml::wire::{Hold, Wire};
 pub struct House {
     pub names: Arc<NameTable>,
     pub clock: Arc<HouseClock>,
+    /// How ids of entries are shown.
+    pub ids: IdSeal,
     pub limits: Limits,
     pub version: &'static str,
     /// When the process began.
@@ -254,6 +257,11 @@ impl Turn<'_> {
     /// A new id of the house clock.
     pub fn mint(&self) -> EntryId {
         self.house.clock.mint(self.now)
+    }
+
+    /// An id of this account's logs, as others see it.
+    pub fn shown(&self, id: EntryId) -> String {
+        self.house.ids.show(self.account.owner(), id)
     }
 
     pub fn write(&mut self, write: Write) {

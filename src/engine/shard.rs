@@ -81,6 +81,8 @@ enum Slot {
         entity: Box<AccountEntity>,
         waiting: Vec<Input>,
         left: usize,
+        /// It has just been read; otherwise it has lived already.
+        woken: bool,
     },
     Awake(Box<AccountEntity>),
     Domain(Box<DomainEntity>),
@@ -116,6 +118,8 @@ pub struct Shard {
     outbox: Vec<Vec<Post>>,
     fx: Effects,
     progress: Progress,
+    /// When the store last refused something.
+    last_refusal: Option<Now>,
     /// Sessions that wait for a ticket; ascending but for the odd one, which then waits a little longer.
     waiting: VecDeque<(Ticket, SessionRef)>,
     after_commit: VecDeque<(Ticket, AfterCommit)>,
@@ -159,6 +163,7 @@ impl Shard {
             outbox,
             fx: Effects::default(),
             progress,
+            last_refusal: None,
             waiting: VecDeque::new(),
             after_commit: VecDeque::new(),
             timers: BinaryHeap::new(),
@@ -408,6 +413,7 @@ impl Shard {
 
     fn handle(&mut self, key: Arc<str>, input: Input) {
         match self.entities.get_mut(&key) {
+            Some(Slot::Awake(entity)) if entity.tags_epoch != self.progress.epoch => self.tag_again(&key, input),
             Some(Slot::Awake(_)) => self.run_guarded(&key, input),
             Some(Slot::Domain(_)) => self.run_domain_guarded(&key, input),
             Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
@@ -605,6 +611,7 @@ impl Shard {
             then(if self.progress.is_refused(ticket) { Err(StoreError::Refused) } else { Ok(()) });
         }
         if refused_more {
+            self.last_refusal = Some(self.now);
             self.reload_refused();
         }
     }

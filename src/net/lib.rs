@@ -208,6 +208,7 @@ impl Net {
         let house = Arc::new(House {
             names: old.names.clone(),
             clock: old.clock.clone(),
+            ids: old.ids,
             limits: limits.clone(),
             version: old.version,
             started: old.started,

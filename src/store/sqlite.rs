@@ -204,6 +204,11 @@ impl Store for SqliteStore {
     fn floor(&self) -> u64 {
         self.shared.floor.load(Ordering::Acquire)
     }
+
+    fn secret(&self) -> [u8; 16] {
+        // The writer has read it before the store was open.
+        self.shared.secret.get().copied().unwrap_or_default()
+    }
 }
 
 /// Check that the file is ours, and bring its tables up to date.

@@ -1,6 +1,5 @@
 //! XEP-0313: Message Archive Management - what was said can be read again, on every device.
-//! Spec 1.1.3, https://xmpp.org/extensions/xep-0313.html. Not done: section 3 has ids "unpredictable" (ours are moments of the house
-//! clock, see XEP-0359's room; only the owner can ask by them); tombstones (section 3.2, a MAY).
+//! Spec 1.1.3, https://xmpp.org/extensions/xep-0313.html. Not done: nothing.
 //!
 //! One log per account: each message once, whoever of the account's devices has it. `policy` says what is kept, `entry` how,
 //! `query` what may be asked, `page` answers. The archive of a room is the room's (XEP-0045).
@@ -30,7 +29,7 @@ pub const ROOM: Room = Room {
         xep: Some(313),
         name: "Message Archive Management",
         version: "1.1.3",
-        status: Status::Partial,
+        status: Status::Complete,
         needs: &[4, 30, 59, 82, 203, 297, 334, 359],
     },
     mount,
@@ -88,7 +87,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 }
 
 fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
-    match query::Query::parse(el, turn.me(), turn.account.owner(), config) {
+    match query::Query::parse(el, turn.me(), turn.account.owner(), turn.house.ids, config) {
         Ok(mut query) => {
             // A page is not what fills a session's queue.
             let max = u32::try_from(turn.house.limits.output_stanzas_max / 2).unwrap_or(u32::MAX).max(1);
@@ -101,8 +100,8 @@ fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
 
 /// Section 5.
 fn metadata(turn: &mut Turn<'_>) -> Reply {
-    let owner = turn.account.owner();
-    Reply::Task(Box::new(move |cx| Box::pin(page::metadata(owner, cx))))
+    let (owner, ids) = (turn.account.owner(), turn.house.ids);
+    Reply::Task(Box::new(move |cx| Box::pin(page::metadata(owner, ids, cx))))
 }
 
 struct Keeper {

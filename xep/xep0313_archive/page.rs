@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use iris_core::effects::{Out, To};
-use iris_core::store::{Entry, EntryId, LogQuery, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, StoreError};
+use iris_core::ids::IdSeal;
+use iris_core::store::{Entry, LogQuery, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, StoreError};
 use iris_core::xml::wire::{Hold, Wire};
 use iris_core::xml::{Build, push_attr};
 use iris_core::{Bounce, Condition, Cx, Finish, ns, time};
@@ -152,8 +153,7 @@ fn results(query: &Query, entries: &[Entry]) -> Vec<Out> {
     let mut ends = Vec::with_capacity(entries.len());
     for entry in entries {
         all.extend_from_slice(&head);
-        // The id is the moment it was kept at.
-        let (id, stamp) = (entry.id.0, time::datetime(entry.id.0));
+        let (id, stamp) = (query.text(entry.id), time::datetime(entry.id.0));
         let open = format!(" id='{id}'><forwarded xmlns='{}'><delay xmlns='{}' stamp='{stamp}'/>", ns::FORWARD, ns::DELAY);
         all.extend_from_slice(open.as_bytes());
         all.extend_from_slice(entry::message(&entry.entry).unwrap_or_default());
@@ -180,7 +180,7 @@ fn results(query: &Query, entries: &[Entry]) -> Vec<Out> {
 /// counted for it (XEP-0059 2.1 lets it be left out where it is expensive).
 fn fin(query: &Query, found: &Found) -> String {
     let whole = query.from_start && found.complete;
-    let ends = found.entries.first().zip(found.entries.last()).map(|(first, last)| (text(first.id), text(last.id)));
+    let ends = found.entries.first().zip(found.entries.last()).map(|(first, last)| (query.text(first.id), query.text(last.id)));
     let given = rsm::Given {
         index: query.from_start.then_some(0).filter(|_| ends.is_some()),
         ends,
@@ -193,7 +193,7 @@ fn fin(query: &Query, found: &Found) -> String {
 }
 
 /// Section 5.
-pub async fn metadata(owner: OwnerId, cx: Cx) -> Finish {
+pub async fn metadata(owner: OwnerId, ids: IdSeal, cx: Cx) -> Finish {
     let ends = match cx.read(Read::Bounds { owner, shelf: SHELF }).await {
         Ok(Rows::Bounds(ends)) => ends,
         Ok(_) => return Finish::Error(Bounce::new(Condition::InternalServerError)),
@@ -203,14 +203,10 @@ pub async fn metadata(owner: OwnerId, cx: Cx) -> Finish {
     xml.open_ns("metadata", NS);
     if let Some((first, last)) = ends {
         for (name, entry) in [("start", first), ("end", last)] {
-            xml.open(name).attr("id", &text(entry.id)).attr("timestamp", &time::datetime(entry.id.0)).close();
+            xml.open(name).attr("id", &ids.show(owner, entry.id)).attr("timestamp", &time::datetime(entry.id.0)).close();
         }
     }
     Finish::Answer { before: Vec::new(), result: string(xml) }
-}
-
-fn text(id: EntryId) -> String {
-    id.0.to_string()
 }
 
 fn string(xml: Build) -> String {

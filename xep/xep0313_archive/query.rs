@@ -1,5 +1,6 @@
 //! What is asked of an archive (section 4), read once and completely: what is malformed is named, what is unknown refused.
 
+use iris_core::ids::IdSeal;
 use iris_core::store::{EntryId, LogQuery, OwnerId};
 use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Bounce, Condition, Jid, Reply, ns, time};
@@ -15,6 +16,7 @@ const QUERYID_BYTES_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Query {
     pub owner: OwnerId,
+    ids: IdSeal,
     pub me: String,
     pub queryid: Option<String>,
     /// What matches, as the store understands it; `max` is the page's.
@@ -47,7 +49,7 @@ impl With {
 }
 
 impl Query {
-    pub fn parse(el: &El<'_>, me: &BareJid, owner: OwnerId, config: &Config) -> Result<Query, Bounce> {
+    pub fn parse(el: &El<'_>, me: &BareJid, owner: OwnerId, ids: IdSeal, config: &Config) -> Result<Query, Bounce> {
         if el.attr("node").is_some() {
             // Section 6.1.3: for archives of pubsub nodes.
             return Err(Bounce::new(Condition::FeatureNotImplemented).text("the archive has no nodes"));
@@ -58,6 +60,7 @@ impl Query {
         }
         let mut query = Query {
             owner,
+            ids,
             me: me.as_str().to_owned(),
             queryid,
             log: LogQuery::default(),
@@ -147,7 +150,7 @@ impl Query {
         if values.len() > IDS_MAX {
             return Err(wrong("ids", "are too many"));
         }
-        let mut ids = values.iter().map(|value| id(value)).collect::<Result<Vec<_>, _>>()?;
+        let mut ids = values.iter().map(|value| self.id(value)).collect::<Result<Vec<_>, _>>()?;
         ids.sort_unstable();
         ids.dedup();
         self.must_exist.extend(&ids);
@@ -155,16 +158,27 @@ impl Query {
         Ok(())
     }
 
+    /// How an id of this archive is shown.
+    pub fn text(&self, id: EntryId) -> String {
+        self.ids.show(self.owner, id)
+    }
+
+    /// What we never gave is not there (section 4.1.3, 4.3.2).
+    fn id(&self, text: &str) -> Result<EntryId, Bounce> {
+        // Beyond what databases count in is beyond what was ever given.
+        self.ids.read(self.owner, text).filter(|id| i64::try_from(id.0).is_ok()).ok_or_else(not_there)
+    }
+
     /// Of two bounds the narrower holds.
     fn after(&mut self, value: &str) -> Result<(), Bounce> {
-        let id = id(value)?;
+        let id = self.id(value)?;
         self.must_exist.push(id);
         self.log.after = self.log.after.max(Some(id));
         Ok(())
     }
 
     fn before(&mut self, value: &str) -> Result<(), Bounce> {
-        let id = id(value)?;
+        let id = self.id(value)?;
         self.must_exist.push(id);
         self.log.before = Some(self.log.before.map_or(id, |other| other.min(id)));
         Ok(())
@@ -175,13 +189,6 @@ const NO_TIME: &str = "is not a date and time (XEP-0082)";
 
 fn wrong(field: &str, why: &str) -> Bounce {
     Bounce::bad_request(&format!("{field} {why}"))
-}
-
-/// What we never gave is not there (section 4.1.3, 4.3.2).
-fn id(text: &str) -> Result<EntryId, Bounce> {
-    let number: Option<u64> = text.parse().ok().filter(|number: &u64| number.to_string() == text);
-    // Beyond what databases count in, so beyond what was ever given.
-    number.filter(|number| i64::try_from(*number).is_ok()).map(EntryId).ok_or_else(not_there)
 }
 
 pub fn not_there() -> Bounce {
@@ -228,7 +235,15 @@ mod tests {
     fn parse(inside: &str) -> Result<Query, Bounce> {
         let xml = format!("<query xmlns='{NS}'>{inside}</query>");
         let me = BareJid::new("juliet@house").expect("a JID");
-        Query::parse(&El::parse(xml.as_bytes()).expect("an element"), &me, OwnerId(1), &Config::default())
+        Query::parse(&El::parse(xml.as_bytes()).expect("an element"), &me, OwnerId(1), seal(), &Config::default())
+    }
+
+    fn seal() -> IdSeal {
+        IdSeal::new([7; 16])
+    }
+
+    fn shown(id: u64) -> String {
+        seal().show(OwnerId(1), EntryId(id))
     }
 
     fn field(var: &str, value: &str) -> String {
@@ -278,7 +293,7 @@ mod tests {
         for var in ["{urn:x}fulltext", "", "withtext"] {
             assert_eq!(parse(&field(var, "x")).expect_err(var).condition, Condition::FeatureNotImplemented);
         }
-        for (var, value) in [("after-id", "x"), ("before-id", "-1"), ("ids", "007"), ("ids", "18446744073709551615")] {
+        for (var, value) in [("after-id", "x"), ("before-id", "-1"), ("ids", "007"), ("ids", &shown(u64::MAX))] {
             assert_eq!(parse(&field(var, value)).expect_err(value).condition, Condition::ItemNotFound);
         }
         let many: String = (0..=IDS_MAX).map(|id| format!("<value>{id}</value>")).collect();
@@ -295,9 +310,13 @@ mod tests {
 
     #[test]
     fn s4_1_3_of_two_bounds_the_narrower_holds() {
-        let form = "<x xmlns='jabber:x:data' type='submit'><field var='after-id'><value>5</value></field>\
-            <field var='before-id'><value>9</value></field></x>";
-        let set = format!("<set xmlns='{}'><after>7</after></set>", rsm::NS);
+        let form = format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='after-id'><value>{}</value></field>\
+             <field var='before-id'><value>{}</value></field></x>",
+            shown(5),
+            shown(9)
+        );
+        let set = format!("<set xmlns='{}'><after>{}</after></set>", rsm::NS, shown(7));
         let query = parse(&format!("{form}{set}")).expect("a query");
         assert_eq!((query.log.after, query.log.before), (Some(EntryId(7)), Some(EntryId(9))));
         assert_eq!(query.must_exist, [EntryId(5), EntryId(7), EntryId(9)]);

@@ -45,7 +45,8 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
     }
     // XEP-0359 3: the id says where the archive has it, so only what was archived gets one.
     if let Some(id) = envelope.kept_id {
-        envelope.stamps.stanza_id = Some(StanzaId { by: entity.bare.clone(), id: Arc::from(id.0.to_string()) });
+        envelope.stamps.stanza_id =
+            Some(StanzaId { by: entity.bare.clone(), id: Arc::from(cx.house.ids.show(entity.owner, id)) });
     }
     hand_over(entity, cx, envelope, plan, listening, false);
 }

@@ -9,7 +9,7 @@ use iris_core::effects::{Effect, Out, StreamError, To};
 use iris_core::error::Bounce;
 use iris_core::login::{self, Login};
 use iris_core::mount::Doors;
-use iris_core::store::{EntryId, Item, OwnerId, Shelf, Ticket, Woken, Write};
+use iris_core::store::{EntryId, Epoch, Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::time::Mono;
 use iris_core::turn::Relation;
 use iris_core::xml::wire::{Hold, Wire};
@@ -49,8 +49,10 @@ pub struct AccountEntity {
     pub sessions: Vec<SessionRef>,
     /// The last set that this memory stands on.
     pub last_state: Ticket,
-    /// Tags of messages kept shortly before the last restart.
+    /// Tags of messages kept shortly before the last restart, or before storage last refused something.
     pub tags: Vec<(Shelf, HashMap<u64, EntryId>)>,
+    /// The refusals of the store that `tags` knows of.
+    pub tags_epoch: Epoch,
     /// Tasks underway.
     pub tasks: usize,
     pub idle_since: Mono,
@@ -90,6 +92,7 @@ impl AccountEntity {
             sessions,
             last_state: 0,
             tags: Vec::new(),
+            tags_epoch: 0,
             tasks: 0,
             idle_since: now,
             resting: false,

@@ -9,7 +9,7 @@ use iris_core::effects::StreamError;
 use iris_core::error::Bounce;
 use iris_core::store::{EntryId, Read, Rows, Shelf, StoreError, Ticket};
 use iris_core::task::Answered;
-use iris_core::time::Mono;
+use iris_core::time::{Mono, Now};
 use iris_core::{BareJid, Event, SessionRef};
 
 use super::{AccountEntity, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
@@ -17,8 +17,9 @@ use crate::account::session::{Resuming, Session};
 use crate::path::{self, Ctx};
 use iris_core::Ask;
 
-/// After a restart a message may be sent again by a client that never got its ack: for this long accounts read the tags of what
-/// they kept last, so that it is known.
+/// After a restart a message may be sent again by a client that never got its ack, and after a refusal by one that was told to try
+/// again, though a part of it was kept (its sender's copy; or all of it, when nobody knows what a failed fsync left): for this long
+/// accounts read the tags of what they kept last, so that it is known.
 const RESENT_WINDOW: Duration = Duration::from_secs(600);
 const RESENT_TAGS_MAX: u32 = 1_000;
 
@@ -79,20 +80,21 @@ impl Shard {
         };
         let mut entity = AccountEntity::load(jid, doors.clone(), &woken, sessions, self.now.mono);
         entity.new = new;
+        entity.tags_epoch = self.progress.epoch;
         let tagged = if new { Vec::new() } else { entity.doors.tagged.clone() };
         self.entities.insert(key.clone(), Slot::Awake(Box::new(entity)));
-        let recent = self.now.mono.since(self.house.started.mono) < RESENT_WINDOW;
-        if recent && !tagged.is_empty() {
-            self.read_tags(&key, &tagged, waiting);
-        } else {
-            self.live(&key, waiting);
+        match self.resent_since().filter(|_| !tagged.is_empty()) {
+            Some(since) => self.read_tags(&key, &tagged, since, waiting, true),
+            None => self.live(&key, waiting, true),
         }
     }
 
-    fn live(&mut self, key: &Arc<str>, waiting: Vec<Input>) {
-        self.with_entity(key, |entity, cx| path::event(entity, cx, Event::Woken, None));
+    fn live(&mut self, key: &Arc<str>, waiting: Vec<Input>, woken: bool) {
+        if woken {
+            self.with_entity(key, |entity, cx| path::event(entity, cx, Event::Woken, None));
+        }
         for input in waiting {
-            self.run(key, input);
+            self.handle(key.clone(), input);
         }
         self.rest_when_idle(key);
     }
@@ -112,12 +114,33 @@ impl Shard {
         }
     }
 
-    /// Soon after a restart: one more read before it lives.
-    fn read_tags(&mut self, key: &Arc<str>, logs: &[Shelf], waiting: Vec<Input>) {
+    /// From when on what was kept may be sent again; `None`: nothing is, any more.
+    fn resent_since(&self) -> Option<EntryId> {
+        let recent = |moment: &Now| self.now.mono.since(moment.mono) < RESENT_WINDOW;
+        let moments = [Some(self.house.started), self.last_refusal];
+        let earliest = moments.into_iter().flatten().filter(recent).map(|moment| moment.wall_us).min()?;
+        Some(EntryId(earliest.saturating_sub(RESENT_WINDOW.as_micros() as u64)))
+    }
+
+    /// The store has refused something since this account was read.
+    pub(super) fn tag_again(&mut self, key: &Arc<str>, input: Input) {
+        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
+        entity.tags_epoch = self.progress.epoch;
+        entity.tags.clear();
+        // Its timer finds nobody to let sleep meanwhile.
+        entity.resting = false;
+        let logs = entity.doors.tagged.clone();
+        match self.resent_since().filter(|_| !logs.is_empty()) {
+            Some(since) => self.read_tags(key, &logs, since, vec![input], false),
+            None => self.run_guarded(key, input),
+        }
+    }
+
+    /// Soon after a restart or a refusal: one more read before it goes on.
+    fn read_tags(&mut self, key: &Arc<str>, logs: &[Shelf], since: EntryId, waiting: Vec<Input>, woken: bool) {
         let Some(Slot::Awake(entity)) = self.entities.remove(key) else { return };
         let owner = entity.owner;
-        let since = EntryId(self.house.started.wall_us.saturating_sub(RESENT_WINDOW.as_micros() as u64));
-        self.entities.insert(key.clone(), Slot::Tagging { entity, waiting, left: logs.len() });
+        self.entities.insert(key.clone(), Slot::Tagging { entity, waiting, left: logs.len(), woken });
         for log in logs {
             let (home, name, shelf) = (self.inbound[usize::from(self.id)].clone(), key.clone(), *log);
             let read = Read::Tags { owner, shelf, since, max: RESENT_TAGS_MAX };
@@ -134,9 +157,9 @@ impl Shard {
         if *left > 0 {
             return;
         }
-        if let Some(Slot::Tagging { entity, waiting, .. }) = self.entities.remove(key) {
+        if let Some(Slot::Tagging { entity, waiting, woken, .. }) = self.entities.remove(key) {
             self.entities.insert(key.clone(), Slot::Awake(entity));
-            self.live(key, waiting);
+            self.live(key, waiting, woken);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::host::HostTurn;
+use iris_core::ids::IdSeal;
 use iris_core::limits::Limits;
 use iris_core::mount::{Doors, RoomConfig};
 use iris_core::room::Room;
@@ -88,6 +89,7 @@ impl House {
             version: "0",
             started: now,
             ports: ports::ports(),
+            ids: IdSeal::new(store.secret()),
         });
         let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();
         let shards = (0..SHARDS)

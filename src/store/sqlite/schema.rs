@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: i32 = 0x4972_6973;
 
 /// One step per schema version, from 0 (an empty file). A step that was released is never changed; a new one is added.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -67,7 +68,16 @@ CREATE TABLE log_peer (
     id INTEGER NOT NULL,
     PRIMARY KEY (owner, shelf, peer, id)
 ) WITHOUT ROWID;
-"];
+",
+    "
+-- Random bytes, made with the database.
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL
+) WITHOUT ROWID;
+INSERT INTO secret (name, bytes) VALUES ('house', randomblob(16));
+",
+];
 
 /// The schema version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -143,6 +153,11 @@ pub(super) fn meta(conn: &Connection, key: &str) -> rusqlite::Result<i64> {
         Err(rusqlite::Error::QueryReturnedNoRows) => Ok(0),
         value => value,
     }
+}
+
+/// Of the migration that made it.
+pub(super) fn secret(conn: &Connection) -> rusqlite::Result<[u8; 16]> {
+    conn.query_row("SELECT bytes FROM secret WHERE name = 'house'", [], |row| row.get(0))
 }
 
 pub(super) fn set_meta(conn: &Connection, key: &str, value: i64) -> rusqlite::Result<()> {

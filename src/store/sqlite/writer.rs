@@ -8,8 +8,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use iris_core::store::Ticket;
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub tail: Tail,
     pub shelves: Shelves,
     pub floor: AtomicU64,
+    pub secret: OnceLock<[u8; 16]>,
 }
 
 pub(super) struct Writer {
@@ -159,7 +160,19 @@ impl Writer {
             self.fold = Fold::of(&self.shared.tail);
         }
         // Faster than the tail grows, and still a small part of a commit.
-        self.transact(conn, count * 2 + 64, |applying| {
+        match self.apply_all(conn, count * 2 + 64, batch) {
+            // A fold takes space; what may give some back must not fail for it.
+            Err(Failure::Store(error)) if self.fold.is_some() && is_full(&error) => {
+                self.fold = None;
+                rollback(conn)?;
+                self.apply_all(conn, 0, batch)
+            }
+            done => done,
+        }
+    }
+
+    fn apply_all(&mut self, conn: &Connection, fold_rows: usize, batch: &[Submitted]) -> Result<(), Failure> {
+        self.transact(conn, fold_rows, |applying| {
             for (index, submitted) in batch.iter().enumerate().filter(|(_, submitted)| !submitted.stale) {
                 applying.set(&submitted.set).map_err(|fault| match fault {
                     Fault::Set(why) => Failure::Set(index, why),
@@ -236,6 +249,8 @@ impl Writer {
         self.failpoints.pass(At::Checkpoint).map_err(injected)?;
         checkpoint(&conn, "TRUNCATE")?;
         self.shared.shelves.load(&conn)?;
+        let secret = schema::secret(&conn)?;
+        self.shared.secret.get_or_init(|| secret);
         self.folded = schema::meta(&conn, "folded")?;
         self.fold = None;
         self.shared.tail.replace(unfolded(&conn, self.folded)?);
@@ -305,6 +320,10 @@ impl Writer {
             self.checkpoint(&conn, "PASSIVE");
         }
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 fn rollback(conn: &Connection) -> rusqlite::Result<()> {

@@ -214,3 +214,57 @@ fn s3_prefixes_and_languages_of_the_stream_are_kept_with_the_message() {
     assert!(message.contains("xmlns:x='urn:x'") && message.contains("xml:lang='it'"), "{message}");
     assert!(message.contains("<x:a/><body>a &lt; b &amp; c</body>"), "{message}");
 }
+
+/// Romeo's copy is on disk, Juliet's is not: he is told to try again, and does.
+#[test]
+fn a_retry_of_a_refused_message_in_the_same_life_stands_once_in_the_senders_archive() {
+    let mut house = House::manual(ROOMS);
+    house.user("romeo@house");
+    house.user("juliet@house");
+    house.store.commit();
+    house.run();
+    let romeo = house.login(ROMEO);
+    let juliet = house.login(JULIET);
+    house.send(&juliet, "<presence/>");
+    house.store.commit();
+    house.run();
+    house.recv(&juliet);
+    let message = "<message to='juliet@house' type='chat' id='m'><body>a</body></message>";
+    house.send(&romeo, message);
+    assert!(house.store.commit_one());
+    house.store.refuse();
+    house.run();
+    assert_eq!(house.one(&romeo).attr("type").as_deref(), Some("error"));
+    house.send(&romeo, message);
+    house.store.commit();
+    house.run();
+    assert_eq!(house.one(&juliet).id().as_deref(), Some("m"));
+    for client in [&romeo, &juliet] {
+        let heard = query(&mut house, client, &asking(&[], ""));
+        assert_eq!(read_page(client, heard).bodies(), ["a"], "{}", client.jid);
+    }
+    // A second message under the same id that nobody refused is another message.
+    house.send(&romeo, &message.replace("<body>a", "<body>b"));
+    house.store.commit();
+    house.run();
+    let heard = query(&mut house, &romeo, &asking(&[], ""));
+    assert_eq!(read_page(&romeo, heard).bodies(), ["a", "b"]);
+}
+
+#[test]
+fn s3_ids_do_not_tell_when_and_do_not_lead_into_other_archives() {
+    let mut house = House::with(ROOMS);
+    let romeo = house.online(ROMEO);
+    let juliet = house.online(JULIET);
+    for body in ["a", "b", "c"] {
+        say(&mut house, &romeo, "juliet@house", body);
+    }
+    let (his, hers) = (whole(&mut house, &romeo).ids, whole(&mut house, &juliet).ids);
+    assert!(!his.is_sorted() || !hers.is_sorted() || his[0][..4] != his[1][..4], "{his:?} {hers:?}");
+    let foreign = query(&mut house, &romeo, &asking(&[("after-id", hers[0].as_str())], ""));
+    assert!(foreign[0].as_str().contains("<item-not-found"), "{}", foreign[0].as_str());
+    // What a client knows it finds again after a restart.
+    let mut house = house.restart(ROOMS, Duration::from_secs(5));
+    let romeo = house.online(ROMEO);
+    assert_eq!(page_of(&mut house, &romeo, &asking(&[("after-id", his[0].as_str())], "")).bodies(), ["b", "c"]);
+}

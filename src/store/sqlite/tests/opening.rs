@@ -128,3 +128,12 @@ fn a_data_directory_that_cannot_be_made_says_so() {
     let error = refusal(&file);
     assert!(matches!(error, OpenError::File { .. }), "{error}");
 }
+
+#[test]
+fn the_secret_is_made_with_the_database_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = |dir: &std::path::Path| open(dir, SqliteOptions::default()).store.secret();
+    let first = secret(dir.path());
+    assert_eq!(secret(dir.path()), first);
+    assert_ne!(secret(tempfile::tempdir().unwrap().path()), first);
+}
