@@ -49,7 +49,7 @@ def report(mode, server, folder, parts):
     count = collections.Counter(verdict for verdict, *_ in rows)
     if mode == "full":
         # The committed page is Iris's; the control's stays with the logs.
-        page = HERE / "RESULTS.md" if server == "iris" else HERE / "out" / f"RESULTS-{server}.md"
+        page = HERE / "RESULTS.md" if server == "iris" else folder.parent / f"RESULTS-{server}.md"
         page.write_text(markdown(rows, count, server), encoding="utf-8")
     print(
         f"\n{count['exception']} exceptions with a reason in conformance/suites/expected.toml, {count['skipped']} parts skipped, "
@@ -141,6 +141,8 @@ def versions(server):
     python_package = lambda p: first_line(venv, "-c", f"import importlib.metadata as m; print(m.version('{p}'))")  # noqa: E731
     return name, [
         ("slixmpp, and its integration tests", python_package("slixmpp")),
+        ("Smack's integration tests", os.environ.get("SMACK", "?")),
+        ("Java", debian("openjdk-17-jre-headless")),
         ("aiohttp", python_package("aiohttp")),
         ("Python", first_line(venv, "--version")),
         ("@xmpp/client", os.environ.get("XMPPJS", "?")),

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Runs Smack's integration tests (smack-integration-test of Maven Central), unchanged, against the server.
+
+    smack_itests.py JARS [--slice] [CLASS[.METHOD]…]
+
+JARS is a folder with smack-integration-test and all that it needs. The suite looks for the domain's own ports, so run it
+where the server under test has 5222 (and 443 for WebSocket): a network namespace of its own (see conformance/run).
+Environment: SERVER_KIND SERVER_DIR DOMAIN ADDRESS CA_FILE OUT as printed by `conformance/server start`. The suite makes and removes its
+accounts itself, as an administrator with XEP-0133. `--slice` takes the test classes of SLICE only.
+
+Prints one line a test: ok, FAIL or skip, where skip is what the suite itself says is not possible with this server.
+Whether that was expected is decided by conformance/results.py alone; the exit code is 1 only when the suite itself could
+not run. The suite's log with every stanza: OUT/smack-itests/suite-N.log.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+import time
+
+SUITE = "smack-itests"
+SERVER = pathlib.Path(__file__).resolve().parent.parent / "server"
+FRAMEWORK = "org.igniterealtime.smack.inttest.SmackIntegrationTestFramework"
+ADMIN, PASSWORD = "admin", "smack-admin-pass"
+SUITE_SECONDS_MAX = 560
+# An answer that does not come within this time fails its test; presence between busy processes takes its time in CI.
+REPLY_MS_MAX = 10_000
+# Disco, caps, presence, roster, archive, personal eventing, ad-hoc commands, stream management: what a client lives on.
+SLICE = [
+    "AdHocCommandIntegrationTest",
+    "EntityCapsTest",
+    "LoginIntegrationTest",
+    "LowLevelRosterIntegrationTest",
+    "MamIntegrationTest",
+    "MoodIntegrationTest",
+    "OmemoMamDecryptionTest",
+    "PingIntegrationTest",
+    "RosterIntegrationTest",
+    "SimpleXmppConnectionIntegrationTest",
+    "StreamManagementTest",
+    "VersionIntegrationTest",
+    "XmppConnectionIntegrationTest",
+]
+
+# Run by themselves: the suite cleans up after the test before, and what the server then rightly sends (an unsubscribe of the
+# contact that was removed, RFC 6121 2.5.2) this one takes for its own.
+ALONE = ["RosterIntegrationTest.testPresenceDeliveredToRecipient"]
+WEBSOCKET = ["modular-websocket-okhttp", "modular-websocket-java11"]
+
+# Prosody's room form lacks a field that these take for granted: the whole suite stops there.
+CONTROL_WITHOUT = [
+    "MultiUserChatEntityIntegrationTest",
+    "MultiUserChatIntegrationTest",
+    "MultiUserChatOccupantIntegrationTest",
+    "MultiUserChatRolesAffiliationsPrivilegesIntegrationTest",
+]
+
+EVENT = re.compile(r"^(?:INFO|SEVERE): (\w+\.\w+) \((.+?)\) (Start|Success|Failed|is not possible)$")
+IMPOSSIBLE_CLASS = re.compile(r"^INFO: Could not run [\w.]+\.(\w+) because: (.*)$")
+IMPOSSIBLE_TEST = re.compile(r"^INFO: Could not run (\w+\.\w+) \((.+?)\) because: (.*)$")
+OTHER = re.compile(r"^(?:INFO|WARNING|SEVERE): ")
+CAUSE = re.compile(r"^Caused by: (.*)$")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("jars", type=pathlib.Path)
+    arguments.add_argument("names", nargs="*")
+    arguments.add_argument("--slice", action="store_true")
+    chosen = arguments.parse_args()
+    out = pathlib.Path(os.environ.get("OUT", "conformance/out")).resolve() / SUITE
+    out.mkdir(parents=True, exist_ok=True)
+    jid = f"{ADMIN}@{os.environ['DOMAIN']}"
+    subprocess.run([sys.executable, str(SERVER), "adduser", jid, PASSWORD], check=True, timeout=60)
+    store = trust_store(out)
+    names = chosen.names or (SLICE if chosen.slice else [])
+    runs = [(names, ALONE)] if not chosen.names else [(names, [])]
+    if not chosen.names:
+        runs += [([name], []) for name in ALONE]
+    deadline = time.monotonic() + SUITE_SECONDS_MAX
+    told = set()
+    for number, (enabled, disabled) in enumerate(runs):
+        with open(out / f"suite-{number}.log", "w", encoding="utf-8") as log:
+            if not run(command(store, chosen.jars, enabled, disabled), log, told, deadline):
+                return 1
+    return 0
+
+
+def run(suite_command, log, told, deadline):
+    """One run of the framework; False when it did not come to a first test."""
+    suite = subprocess.Popen(
+        suite_command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    limit = threading.Timer(max(deadline - time.monotonic(), 1), suite.kill)
+    limit.start()
+    listener = Listener(told)
+    before = len(told)
+    for line in suite.stdout:
+        log.write(line)
+        listener.hear(line.rstrip("\n"))
+    code = suite.wait()
+    limit.cancel()
+    if len(told) == before and not listener.finished:
+        print(f"{SUITE}: the suite ended with code {code} before its first test; see {log.name}", file=sys.stderr)
+        return False
+    if not listener.finished:
+        print(f"FAIL {SUITE} suite: ended with code {code} before it was through; see {log.name}", flush=True)
+    return True
+
+
+def trust_store(out):
+    """A trust store that holds the CA of the server under test only."""
+    store = out / "trust.p12"
+    store.unlink(missing_ok=True)
+    subprocess.run(
+        ["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", os.environ["CA_FILE"]]
+        + ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", PASSWORD],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return store
+
+
+def command(store, jars, enabled, disabled):
+    settings = {
+        "service": os.environ["DOMAIN"],
+        "host": os.environ["ADDRESS"],
+        "securityMode": "required",
+        "dnsResolver": "javax",
+        "replyTimeout": REPLY_MS_MAX,
+        "adminAccountUsername": ADMIN,
+        "adminAccountPassword": PASSWORD,
+        "debugger": "console",
+    }
+    if os.environ["SERVER_KIND"] == "prosody":
+        disabled = disabled + CONTROL_WITHOUT
+        settings["disabledConnections"] = ",".join(WEBSOCKET)
+    if enabled:
+        settings["enabledTests"] = ",".join(enabled)
+    if disabled:
+        settings["disabledTests"] = ",".join(disabled)
+    return [
+        "java",
+        # The suite runs its classes in the order of their hash codes: with one for all it is the same order every time.
+        "-XX:+UnlockExperimentalVMOptions",
+        "-XX:hashCode=2",
+        "-Djava.util.logging.SimpleFormatter.format=%4$s: %5$s%6$s%n",
+        f"-Djavax.net.ssl.trustStore={store}",
+        f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
+        *(f"-Dsinttest.{name}={value}" for name, value in settings.items()),
+        "-cp",
+        f"{jars}/*",
+        FRAMEWORK,
+    ]
+
+
+class Listener:
+    """Follows the suite's log line by line and prints one line a test.
+
+    A failure's reason stands in the lines after it: the innermost cause before the next line of the log is taken.
+    """
+
+    def __init__(self, told):
+        self.told = told
+        self.finished = False
+        self.failed = None
+        self.cause = ""
+
+    def hear(self, line):
+        if self.failed and (cause := CAUSE.match(line)):
+            self.cause = cause[1]
+        if not OTHER.match(line):
+            return
+        self.close()
+        if event := EVENT.match(line):
+            test = f"{event[1]}({event[2].replace(' ', '')})"
+            if event[3] == "Success":
+                self.tell("ok", test, event[2])
+            elif event[3] == "Failed":
+                self.failed = test
+        elif found := IMPOSSIBLE_TEST.match(line):
+            self.tell("skip", f"{found[1]}({found[2].replace(' ', '')})", found[3])
+        elif found := IMPOSSIBLE_CLASS.match(line):
+            self.tell("skip", found[1], found[2])
+        elif " finished: " in line:
+            self.finished = True
+
+    def close(self):
+        """The failure whose lines were being read is told."""
+        if self.failed:
+            self.tell("FAIL", self.failed, self.cause or "without a cause")
+        self.failed, self.cause = None, ""
+
+    def tell(self, verdict, test, text):
+        if test not in self.told:
+            self.told.add(test)
+            print(f"{verdict} {SUITE} {test}: {' '.join(text.split())[:300]}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
