@@ -29,8 +29,16 @@ class Terminal:
         ).stdout
 
     def type(self, line):
-        self._tmux("send-keys", "-l", line)
-        self._tmux("send-keys", "Enter")
+        self.press(line)
+        self.key("Enter")
+
+    def press(self, text):
+        """The keys of `text`, without Return."""
+        self._tmux("send-keys", "-l", text)
+
+    def key(self, name):
+        """One key by tmux's name for it."""
+        self._tmux("send-keys", name)
 
     def screen(self):
         """What a person sees now; the empty text once the program has ended."""
