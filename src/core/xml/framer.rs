@@ -76,6 +76,9 @@ pub(super) struct Framer {
     pub(super) work: u64,
     /// The header has been read.
     pub(super) opened: bool,
+    /// This is not the connection's first stream: what white space stood behind the last element of the one before
+    /// (go-xmpp writes a line feed after `<auth/>`, against RFC 6120 6.3.5) is not this one's.
+    restarted: bool,
     state: State,
     pos: usize,
     name_start: usize,
@@ -122,6 +125,7 @@ impl Framer {
             mode,
             inherited: None,
             work: 0,
+            restarted: false,
             opened: mode != Mode::Stream,
             state: if mode == Mode::Stream { State::Start } else { State::Between },
             pos: 0,
@@ -145,6 +149,7 @@ impl Framer {
         let work = self.work;
         *self = Self::new(self.limits, self.mode);
         self.work = work;
+        self.restarted = true;
     }
 
     pub(super) fn park(&mut self) {
@@ -171,7 +176,7 @@ impl Framer {
         }
         let n = buf.iter().take_while(|&&c| is(c, SPACE)).count();
         self.work += n as u64;
-        if n > 0 && self.state == State::Start {
+        if n > 0 && self.state == State::Start && !self.restarted {
             // XML 1.0 section 2.8: a declaration stands at the very beginning or nowhere.
             self.state = State::Prolog;
         }

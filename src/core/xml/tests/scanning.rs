@@ -79,6 +79,18 @@ fn s4_3_3_after_a_restart_a_header_is_expected_again() {
 }
 
 #[test]
+fn s6_3_5_white_space_behind_auth_is_not_the_beginning_of_the_next_stream() {
+    assert!(HEADER.starts_with("<?xml "));
+    let mut scanner = Scanner::new(XmlLimits::PRE_AUTH, names());
+    assert_eq!(feed(&mut scanner, &[HEADER.as_bytes(), b"<a xmlns='urn:a'/>"]).len(), 2);
+    scanner.reset();
+    assert!(matches!(feed(&mut scanner, &[b"\n", b" ", HEADER.as_bytes()]).as_slice(), [Seen::Open(_)]));
+    // The first stream of a connection begins with its declaration or has none.
+    let mut scanner = Scanner::new(XmlLimits::PRE_AUTH, names());
+    assert!(matches!(feed(&mut scanner, &[b"\n", HEADER.as_bytes()]).as_slice(), [Seen::Refused(_)]));
+}
+
+#[test]
 fn rfc7395_fragments_stand_for_themselves() {
     let mut scanner = Scanner::for_fragments(XmlLimits::C2S, names());
     let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='x'/>";
