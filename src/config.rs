@@ -16,6 +16,7 @@ mod tests;
 mod values;
 pub(crate) mod wrap;
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ pub struct Config {
     pub limits: Limits,
     pub accounts: Accounts,
     pub policy: Policy,
+    pub web: Web,
     pub store: Store,
     /// Where it was read, and what the rooms have yet to read.
     pub source: Source,
@@ -122,6 +124,17 @@ pub struct Policy {
     pub plain_sasl: bool,
     /// Peers for which rate limits and bans are lifted.
     pub lifted_addresses: Vec<IpAddr>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Web {
+    /// Of the web side as strangers reach it, `https://host[:port]`; `{domain}` stands for each domain. `None`: each domain at the
+    /// port of the first listener of kind `https`.
+    pub url: Option<String>,
+    /// By domain: the origins of pages that may use WebSocket and BOSH. A domain without a list lets in its own.
+    pub origins: HashMap<String, Vec<String>>,
+    /// Where this server is reached from outside (XEP-0487).
+    pub public_addresses: Vec<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +229,7 @@ impl Config {
             limits: Limits::default(),
             accounts: Accounts { scram_iterations: 10_000, admins: default_admins(DEFAULT_DOMAIN) },
             policy: Policy { plain_sasl: true, lifted_addresses: vec![Ipv4Addr::LOCALHOST.into()] },
+            web: Web::default(),
             store: Store { kind: StoreKind::Sqlite },
             source: Source::default(),
         }

@@ -1,10 +1,11 @@
 //! What lies between the workers, who accept connections, and `iris-web`, who reads requests.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use iris_net::{HttpConnection, HttpStream};
-use iris_web::{Connection, Visitor};
+use iris_net::{HttpConnection, HttpStream, Net};
+use iris_web::{Connection, Streams, Visitor};
 use tokio::sync::mpsc;
 
 /// Connections that wait to be read from; beyond it they are closed.
@@ -32,5 +33,18 @@ impl Connection for Incoming {
 
     fn attach(self) -> io::Result<HttpStream> {
         self.0.attach()
+    }
+
+    fn websocket(io: HttpStream, read: &[u8], origin: Option<&str>, host: Option<&str>) {
+        io.into_websocket(read, origin, host);
+    }
+}
+
+/// XMPP for those who come by HTTP.
+pub struct HouseStreams(pub Arc<Net>);
+
+impl Streams for HouseStreams {
+    fn page_may_speak(&self, origin: &str, host: Option<&str>, peer: IpAddr) -> bool {
+        self.0.page_may_speak(origin, host, peer)
     }
 }

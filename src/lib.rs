@@ -50,7 +50,8 @@ pub fn start(config: Config) -> Result<Running, String> {
     let control = cli::control::serve(&config.control_socket(), admin)
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
-    let app = iris_web::App { health };
+    let discovery = Arc::new(wiring::discovery(&config, net.listening()));
+    let app = iris_web::App { health, streams: Arc::new(http::HouseStreams(net.clone())), discovery };
     let http = iris_web::serve(connections, app).map_err(|error| format!("HTTP cannot start: {error}"))?;
     let listening: Vec<_> = net.listening().iter().map(|it| (wiring::kind_of(it.service), it.address)).collect();
     let test_ca = config.tls.certificates.is_none().then(|| config.test_certs_dir().join("ca.crt"));
@@ -105,15 +106,18 @@ impl Running {
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let mut changed: Vec<String> = reloaded.changed.iter().map(|domain| format!("certificate of {domain}")).collect();
         let policy = wiring::policy(&config)?;
-        self.net.reload(&mounted.hosts, config.limits.clone(), policy, config.policy.lifted_addresses.clone());
+        let origins = wiring::origins(&config);
+        self.net.reload(&mounted.hosts, config.limits.clone(), policy, origins, config.policy.lifted_addresses.clone());
         if config.source.text != current.source.text {
             changed.push("configuration".into());
         }
-        let restart: [(&str, bool); 4] = [
+        let told = |config: &Config| (config.web.url.clone(), config.web.public_addresses.clone());
+        let restart: [(&str, bool); 5] = [
             ("listen", config.listeners != current.listeners),
             ("domains", config.domains != current.domains),
             ("data_dir", config.data_dir != current.data_dir),
             ("accounts", config.accounts != current.accounts),
+            ("web", told(&config) != told(&current)),
         ];
         for (table, _) in restart.iter().filter(|(_, differs)| *differs) {
             tracing::warn!("{table} has changed in the configuration: that takes effect at the next start");

@@ -15,9 +15,11 @@ use iris_engine::negotiate::sasl::FakeSalt;
 use iris_engine::negotiate::{HouseSecret, Policy};
 use iris_engine::{Hosts, Known};
 use iris_net::certs::{Certificates, Source, dev};
+use iris_net::origin::Origins;
 use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, server_config};
 use iris_net::{Http, Net, Place, Service, Setup, Tls};
 use iris_store::{SqliteOptions, SqliteStore};
+use iris_web::{Discovery, Site};
 
 use crate::config::{Config, ListenKind, Listener};
 
@@ -112,6 +114,7 @@ pub fn network(
         tls: Tls { starttls: tls(&[])?, direct: tls(&[ALPN_CLIENT])?, web: tls(&[ALPN_CLIENT, ALPN_HTTP])? },
         http,
         places,
+        origins: origins(config),
         workers: std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
         lifted: config.policy.lifted_addresses.clone(),
     };
@@ -122,6 +125,26 @@ pub fn network(
         }
         iris_net::BindError::Threads(why) => format!("cannot start a thread: {why}"),
     })
+}
+
+/// Which pages may speak to which domain.
+pub fn origins(config: &Config) -> Origins {
+    Origins::new(&config.domains, &config.web.origins)
+}
+
+/// What strangers can find out; ports as bound.
+pub fn discovery(config: &Config, listening: &[iris_net::Listening]) -> Discovery {
+    let port = |wanted: fn(Service) -> bool| listening.iter().find(|it| wanted(it.service)).map(|it| it.address.port());
+    let https = port(|service| service == Service::Https);
+    let url = |domain: &str| match &config.web.url {
+        Some(url) => Some(url.replace("{domain}", domain)),
+        None => https.map(|port| if port == 443 { format!("https://{domain}") } else { format!("https://{domain}:{port}") }),
+    };
+    Discovery {
+        sites: config.domains.iter().map(|domain| Site { domain: domain.clone(), url: url(domain) }).collect(),
+        addresses: config.web.public_addresses.clone(),
+        direct_tls_port: port(|service| matches!(service, Service::Tls { .. })),
+    }
 }
 
 pub fn places(config: &Config) -> Vec<Place> {

@@ -10,7 +10,7 @@ pub const HOMEPAGE: &str = "https://example.org/iris";
 const DESCRIPTION: &str = "An XMPP server for teams: messaging, presence, archive, and everything else in one program.";
 
 /// What the core and the engine implement; it is no room's.
-const RFCS: [u16; 5] = [6120, 6121, 7590, 7622, 7677];
+const RFCS: [u16; 6] = [6120, 6121, 7395, 7590, 7622, 7677];
 
 /// `xep/README.md`.
 pub fn readme(rooms: &[Room]) -> String {

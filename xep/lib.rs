@@ -20,6 +20,7 @@ mod xep0059_rsm;
 mod xep0082_datetime;
 mod xep0092_version;
 mod xep0115_caps;
+mod xep0156_alternative_connections;
 mod xep0160_offline;
 mod xep0191_blocking;
 mod xep0198_stream_management;
@@ -39,6 +40,7 @@ mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
+mod xep0487_host_meta;
 mod xep0515_tls_downgrade;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
@@ -53,6 +55,7 @@ pub const ROOMS: &[Room] = &[
     xep0082_datetime::ROOM,
     xep0092_version::ROOM,
     xep0115_caps::ROOM,
+    xep0156_alternative_connections::ROOM,
     xep0160_offline::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
@@ -72,6 +75,7 @@ pub const ROOMS: &[Room] = &[
     xep0441_archive_preferences::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
+    xep0487_host_meta::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];
 

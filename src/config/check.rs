@@ -89,6 +89,10 @@ fn plaintext(config: &Config, reading: &mut Reading) {
 }
 
 fn web(config: &Config, reading: &mut Reading) {
+    for domain in config.web.origins.keys().filter(|domain| !config.domains.contains(*domain)) {
+        let message = format!("web.origins: {domain} is not served here");
+        reading.report(reading.place("web.origins"), message, format!("Served here: {}.", config.domains.join(", ")));
+    }
     for (i, listener) in config.listeners.iter().enumerate() {
         if listener.web && listener.kind != ListenKind::C2sTls {
             let message = format!("web = true means nothing for a listener of kind {}", listener.kind.name());

@@ -32,6 +32,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "limits", about: LIMITS_ABOUT, keys: super::limits::KEYS },
     Section { name: "accounts", about: "", keys: ACCOUNTS },
     Section { name: "policy", about: "", keys: POLICY },
+    Section { name: "web", about: "WebSocket, BOSH and discovery, on listeners of kind https and http.", keys: WEB },
     Section { name: "store", about: "", keys: STORE },
 ];
 
@@ -238,6 +239,41 @@ const POLICY: &[Key<Config>] = &[
             Ok(())
         },
         show: |config| Some(values::show_list(config.policy.lifted_addresses.iter().map(ToString::to_string))),
+        example: "",
+    },
+];
+
+const WEB: &[Key<Config>] = &[
+    Key {
+        name: "url",
+        about: "How strangers reach the web side, when that is not https://DOMAIN at the port of the first https listener: behind a \
+                proxy, for example. {domain} stands for each domain.",
+        set: |config, given| {
+            config.web.url = Some(values::web_url(given)?);
+            Ok(())
+        },
+        show: |config| config.web.url.as_deref().map(values::show_string),
+        example: "\"https://{domain}\"",
+    },
+    Key {
+        name: "origins",
+        about: "Pages that may use WebSocket and BOSH, by domain; \"*\" is every page. A domain that is not named here lets in pages of \
+                https://DOMAIN, of the host that is connected to, and of this machine.",
+        set: |config, given| {
+            config.web.origins = values::origins(given)?;
+            Ok(())
+        },
+        show: |config| (!config.web.origins.is_empty()).then(|| values::show_origins(&config.web.origins)),
+        example: "{ \"example.org\" = [\"https://chat.example.org\"] }",
+    },
+    Key {
+        name: "public_addresses",
+        about: "Where this server is reached from outside. With it host-meta.json says everything a client needs (XEP-0487).",
+        set: |config, given| {
+            config.web.public_addresses = values::list(given, "a list of IP addresses", values::ip_address)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_list(config.web.public_addresses.iter().map(ToString::to_string))),
         example: "",
     },
 ];

@@ -273,6 +273,8 @@ fn the_reference_names_every_key_of_the_limits_and_moves_them() {
         ),
         ("# certificates", "certificates"),
         ("lifted_addresses = [\"127.0.0.1\"]", "lifted_addresses = []"),
+        ("# url", "url"),
+        ("public_addresses = []", "public_addresses = [\"192.0.2.1\"]"),
     ] {
         assert!(reference.contains(old), "{old}");
         assert_ne!(without_source(ok(&reference.replacen(old, new, 1))), Config::default(), "{old}");

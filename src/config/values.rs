@@ -1,5 +1,6 @@
 //! Values of the configuration, both ways: read with a message that says what was expected, and written for the reference.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::error::{Problem, closest};
+use super::parse_domain;
 
 pub(super) type Given<'a> = Spanned<DeValue<'a>>;
 
@@ -145,6 +147,58 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 
 /// In milliseconds.
 const TIME_UNITS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("ms", 1), ("s", 1_000)];
+
+/// `https://host`, perhaps with a port; nothing behind it.
+pub(super) fn web_url(given: &Given<'_>) -> Result<String, Problem> {
+    let expected = "an address like \"https://chat.example.org\"";
+    let text = string(given, expected)?;
+    let url = text.trim_end_matches('/');
+    match url.split_once("://") {
+        Some(("https", host)) if is_authority(&host.replace("{domain}", "d")) => Ok(url.to_owned()),
+        _ => Err(unexpected(given, expected)),
+    }
+}
+
+/// A host, perhaps with a port.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().is_ok()),
+        _ => (text, true),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    port && !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'))
+}
+
+/// An origin of pages as browsers write it (RFC 6454 6.1), or `*`.
+fn origin(given: &Given<'_>) -> Result<String, Problem> {
+    let expected = "an origin like \"https://chat.example.org\", or \"*\"";
+    let text = string(given, expected)?.to_ascii_lowercase();
+    let good = match text.split_once("://") {
+        None => text == "*",
+        Some((scheme, host)) => matches!(scheme, "https" | "http") && is_authority(host),
+    };
+    let default_port = if text.starts_with("https:") { ":443" } else { ":80" };
+    if good { Ok(text.strip_suffix(default_port).unwrap_or(&text).to_owned()) } else { Err(unexpected(given, expected)) }
+}
+
+/// Domain to origins.
+pub(super) fn origins(given: &Given<'_>) -> Result<HashMap<String, Vec<String>>, Problem> {
+    let expected = "a table of lists, { \"example.org\" = [\"https://chat.example.org\"] }";
+    let table = given.get_ref().as_table().ok_or_else(|| unexpected(given, expected))?;
+    let mut origins = HashMap::new();
+    for (name, pages) in table {
+        let domain = parse_domain(name.get_ref()).map_err(|why| Problem::new(Some(name.span()), why, ""))?;
+        origins.insert(domain, list(pages, "a list of origins", origin)?);
+    }
+    Ok(origins)
+}
+
+pub(super) fn show_origins(origins: &HashMap<String, Vec<String>>) -> String {
+    let mut domains: Vec<_> = origins.iter().collect();
+    domains.sort();
+    let shown = domains.iter().map(|(domain, pages)| format!("{} = {}", show_string(domain), show_list(pages.iter().cloned())));
+    format!("{{ {} }}", shown.collect::<Vec<_>>().join(", "))
+}
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;

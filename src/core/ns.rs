@@ -22,3 +22,4 @@ pub const HINTS: &str = "urn:xmpp:hints";
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 pub const DATA_FORMS: &str = "jabber:x:data";
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";

@@ -19,6 +19,7 @@ use iris_core::store::{Item, Progress, Shelf, Store, StoreError, Ticket, Woken};
 use iris_core::task::{self, AccountFn, Answered, Asked, Finish, HostFn, Pending, Question};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
+use iris_core::xml::wire::Output;
 use iris_core::{Ask, AskAnswer, AskReply, BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
 
 use crate::account::session::{Pulled, Session};
@@ -305,7 +306,7 @@ impl Shard {
     }
 
     /// What may be written to the client now. `Pulled::Over` also when another pipe has taken over (`conflict`).
-    pub fn pull(&mut self, at: SessionRef, pipe: u64, out: &mut Vec<u8>, bytes_max: usize) -> (Pulled, Option<StreamError>) {
+    pub fn pull(&mut self, at: SessionRef, pipe: u64, out: &mut Output, bytes_max: usize) -> (Pulled, Option<StreamError>) {
         let Some(session) = self.sessions.get_mut(at) else {
             return (Pulled::Over, Some(StreamError::new("conflict")));
         };

@@ -10,8 +10,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::origin::Page;
 use crate::tls::{TlsSession, TlsState};
-use crate::{Service, Shared};
+use crate::worker::Command;
+use crate::{Place, Service, Shared, pipe};
 
 /// Takes what speaks HTTP. Called on a worker's thread: it must not block.
 pub type Http = Arc<dyn Fn(HttpConnection) + Send + Sync>;
@@ -26,8 +28,7 @@ pub struct HttpConnection {
 pub(crate) struct Line {
     pub shared: Arc<Shared>,
     pub peer: IpAddr,
-    pub service: Service,
-    pub unlimited: bool,
+    pub place: Place,
     pub tls: Option<Box<TlsSession>>,
     /// Ciphertext that is no whole record yet.
     pub incoming: Vec<u8>,
@@ -39,7 +40,7 @@ pub(crate) struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.unlimited {
+        if !self.place.unlimited {
             self.shared.guard.leave_http(self.peer);
         }
     }
@@ -58,7 +59,7 @@ impl HttpConnection {
 
     /// Did it come in where the house shows its insides (`kind = "http"`)?
     pub fn is_inside(&self) -> bool {
-        self.line.service == Service::Http
+        self.line.place.service == Service::Http
     }
 
     /// Bytes both ways, on the runtime that calls this.
@@ -75,6 +76,36 @@ pub struct HttpStream {
     stream: TcpStream,
     line: Line,
     ended: bool,
+}
+
+impl HttpStream {
+    /// A WebSocket from here on, its handshake answered: to a worker, to live there. `read`: what came behind the request. `origin`,
+    /// `host`: as the request said.
+    pub fn into_websocket(mut self, read: &[u8], origin: Option<&str>, host: Option<&str>) {
+        let shared = self.line.shared.clone();
+        let page = match origin.map(|origin| Page::new(origin, host)) {
+            None => None,
+            Some(Some(page)) => Some(page),
+            // The handshake should have refused it.
+            Some(None) => return,
+        };
+        if !self.line.place.unlimited && !shared.guard.admit(self.line.peer, std::time::Instant::now()) {
+            return;
+        }
+        self.line.pending.splice(..0, read.iter().copied());
+        match self.stream.into_std() {
+            Ok(stream) => {
+                let traveller = pipe::from_http(stream, self.line, page);
+                shared.next_worker().command(Command::Adopt(Box::new(traveller)));
+            }
+            Err(error) => {
+                if !self.line.place.unlimited {
+                    shared.guard.leave(self.line.peer);
+                }
+                tracing::debug!(%error, "a connection was lost");
+            }
+        }
+    }
 }
 
 /// Bytes read, or encrypted, at once.

@@ -4,12 +4,15 @@ pub mod certs;
 mod guard;
 mod http;
 mod listener;
+pub mod origin;
 mod pipe;
 pub mod tls;
+pub mod websocket;
 mod worker;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +32,7 @@ use rustls::ServerConfig;
 use guard::Guard;
 pub use http::{Http, HttpConnection, HttpStream};
 pub use listener::{BindError, Listening};
+use origin::Origins;
 use worker::{Command, Handle};
 
 /// A place where clients come in.
@@ -68,6 +72,8 @@ pub struct Setup {
     /// Who speaks HTTP: gets every connection that begins with it.
     pub http: Http,
     pub places: Vec<Place>,
+    /// Which web pages may speak here.
+    pub origins: Origins,
     /// Shards, one thread each.
     pub workers: u16,
     /// Addresses for which rate limits, bans and shapers are lifted.
@@ -89,10 +95,12 @@ pub struct Tls {
 pub(crate) struct Shared {
     house: ArcSwap<House>,
     policy: ArcSwap<Policy>,
+    pub origins: ArcSwap<Origins>,
     pub tls: Tls,
     pub http: Http,
     pub guard: Guard,
     pub workers: Vec<Handle>,
+    turn: AtomicU32,
     /// The zero of monotonic time.
     pub began: Instant,
 }
@@ -100,6 +108,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn house(&self) -> Arc<House> {
         self.house.load_full()
+    }
+
+    /// In turn: for whoever has no account yet.
+    pub fn next_worker(&self) -> &Handle {
+        let turn = self.turn.fetch_add(1, Relaxed) as usize;
+        &self.workers[turn % self.workers.len()]
     }
 
     pub fn policy(&self) -> Arc<Policy> {
@@ -135,9 +149,11 @@ impl Net {
             guard: Guard::new(setup.house.limits.clone(), setup.lifted),
             house: ArcSwap::new(setup.house),
             policy: ArcSwap::new(setup.policy),
+            origins: ArcSwap::from_pointee(setup.origins),
             tls: setup.tls,
             http: setup.http,
             workers: handles,
+            turn: AtomicU32::new(0),
             began,
         });
         let mut sockets = Some(sockets);
@@ -203,7 +219,7 @@ impl Net {
 
     /// What a reload of the configuration changes: doors, limits, policy. Sessions go on; a stream that is being negotiated ends
     /// its current step by the old rules.
-    pub fn reload(&self, hosts: &Hosts, limits: Limits, policy: Policy, lifted: Vec<IpAddr>) {
+    pub fn reload(&self, hosts: &Hosts, limits: Limits, policy: Policy, origins: Origins, lifted: Vec<IpAddr>) {
         let old = self.shared.house();
         let house = Arc::new(House {
             names: old.names.clone(),
@@ -216,10 +232,17 @@ impl Net {
         });
         self.shared.house.store(house.clone());
         self.shared.policy.store(Arc::new(policy));
+        self.shared.origins.store(Arc::new(origins));
         self.shared.guard.set_rules(limits, lifted);
         for worker in &self.shared.workers {
             worker.inbound.post_one(Post::Reloaded(hosts.clone(), house.clone()));
         }
+    }
+
+    /// May a page of this origin speak to any domain, on a connection to `host` from `peer`?
+    pub fn page_may_speak(&self, origin: &str, host: Option<&str>, peer: IpAddr) -> bool {
+        let page = origin::Page::new(origin, host);
+        page.is_some_and(|page| self.shared.origins.load().allow_any(&page, peer))
     }
 
     /// Sums over all shards.

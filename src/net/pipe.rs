@@ -20,15 +20,20 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::http::Line;
+use crate::origin::Page;
 use crate::tls::{TlsSession, TlsState};
 use crate::worker::{Command, Worker};
 use crate::{Place, Service};
 
 mod door;
+mod framed;
 mod front;
 mod rate;
 mod session;
 
+use framed::Unread;
+pub(crate) use framed::{Framing, WebSocket};
 use front::Spoken;
 use rate::Rate;
 
@@ -47,6 +52,7 @@ pub(crate) struct Pipe {
     peer: IpAddr,
     place: Place,
     tls: Option<Box<TlsSession>>,
+    framing: Framing,
     scanner: Scanner,
     /// Ciphertext that is no whole record yet.
     incoming: Vec<u8>,
@@ -66,13 +72,15 @@ pub(crate) struct Traveller {
     peer: IpAddr,
     place: Place,
     tls: Option<Box<TlsSession>>,
+    framing: Framing,
     scanner: Scanner,
     incoming: Vec<u8>,
     pending: Vec<u8>,
     outgoing: Vec<u8>,
     knocking: bool,
     negotiator: Negotiator,
-    account: BareJid,
+    /// Whose shard it travels to; `None` when that is not known yet.
+    account: Option<BareJid>,
     deadline: Instant,
 }
 
@@ -110,6 +118,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         peer,
         place,
         tls: None,
+        framing: Framing::Stream,
         scanner,
         incoming: Vec::new(),
         pending: Vec::new(),
@@ -135,7 +144,29 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
     }
 }
 
-/// A connection whose account lives here.
+/// A connection that comes back from HTTP as a WebSocket.
+pub(crate) fn from_http(stream: std::net::TcpStream, mut line: Line, page: Option<Page>) -> Traveller {
+    let negotiator = Negotiator::new(Transport::WebSocket);
+    let house = line.shared.house();
+    let scanner = Scanner::for_fragments(negotiator.limits(&house.limits), house.names.clone());
+    Traveller {
+        stream,
+        peer: line.peer,
+        place: line.place.clone(),
+        tls: line.tls.take(),
+        framing: Framing::WebSocket(Box::new(WebSocket::of(page))),
+        scanner,
+        incoming: std::mem::take(&mut line.incoming),
+        pending: std::mem::take(&mut line.pending),
+        outgoing: std::mem::take(&mut line.outgoing),
+        knocking: !line.place.unlimited,
+        negotiator,
+        account: None,
+        deadline: Instant::now() + house.limits.negotiation_timeout,
+    }
+}
+
+/// A connection whose account lives here, or that has come back from HTTP.
 pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
     let Ok(stream) = TcpStream::from_std(traveller.stream) else { return };
     let mut pipe = Pipe {
@@ -144,6 +175,7 @@ pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
         peer: traveller.peer,
         place: traveller.place,
         tls: traveller.tls,
+        framing: traveller.framing,
         scanner: traveller.scanner,
         incoming: traveller.incoming,
         pending: traveller.pending,
@@ -151,7 +183,7 @@ pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
         ended: false,
         knocking: traveller.knocking,
     };
-    pipe.live(traveller.negotiator, Some(traveller.account), traveller.deadline).await;
+    pipe.live(traveller.negotiator, traveller.account, traveller.deadline).await;
 }
 
 impl Pipe {
@@ -185,6 +217,7 @@ impl Pipe {
 
     /// Write what is left, say goodbye in TLS, close.
     async fn last_words(&mut self) {
+        self.say_close(crate::websocket::NORMAL);
         if let Some(tls) = &mut self.tls {
             tls.close_notify(&mut self.outgoing);
         }
@@ -309,7 +342,10 @@ impl Pipe {
     }
 
     /// The next thing in `pending` after `at`.
-    fn scan(&mut self, at: &mut usize) -> Result<Option<Scanned>, XmlError> {
+    fn scan(&mut self, at: &mut usize) -> Result<Option<Scanned>, Unread> {
+        if self.framing.is_framed() {
+            return self.scan_frames(at);
+        }
         let found = self.scanner.scan(&self.pending[*at..])?;
         match &found {
             Scanned::NeedMore { skipped } => {

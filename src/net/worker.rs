@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use iris_core::effects::StreamError;
 use iris_core::store::Store;
 use iris_core::time::{Mono, Now};
+use iris_core::xml::wire::Output;
 use iris_core::{SessionRef, receipt};
 use iris_engine::{Hosts, Inbound, Known, Shard};
 use tokio::sync::Notify;
@@ -76,7 +77,7 @@ pub(crate) struct Scratch {
     /// What the socket gave.
     pub read: Vec<u8>,
     pub incoming: Vec<u8>,
-    pub stanzas: Vec<u8>,
+    pub stanzas: Output,
     pub outgoing: Vec<u8>,
 }
 

@@ -4,9 +4,11 @@
 //! A page is a file in `pages/` and a line in `pages.rs`; what it needs from the house is a trait in [`App`].
 
 mod answer;
+mod discovery;
 mod metrics;
 mod pages;
 mod serve;
+mod websocket;
 
 use std::io;
 use std::net::IpAddr;
@@ -18,6 +20,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use discovery::{Discovery, Site};
 pub use metrics::{Health, Metric, MetricKind};
 pub use serve::{Http, serve};
 
@@ -33,6 +36,15 @@ pub trait Connection: Send + 'static {
     /// # Errors
     /// The runtime cannot watch the socket.
     fn attach(self) -> io::Result<Self::Io>;
+
+    /// It is a WebSocket from here on. `read`: what came behind the request.
+    fn websocket(io: Self::Io, read: &[u8], origin: Option<&str>, host: Option<&str>);
+}
+
+/// XMPP, for those who come by HTTP.
+pub trait Streams: Send + Sync {
+    /// May a page of this origin speak to any domain, on a connection to `host` from `peer`?
+    fn page_may_speak(&self, origin: &str, host: Option<&str>, peer: IpAddr) -> bool;
 }
 
 /// Who is at the other end of a connection; an extension of every request.
@@ -49,12 +61,16 @@ pub struct Visitor {
 #[derive(Clone)]
 pub struct App {
     pub health: Arc<dyn Health>,
+    pub streams: Arc<dyn Streams>,
+    pub discovery: Arc<Discovery>,
 }
 
-fn router(app: &App) -> Router {
+fn router<C: Connection>(app: &App) -> Router {
     Router::new()
         .merge(metrics::routes(app.health.clone()).layer(middleware::from_fn(inside_only)))
         .merge(pages::routes(app))
+        .merge(discovery::routes(app.discovery.clone()))
+        .merge(websocket::routes::<C>(app))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(middleware::map_response(answer::secure_headers))

@@ -38,7 +38,7 @@ pub fn serve<C: Connection>(connections: mpsc::Receiver<C>, app: App) -> std::io
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(listen(connections, router(&app), stopped)),
+            Ok(runtime) => runtime.block_on(listen(connections, router::<C>(&app), stopped)),
             Err(error) => tracing::error!(%error, "HTTP cannot start"),
         }
     })?;

@@ -1,6 +1,7 @@
 //! The web side: HTTP, discovery, WebSocket, BOSH, ALPN, the PROXY protocol.
 
 mod http;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -126,5 +127,24 @@ fn one_tls_port_serves_xmpp_and_the_web_by_alpn() {
     client.login("mallory", crate::client::PASSWORD).expect("a login");
     client.bind("alpn").expect("a resource");
     client.ping(crate::client::PATIENCE).expect("a pong");
+    scene.canary();
+}
+
+#[test]
+fn xep0156_s4_host_meta_says_where_the_websocket_is_and_pages_of_anybody_may_read_it() {
+    let mut scene = Scene::with("[web]\npublic_addresses = [\"192.0.2.1\"]\n");
+    let mut http = Http::secure(scene.server.https, speaking(&scene, &["http/1.1"]));
+    let port = scene.server.https.port();
+    let xml = http.request("GET", "/.well-known/host-meta", &[("Origin", "https://anywhere.example")], b"");
+    assert_eq!((xml.status, xml.header("access-control-allow-origin")), (200, Some("*")));
+    assert_eq!(xml.header("content-type"), Some("application/xrd+xml"));
+    let link = format!("<Link rel='urn:xmpp:alt-connections:websocket' href='wss://localhost:{port}/xmpp-websocket'/>");
+    assert!(xml.text().contains(&link), "{}", xml.text());
+    let json = http.request("GET", "/.well-known/host-meta.json", &[("Host", "other.test")], b"");
+    assert_eq!((json.status, json.header("access-control-allow-origin")), (200, Some("*")));
+    let document: serde_json::Value = serde_json::from_slice(&json.body).expect("JSON");
+    assert_eq!(document["links"][0]["href"], format!("wss://other.test:{port}/xmpp-websocket"));
+    assert_eq!(document["links"][0]["ips"][0], "192.0.2.1");
+    assert!(document["xmpp"]["ttl"].is_u64());
     scene.canary();
 }

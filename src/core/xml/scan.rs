@@ -10,7 +10,7 @@ pub use super::error::{XmlError, XmlErrorKind};
 use super::framer::{Framer, Step};
 pub use super::limits::XmlLimits;
 use super::names::NameTable;
-use super::stanza::Stanza;
+use super::stanza::{Inherited, Stanza};
 
 /// What one look at the buffer found.
 #[derive(Debug)]
@@ -82,6 +82,11 @@ impl Scanner {
     /// own namespaces (WebSocket, RFC 7395 3.3).
     pub fn for_fragments(limits: XmlLimits, names: Arc<NameTable>) -> Self {
         Self { names, framer: Framer::fragments(limits), failed: None }
+    }
+
+    /// What an `<open/>` says instead of a stream header: the language of elements that have none (RFC 7395 3.3.1).
+    pub fn set_header(&mut self, header: &StreamHeader) {
+        self.framer.inherited = Some(Arc::new(Inherited::from_header(header)));
     }
 
     /// New limits from the next byte on, for example after authentication.

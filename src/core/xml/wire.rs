@@ -98,6 +98,40 @@ impl Wire {
     }
 }
 
+/// Elements on their way to one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    pub bytes: Vec<u8>,
+    /// Each element is a document of its own (WebSocket, BOSH): it declares its content namespace, and `ends` says where it ends.
+    pub framed: bool,
+    pub ends: Vec<usize>,
+}
+
+impl Output {
+    /// Appends a stanza, as it goes to `to`.
+    pub fn stanza(&mut self, wire: &Wire, to: Option<&str>) {
+        if self.framed {
+            wire.write_to_framed(to, &mut self.bytes);
+            self.ends.push(self.bytes.len());
+        } else {
+            wire.write_to(to, &mut self.bytes);
+        }
+    }
+
+    /// Appends an element that declares its namespace already.
+    pub fn nonza(&mut self, element: &[u8]) {
+        self.bytes.extend_from_slice(element);
+        if self.framed {
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
 /// Which children are left out, because only this server may say such a thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strip(SmallVec<[u32; 4]>);

@@ -13,7 +13,7 @@ use iris_core::store::{Progress, Ticket};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::SessionCard;
 use iris_core::xml::stanza::Stanza;
-use iris_core::xml::wire::Hold;
+use iris_core::xml::wire::{Hold, Output};
 use iris_core::{Kind, Receipt, ns};
 
 use super::reply;
@@ -272,13 +272,13 @@ impl Session {
     }
 
     /// Copy what may be sent into the connection's buffer, up to about `bytes_max`.
-    pub fn pull(&mut self, progress: &Progress, out: &mut Vec<u8>, bytes_max: usize) -> Pulled {
+    pub fn pull(&mut self, progress: &Progress, out: &mut Output, bytes_max: usize) -> Pulled {
         let mut full = false;
         while let Some(front) = self.queue.get(self.sent) {
             if front.after > progress.resolved {
                 break;
             }
-            if out.len() >= bytes_max {
+            if out.bytes.len() >= bytes_max {
                 full = true;
                 break;
             }
@@ -294,8 +294,12 @@ impl Session {
                 To::Full => Some(self.card.jid.as_str()),
                 To::Nobody => None,
             };
-            front.wire.write_to(to, out);
             let nonza = front.nonza;
+            if nonza {
+                out.nonza(&front.wire.bytes)
+            } else {
+                out.stanza(&front.wire, to)
+            }
             match &mut self.sm {
                 Some(sm) if sm.started && !nonza => {
                     self.sent += 1;
@@ -423,14 +427,14 @@ impl Sm {
     }
 
     /// `<a/>` when it is due, `<r/>` when enough was sent or nothing more waits behind it.
-    fn write_control(&mut self, sent: usize, queued: usize, out: &mut Vec<u8>) {
+    fn write_control(&mut self, sent: usize, queued: usize, out: &mut Output) {
         if self.asked.is_some_and(|asked| self.handled.wrapping_sub(asked) as i32 >= 0) {
             self.asked = None;
-            out.extend_from_slice(format!("<a xmlns='{}' h='{}'/>", ns::SM, self.handled).as_bytes());
+            out.nonza(format!("<a xmlns='{}' h='{}'/>", ns::SM, self.handled).as_bytes());
         }
         if self.unasked >= ASK_AFTER || (self.unasked > 0 && sent == queued) {
             self.unasked = 0;
-            out.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
+            out.nonza(b"<r xmlns='urn:xmpp:sm:3'/>");
         }
     }
 }

@@ -49,6 +49,8 @@ pub enum Transport {
     DirectTls,
     /// Clear, and stays so: development only, loopback only.
     Plain,
+    /// RFC 7395; TLS, if any, is that of the HTTP connection it began as.
+    WebSocket,
 }
 
 /// What the handshake gave.

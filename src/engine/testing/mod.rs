@@ -13,6 +13,7 @@ use iris_core::store::{MemoryStore, Store};
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::xml::names::NameTable;
 use iris_core::xml::scan::{Scanned, Scanner, XmlLimits};
+use iris_core::xml::wire::Output;
 use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza};
 
 use crate::account::session::Pulled;
@@ -213,9 +214,10 @@ impl House {
 
     /// What a client has been sent since it last read.
     pub fn recv(&mut self, client: &Client) -> Vec<Stanza> {
-        let mut bytes = Vec::new();
+        let mut out = Output::default();
         let shard = &mut self.shards[usize::from(client.at.shard)];
-        while shard.pull(client.at, client.pipe, &mut bytes, usize::MAX).0 == Pulled::More {}
+        while shard.pull(client.at, client.pipe, &mut out, usize::MAX).0 == Pulled::More {}
+        let bytes = out.bytes;
         self.run();
         let mut scanner = Scanner::for_fragments(XmlLimits::OWN, self.names.clone());
         let mut stanzas = Vec::new();

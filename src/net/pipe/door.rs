@@ -70,7 +70,15 @@ impl Pipe {
             self.consume(at);
             let actions = match found {
                 Ok(None) => return Ok(None),
-                Err(error) => return self.refuse(it, &stream_error(error)),
+                Err(Unread::Xml(error)) => return self.refuse(it, &stream_error(error)),
+                Err(Unread::Frame(fault)) => {
+                    self.say_close(fault.code());
+                    return Err(End::Said);
+                }
+                Ok(Some(Scanned::Open { header, .. })) if !self.page_fits(header.to.as_deref()) => {
+                    let error = StreamError::new("policy-violation").text("pages of that origin may not speak here");
+                    return self.refuse(it, &error);
+                }
                 Ok(Some(Scanned::Open { header, .. })) => self.step(|env| it.header(&header, env))?,
                 Ok(Some(Scanned::Stanza { stanza, .. })) => self.step(|env| it.element(stanza, env))?,
                 Ok(Some(Scanned::Close { .. } | Scanned::NeedMore { .. })) => self.step(|env| it.closed(env))?,
@@ -82,6 +90,16 @@ impl Pipe {
                 return Ok(None);
             }
         }
+    }
+
+    /// A page may speak to some domain; may it speak to this one?
+    fn page_fits(&self, to: Option<&str>) -> bool {
+        let Framing::WebSocket(it) = &self.framing else { return true };
+        let (Some(page), Some(to)) = (&it.page, to.and_then(|to| iris_core::Jid::new(to).ok())) else { return true };
+        let domain = to.domain().as_str();
+        // Whether there is such a domain is for the negotiator to say.
+        let known = self.worker.shard.borrow().hosts().get(domain).is_some();
+        !known || self.worker.shared.origins.load().allow(domain, page, self.peer)
     }
 
     /// Tell the negotiator once what the handshake gave.
@@ -97,7 +115,9 @@ impl Pipe {
             bindings.push(ChannelBinding { kind: BindingKind::TlsServerEndPoint, data: data.into_vec() });
         }
         it.secured(Security { version, bindings });
-        self.scanner.reset();
+        if !self.framing.is_framed() {
+            self.scanner.reset();
+        }
     }
 
     /// One step of the negotiator; what it says is queued.
@@ -107,7 +127,7 @@ impl Pipe {
         let (house, policy) = (self.worker.shared.house(), self.worker.shared.policy());
         let mut env = Env { hosts: &hosts, limits: &house.limits, policy: &policy, random: &mut random, out: &mut out };
         let actions = f(&mut env);
-        self.say(&out)?;
+        self.say_stream(&out)?;
         Ok(actions)
     }
 
@@ -135,7 +155,11 @@ impl Pipe {
                     self.tls = Some(Box::new(tls));
                     self.scanner.reset();
                 }
-                Action::Restart => self.scanner.reset(),
+                Action::Restart => {
+                    if !self.framing.is_framed() {
+                        self.scanner.reset();
+                    }
+                }
                 Action::Authenticated(account) => {
                     tracing::debug!(%account, "authenticated");
                     self.no_longer_knocking();
@@ -244,13 +268,14 @@ impl Pipe {
             peer: self.peer,
             place: self.place.clone(),
             tls: self.tls.take(),
+            framing: std::mem::replace(&mut self.framing, Framing::Stream),
             scanner: std::mem::replace(&mut self.scanner, placeholder),
             incoming: std::mem::take(&mut self.incoming),
             pending: std::mem::take(&mut self.pending),
             outgoing: std::mem::take(&mut self.outgoing),
             knocking: self.knocking,
             negotiator: std::mem::replace(it, Negotiator::new(Transport::Plain)),
-            account,
+            account: Some(account),
             deadline,
         };
         self.worker.shared.workers[usize::from(home)].command(Command::Adopt(Box::new(traveller)));

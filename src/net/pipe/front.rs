@@ -60,8 +60,7 @@ impl Pipe {
         let line = Line {
             shared: shared.clone(),
             peer: self.peer,
-            service: self.place.service,
-            unlimited: self.place.unlimited,
+            place: self.place,
             tls: self.tls,
             incoming: self.incoming,
             pending: self.pending,

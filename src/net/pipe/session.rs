@@ -2,6 +2,7 @@
 
 use super::door::random_text;
 use super::*;
+use iris_core::xml::wire::Output;
 
 /// Why reading pauses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Pipe {
         loop {
             let pause = match self.feed(at, rate) {
                 Ok(pause) => pause,
-                Err(error) => return self.say_error(at, id, error),
+                Err(over) => return self.say_error(at, id, over),
             };
             match self.pull(at, id) {
                 Ok(None) => {}
@@ -115,7 +116,11 @@ impl Pipe {
                 }
                 Ok(Some(Scanned::Close { .. } | Scanned::NeedMore { .. })) => break Err(None),
                 Ok(Some(Scanned::Open { .. })) => break Err(Some(StreamError::new("not-well-formed"))),
-                Err(error) => break Err(Some(stream_error(error))),
+                Err(Unread::Xml(error)) => break Err(Some(stream_error(error))),
+                Err(Unread::Frame(fault)) => {
+                    self.say_close(fault.code());
+                    break Err(None);
+                }
             }
         };
         drop(shard);
@@ -133,16 +138,17 @@ impl Pipe {
         let worker = self.worker.clone();
         loop {
             self.write_some()?;
-            if !self.outgoing.is_empty() {
+            if !self.outgoing.is_empty() || self.has_closed() {
                 return Ok(None);
             }
             let mut scratch = worker.scratch.borrow_mut();
             scratch.stanzas.clear();
+            scratch.stanzas.framed = self.framing.is_framed();
             let (pulled, over) = worker.shard.borrow_mut().pull(at, id, &mut scratch.stanzas, CHUNK_BYTES);
             let stanzas = std::mem::take(&mut scratch.stanzas);
             drop(scratch);
-            let said = if stanzas.is_empty() { Ok(()) } else { self.say(&stanzas) };
-            let empty = stanzas.is_empty();
+            let empty = stanzas.bytes.is_empty();
+            let said = if empty { Ok(()) } else { self.say_elements(&stanzas) };
             worker.scratch.borrow_mut().stanzas = stanzas;
             said?;
             if worker.shard.borrow().has_work() {
@@ -161,16 +167,15 @@ impl Pipe {
 
     /// The end of the stream: what the session still has, then why.
     fn say_error(&mut self, at: SessionRef, id: u64, error: Option<StreamError>) -> End {
-        let mut last = Vec::new();
-        if self.outgoing.is_empty() {
+        let mut said = Ok(());
+        if self.outgoing.is_empty() && !self.has_closed() {
+            let mut last = Output { framed: self.framing.is_framed(), ..Output::default() };
             let worker = self.worker.clone();
             worker.shard.borrow_mut().pull(at, id, &mut last, CHUNK_BYTES);
+            said = self.say_elements(&last);
         }
-        if let Some(error) = error {
-            last.extend_from_slice(error.to_xml().as_bytes());
-        }
-        last.extend_from_slice(b"</stream:stream>");
-        match self.say(&last) {
+        let end = error.map_or(String::new(), |error| error.to_xml()) + "</stream:stream>";
+        match said.and_then(|()| self.say_stream(end.as_bytes())) {
             Ok(()) => End::Said,
             Err(end) => end,
         }

@@ -130,6 +130,11 @@ impl Http {
         }
     }
 
+    /// What has been read and not been understood yet.
+    pub fn incoming(&mut self) -> &mut Vec<u8> {
+        &mut self.incoming
+    }
+
     pub fn read_to_end(&mut self) -> Vec<u8> {
         while self.more().is_some() {}
         std::mem::take(&mut self.incoming)
