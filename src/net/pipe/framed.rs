@@ -209,8 +209,10 @@ fn first_element<'x>(rest: &mut &'x str) -> Option<&'x str> {
         at = open + tag_len;
         if tag.starts_with("</") {
             depth = depth.saturating_sub(1);
-        } else if !tag.ends_with("/>") && !(depth == 0 && tag.starts_with("<stream:stream")) {
-            depth += 1;
+        } else {
+            // A header stands alone, although it has no end here.
+            let is_whole = tag.ends_with("/>") || (depth == 0 && tag.starts_with("<stream:stream"));
+            depth += usize::from(!is_whole);
         }
         if depth == 0 {
             let (element, behind) = rest.split_at_checked(at)?;
