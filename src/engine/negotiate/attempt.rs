@@ -161,16 +161,24 @@ pub(super) fn failure(
     failed(it, error, account, env)
 }
 
+/// Every mechanism with a binding, and without: twice the list.
+const BINDINGS_REFUSED_PER_STREAM_MAX: u32 = 16;
+
 /// What follows from a failure that has been told.
 pub(super) fn failed(it: &mut Negotiator, error: SaslError, account: Option<BareJid>, env: &mut Env<'_>) -> Vec<Action> {
-    it.failures += 1;
+    // A client that knows `tls-unique` alone tries every mechanism for its binding and then without (poezio): it works its way
+    // down a list that is ours, so it may take a few more steps than somebody who guesses.
+    match error {
+        SaslError::ChannelBinding => it.bindings_refused += 1,
+        _ => it.failures += 1,
+    }
     it.state = State::Open;
     let mut actions = Vec::new();
     // Changing one's mind or speaking the protocol wrongly is no guess at a password.
     if matches!(error, SaslError::NotAuthorized | SaslError::AccountDisabled) {
         actions.push(Action::Failed(account));
     }
-    if it.failures >= env.limits.auth_failures_per_stream_max {
+    if it.failures >= env.limits.auth_failures_per_stream_max || it.bindings_refused >= BINDINGS_REFUSED_PER_STREAM_MAX {
         actions.extend(it.fail(&StreamError::new("policy-violation").text("too many failed authentications"), env));
     }
     actions

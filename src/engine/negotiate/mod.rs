@@ -124,6 +124,8 @@ pub struct Negotiator {
     /// Who the client says it is, in its stream header; nothing is let in on that.
     from: Option<BareJid>,
     failures: u32,
+    /// Attempts that ended at their channel binding.
+    bindings_refused: u32,
     /// A header has been answered on the stream as it is now.
     opened: bool,
 }
@@ -139,6 +141,7 @@ impl Negotiator {
             identity: None,
             from: None,
             failures: 0,
+            bindings_refused: 0,
             opened: false,
         }
     }

@@ -481,6 +481,36 @@ fn s6_4_5_the_stream_ends_with_the_last_allowed_failure() {
 }
 
 #[test]
+fn a_client_that_knows_only_tls_unique_may_work_its_way_down_to_what_it_can() {
+    // poezio 0.14: PLUS with tls-unique for each hash, then `y` for each hash, then PLAIN.
+    let mut client = Client::open();
+    for (mechanism, gs2) in [
+        ("SCRAM-SHA-512", "y,,"),
+        ("SCRAM-SHA-256", "y,,"),
+        ("SCRAM-SHA-1", "y,,"),
+        ("SCRAM-SHA-512", "p=tls-unique,,"),
+        ("SCRAM-SHA-256", "p=tls-unique,,"),
+        ("SCRAM-SHA-1", "p=tls-unique,,"),
+    ] {
+        let auth = base64(&format!("{gs2}n=alice,r=abc"));
+        let plus = if gs2.starts_with('p') { "-PLUS" } else { "" };
+        let actions = client.send(&format!("<auth xmlns='{}' mechanism='{mechanism}{plus}'>{auth}</auth>", ns::SASL));
+        assert!(actions.is_empty(), "no guess, and the stream stays: {actions:?}");
+        client.heard("<not-authorized/>");
+    }
+    assert!(!client.plain("alice", "secret").iter().any(|action| matches!(action, Action::Close)));
+}
+
+#[test]
+fn refused_channel_bindings_end_the_stream_at_last() {
+    let mut client = Client::open();
+    let auth =
+        format!("<auth xmlns='{}' mechanism='SCRAM-SHA-256-PLUS'>{}</auth>", ns::SASL, base64("p=tls-unique,,n=alice,r=abc"));
+    let tries = (1..100).find(|_| client.send(&auth).iter().any(|action| matches!(action, Action::Close)));
+    assert_eq!(tries, Some(16));
+}
+
+#[test]
 fn nonsense_counts_towards_the_end_of_the_stream_but_is_no_guess() {
     let mut client = Client::open();
     let nonsense = [

@@ -4,12 +4,15 @@ use std::fmt;
 
 /// Why an authentication failed, as the client is told. Several of these are for the negotiator's use (`Aborted`,
 /// `AccountDisabled`, `CredentialsExpired`, `EncryptionRequired`, `MechanismTooWeak`, `TemporaryAuthFailure`,
-/// `IncorrectEncoding` for bad base64 around a message); an exchange itself answers only `InvalidAuthzid`,
+/// `IncorrectEncoding` for bad base64 around a message); an exchange itself answers only `ChannelBinding`, `InvalidAuthzid`,
 /// `InvalidMechanism`, `MalformedRequest` and `NotAuthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SaslError {
     Aborted,
     AccountDisabled,
+    /// The channel binding was refused before anything about a password was said: a client that knows only `tls-unique`, or
+    /// one whose features were tampered with. `<not-authorized/>` on the wire (RFC 5802 section 6), and no guess.
+    ChannelBinding,
     CredentialsExpired,
     EncryptionRequired,
     IncorrectEncoding,
@@ -34,7 +37,7 @@ impl SaslError {
             Self::InvalidMechanism => "invalid-mechanism",
             Self::MalformedRequest => "malformed-request",
             Self::MechanismTooWeak => "mechanism-too-weak",
-            Self::NotAuthorized => "not-authorized",
+            Self::ChannelBinding | Self::NotAuthorized => "not-authorized",
             Self::TemporaryAuthFailure => "temporary-auth-failure",
         }
     }

@@ -105,12 +105,12 @@ fn bound<'o>(mechanism: Mechanism, offered: &'o Offered, flag: &BindingFlag<'_>)
     match flag {
         // A type that was not offered fails; the client may choose any that was.
         BindingFlag::Used(kind) if mechanism.binds_channel() => {
-            offered.binding(kind).map(|binding| binding.data.as_slice()).ok_or(SaslError::NotAuthorized)
+            offered.binding(kind).map(|binding| binding.data.as_slice()).ok_or(SaslError::ChannelBinding)
         }
-        BindingFlag::Used(_) => Err(SaslError::NotAuthorized),
-        _ if mechanism.binds_channel() => Err(SaslError::NotAuthorized),
+        BindingFlag::Used(_) => Err(SaslError::ChannelBinding),
+        _ if mechanism.binds_channel() => Err(SaslError::ChannelBinding),
         // "I could, but you did not offer": we did, so somebody in between removed it.
-        BindingFlag::NotOffered if offered.offers_channel_binding() => Err(SaslError::NotAuthorized),
+        BindingFlag::NotOffered if offered.offers_channel_binding() => Err(SaslError::ChannelBinding),
         BindingFlag::NotOffered | BindingFlag::Unsupported => Ok(&[]),
     }
 }

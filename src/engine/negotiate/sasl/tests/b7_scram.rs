@@ -4,6 +4,7 @@ use super::*;
 
 const GRAMMAR: SaslError = SaslError::MalformedRequest;
 const TRUST: SaslError = SaslError::NotAuthorized;
+const BINDING: SaslError = SaslError::ChannelBinding;
 
 #[track_caller]
 fn first(message: &str) -> SaslError {
@@ -45,7 +46,7 @@ fn b7_an_honest_conversation_succeeds_with_every_scram_mechanism() {
 fn b7_gs2_y_while_plus_was_offered_is_a_downgrade() {
     let client = Client { gs2_header: "y,,".into(), ..Client::new(Hash::Sha1) };
     let step = client.run(Mechanism::ScramSha1, &everything());
-    assert_eq!(refused(step), TRUST);
+    assert_eq!(refused(step), BINDING);
     // Nothing to bind was offered: then the client is right.
     let step = client.run(Mechanism::ScramSha1, &without_binding());
     assert_eq!(succeeded(step).0, "alice@house.example");
@@ -56,13 +57,13 @@ fn b7_binding_with_a_type_that_was_not_offered_is_refused() {
     for name in ["tls-unique", "tls-exporte", "TLS-EXPORTER", "x"] {
         let client = Client::binding(Hash::Sha256, name, EXPORTER);
         let step = client.run(Mechanism::ScramSha256Plus, &everything());
-        assert_eq!(refused(step), TRUST, "{name}");
+        assert_eq!(refused(step), BINDING, "{name}");
     }
     let mut exporter_only = bindings();
     exporter_only.truncate(1);
     let offered = Offered::new(domain(), &Mechanism::ALL, exporter_only, Some(TlsVersion::V1_3));
     let client = Client::binding(Hash::Sha256, "tls-server-end-point", END_POINT);
-    assert_eq!(refused(client.run(Mechanism::ScramSha256Plus, &offered)), TRUST);
+    assert_eq!(refused(client.run(Mechanism::ScramSha256Plus, &offered)), BINDING);
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn b7_binding_flag_and_mechanism_must_agree() {
     let unbound = Client::binding(Hash::Sha256, "tls-exporter", b"");
     for client in [binding, unbound] {
         let step = client.run(Mechanism::ScramSha256, &everything());
-        assert_eq!(refused(step), TRUST);
+        assert_eq!(refused(step), BINDING);
     }
     for flag in ["n,,", "y,,"] {
         let client = Client { gs2_header: flag.into(), ..Client::new(Hash::Sha256) };
