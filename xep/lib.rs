@@ -40,7 +40,9 @@ mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
+mod xep0484_fast;
 mod xep0487_host_meta;
+mod xep0494_client_access;
 mod xep0515_tls_downgrade;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
@@ -75,7 +77,9 @@ pub const ROOMS: &[Room] = &[
     xep0441_archive_preferences::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
+    xep0484_fast::ROOM,
     xep0487_host_meta::ROOM,
+    xep0494_client_access::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];
 

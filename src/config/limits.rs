@@ -110,5 +110,8 @@ limits! {
     ping_timeout: Time SECOND..=FOREVER "It has this long to answer.";
     stanza_rate_per_second_max: Count 0..=NO_BOUND "Stanzas per second of one session; 0 for no limit.";
     stanza_rate_burst_max: Count 0..=NO_BOUND "How many more it may send at once before that holds.";
+    token_lifetime: Time SECOND..=FOREVER "How long a client may come in with the token it was given (XEP-0484); renewed as it comes.";
+    client_memory: Time SECOND..=FOREVER "How long a client that came no more is shown to its owner (XEP-0494).";
+    clients_per_account_max: Count 1..=NO_BOUND "How many clients of one account are remembered, and have tokens.";
     tasks_per_account_max: Count 1..=NO_BOUND "Archive queries and other long work of one account at once.";
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jid::{BareJid, FullJid};
 
+use crate::clients::{Admission, Admitted, Token, TokenRefused};
 use crate::effects::StreamError;
 use crate::login::Login;
 
@@ -15,6 +16,13 @@ use crate::login::Login;
 pub enum Ask {
     /// The login record, before anybody has proved anything.
     Credentials,
+    /// The same, and the tokens of one client (XEP-0484). -> `AskAnswer::Tokens`
+    Tokens {
+        agent: u128,
+    },
+    /// Somebody has proved to be this account: remember the client. -> `AskAnswer::Admitted`, `AskAnswer::TokenRefused`; after the
+    /// commit if a token is issued or was used.
+    Admit(Box<Admission>),
     /// Make the account.
     Provision {
         credentials: Bytes,
@@ -39,6 +47,10 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AskAnswer {
     Credentials(Option<Login>),
+    Tokens(Option<Login>, Vec<Token>),
+    Admitted(Admitted),
+    /// The token that was used opens nothing any more.
+    TokenRefused(TokenRefused),
     Account(Box<AccountFacts>),
     Roster(Vec<RosterItem>),
     Done,

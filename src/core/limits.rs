@@ -47,6 +47,11 @@ pub struct Limits {
     /// Stanzas per second of one session, and how many at once before that holds. 0: no limit.
     pub stanza_rate_per_second_max: u32,
     pub stanza_rate_burst_max: u32,
+    /// How long a token (XEP-0484) opens; it is replaced long before, as long as its client comes.
+    pub token_lifetime: Duration,
+    /// How long a client that came no more is remembered (XEP-0494), and how many there are of one account.
+    pub client_memory: Duration,
+    pub clients_per_account_max: usize,
     /// Tasks (archive queries and the like) of one account at once.
     pub tasks_per_account_max: usize,
 }
@@ -83,6 +88,9 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(60),
             stanza_rate_per_second_max: 500,
             stanza_rate_burst_max: 2_000,
+            token_lifetime: Duration::from_secs(21 * 86_400),
+            client_memory: Duration::from_secs(90 * 86_400),
+            clients_per_account_max: 64,
             tasks_per_account_max: 64,
         }
     }

@@ -69,6 +69,8 @@ pub enum SaslInline {
     Bind,
     /// XEP-0198: `<resume/>`, and `<enable/>` inside `<bind/>`.
     StreamManagement,
+    /// XEP-0484: `<fast/>` and `<request-token/>`.
+    Fast,
 }
 
 /// A child of XEP-0386's `<bind/>` and who answers it.

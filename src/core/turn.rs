@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use jid::{BareJid, FullJid, Jid};
 
+use crate::clients::ClientAccess;
 use crate::effects::{Effect, Effects, Out, StreamError, To, made};
 use crate::envelope::Envelope;
 use crate::error::Bounce;
@@ -178,6 +179,10 @@ pub trait Account {
     fn state(&mut self, index: usize) -> Option<&mut dyn Any>;
     /// Begin or end holding back what may wait (XEP-0352).
     fn hold(&mut self, session: SessionRef, inactive: bool);
+    /// Who has access to this account.
+    fn clients(&self, now: Now) -> Vec<ClientAccess>;
+    /// End a client's sessions and kill its tokens. `None`: there is no such client; otherwise as it was.
+    fn revoke(&mut self, now: Now, client: &str, fx: &mut Effects) -> Option<ClientAccess>;
     /// Those who were shown presence directly and not told yet that it is over (RFC 6121 4.6).
     fn shown_directly(&self) -> Vec<Jid>;
     /// Show our presence to one contact anew: as it is, or as unavailable.

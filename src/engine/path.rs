@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use iris_core::clients::ClientAccess;
 use iris_core::effects::{Effect, Effects};
 use iris_core::host::Facts;
 use iris_core::mount::Doors;
@@ -11,7 +12,7 @@ use iris_core::time::Now;
 use iris_core::turn::{self, House, Relation, SessionCard, Turn};
 use iris_core::{BareJid, Envelope, Event, Flow, Jid, SessionRef, Step};
 
-use crate::account::{AccountEntity, presence};
+use crate::account::{AccountEntity, clients, presence};
 use crate::known::Known;
 use crate::sessions::Sessions;
 
@@ -52,6 +53,17 @@ impl turn::Account for View<'_> {
     }
     fn contacts(&self) -> Vec<(BareJid, Relation)> {
         self.entity.roster.contacts().map(|(jid, relation)| (jid.clone(), relation)).collect()
+    }
+    fn clients(&self, now: Now) -> Vec<ClientAccess> {
+        clients::list(self.entity, self.sessions, now.wall_us)
+    }
+    fn revoke(&mut self, now: Now, client: &str, fx: &mut Effects) -> Option<ClientAccess> {
+        let revoked = clients::revoke(self.entity, self.sessions, now.wall_us, client)?;
+        fx.list.extend(revoked.ended.into_iter().map(|at| Effect::End(at, clients::logged_out())));
+        if let Some(write) = revoked.write {
+            fx.write.push(write);
+        }
+        Some(revoked.access)
     }
     fn shown_directly(&self) -> Vec<Jid> {
         self.entity

@@ -691,7 +691,7 @@ fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
         }
         shelves.into()
     };
-    let accounts = with(vec![login::SHELF, seen::SHELF, roster::SHELF], &doors.states);
+    let accounts = with(vec![login::SHELF, account::clients::SHELF, seen::SHELF, roster::SHELF], &doors.states);
     [(format!("@{}", doors.domain), accounts), (doors.domain.clone(), with(Vec::new(), &doors.host_states))]
 }
 

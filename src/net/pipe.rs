@@ -15,7 +15,7 @@ use iris_core::{BareJid, FullJid, SessionRef};
 use iris_engine::account::session::Pulled;
 use iris_engine::negotiate::sasl::{BindingKind, ChannelBinding, TlsVersion};
 use iris_engine::negotiate::{Action, Env, Negotiator, Security, Transport};
-use iris_engine::{AskAnswer, Bind, BindReply, Hosts};
+use iris_engine::{Ask, AskAnswer, Bind, BindReply, Hosts};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -79,8 +79,8 @@ pub(crate) struct Traveller {
     outgoing: Vec<u8>,
     knocking: bool,
     negotiator: Negotiator,
-    /// Whose shard it travels to; `None` when that is not known yet.
-    account: Option<BareJid>,
+    /// Whose shard it travels to, to ask what; `None` when that is not known yet.
+    account: Option<(BareJid, Ask)>,
     deadline: Instant,
 }
 
@@ -187,7 +187,7 @@ pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
 }
 
 impl Pipe {
-    async fn live(&mut self, negotiator: Negotiator, arrived: Option<BareJid>, deadline: Instant) {
+    async fn live(&mut self, negotiator: Negotiator, arrived: Option<(BareJid, Ask)>, deadline: Instant) {
         let worker = self.worker.clone();
         worker.open.set(worker.open.get() + 1);
         // Boxed: what negotiation needs is given back when it is over, instead of being part of a task that lives for days.

@@ -17,6 +17,7 @@ use iris_core::{BareJid, Envelope, Event, FullJid, Kind, Receipt, SessionRef, St
 
 use crate::path::{self, Ctx};
 
+pub mod clients;
 pub mod delivery;
 mod iq;
 mod message;
@@ -41,6 +42,7 @@ pub struct AccountEntity {
     pub owner: OwnerId,
     pub doors: Arc<Doors>,
     pub login: Option<Login>,
+    pub clients: clients::Clients,
     /// When it was last here.
     pub seen: Option<Seen>,
     pub roster: Roster,
@@ -78,6 +80,7 @@ impl AccountEntity {
             }
             states[state.index] = Some((state.load)(&items));
         }
+        let clients = clients::Clients::load(&of(clients::SHELF));
         let roster = Roster::load(&of(roster::SHELF)).born(woken.owner);
         let bare: Arc<str> = Arc::from(jid.as_str());
         AccountEntity {
@@ -86,6 +89,7 @@ impl AccountEntity {
             owner: woken.owner,
             doors,
             login,
+            clients,
             seen,
             roster,
             states,

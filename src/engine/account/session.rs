@@ -42,6 +42,10 @@ pub struct Session {
     pub detached_at: Option<Mono>,
     /// Which installation of a client it is (XEP-0388, `<user-agent id=…/>`).
     pub agent: Option<u128>,
+    /// The same as its owner knows it (XEP-0494), if it was remembered.
+    pub client: Option<Arc<str>>,
+    /// It showed a certificate, no password.
+    pub by_certificate: bool,
     /// Full or bare JIDs that got directed presence (RFC 6121 4.6.1).
     pub directed: Vec<jid::Jid>,
     pub sm: Option<Sm>,
@@ -129,6 +133,8 @@ impl Session {
             asked_alive: false,
             detached_at: None,
             agent: None,
+            client: None,
+            by_certificate: false,
             directed: Vec::new(),
             sm: None,
             queue: VecDeque::new(),

@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use iris_core::effects::StreamError;
 use iris_core::login::Login;
-use iris_core::{AskAnswer, BareJid};
+use iris_core::{Ask, AskAnswer, BareJid};
 
+use super::fast::{self, HtMechanism};
 use super::sasl::{self, Credentials, Lookup, Mechanism, NONCE_SIZE_BYTES, SaslError, Step};
 use super::{Action, Env, Negotiator, State, sasl1, sasl2};
 
@@ -29,6 +30,8 @@ enum Stage {
     Client { exchange: sasl::Exchange, asked: Option<(BareJid, bool)> },
     /// The account's login is awaited.
     Login(Box<Lookup>, BareJid),
+    /// The tokens of the client are awaited.
+    Tokens(Box<fast::Proof>),
     /// A side thread works; whether the account is enabled is known already.
     Verifying { enabled: bool, account: BareJid },
 }
@@ -39,6 +42,14 @@ pub(super) struct Proved {
     pub account: BareJid,
     /// Data of the mechanism that goes with the success.
     pub additional: Option<Vec<u8>>,
+    pub by: By,
+}
+
+/// What proved it.
+#[derive(Debug)]
+pub(super) enum By {
+    Password,
+    Token { mask: [u8; 16], mechanism: HtMechanism },
 }
 
 /// `initial`: the initial response, decoded; `None` if there is none.
@@ -53,6 +64,21 @@ pub(super) fn start(
         // RFC 6120 6.5.4: mechanisms were not offered because the stream is clear.
         return failure(it, &profile, SaslError::EncryptionRequired, None, env);
     };
+    if let Profile::Sasl2(request) = &profile
+        && let Some(agent) = request.wants_in_with_a_token()
+        && let Some(mechanism) = fast::mechanism(mechanism, offered)
+    {
+        return match initial.map(|message| fast::Proof::read(mechanism, offered, message)) {
+            Some(Ok(proof)) => {
+                let account = proof.account.clone();
+                wait(it, profile, Stage::Tokens(Box::new(proof)));
+                vec![Action::LookUpFor(account, Ask::Tokens { agent })]
+            }
+            Some(Err(error)) => failure(it, &profile, error, None, env),
+            // XEP-0484 3.1: one round trip, no more.
+            None => failure(it, &profile, SaslError::MalformedRequest, None, env),
+        };
+    }
     let Some(mechanism) = Mechanism::from_name(mechanism) else {
         return failure(it, &profile, SaslError::InvalidMechanism, None, env);
     };
@@ -93,7 +119,7 @@ fn step(it: &mut Negotiator, profile: Profile, step: Step, asked: Option<(BareJi
             vec![Action::LookUp(account)]
         }
         Step::Success { account, .. } if !enabled => failure(it, &profile, SaslError::AccountDisabled, Some(account), env),
-        Step::Success { account, additional, .. } => proved(it, profile, Proved { account, additional }, env),
+        Step::Success { account, additional, .. } => proved(it, profile, Proved { account, additional, by: By::Password }, env),
         // Who was guessed at matters: bans are of an address for one user (security B12).
         Step::Failure(error) => failure(it, &profile, error, asked.map(|(account, _)| account), env),
     }
@@ -116,7 +142,11 @@ pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, en
         State::Sasl(attempt) => *attempt,
         _ => return Vec::new(),
     };
-    let Stage::Login(lookup, account) = stage else { return Vec::new() };
+    let (lookup, account) = match stage {
+        Stage::Login(lookup, account) => (lookup, account),
+        Stage::Tokens(proof) => return token(it, profile, *proof, answer, banned, env),
+        Stage::Client { .. } | Stage::Verifying { .. } => return Vec::new(),
+    };
     let AskAnswer::Credentials(login) = answer else {
         return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env);
     };
@@ -135,6 +165,33 @@ pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, en
     }
     let next = lookup.credentials(found.as_ref(), &env.policy.fake_salt);
     step(it, profile, next, Some((account, enabled)), env)
+}
+
+/// XEP-0484 3.4. Nobody, and a client without tokens, are the same as a wrong token.
+fn token(
+    it: &mut Negotiator,
+    profile: Profile,
+    proof: fast::Proof,
+    answer: AskAnswer,
+    banned: bool,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    let (login, tokens) = match answer {
+        AskAnswer::Tokens(login, tokens) => (login, tokens),
+        AskAnswer::NotFound => (None, Vec::new()),
+        _ => return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env),
+    };
+    let found = proof.check(&tokens, &env.policy.secret).filter(|_| !banned);
+    match found {
+        Some(_) if login.is_none_or(|login| !login.enabled) => {
+            failure(it, &profile, SaslError::AccountDisabled, Some(proof.account), env)
+        }
+        Some((mask, additional)) => {
+            let by = By::Token { mask, mechanism: proof.mechanism() };
+            proved(it, profile, Proved { account: proof.account, additional: Some(additional), by }, env)
+        }
+        None => failure(it, &profile, SaslError::NotAuthorized, Some(proof.account), env),
+    }
 }
 
 pub(super) fn stepped(it: &mut Negotiator, outcome: Step, env: &mut Env<'_>) -> Vec<Action> {

@@ -6,7 +6,7 @@ use iris_core::xml::escape::escape_attr;
 use jid::DomainPart;
 
 use super::sasl::{Mechanism, Offered};
-use super::{Env, Security, Transport};
+use super::{Env, Security, Transport, fast};
 use crate::shard::offers;
 
 /// Before authentication. `None`: only TLS is offered, nothing can be authenticated yet.
@@ -62,6 +62,13 @@ fn sasl2(xml: &mut String, offered: &Offered, host: &Doors) {
     }
     if offers(host, SaslInline::StreamManagement) {
         xml.push_str(&format!("<sm xmlns='{}'/>", ns::SM));
+    }
+    if offers(host, SaslInline::Fast) {
+        xml.push_str(&format!("<fast xmlns='{}'>", ns::FAST));
+        for mechanism in fast::offered(offered) {
+            xml.push_str(&format!("<mechanism>{}</mechanism>", mechanism.name()));
+        }
+        xml.push_str("</fast>");
     }
     xml.push_str("</inline></authentication>");
 }

@@ -17,10 +17,11 @@ use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, ns};
 use crate::account::reply;
 use crate::router::Hosts;
 use crate::shard::{Bind, ResumeError};
-use iris_core::AskAnswer;
+use iris_core::{Ask, AskAnswer};
 use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
 
 mod attempt;
+mod fast;
 mod features;
 pub mod sasl;
 mod sasl1;
@@ -28,10 +29,8 @@ mod sasl2;
 mod secret;
 #[cfg(test)]
 mod tests;
-mod user_agent;
 
 pub use secret::HouseSecret;
-pub use user_agent::UserAgent;
 
 /// What the domain allows on its streams; the same for all of them.
 pub struct Policy {
@@ -81,6 +80,10 @@ pub enum Action {
     Authenticated(BareJid),
     /// Go to the shard of this account and ask it for its login; give the answer to `looked_up`.
     LookUp(BareJid),
+    /// The same with another question.
+    LookUpFor(BareJid, Ask),
+    /// Ask the account, which is here; give the answer to `answered`.
+    Ask(BareJid, Ask),
     /// Costs a whole PBKDF2: run `lookup.credentials(…)` on a side thread and give the outcome to `stepped`.
     Verify(Box<Lookup>, Option<Box<sasl::Credentials>>),
     /// An authentication failed.
@@ -123,6 +126,8 @@ pub struct Negotiator {
     identity: Option<BareJid>,
     /// Who the client says it is, in its stream header; nothing is let in on that.
     from: Option<BareJid>,
+    /// XEP-0494: as the account remembers the client.
+    client: Option<Arc<str>>,
     failures: u32,
     /// Attempts that ended at their channel binding.
     bindings_refused: u32,
@@ -140,6 +145,7 @@ impl Negotiator {
             offered: None,
             identity: None,
             from: None,
+            client: None,
             failures: 0,
             bindings_refused: 0,
             opened: false,
@@ -362,7 +368,20 @@ impl Negotiator {
         }
     }
 
-    /// The account's answer to `Action::LookUp`. `banned`: it is treated as if the password were wrong, whatever it is.
+    /// The account's answer to `Action::Ask`.
+    pub fn answered(&mut self, answer: AskAnswer, env: &mut Env<'_>) -> Vec<Action> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Arriving(arriving) => sasl2::admitted(self, *arriving, answer, env),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The client as its owner knows it, for the session it binds.
+    pub fn client(&self) -> Option<Arc<str>> {
+        self.client.clone()
+    }
+
+    /// The account's answer to `Action::LookUp` and `Action::LookUpFor`. `banned`: it is treated as if the password were wrong, whatever it is.
     pub fn looked_up(&mut self, answer: AskAnswer, banned: bool, env: &mut Env<'_>) -> Vec<Action> {
         attempt::looked_up(self, answer, banned, env)
     }

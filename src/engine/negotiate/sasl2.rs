@@ -1,21 +1,24 @@
 //! The SASL profile of XEP-0388, with everything that comes inline: no stream restart, and what the client wants to have after
 //! it is authenticated stands in the same `<authenticate/>`.
 //!
-//! What is inline is done in this order: resume (XEP-0198), and if that fails or is not wanted, bind (XEP-0386).
+//! What is inline is done in this order: the account remembers the client and gives it a token (XEP-0484, XEP-0494); resume
+//! (XEP-0198); and if that fails or is not wanted, bind (XEP-0386).
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use iris_core::clients::{Admission, Admitted, TokenRefused, Used, UserAgent, Ways};
 use iris_core::effects::StreamError;
 use iris_core::error::{Bounce, Condition};
 use iris_core::mount::SaslInline;
 use iris_core::xml::El;
 use iris_core::xml::escape::{escape_attr, escape_text};
-use iris_core::{BareJid, FullJid, SessionRef, Stanza, ns};
+use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza, ns};
 use jid::ResourcePart;
+use zeroize::Zeroizing;
 
-use super::attempt::{self, Attempt, Profile, Proved, encode};
+use super::attempt::{self, Attempt, By, Profile, Proved, encode};
+use super::fast::{self, HtMechanism};
 use super::sasl::SaslError;
-use super::user_agent::UserAgent;
 use super::{Action, Env, Negotiator, State, features, hex};
 use crate::shard::{self, Bind, ResumeError};
 
@@ -26,6 +29,16 @@ pub(super) struct Request {
     /// `previd` and `h`.
     resume: Option<(String, u32)>,
     bind: Option<BindRequest>,
+    fast: Option<Fast>,
+    /// A token is wanted for this mechanism.
+    token: Option<HtMechanism>,
+}
+
+/// XEP-0484's `<fast/>`.
+#[derive(Debug)]
+struct Fast {
+    count: Option<u32>,
+    invalidate: bool,
 }
 
 /// XEP-0386's `<bind/>`.
@@ -43,6 +56,10 @@ pub(super) struct Arriving {
     account: BareJid,
     request: Request,
     additional: Option<Vec<u8>>,
+    /// A token that may be issued, while the account is asked; then only if it was, and until when.
+    token: Option<(Zeroizing<String>, Option<u64>)>,
+    /// What proved it may be tried again when the account refuses after all.
+    by_token: bool,
     /// XEP-0198's `<failed/>`.
     failed: Option<String>,
 }
@@ -88,15 +105,89 @@ impl Request {
             tag: el.child(ns::BIND2, "tag").map_or(String::new(), |tag| tag.text().trim().to_owned()),
             element: el.closed().into_owned(),
         });
-        Some(Request { agent, resume, bind })
+        let fast = match el.child(ns::FAST, "fast").filter(|_| offers(SaslInline::Fast)) {
+            Some(fast) => Some(Fast {
+                count: fast.attr("count").map(|count| count.parse()).transpose().ok()?,
+                invalidate: fast.attr("invalidate").is_some_and(|it| it == "true" || it == "1"),
+            }),
+            None => None,
+        };
+        let wanted = el.child(ns::FAST, "request-token").filter(|_| offers(SaslInline::Fast));
+        let token = match (wanted.map(|el| el.attr("mechanism").unwrap_or_default()), &it.offered) {
+            // XEP-0484 3.2: one of those that were advertised.
+            (Some(mechanism), Some(offered)) => Some(fast::mechanism(&mechanism, offered)?),
+            _ => None,
+        };
+        Some(Request { agent, resume, bind, fast, token })
+    }
+
+    /// XEP-0484 3.4: with `<fast/>`, and with the id that the token is bound to.
+    pub fn wants_in_with_a_token(&self) -> Option<u128> {
+        self.agent.id.filter(|_| self.fast.is_some())
     }
 }
 
 /// The client is who it says.
 pub(super) fn proved(it: &mut Negotiator, request: Request, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
-    let Proved { account, additional } = proved;
-    let arriving = Arriving { account: account.clone(), request, additional, failed: None };
-    let mut actions = vec![Action::Authenticated(account)];
+    let Proved { account, additional, by } = proved;
+    let admission = admission(&request, &account, &by, env);
+    let by_token = matches!(by, By::Token { .. });
+    let mut arriving = Arriving { account: account.clone(), request, additional, token: None, by_token, failed: None };
+    // A client that does not say which one it is cannot be remembered, and gets no token.
+    let Some((admission, token)) = admission else { return begin(it, arriving, env) };
+    arriving.token = token.map(|token| (token, None));
+    it.state = State::Arriving(Box::new(arriving));
+    vec![Action::Ask(account, Ask::Admit(Box::new(admission)))]
+}
+
+fn admission(
+    request: &Request,
+    account: &BareJid,
+    by: &By,
+    env: &mut Env<'_>,
+) -> Option<(Admission, Option<Zeroizing<String>>)> {
+    request.agent.id?;
+    let (way, used, rotated) = match by {
+        By::Password => (Ways::PASSWORD, None, None),
+        By::Token { mask, mechanism } => {
+            let fast = request.fast.as_ref();
+            let invalidate = fast.is_some_and(|fast| fast.invalidate);
+            let used = Used { mask: *mask, count: fast.and_then(|fast| fast.count), invalidate };
+            (Ways::TOKEN, Some(used), Some(*mechanism))
+        }
+    };
+    // Minted whether or not the account will issue it: it alone knows what is due.
+    let minted = request.token.or(rotated).map(|mechanism| fast::mint(mechanism, account, env));
+    let (text, token) = minted.unzip();
+    let mut id = [0; 12];
+    (env.random)(&mut id);
+    let (agent, asked) = (request.agent.clone(), request.token.is_some());
+    Some((Admission { agent, way, used, token, asked, id: resource_of(&id) }, text))
+}
+
+/// The account has remembered the client, or will not have its token any more.
+pub(super) fn admitted(it: &mut Negotiator, mut arriving: Arriving, answer: AskAnswer, env: &mut Env<'_>) -> Vec<Action> {
+    let token = arriving.token.take();
+    let refused = match answer {
+        AskAnswer::Admitted(Admitted { client, token_until_us }) => {
+            it.client = Some(client);
+            arriving.token = token.filter(|_| token_until_us.is_some()).map(|(token, _)| (token, token_until_us));
+            return begin(it, arriving, env);
+        }
+        // The disk is full: whoever has the password comes in all the same, without a token.
+        AskAnswer::Failed(_) if !arriving.by_token => return begin(it, arriving, env),
+        AskAnswer::TokenRefused(TokenRefused::Expired) => SaslError::CredentialsExpired,
+        AskAnswer::TokenRefused(TokenRefused::Unknown) => SaslError::NotAuthorized,
+        AskAnswer::NotFound => SaslError::AccountDisabled,
+        _ => SaslError::TemporaryAuthFailure,
+    };
+    it.identity = None;
+    failure(refused, "", env);
+    attempt::failed(it, refused, Some(arriving.account), env)
+}
+
+fn begin(it: &mut Negotiator, arriving: Arriving, env: &mut Env<'_>) -> Vec<Action> {
+    let mut actions = vec![Action::Authenticated(arriving.account.clone())];
     actions.extend(next(it, arriving, env));
     actions
 }
@@ -107,7 +198,7 @@ fn next(it: &mut Negotiator, mut arriving: Arriving, env: &mut Env<'_>) -> Vec<A
     let action = if let Some((previd, h)) = arriving.request.resume.clone() {
         Action::Resume(account, previd, h)
     } else if let Some(asked) = arriving.request.bind.take() {
-        let bind = bind(asked, arriving.request.agent.id, &account, env);
+        let bind = Bind { client: it.client(), ..bind(asked, arriving.request.agent.id, &account, env) };
         Action::BindInline(account, Box::new(bind))
     } else {
         success(&arriving, arriving.account.as_str(), "", env);
@@ -141,7 +232,7 @@ fn bind(asked: BindRequest, agent: Option<u128>, account: &BareJid, env: &mut En
     // A tag that can be no part of a resource is left out.
     let wanted = if tag.is_empty() || ResourcePart::new(&tagged).is_err() { own } else { tagged };
     let inline = Some(shard::Inline { request: asked.element, sm_id: hex(&sm_id) });
-    Bind { wanted: Some(wanted), random: hex(&random), agent, inline }
+    Bind { wanted: Some(wanted), agent, inline, ..Bind::resource(None, hex(&random)) }
 }
 
 /// 96 bits are enough to be nobody else's.
@@ -207,6 +298,11 @@ fn success(arriving: &Arriving, identity: &str, inline: &str, env: &mut Env<'_>)
     xml.push_str(&format!("<authorization-identifier>{}</authorization-identifier>", escape_text(identity)));
     xml.push_str(arriving.failed.as_deref().unwrap_or_default());
     xml.push_str(inline);
+    if let Some((token, Some(until))) = &arriving.token {
+        // XEP-0484 3.3.
+        let expiry = iris_core::time::datetime(until - until % 1_000_000);
+        xml.push_str(&format!("<token xmlns='{}' expiry='{expiry}' token='{}'/>", ns::FAST, token.as_str()));
+    }
     xml.push_str("</success>");
     env.out.extend_from_slice(xml.as_bytes());
 }

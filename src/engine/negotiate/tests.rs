@@ -14,6 +14,7 @@ use super::sasl::{BindingKind, ChannelBinding, Credentials, FakeSalt, ITERATIONS
 use super::*;
 use crate::Login;
 
+mod fast;
 mod sasl2;
 
 const FEATURED: Room = Room {
@@ -26,6 +27,7 @@ fn features_of_a_room(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.stream_feature(When::Authenticated, |_| "<inside xmlns='x'/>".into());
     m.sasl2_inline(SaslInline::Bind);
     m.sasl2_inline(SaslInline::StreamManagement);
+    m.sasl2_inline(SaslInline::Fast);
     Ok(())
 }
 
@@ -285,7 +287,7 @@ fn the_features_of_a_secure_stream_come_in_order_strongest_mechanism_first() {
         "SCRAM-SHA-1<",
         "PLAIN<",
         "<authentication xmlns='urn:xmpp:sasl:2'><mechanism>SCRAM-SHA-512-PLUS<",
-        "<inline><bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:sm:3'/></inline></bind><sm xmlns='urn:xmpp:sm:3'/></inline>",
+        "<inline><bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:sm:3'/></inline></bind><sm xmlns='urn:xmpp:sm:3'/><fast xmlns='urn:xmpp:fast:0'>",
         "<sasl-channel-binding ",
         "'tls-exporter'",
         "'tls-server-end-point'",

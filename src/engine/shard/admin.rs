@@ -1,12 +1,14 @@
 //! Questions to an account that come from the house (`iris_core::ask`), answered in its turn.
 
 use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, RosterItem, SessionFacts};
+use iris_core::clients::Admission;
 use iris_core::effects::{Effect, StreamError};
 use iris_core::login::{self, Login};
 use iris_core::store::{StoreError, Write};
 use iris_core::{Event, Jid, Now, ns};
 
 use crate::account::AccountEntity;
+use crate::account::clients;
 use crate::account::presence;
 use crate::account::subscription::Kind;
 use crate::path::{self, Ctx};
@@ -15,6 +17,8 @@ use crate::sessions::Sessions;
 pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, reply: AskReply) {
     match ask {
         Ask::Credentials => return reply(AskAnswer::Credentials(entity.login.clone())),
+        Ask::Tokens { agent } => return reply(AskAnswer::Tokens(entity.login.clone(), entity.clients.tokens(agent))),
+        Ask::Admit(admission) => return admit(entity, cx, *admission, reply),
         Ask::Provision { credentials } => {
             if !entity.new {
                 return reply(AskAnswer::Exists);
@@ -27,6 +31,7 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         Ask::SetCredentials { credentials } => {
             let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };
             keep(entity, cx, Login { credentials, ..login });
+            clients::forget_all(entity, cx);
             // RFC 6120 4.9.3.16: whoever is logged in with the old password logs in anew.
             end_all(entity, cx, &StreamError::new("reset").text("the password was changed"));
         }
@@ -34,6 +39,7 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
             let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };
             keep(entity, cx, Login { enabled, ..login });
             if !enabled {
+                clients::forget_all(entity, cx);
                 end_all(entity, cx, &StreamError::new("not-authorized").text("the account was disabled"));
             }
         }
@@ -112,6 +118,25 @@ pub(super) fn sessions(entity: &AccountEntity, sessions: &Sessions, now: Now) ->
         }
     });
     facts.collect()
+}
+
+/// A token that is told is kept, and one that was used stays used, whatever happens next; everything else about a client can wait.
+fn admit(entity: &mut AccountEntity, cx: &mut Ctx<'_>, admission: Admission, reply: AskReply) {
+    if entity.login.as_ref().is_none_or(|login| !login.enabled) {
+        return reply(AskAnswer::NotFound);
+    }
+    let used = admission.used.is_some();
+    let answer = match clients::admit(entity, cx, admission) {
+        Ok(admitted) if !used && admitted.token_until_us.is_none() => return reply(AskAnswer::Admitted(admitted)),
+        Ok(admitted) => AskAnswer::Admitted(admitted),
+        Err(why) => AskAnswer::TokenRefused(why),
+    };
+    cx.fx.list.push(Effect::AfterCommit(Box::new(move |result: Result<(), StoreError>| {
+        reply(match result {
+            Ok(()) => answer,
+            Err(why) => AskAnswer::Failed(why.to_string()),
+        });
+    })));
 }
 
 fn keep(entity: &mut AccountEntity, cx: &mut Ctx<'_>, login: Login) {

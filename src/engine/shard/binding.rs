@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use iris_core::effects::{Effect, StreamError};
 use iris_core::error::Bounce;
@@ -23,13 +24,17 @@ pub struct Bind {
     pub random: String,
     /// The client's installation (XEP-0388, `<user-agent id=…/>`): its earlier sessions end.
     pub agent: Option<u128>,
+    /// The same, as its owner knows it.
+    pub client: Option<Arc<str>>,
+    /// It came in with a certificate.
+    pub by_certificate: bool,
     pub inline: Option<Inline>,
 }
 
 impl Bind {
     /// RFC 6120 7.
     pub fn resource(wanted: Option<String>, random: String) -> Bind {
-        Bind { wanted, random, agent: None, inline: None }
+        Bind { wanted, random, agent: None, client: None, by_certificate: false, inline: None }
     }
 }
 
@@ -71,6 +76,9 @@ pub(super) fn bind(
             return None;
         }
     };
+    if let Some(session) = cx.sessions.get_mut(session) {
+        (session.client, session.by_certificate) = (bind.client, bind.by_certificate);
+    }
     if let Some(agent) = bind.agent {
         replace(entity, cx, session, agent);
     }

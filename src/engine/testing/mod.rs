@@ -159,13 +159,29 @@ impl House {
 
     /// A session by XEP-0386: `inline` stands inside `<bind/>`; the second value is what `<bound/>` holds. The account must be there.
     pub fn bind2(&mut self, full: &str, agent: Option<u128>, inline: &str) -> (Client, String) {
+        let bind = self.bind2_request(full, agent, inline);
+        self.begin(full, bind)
+    }
+
+    /// As `bind2`, by a client that its owner knows by this id.
+    pub fn bind2_as(&mut self, full: &str, client: &str) -> (Client, String) {
+        let bind = Bind { client: Some(Arc::from(client)), ..self.bind2_request(full, None, "") };
+        self.begin(full, bind)
+    }
+
+    fn bind2_request(&mut self, full: &str, agent: Option<u128>, inline: &str) -> Bind {
         let jid = FullJid::new(full).expect("a full JID");
-        let pipe = self.next_pipe;
-        self.next_pipe += 1;
         self.counter += 1;
         let request = format!("<bind xmlns='urn:xmpp:bind:0'>{inline}</bind>").into_bytes();
         let inline = Some(crate::shard::Inline { request, sm_id: format!("sm-{}", self.counter) });
-        let bind = Bind { wanted: Some(jid.resource().as_str().to_owned()), random: "random".into(), agent, inline };
+        let wanted = Some(jid.resource().as_str().to_owned());
+        Bind { agent, inline, ..Bind::resource(wanted, "random".into()) }
+    }
+
+    fn begin(&mut self, full: &str, bind: Bind) -> (Client, String) {
+        let jid = FullJid::new(full).expect("a full JID");
+        let pipe = self.next_pipe;
+        self.next_pipe += 1;
         let bound = std::rc::Rc::new(std::cell::RefCell::new(None));
         let slot = bound.clone();
         let bare = jid.to_bare();

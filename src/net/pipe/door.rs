@@ -9,11 +9,11 @@ impl Pipe {
     pub(super) async fn negotiate(
         &mut self,
         mut it: Negotiator,
-        arrived: Option<BareJid>,
+        arrived: Option<(BareJid, Ask)>,
         deadline: Instant,
     ) -> Result<(SessionRef, u64), End> {
         if let Some(account) = arrived {
-            let actions = self.look_up(&mut it, account, deadline).await?;
+            let actions = self.look_up(&mut it, &account.0, account.1).await?;
             if let Some(found) = self.act(&mut it, actions, deadline).await? {
                 return Ok(found);
             }
@@ -165,12 +165,17 @@ impl Pipe {
                     self.no_longer_knocking();
                     self.scanner.set_limits(it.limits(&self.worker.shared.house().limits));
                 }
-                Action::LookUp(account) => {
+                Action::LookUp(account) => todo.push_front(Action::LookUpFor(account, Ask::Credentials)),
+                Action::LookUpFor(account, ask) => {
                     let home = iris_engine::shard_of(account.as_str(), self.worker.shared.workers.len() as u16);
                     if home != self.worker.id {
-                        return self.travel(it, account, home, deadline);
+                        return self.travel(it, (account, ask), home, deadline);
                     }
-                    todo.extend(self.look_up(it, account, deadline).await?);
+                    todo.extend(self.look_up(it, &account, ask).await?);
+                }
+                Action::Ask(account, ask) => {
+                    let answer = self.ask(&account, ask).await?;
+                    todo.extend(self.step(|env| it.answered(answer, env))?);
                 }
                 Action::Verify(lookup, found) => {
                     let policy = self.worker.shared.policy();
@@ -185,7 +190,7 @@ impl Pipe {
                     }
                 }
                 Action::Bind(account, wanted) => {
-                    let bind = Bind::resource(wanted, random_text());
+                    let bind = Bind { client: it.client(), ..Bind::resource(wanted, random_text()) };
                     match self.bind(it, &account, bind).await? {
                         Ok(bound) => return Ok(Some(bound)),
                         Err(next) => todo.extend(next),
@@ -247,19 +252,24 @@ impl Pipe {
         self.worker.shard.borrow().session(at).map(|session| session.card.jid.clone())
     }
 
-    /// Ask the account, on this thread, for its login.
-    async fn look_up(&mut self, it: &mut Negotiator, account: BareJid, _: Instant) -> Result<Vec<Action>, End> {
+    /// Ask the account, on this thread.
+    async fn ask(&self, account: &BareJid, ask: Ask) -> Result<AskAnswer, End> {
         let (sender, receiver) = oneshot::channel::<AskAnswer>();
         let reply = Box::new(move |answer| drop(sender.send(answer)));
-        self.worker.shard.borrow_mut().ask(&account, iris_engine::Ask::Credentials, reply);
+        self.worker.shard.borrow_mut().ask(account, ask, reply);
         self.worker.kick();
-        let answer = receiver.await.map_err(|_| End::Gone)?;
-        let banned = !self.place.unlimited && self.worker.shared.guard.is_banned(self.peer, &account, Instant::now());
+        receiver.await.map_err(|_| End::Gone)
+    }
+
+    /// Ask it for its login.
+    async fn look_up(&mut self, it: &mut Negotiator, account: &BareJid, ask: Ask) -> Result<Vec<Action>, End> {
+        let answer = self.ask(account, ask).await?;
+        let banned = !self.place.unlimited && self.worker.shared.guard.is_banned(self.peer, account, Instant::now());
         self.step(|env| it.looked_up(answer, banned, env))
     }
 
     /// Move, with everything, to the thread of the account.
-    fn travel<T>(&mut self, it: &mut Negotiator, account: BareJid, home: u16, deadline: Instant) -> Result<T, End> {
+    fn travel<T>(&mut self, it: &mut Negotiator, account: (BareJid, Ask), home: u16, deadline: Instant) -> Result<T, End> {
         let placeholder = Scanner::new(XmlLimits::PRE_AUTH, self.worker.shared.house().names.clone());
         // The socket is registered with this thread's runtime: it leaves it through a second descriptor's life.
         let stream = self.detach_socket()?;

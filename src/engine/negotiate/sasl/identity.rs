@@ -8,7 +8,7 @@ use super::offered::Offered;
 /// The authentication identity as an account of this domain: SASLprep (RFC 5802 section 5.1, RFC 4616 section 2), then
 /// the localpart profile of the address format, because in XMPP the simple user name *is* the localpart
 /// (RFC 6120 section 6.3.8). What can be no localpart can be no account: not-authorized.
-pub(super) fn account(authcid: &str, domain: &DomainPart) -> Result<BareJid, SaslError> {
+pub(in crate::negotiate) fn account(authcid: &str, domain: &DomainPart) -> Result<BareJid, SaslError> {
     let prepared = stringprep::saslprep(authcid).map_err(|_| SaslError::NotAuthorized)?;
     let node = NodePart::new(&prepared).map_err(|_| SaslError::NotAuthorized)?;
     Ok(BareJid::from_parts(Some(&node), domain))

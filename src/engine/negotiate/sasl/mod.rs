@@ -35,5 +35,6 @@ pub use error::SaslError;
 pub use exchange::{Exchange, Lookup, MESSAGE_SIZE_BYTES_MAX, NONCE_SIZE_BYTES, Step};
 pub use fake::FakeSalt;
 pub use hash::Hash;
+pub(super) use identity::account as account_of;
 pub use mechanism::Mechanism;
 pub use offered::{BindingKind, ChannelBinding, Offered, TlsVersion};

@@ -126,6 +126,11 @@ impl Offered {
         self.tls
     }
 
+    /// The data of a channel binding, if this connection has it.
+    pub fn binding_data(&self, kind: BindingKind) -> Option<&[u8]> {
+        self.bindings.iter().find(|binding| binding.kind == kind).map(|binding| binding.data.as_slice())
+    }
+
     pub(super) fn binding(&self, name: &str) -> Option<&ChannelBinding> {
         self.bindings.iter().find(|binding| binding.kind.name() == name)
     }
