@@ -59,9 +59,7 @@ impl HouseAdmin {
             AskAnswer::NotFound => Err(format!("there is no account {jid}")),
             AskAnswer::Exists => Err(format!("the account {jid} exists already")),
             AskAnswer::Failed(why) => Err(why),
-            AskAnswer::Credentials(_) | AskAnswer::Account(_) | AskAnswer::Roster(_) => {
-                Err("the account answered something else".into())
-            }
+            _ => Err("the account answered something else".into()),
         }
     }
 }
