@@ -17,11 +17,13 @@ mod xep0049_private;
 mod xep0050_commands;
 mod xep0054_vcard_temp;
 mod xep0059_rsm;
+mod xep0060_pubsub;
 mod xep0082_datetime;
 mod xep0092_version;
 mod xep0115_caps;
 mod xep0156_alternative_connections;
 mod xep0160_offline;
+mod xep0163_pep;
 mod xep0191_blocking;
 mod xep0198_stream_management;
 mod xep0199_ping;
@@ -36,6 +38,7 @@ mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
 mod xep0386_bind2;
 mod xep0388_sasl2;
+mod xep0390_caps2;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0474_scram_downgrade;
@@ -54,11 +57,13 @@ pub const ROOMS: &[Room] = &[
     xep0050_commands::ROOM,
     xep0054_vcard_temp::ROOM,
     xep0059_rsm::ROOM,
+    xep0060_pubsub::ROOM,
     xep0082_datetime::ROOM,
     xep0092_version::ROOM,
     xep0115_caps::ROOM,
     xep0156_alternative_connections::ROOM,
     xep0160_offline::ROOM,
+    xep0163_pep::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
     xep0199_ping::ROOM,
@@ -73,6 +78,7 @@ pub const ROOMS: &[Room] = &[
     xep0368_direct_tls::ROOM,
     xep0386_bind2::ROOM,
     xep0388_sasl2::ROOM,
+    xep0390_caps2::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
     xep0474_scram_downgrade::ROOM,

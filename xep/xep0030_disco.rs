@@ -7,11 +7,14 @@
 
 use iris_core::mount::Doors;
 use iris_core::xml::{Build, El};
-use iris_core::{At, Bounce, Card, Condition, GetOrSet, HostTurn, Mount, MountError, Relation, Reply, Room, Status, Turn};
+use iris_core::{
+    At, Bounce, Card, Condition, Disco, GetOrSet, HostTurn, Mount, MountError, Relation, Reply, Room, Status, Turn,
+};
 
 use crate::result;
 use crate::xep0050_commands as commands;
 use crate::xep0115_caps as caps;
+use crate::xep0390_caps2 as caps2;
 
 pub const INFO: &str = "http://jabber.org/protocol/disco#info";
 pub const ITEMS: &str = "http://jabber.org/protocol/disco#items";
@@ -39,7 +42,10 @@ fn host_info(turn: &mut HostTurn<'_>, query: El<'_>) -> Reply {
     let node = query.attr("node").filter(|node| !node.is_empty());
     match node {
         // XEP-0115 6.2: what stands behind our own hash.
-        Some(node) if turn.to.node().is_some() || !caps::is_node_of(turn.doors, &node) => {
+        Some(node)
+            if turn.to.node().is_some()
+                || !(caps::is_node_of(turn.doors, &node) || caps2::is_node_of(turn.doors, &node)) =>
+        {
             commands::info(turn, &node).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into())
         }
         node => info(turn.doors, &[At::Host], node.as_deref()),
@@ -53,38 +59,59 @@ fn host_items(turn: &mut HostTurn<'_>, query: El<'_>) -> Reply {
     items(turn.doors.items.iter().map(String::as_str))
 }
 
+/// A node of one of the rooms, if this caller may see it.
+fn node(turn: &mut Turn<'_>, disco: Disco, query: &El<'_>) -> Option<Reply> {
+    let node = query.attr("node").filter(|node| !node.is_empty())?;
+    let doors = turn.doors;
+    let inside = doors.disco_nodes.iter().find_map(|room| room(turn, disco, &node));
+    let ns = if disco == Disco::Info { INFO } else { ITEMS };
+    Some(match inside {
+        Some(inside) => {
+            let mut xml = Build::new();
+            xml.open_ns("query", ns).attr("node", &node).raw(inside.as_bytes());
+            result(xml)
+        }
+        None => match turn.caller().map(|caller| caller.relation) {
+            // XEP-0050: what one can do here, the domain knows.
+            Some(Relation::Own) => Reply::Domain,
+            Some(relation) if relation.sees_us() => Bounce::new(Condition::ItemNotFound).into(),
+            _ => Bounce::nobody().into(),
+        },
+    })
+}
+
 /// Section 8: whoever does not get the account's presence is told what those are told who ask for nobody.
 fn account_info(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
+    if let Some(reply) = node(turn, Disco::Info, &query) {
+        return reply;
+    }
     let at: &[At] = match turn.caller().map(|caller| caller.relation) {
-        // XEP-0050: what one can do here, the domain knows.
-        Some(Relation::Own) if has_node(&query) => return Reply::Domain,
         Some(Relation::Own) => &[At::Account, At::OwnAccount],
         Some(relation) if relation.sees_us() => &[At::Account],
         _ => return Bounce::nobody().into(),
     };
-    if query.attr("node").is_some_and(|node| !node.is_empty()) {
-        return Bounce::new(Condition::ItemNotFound).into();
-    }
     info(turn.doors, at, None)
 }
 
-/// Section 4.1: the available resources, for those who see them anyway.
+/// Section 4.1: the available resources, for those who see them anyway, and what the rooms have for this caller.
 fn account_items(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
-    match turn.caller().map(|caller| caller.relation) {
-        Some(Relation::Own) if has_node(&query) => return Reply::Domain,
-        Some(relation) if relation.sees_us() => {}
-        _ => return Bounce::nobody().into(),
+    if let Some(reply) = node(turn, Disco::Items, &query) {
+        return reply;
     }
-    if query.attr("node").is_some_and(|node| !node.is_empty()) {
-        return Bounce::new(Condition::ItemNotFound).into();
+    let doors = turn.doors;
+    let more: String = doors.account_items.iter().map(|room| room(turn)).collect();
+    let sees_us = turn.caller().is_some_and(|caller| caller.relation.sees_us());
+    if !sees_us && more.is_empty() {
+        return Bounce::nobody().into();
     }
-    let available: Vec<String> =
-        turn.cards().filter(|card| card.available.is_some()).map(|card| card.jid.as_str().to_owned()).collect();
-    items(available.iter().map(String::as_str))
-}
-
-fn has_node(query: &El<'_>) -> bool {
-    query.attr("node").is_some_and(|node| !node.is_empty())
+    let available = turn.cards().filter(|card| sees_us && card.available.is_some());
+    let mut xml = Build::new();
+    xml.open_ns("query", ITEMS);
+    for card in available {
+        xml.open("item").attr("jid", card.jid.as_str()).close();
+    }
+    xml.raw(more.as_bytes());
+    result(xml)
 }
 
 fn info(doors: &Doors, at: &[At], node: Option<&str>) -> Reply {

@@ -114,4 +114,5 @@ limits! {
     client_memory: Time SECOND..=FOREVER "How long a client that came no more is shown to its owner (XEP-0494).";
     clients_per_account_max: Count 1..=NO_BOUND "How many clients of one account are remembered, and have tokens.";
     tasks_per_account_max: Count 1..=NO_BOUND "Archive queries and other long work of one account at once.";
+    questions_per_account_max: Count 1..=NO_BOUND "Questions of the server to the clients of one account that are not answered yet.";
 }

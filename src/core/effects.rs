@@ -8,6 +8,7 @@ use crate::envelope::Envelope;
 use crate::receipt::{SessionRef, Settled};
 use crate::store::{StoreError, Ticket, WriteSet};
 use crate::task::Pending;
+use crate::time::Mono;
 use crate::xml::stanza::Stanza;
 use crate::xml::wire::{Hold, Wire};
 
@@ -107,6 +108,10 @@ pub enum Effect {
     ToDomain(Envelope),
     /// A domain's fact (`Fact::index`), for all shards after the commit.
     Publish(usize, Arc<dyn std::any::Any + Send + Sync>),
+    /// Look at this account's open questions at this moment.
+    Alarm(Mono),
+    /// Show this session's presence to everybody anew: what the server adds to it has changed.
+    Present(SessionRef),
 }
 
 /// One per shard, used again for each turn.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jid::Jid;
 
+use crate::interest::Interests;
 use crate::receipt::Receipt;
 use crate::store::{EntryId, Ticket};
 use crate::xml::stanza::Stanza;
@@ -26,6 +27,12 @@ pub struct Envelope {
     /// What must be on disk before anything that this causes may be seen.
     pub after: Ticket,
     pub receipt: Option<Receipt>,
+    /// News of this node: only for those sessions of the recipient that want them (XEP-0163 4.3).
+    pub news_of: Option<Arc<str>>,
+    /// A probe: what its sender wants to hear of beside our presence.
+    pub interests: Interests,
+    /// A probe that asks for nothing but that: our presence is known.
+    pub news_only: bool,
     /// Entities passed; at [`HOPS_MAX`] it is dropped (security C5: no loop survives).
     pub hops: u8,
 }
@@ -35,6 +42,20 @@ pub const HOPS_MAX: u8 = 8;
 impl Envelope {
     pub fn new(stanza: Arc<Stanza>, from: Jid, to: Jid) -> Envelope {
         let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..Stamps::default() };
-        Envelope { stanza, from, to, stamps, wire: None, sent_id: None, kept_id: None, after: 0, receipt: None, hops: 0 }
+        Envelope {
+            stanza,
+            from,
+            to,
+            stamps,
+            wire: None,
+            sent_id: None,
+            kept_id: None,
+            after: 0,
+            receipt: None,
+            news_of: None,
+            interests: Interests::default(),
+            news_only: false,
+            hops: 0,
+        }
     }
 }

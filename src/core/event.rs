@@ -8,6 +8,8 @@ pub enum Event {
     SessionResumed,
     /// A session has sent its initial presence, or its priority rose from negative: it takes messages from now on.
     SessionAvailable,
+    /// A session that is available wants to hear of nodes it did not ask for before: `Turn::interests`.
+    Interested,
     /// A session went unavailable; the account may have others.
     SessionUnavailable,
     /// A session is over and can not be resumed.

@@ -54,6 +54,8 @@ pub struct Limits {
     pub clients_per_account_max: usize,
     /// Tasks (archive queries and the like) of one account at once.
     pub tasks_per_account_max: usize,
+    /// Questions of the server to one account's clients that are not answered yet.
+    pub questions_per_account_max: usize,
 }
 
 impl Default for Limits {
@@ -92,6 +94,7 @@ impl Default for Limits {
             client_memory: Duration::from_secs(90 * 86_400),
             clients_per_account_max: 64,
             tasks_per_account_max: 64,
+            questions_per_account_max: 64,
         }
     }
 }

@@ -60,6 +60,17 @@ pub type NonzaFn = Box<dyn Fn(&mut Turn<'_>, &Stanza) + Send + Sync>;
 pub type BindInlineFn = Box<dyn Fn(&mut Turn<'_>, El<'_>) -> Reply + Send + Sync>;
 pub type BoundFn = Box<dyn Fn(&mut Turn<'_>) -> Reply + Send + Sync>;
 pub type FeatureFn = Box<dyn Fn(&Doors) -> String + Send + Sync>;
+/// What disco asks: who are you, what else is there (XEP-0030).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disco {
+    Info,
+    Items,
+}
+
+/// Answers for a disco node of an account: the inside of the result. `None`: no node of this room, or none for this caller.
+pub type DiscoFn = Box<dyn Fn(&mut Turn<'_>, Disco, &str) -> Option<String> + Send + Sync>;
+/// More `<item/>` of an account, for this caller.
+pub type DiscoItemsFn = Box<dyn Fn(&mut Turn<'_>) -> String + Send + Sync>;
 pub type LoadFn = Box<dyn Fn(&[Item]) -> Box<dyn Any> + Send + Sync>;
 
 /// What a client may ask for while it authenticates (XEP-0388, `<inline/>`). The engine does it; a room opens it.
@@ -105,6 +116,8 @@ pub struct Doors {
     pub forms: Vec<(At, String)>,
     /// Other addresses of the house that disco#items lists.
     pub items: Vec<String>,
+    pub disco_nodes: Vec<DiscoFn>,
+    pub account_items: Vec<DiscoItemsFn>,
     pub iq: HashMap<(At, GetOrSet, NameId), IqFn>,
     pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
     pub host_messages: Vec<HostMessageFn>,
@@ -136,6 +149,8 @@ impl Doors {
             identities: Vec::new(),
             forms: Vec::new(),
             items: Vec::new(),
+            disco_nodes: Vec::new(),
+            account_items: Vec::new(),
             iq: HashMap::new(),
             host_iq: HashMap::new(),
             host_messages: Vec::new(),
@@ -277,6 +292,16 @@ impl Mount<'_> {
 
     pub fn identity(&mut self, at: At, category: &'static str, kind: &'static str, name: Option<&'static str>) {
         self.doors.identities.push((at, Identity { category, kind, name }));
+    }
+
+    /// Nodes of an account that disco may ask for.
+    pub fn disco_node(&mut self, f: impl Fn(&mut Turn<'_>, Disco, &str) -> Option<String> + Send + Sync + 'static) {
+        self.doors.disco_nodes.push(Box::new(f));
+    }
+
+    /// What else an account has, beside its available resources.
+    pub fn account_items(&mut self, f: impl Fn(&mut Turn<'_>) -> String + Send + Sync + 'static) {
+        self.doors.account_items.push(Box::new(f));
     }
 
     /// A XEP-0128 form, complete.

@@ -21,14 +21,18 @@ pub enum Step {
     ReceivedCopy,
     /// Recipient's account: nobody awake got the message. (0160, 0357)
     Unseen,
-    /// Sender's account: a presence of one of its sessions leaves (once per broadcast, not per contact). (0115)
+    /// Sender's account: a presence of one of its sessions leaves (once per broadcast, not per contact). (0115, 0398)
     PresenceOut,
+    /// Sender's account: an available presence leaves that is for somebody in particular (RFC 6121 4.6). (0398)
+    PresenceDirected,
     /// Recipient's account: a presence of a contact comes in. (0115)
     PresenceIn,
+    /// Recipient's account: somebody who may see us asks for our presence, and for what hangs on it. (0163)
+    Probed,
 }
 
 impl Step {
-    pub const COUNT: usize = Step::PresenceIn as usize + 1;
+    pub const COUNT: usize = Step::Probed as usize + 1;
 }
 
 /// What becomes of the stanza after a handler saw it.

@@ -121,6 +121,8 @@ pub enum Read {
     Wake { name: Arc<str>, shelves: Arc<[Shelf]> },
     /// One value of a Record (empty key) or Map. -> `Rows::Value`
     Value { owner: OwnerId, shelf: Shelf, key: Arc<str> },
+    /// Some values of a Map, those that are there, in the order of `keys`, out of one snapshot. -> `Rows::Map`
+    Values { owner: OwnerId, shelf: Shelf, keys: Arc<[Arc<str>]> },
     /// All of a Map, ascending by key. -> `Rows::Map`
     Map { owner: OwnerId, shelf: Shelf },
     /// A page of a log. -> `Rows::Log`

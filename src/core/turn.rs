@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jid::{BareJid, FullJid, Jid};
@@ -15,16 +16,18 @@ use crate::envelope::Envelope;
 use crate::error::Bounce;
 use crate::host::{Fact, Facts};
 use crate::ids::IdSeal;
+use crate::interest::Interests;
 use crate::limits::Limits;
-use crate::mount::Doors;
+use crate::mount::{Doors, GetOrSet};
 use crate::ports::Ports;
 use crate::receipt::SessionRef;
+use crate::step::{Flow, Step};
 use crate::store::{EntryId, OwnerId, Shelf, Write};
 use crate::task::{Cx, Pending, TaskFuture};
-use crate::time::{HouseClock, Now};
+use crate::time::{HouseClock, Mono, Now};
 use crate::xml::names::NameTable;
 use crate::xml::stanza::Stanza;
-use crate::xml::wire::{Hold, Wire};
+use crate::xml::wire::{Hold, Stamps, Wire};
 
 /// Facts of the process that every turn may read.
 pub struct House {
@@ -104,13 +107,18 @@ pub struct SessionCard {
     pub inactive: bool,
     /// It has no pipe and waits to be resumed.
     pub detached: bool,
+    /// Which news it wants; a room that has verified its capabilities says so (XEP-0115).
+    pub interests: Interests,
+    /// Of which nodes it has been given the last news since it became available.
+    pub informed: Interests,
 }
 
 #[derive(Clone, Debug)]
 pub struct Available {
     pub priority: i8,
-    /// As sent; stamps beside it.
+    /// As sent; what `Step::PresenceOut` had to say stands beside it.
     pub presence: Arc<Stanza>,
+    pub stamps: Stamps,
     pub since: Now,
 }
 
@@ -165,6 +173,9 @@ impl<T: 'static> Default for StateSlot<T> {
     }
 }
 
+/// What to do with the answer to a question of the server: an iq of type result or error, or nothing in time.
+pub type Then = Box<dyn FnOnce(&mut Turn<'_>, Option<&Stanza>)>;
+
 /// The account whose turn it is; implemented by the engine.
 pub trait Account {
     fn jid(&self) -> &BareJid;
@@ -187,6 +198,11 @@ pub trait Account {
     fn shown_directly(&self) -> Vec<Jid>;
     /// Show our presence to one contact anew: as it is, or as unavailable.
     fn present_to(&mut self, contact: &Jid, available: bool, fx: &mut Effects);
+    /// The groups that our user has put a contact in.
+    fn groups(&self, jid: &BareJid) -> Vec<Box<str>>;
+    /// Remember a question: `then` runs in a turn of this account when `of` answers, or with nothing at `until`. The id of the iq;
+    /// `None`: so many questions are open already.
+    fn await_answer(&mut self, of: Jid, until: Mono, then: Then) -> Option<u64>;
     /// The id under which a message with this tag was kept shortly before the last restart: it is being sent again.
     fn kept_before(&self, shelf: Shelf, tag: u64) -> Option<EntryId>;
 }
@@ -208,6 +224,8 @@ pub struct Turn<'a> {
     pub mark: u64,
     /// What the domain lets all its accounts know.
     pub facts: &'a Facts,
+    /// The news of `Event::Interested`.
+    pub interests: Interests,
 }
 
 impl Turn<'_> {
@@ -303,6 +321,52 @@ impl Turn<'_> {
         let from = Jid::from(self.account.jid().clone());
         self.fx.list.push(Effect::Send(Envelope::new(stanza, from, to)));
         Ok(())
+    }
+
+    /// As `send`, from an address of this account and not to those whom a guard keeps apart from us (XEP-0191 3.3). False: a
+    /// guard has kept it.
+    pub fn send_guarded(&mut self, mut envelope: Envelope) -> bool {
+        let doors = self.doors;
+        for guard in &doors.steps[Step::SentGuard as usize] {
+            let mut turn = Turn {
+                now: self.now,
+                house: self.house,
+                doors,
+                account: &mut *self.account,
+                fx: &mut *self.fx,
+                envelope: Some(&mut envelope),
+                session: None,
+                subject: None,
+                mark: 0,
+                facts: self.facts,
+                interests: Interests::default(),
+            };
+            if guard(&mut turn) != Flow::Go {
+                return false;
+            }
+        }
+        self.fx.list.push(Effect::Send(envelope));
+        true
+    }
+
+    /// Ask a client (or anybody) with an iq from this account's bare JID: `payload` is the one child. `then` has the answer, or
+    /// nothing when there is none within `deadline` or too many questions are open.
+    pub fn iq(
+        &mut self,
+        to: Jid,
+        kind: GetOrSet,
+        payload: &str,
+        deadline: Duration,
+        then: impl FnOnce(&mut Turn<'_>, Option<&Stanza>) + 'static,
+    ) {
+        let until = self.now.mono + deadline;
+        let Some(id) = self.account.await_answer(to.clone(), until, Box::new(then)) else { return };
+        let kind = if kind == GetOrSet::Get { "get" } else { "set" };
+        let xml = format!("<iq type='{kind}' id='ask-{id:x}'>{payload}</iq>");
+        match self.send(to, &xml) {
+            Ok(()) => self.fx.list.push(Effect::Alarm(until)),
+            Err(error) => debug_assert!(false, "our own question is not XML: {error:?}"),
+        }
     }
 
     /// Begin work that nobody waits for.

@@ -8,9 +8,9 @@ use iris_core::effects::{Effect, Effects};
 use iris_core::host::Facts;
 use iris_core::mount::Doors;
 use iris_core::store::{EntryId, OwnerId, Shelf};
-use iris_core::time::Now;
-use iris_core::turn::{self, House, Relation, SessionCard, Turn};
-use iris_core::{BareJid, Envelope, Event, Flow, Jid, SessionRef, Step};
+use iris_core::time::{Mono, Now};
+use iris_core::turn::{self, House, Relation, SessionCard, Then, Turn};
+use iris_core::{BareJid, Envelope, Event, Flow, Interests, Jid, SessionRef, Step};
 
 use crate::account::{AccountEntity, clients, presence};
 use crate::known::Known;
@@ -30,6 +30,7 @@ pub(crate) struct Ctx<'a> {
 struct View<'a> {
     entity: &'a mut AccountEntity,
     sessions: &'a mut Sessions,
+    questions_max: usize,
 }
 
 impl turn::Account for View<'_> {
@@ -87,6 +88,12 @@ impl turn::Account for View<'_> {
     fn present_to(&mut self, contact: &Jid, available: bool, fx: &mut Effects) {
         presence::present_to(self.entity, self.sessions, contact, available, |envelope| fx.list.push(Effect::Send(envelope)));
     }
+    fn groups(&self, jid: &BareJid) -> Vec<Box<str>> {
+        self.entity.roster.contact(jid).map(|contact| contact.groups.to_vec()).unwrap_or_default()
+    }
+    fn await_answer(&mut self, of: Jid, until: Mono, then: Then) -> Option<u64> {
+        self.entity.questions.add(of, until, then, self.questions_max)
+    }
     fn kept_before(&self, shelf: Shelf, tag: u64) -> Option<EntryId> {
         self.entity.tags.iter().find(|(of, _)| *of == shelf)?.1.get(&tag).copied()
     }
@@ -99,6 +106,7 @@ pub(crate) struct About<'a> {
     pub session: Option<SessionRef>,
     pub subject: Option<BareJid>,
     pub mark: u64,
+    pub interests: Interests,
 }
 
 /// Give one handler the turn.
@@ -109,7 +117,7 @@ pub(crate) fn with_turn<R>(
     f: impl FnOnce(&mut Turn<'_>) -> R,
 ) -> R {
     let doors: Arc<Doors> = entity.doors.clone();
-    let mut view = View { entity, sessions: cx.sessions };
+    let mut view = View { entity, sessions: cx.sessions, questions_max: cx.house.limits.questions_per_account_max };
     f(&mut Turn {
         now: cx.now,
         house: cx.house,
@@ -121,6 +129,7 @@ pub(crate) fn with_turn<R>(
         subject: about.subject,
         mark: about.mark,
         facts: cx.facts,
+        interests: about.interests,
     })
 }
 
@@ -158,7 +167,16 @@ pub(crate) fn event_about(
 ) {
     let doors = entity.doors.clone();
     for handler in &doors.events[event as usize] {
-        let about = About { envelope: None, session, subject: subject.clone(), mark };
+        let about = About { session, subject: subject.clone(), mark, ..About::default() };
+        with_turn(entity, cx, about, handler);
+    }
+}
+
+/// This session wants to hear of these nodes, and did not before.
+pub(crate) fn interested(entity: &mut AccountEntity, cx: &mut Ctx<'_>, session: SessionRef, interests: &Interests) {
+    let doors = entity.doors.clone();
+    for handler in &doors.events[Event::Interested as usize] {
+        let about = About { session: Some(session), interests: interests.clone(), ..About::default() };
         with_turn(entity, cx, about, handler);
     }
 }

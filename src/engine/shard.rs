@@ -69,6 +69,10 @@ enum Input {
     Host(HostFn, HostReply),
     Turn(AccountFn, TurnReply),
     Finished(Option<Asked>, Finish),
+    /// Questions may be overdue.
+    Overdue,
+    /// Show this session's presence anew.
+    Present(SessionRef),
 }
 
 enum Slot {
@@ -95,6 +99,8 @@ enum Timer {
     Account(Arc<str>),
     /// A task's question that nobody has answered.
     Question(u64, u32),
+    /// Questions of an account to its clients.
+    Overdue(Arc<str>),
 }
 
 struct Running {
@@ -506,6 +512,8 @@ impl Shard {
                 let result = path::with_turn(entity, &mut cx, path::About::default(), f);
                 cx.fx.list.push(Effect::AfterCommit(Box::new(move |kept| reply(kept.map(|()| Some(result))))));
             }
+            Input::Overdue => account::questions::expire(entity, &mut cx),
+            Input::Present(at) => account::presence::present_again(entity, &mut cx, at),
             Input::Finished(asked, finish) => {
                 // Only work that an iq waits for was counted when it began.
                 entity.tasks = entity.tasks.saturating_sub(usize::from(asked.is_some()));
@@ -562,6 +570,8 @@ impl Shard {
                     self.send_host(envelope);
                 }
                 Effect::Publish(index, value) => self.publish(key, ticket, index, value),
+                Effect::Alarm(at) => self.arm(at, Timer::Overdue(key.clone())),
+                Effect::Present(at) => self.inbox.push_back((key.clone(), Input::Present(at))),
             }
         }
         self.fx.list = list;

@@ -160,6 +160,13 @@ fn a_map_is_read_ascending_by_key_and_by_its_owner_only<S: Store>(client: &Clien
     assert_eq!(map(ROMEO), Rows::Map(expected.to_vec()));
     assert_eq!(map(OwnerId(5)), Rows::Map(Vec::new()));
     assert_eq!(client.value(ROMEO, ROSTER, "nurse").as_deref(), Some("n"));
+    let some = |keys: &[&str]| {
+        let keys = keys.iter().map(|key| Arc::from(*key)).collect();
+        client.read(Read::Values { owner: ROMEO, shelf: ROSTER, keys })
+    };
+    let found = [("nurse", "n"), ("Zoë", "z")].map(|(key, value)| (key.into(), value.into()));
+    assert_eq!(some(&["nurse", "tybalt", "Zoë", ""]), Rows::Map(found.to_vec()), "in the order of the question");
+    assert_eq!(some(&[]), Rows::Map(Vec::new()));
 }
 
 fn wake_brings_the_shelves_asked_for_in_their_order<S: Store>(client: &Client<S>) {

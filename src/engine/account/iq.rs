@@ -10,7 +10,7 @@ use iris_core::turn::Reply;
 use iris_core::xml::stanza::Child;
 use iris_core::{Envelope, Flow, SessionRef, Stanza, StanzaType, Step};
 
-use super::{AccountEntity, bounce, push, push_xml, reply, roster_iq, settle, stopped};
+use super::{AccountEntity, bounce, push, push_xml, questions, reply, roster_iq, settle, stopped};
 use crate::path::{self, About, Ctx};
 use crate::router::bare_str;
 use iris_core::effects::To;
@@ -46,7 +46,8 @@ pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef,
         && envelope.to.resource().is_none()
         && envelope.to.domain().as_str() == entity.doors.domain;
     if !request && (to_self || to_house) {
-        // The answer to something the server asked (whether the client lives): hearing it was all that mattered.
+        // The answer to something the server asked. (Of the question whether the client lives, hearing it was all that mattered.)
+        questions::hear(entity, cx, &envelope);
         return settle(cx, &mut envelope);
     }
     if to_self {
@@ -97,6 +98,7 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
         };
     }
     if !matches!(envelope.stanza.stype(), StanzaType::Get | StanzaType::Set) {
+        questions::hear(entity, cx, &envelope);
         return settle(cx, &mut envelope);
     }
     let stanza = envelope.stanza.clone();

@@ -30,6 +30,9 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
     }
+    if let Some(node) = &envelope.news_of {
+        return news(entity, cx, node.clone(), envelope);
+    }
     let addressed = address(entity, cx, &envelope);
     let listening = entity.listening(cx);
     let plan = deliver(envelope.stanza.stype(), addressed, !listening.is_empty());
@@ -49,6 +52,22 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
             Some(StanzaId { by: entity.bare.clone(), id: Arc::from(cx.house.ids.show(entity.owner, id)) });
     }
     hand_over(entity, cx, envelope, plan, listening, false);
+}
+
+/// XEP-0163 4.3.2: to each available session whose verified capabilities say that it wants news of the node, and to no other.
+fn news(entity: &AccountEntity, cx: &mut Ctx<'_>, node: Arc<str>, mut envelope: Envelope) {
+    let wants = |at: &SessionRef| {
+        let card = cx.sessions.get(*at).map(|session| &session.card);
+        card.is_some_and(|card| card.available.is_some() && card.interests.has(&node))
+    };
+    let wanting: Vec<SessionRef> = entity.sessions.iter().copied().filter(wants).collect();
+    if !wanting.is_empty() {
+        let wire = render(&envelope);
+        for session in wanting {
+            cx.fx.list.push(Effect::Out(session, Out { after: envelope.after, ..Out::new(wire.clone(), To::Full) }));
+        }
+    }
+    settle(cx, &mut envelope);
 }
 
 /// Deliver what has passed all steps before delivery.

@@ -13,7 +13,7 @@ use iris_core::store::{EntryId, Epoch, Item, OwnerId, Shelf, Ticket, Woken, Writ
 use iris_core::time::Mono;
 use iris_core::turn::Relation;
 use iris_core::xml::wire::{Hold, Wire};
-use iris_core::{BareJid, Envelope, Event, FullJid, Kind, Receipt, SessionRef, Stanza};
+use iris_core::{BareJid, Envelope, Event, FullJid, Interests, Kind, Receipt, SessionRef, Stanza};
 
 use crate::path::{self, Ctx};
 
@@ -22,6 +22,7 @@ pub mod delivery;
 mod iq;
 mod message;
 pub mod presence;
+pub(crate) mod questions;
 pub(crate) mod reply;
 pub mod roster;
 mod roster_iq;
@@ -29,6 +30,7 @@ pub mod seen;
 pub mod session;
 pub mod subscription;
 
+use questions::Questions;
 use roster::Roster;
 use session::Session;
 
@@ -64,6 +66,8 @@ pub struct AccountEntity {
     pub new: bool,
     /// Removed: it does not outlive its turn.
     pub gone: bool,
+    /// What the server has asked and was not told yet.
+    pub questions: Questions,
 }
 
 impl AccountEntity {
@@ -102,6 +106,7 @@ impl AccountEntity {
             resting: false,
             new: false,
             gone: false,
+            questions: Questions::default(),
         }
     }
 
@@ -207,7 +212,17 @@ impl AccountEntity {
         let (now, account) = (cx.now, self.bare.clone());
         let at = cx.sessions.insert(|this| {
             let from: Arc<str> = Arc::from(jid.as_str());
-            let card = iris_core::SessionCard { this, jid, from, available: None, flags: 0, inactive: false, detached: false };
+            let card = iris_core::SessionCard {
+                this,
+                jid,
+                from,
+                available: None,
+                flags: 0,
+                inactive: false,
+                detached: false,
+                interests: Interests::default(),
+                informed: Interests::default(),
+            };
             let mut session = Session::new(card, account, now);
             session.pipe = Some(pipe);
             session
@@ -253,7 +268,7 @@ impl AccountEntity {
 
     /// Is there nothing left that keeps it awake?
     pub(crate) fn may_sleep(&self, now: Mono, grace: std::time::Duration) -> bool {
-        self.sessions.is_empty() && self.tasks == 0 && now.since(self.idle_since) >= grace
+        self.sessions.is_empty() && self.tasks == 0 && self.questions.is_empty() && now.since(self.idle_since) >= grace
     }
 }
 

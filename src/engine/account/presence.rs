@@ -7,7 +7,7 @@ use iris_core::error::Bounce;
 use iris_core::turn::Available;
 use iris_core::xml::names::NameTable;
 use iris_core::xml::wire::{self, Wire};
-use iris_core::{Condition, Envelope, Event, Flow, Jid, SessionRef, Stanza, StanzaType, Step};
+use iris_core::{Condition, Envelope, Event, Flow, Interests, Jid, SessionRef, Stanza, StanzaType, Step};
 
 use super::subscription::{self, Kind, State};
 use super::{AccountEntity, push, roster_iq, settle, stopped};
@@ -52,10 +52,17 @@ fn refuse(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &str) {
 fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
     let priority = priority(&envelope.stanza);
     let Some(session) = cx.sessions.get_mut(at) else { return };
-    let before = session.card.available.replace(Available { priority, presence: envelope.stanza.clone(), since: cx.now });
+    let (presence, stamps) = (envelope.stanza.clone(), wire::Stamps::default());
+    let before = session.card.available.replace(Available { priority, presence, stamps, since: cx.now });
+    if before.is_none() {
+        session.card.informed = Interests::default();
+    }
     match path::step(entity, cx, Step::PresenceOut, &mut envelope, Some(at)) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
+    }
+    if let Some(available) = cx.sessions.get_mut(at).and_then(|session| session.card.available.as_mut()) {
+        available.stamps = envelope.stamps.clone();
     }
     let wire = show(&envelope);
     let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
@@ -69,10 +76,58 @@ fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut e
     if before.is_none() {
         arrive(entity, cx, at, &envelope);
     }
-    if priority >= 0 && before.is_none_or(|before| before.priority < 0) {
+    if priority >= 0 && before.as_ref().is_none_or(|before| before.priority < 0) {
         path::event(entity, cx, Event::SessionAvailable, Some(at));
     }
+    interested(entity, cx, at, before.is_none());
     settle(cx, &mut envelope);
+}
+
+/// What the server adds to this session's presence has changed: everybody who sees it sees it anew.
+pub(crate) fn present_again(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef) {
+    let Some(session) = cx.sessions.get(at) else { return };
+    let Some(available) = &session.card.available else { return };
+    let since = available.since;
+    let mut envelope = Envelope::new(available.presence.clone(), session.card.jid.clone().into(), entity.jid.clone().into());
+    envelope.stamps.from = Some(session.card.from.clone());
+    broadcast(entity, cx, at, envelope);
+    if let Some(available) = cx.sessions.get_mut(at).and_then(|session| session.card.available.as_mut()) {
+        available.since = since;
+    }
+}
+
+/// XEP-0163 4.3.4: a session is available, and it is known which news it wants: whatever it was not told since it became
+/// available it is told now, by our own account and by those whose presence we see. `asked`: they were, with their presence.
+pub(super) fn interested(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, asked: bool) {
+    let Some(session) = cx.sessions.get_mut(at) else { return };
+    let card = &mut session.card;
+    if card.available.is_none() || card.interests == card.informed {
+        return;
+    }
+    let new = card.interests.beyond(&card.informed);
+    card.informed = card.interests.clone();
+    if new.is_empty() {
+        return;
+    }
+    path::interested(entity, cx, at, &new);
+    if !asked {
+        let contacts: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
+        for contact in contacts {
+            ask_news(entity, cx, at, contact, &new);
+        }
+    }
+}
+
+/// A probe that asks a contact's account for news only.
+fn ask_news(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, contact: Jid, interests: &Interests) {
+    let Some(session) = cx.sessions.get(at) else { return };
+    let Ok(probe) = Stanza::parse(b"<presence type='probe'/>", &cx.house.names) else { return };
+    let mut question = Envelope::new(Arc::new(probe), session.card.jid.clone().into(), contact);
+    question.interests = interests.clone();
+    question.news_only = true;
+    if path::step(entity, cx, Step::SentGuard, &mut question, Some(at)) == Flow::Go {
+        cx.fx.list.push(Effect::Send(question));
+    }
 }
 
 /// What a session that has just become available is told, and whom it asks.
@@ -88,8 +143,10 @@ fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope
     if let Ok(probe) = Stanza::parse(b"<presence type='probe'/>", &cx.house.names) {
         let probe = Arc::new(probe);
         let asked: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
+        let interests = cx.sessions.get(at).map(|session| session.card.interests.clone()).unwrap_or_default();
         for contact in asked {
             let mut question = Envelope::new(probe.clone(), envelope.from.clone(), contact);
+            question.interests = interests.clone();
             // Whoever is blocked is not even asked: the question alone says that we are here (XEP-0191 3.3).
             if path::step(entity, cx, Step::SentGuard, &mut question, Some(at)) == Flow::Go {
                 cx.fx.list.push(Effect::Send(question));
@@ -111,6 +168,7 @@ fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope
 fn unavailable(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>) {
     let Some(session) = cx.sessions.get_mut(at) else { return };
     let was = session.card.available.take();
+    session.card.interests = Interests::default();
     let directed = std::mem::take(&mut session.directed);
     let (full, from) = (session.card.jid.clone(), session.card.from.clone());
     let mut envelope = Envelope::new(stanza, full.into(), entity.jid.clone().into());
@@ -151,6 +209,12 @@ fn directed(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut en
     match path::step(entity, cx, Step::SentGuard, &mut envelope, Some(at)) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
+    }
+    if envelope.stanza.stype() == StanzaType::Available {
+        match path::step(entity, cx, Step::PresenceDirected, &mut envelope, Some(at)) {
+            Flow::Go => {}
+            stop => return stopped(cx, envelope, stop),
+        }
     }
     if let Some(session) = cx.sessions.get_mut(at) {
         match envelope.stanza.stype() {
@@ -210,6 +274,9 @@ pub(crate) fn present_to(
         let Some(shown) = &session.card.available else { continue };
         let stanza = if available { shown.presence.clone() } else { gone.clone() };
         let mut envelope = Envelope::new(stanza, session.card.jid.clone().into(), contact.clone());
+        if available {
+            envelope.stamps = shown.stamps.clone();
+        }
         envelope.stamps.from = Some(session.card.from.clone());
         send(envelope);
     }
@@ -230,6 +297,7 @@ fn present(sessions: &Sessions, at: SessionRef) -> Option<Arc<Wire>> {
     let session = sessions.get(at)?;
     let shown = session.card.available.as_ref()?;
     let mut envelope = Envelope::new(shown.presence.clone(), session.card.jid.clone().into(), session.card.jid.clone().into());
+    envelope.stamps = shown.stamps.clone();
     envelope.stamps.from = Some(session.card.from.clone());
     Some(show(&envelope))
 }
@@ -310,6 +378,15 @@ fn subscribe_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Enve
             bytes::Bytes::from(xml)
         });
         roster_iq::apply(entity, cx, &contact, outcome.next, pending);
+        // What the contact has to tell is ours to hear from now on.
+        if kind == Kind::Subscribed {
+            for at in entity.available(cx) {
+                let interests = cx.sessions.get(at).map(|session| session.card.interests.clone()).unwrap_or_default();
+                if !interests.is_empty() {
+                    ask_news(entity, cx, at, contact.clone().into(), &interests);
+                }
+            }
+        }
     }
     if let Some(kind) = outcome.auto_reply {
         send_kind(entity, cx, &contact.clone().into(), kind);
@@ -398,6 +475,7 @@ fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Enve
     if entity.relation(&asker.to_bare()).sees_us() {
         let list = &mut cx.fx.list;
         match envelope.to.resource() {
+            _ if envelope.news_only => {}
             None => present_to(entity, cx.sessions, &asker, true, |shown| list.push(Effect::Send(shown))),
             Some(_) => {
                 let wanted = envelope.to.as_str().to_owned();
@@ -407,6 +485,9 @@ fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Enve
                     }
                 });
             }
+        }
+        if let stop @ (Flow::Drop(_) | Flow::Bounce(_)) = path::step(entity, cx, Step::Probed, &mut envelope, None) {
+            return stopped(cx, envelope, stop);
         }
     } else if bare_str(&asker) != &*entity.bare {
         send_kind(entity, cx, &asker.to_bare().into(), Kind::Unsubscribed);

@@ -28,7 +28,14 @@ impl Shard {
 
     /// The first input of an account that exists only on disk.
     pub(super) fn wake(&mut self, key: Arc<str>, input: Input) {
-        if let Input::Finished(..) | Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) = input {
+        if let Input::Finished(..)
+        | Input::End(..)
+        | Input::Redeliver(_)
+        | Input::Marks(_)
+        | Input::Resumed(_)
+        | Input::Overdue
+        | Input::Present(_) = input
+        {
             // It is about something that is over; nothing on disk needs to know.
             return self.reject(input, &Bounce::nobody());
         }
@@ -238,6 +245,7 @@ impl Shard {
                 Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }),
                 Timer::Account(key) => self.rested(&key),
                 Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
+                Timer::Overdue(key) => self.inbox.push_back((key, Input::Overdue)),
             }
         }
     }

@@ -21,6 +21,8 @@ impl Shard {
                 }
             }
             Route::Host => self.send_host(envelope),
+            // Of a client elsewhere it is not known which news it wants: better none (XEP-0163 4.3.2).
+            Route::Remote if envelope.news_of.is_some() || envelope.news_only => self.done(&mut envelope),
             Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
         }
     }
@@ -34,8 +36,9 @@ impl Shard {
                 envelope.stanza.stype(),
                 StanzaType::Available | StanzaType::Unavailable | StanzaType::Probe | StanzaType::Error
             );
-        if asleep && idle_talk {
-            // Nobody is there to see it, and a probe learns nothing: it never wakes an account.
+        if asleep && idle_talk && envelope.interests.is_empty() {
+            // Nobody is there to see it, and a probe learns nothing: it never wakes an account. But the last news of an account are
+            // there also while it sleeps, for a client that wants them (XEP-0163 4.3.3).
             return self.done(&mut envelope);
         }
         let key = match self.entities.get_key_value(key) {
@@ -103,6 +106,7 @@ impl Shard {
                 }
             }
             Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) => {}
+            Input::Overdue | Input::Present(_) => {}
         }
     }
 }

@@ -124,6 +124,17 @@ impl Reader {
                 Some(shelf) => value(conn, owner.0 as i64, shelf, &key)?,
                 None => None,
             }),
+            Read::Values { owner, shelf, keys } => {
+                let mut map = Vec::new();
+                if let Some(shelf) = id(shelf) {
+                    for key in keys.iter() {
+                        if let Some(value) = value(conn, owner.0 as i64, shelf, key)? {
+                            map.push((key.clone(), value));
+                        }
+                    }
+                }
+                Rows::Map(map)
+            }
             Read::Map { owner, shelf } => {
                 let mut map = Vec::new();
                 if let Some(shelf) = id(shelf) {

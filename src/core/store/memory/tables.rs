@@ -133,6 +133,11 @@ impl Tables {
             Read::Value { owner, shelf, key } => {
                 Rows::Value(self.items.get(&(*owner, shelf.name)).and_then(|items| items.get(key)).cloned())
             }
+            Read::Values { owner, shelf, keys } => {
+                let items = self.items.get(&(*owner, shelf.name));
+                let found = |key: &Arc<str>| Some((Arc::clone(key), items?.get(key)?.clone()));
+                Rows::Map(keys.iter().filter_map(found).collect())
+            }
             Read::Map { owner, shelf } => {
                 let items = self.items.get(&(*owner, shelf.name)).into_iter().flatten();
                 Rows::Map(items.map(|(key, value)| (Arc::clone(key), value.clone())).collect())

@@ -1,17 +1,22 @@
-//! XEP-0115: Entity Capabilities - what a server can do, as a hash that is asked for once.
+//! XEP-0115: Entity Capabilities - what a server or a client can do, as a hash that is asked for once.
 //! Spec 1.6.0, https://xmpp.org/extensions/xep-0115.html. Not done: caps optimisation (section 8.4, optional): what clients
-//! say of themselves travels in their presence untouched.
+//! say of themselves travels in their presence untouched; clients of other servers are not asked.
+//!
+//! `known` learns what our own clients can do: only what has been verified counts (5.4), and of all of it only which news they
+//! want (XEP-0060 9.2). XEP-0390 joins it with its own hash.
 
-use std::borrow::Cow;
-use std::sync::OnceLock;
+mod hash;
+pub mod known;
 
-use base64::Engine as _;
+use std::sync::{Arc, OnceLock};
+
 use iris_core::mount::Doors;
 use iris_core::xml::{El, escape_attr};
-use iris_core::{At, Card, Mount, MountError, Room, Status, When, ns};
-use sha1::{Digest, Sha1};
+use iris_core::{At, Card, Event, Mount, MountError, Room, Status, Step, When, ns};
 
 use crate::cards::HOMEPAGE;
+use hash::{Named, text};
+use known::{Algo, Known};
 
 pub const ROOM: Room = Room {
     card: Card { xep: Some(115), name: "Entity Capabilities", version: "1.6.0", status: Status::Complete, needs: &[30] },
@@ -29,6 +34,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             })
             .clone()
     });
+    m.state(&known::CLAIMS, &[], |_| Vec::new())?;
+    let shared = Arc::new(Known::default());
+    m.on(Step::PresenceOut, move |turn| known::heard(turn, &shared));
+    m.on_event(Event::SessionEnded, known::forget);
     Ok(())
 }
 
@@ -47,73 +56,19 @@ fn ver_of(doors: &Doors) -> String {
     });
     let forms: Vec<El<'_>> =
         doors.forms.iter().filter(|(at, _)| *at == At::Host).filter_map(|(_, form)| El::parse(form.as_bytes())).collect();
-    ver(identities.collect(), doors.features_at(At::Host).collect(), &forms)
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Named<'a> {
-    category: &'a str,
-    kind: &'a str,
-    lang: &'a str,
-    name: &'a str,
-}
-
-/// The name of a field and its values.
-type Field = (String, Vec<String>);
-
-/// Section 5.1: the verification string.
-fn ver(mut identities: Vec<Named<'_>>, mut features: Vec<&str>, forms: &[El<'_>]) -> String {
-    let mut text = String::new();
-    identities.sort();
-    for it in &identities {
-        text.push_str(&format!("{}/{}/{}/{}<", it.category, it.kind, it.lang, it.name));
-    }
-    features.sort_unstable();
-    features.dedup();
-    for feature in features {
-        text.push_str(feature);
-        text.push('<');
-    }
-    let mut described: Vec<(String, Vec<Field>)> = forms.iter().filter_map(fields).collect();
-    described.sort();
-    for (form_type, fields) in described {
-        text.push_str(&form_type);
-        text.push('<');
-        for (var, values) in fields {
-            text.push_str(&var);
-            text.push('<');
-            for value in values {
-                text.push_str(&value);
-                text.push('<');
-            }
-        }
-    }
-    base64::engine::general_purpose::STANDARD.encode(Sha1::digest(text.as_bytes()))
-}
-
-/// A form's FORM_TYPE and its other fields, sorted. `None`: without a FORM_TYPE it does not count (section 5.4).
-fn fields(form: &El<'_>) -> Option<(String, Vec<Field>)> {
-    let mut form_type = None;
-    let mut fields = Vec::new();
-    for field in form.children().filter(|field| field.local() == "field") {
-        let Some(var) = field.attr("var").map(Cow::into_owned) else { continue };
-        let mut values: Vec<String> =
-            field.children().filter(|it| it.local() == "value").map(|it| it.text().into_owned()).collect();
-        if var == "FORM_TYPE" {
-            form_type = values.into_iter().next();
-            continue;
-        }
-        values.sort();
-        fields.push((var, values));
-    }
-    fields.sort();
-    Some((form_type?, fields))
+    Algo::Sha1.digest(text(identities.collect(), doors.features_at(At::Host).collect(), &forms).as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ROOMS;
+    use base64::Engine as _;
+
+    fn ver(identities: Vec<Named<'_>>, features: Vec<&str>, forms: &[El<'_>]) -> String {
+        Algo::Sha1.digest(text(identities, features, forms).as_bytes())
+    }
+
     use iris_engine::testing::House;
     use xmpp_parsers::caps::{compute_disco, hash_caps};
     use xmpp_parsers::disco::DiscoInfoResult;

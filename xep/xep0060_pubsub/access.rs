@@ -1,0 +1,149 @@
+//! Who may do what (4.1, 4.5).
+
+use iris_core::{BareJid, Bounce, Jid};
+
+use super::config::{Access, PublishModel};
+use super::error;
+use super::node::{Node, State};
+
+/// 4.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affiliation {
+    Owner,
+    Publisher,
+    PublishOnly,
+    Member,
+    None,
+    Outcast,
+}
+
+impl Affiliation {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Affiliation::Owner => "owner",
+            Affiliation::Publisher => "publisher",
+            Affiliation::PublishOnly => "publish-only",
+            Affiliation::Member => "member",
+            Affiliation::None => "none",
+            Affiliation::Outcast => "outcast",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Affiliation> {
+        use Affiliation::{Member, None as Nobody, Outcast, Owner, PublishOnly, Publisher};
+        [Owner, Publisher, PublishOnly, Member, Nobody, Outcast].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+/// Somebody, and what they are to the service.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// As they speak: a full JID, or a bare one.
+    pub jid: Jid,
+    pub bare: BareJid,
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The account whose service it is: owner of every node.
+    Host,
+    /// Gets the owner's presence (RFC 6121 3.1), and is in these groups of the owner's roster.
+    Watcher {
+        groups: Vec<Box<str>>,
+    },
+    Stranger,
+}
+
+impl Asker {
+    pub fn is_host(&self) -> bool {
+        self.standing == Standing::Host
+    }
+}
+
+impl Node {
+    pub fn affiliation_of(&self, who: &Asker) -> Affiliation {
+        if who.is_host() {
+            return Affiliation::Owner;
+        }
+        self.affiliations.get(&who.bare).copied().unwrap_or(Affiliation::None)
+    }
+
+    /// 4.5, 6.5.1: the items, and the news, of this node.
+    pub fn may_read(&self, who: &Asker) -> Result<(), Bounce> {
+        match self.affiliation_of(who) {
+            Affiliation::Owner | Affiliation::Publisher => return Ok(()),
+            Affiliation::Outcast | Affiliation::PublishOnly => return Err(error::forbidden()),
+            Affiliation::Member | Affiliation::None => {}
+        }
+        match self.config.access {
+            Access::Authorize if !self.is_member_or_subscribed(who) => Err(error::not_authorized("not-subscribed")),
+            Access::Authorize => Ok(()),
+            _ => self.may_come_in(who),
+        }
+    }
+
+    /// 6.1: `Ok(Pending)`: an owner has to approve.
+    pub fn may_subscribe(&self, who: &Asker) -> Result<State, Bounce> {
+        match self.affiliation_of(who) {
+            Affiliation::Owner | Affiliation::Publisher => return Ok(State::Subscribed),
+            Affiliation::Outcast | Affiliation::PublishOnly => return Err(error::forbidden()),
+            Affiliation::Member | Affiliation::None => {}
+        }
+        match self.config.access {
+            Access::Authorize if !self.is_member_or_subscribed(who) => Ok(State::Pending),
+            Access::Authorize => Ok(State::Subscribed),
+            _ => self.may_come_in(who).map(|()| State::Subscribed),
+        }
+    }
+
+    fn may_come_in(&self, who: &Asker) -> Result<(), Bounce> {
+        let is_member = self.affiliation_of(who) == Affiliation::Member;
+        match (self.config.access, &who.standing) {
+            (Access::Open | Access::Authorize, _) => Ok(()),
+            (Access::Presence, Standing::Watcher { .. }) => Ok(()),
+            (Access::Presence, _) => Err(error::not_authorized("presence-subscription-required")),
+            (Access::Roster, Standing::Watcher { groups })
+                if groups.iter().any(|group| self.config.groups.iter().any(|allowed| **allowed == **group)) =>
+            {
+                Ok(())
+            }
+            (Access::Roster, _) => Err(error::not_authorized("not-in-roster-group")),
+            (Access::Whitelist, _) if is_member => Ok(()),
+            (Access::Whitelist, _) => Err(error::closed_node()),
+        }
+    }
+
+    fn is_member_or_subscribed(&self, who: &Asker) -> bool {
+        let subscribed = |it: &super::Subscription| it.state == State::Subscribed && it.jid.to_bare() == who.bare;
+        self.affiliation_of(who) == Affiliation::Member || self.subscriptions.iter().any(subscribed)
+    }
+
+    /// 7.1.3.1.
+    pub fn may_publish(&self, who: &Asker) -> Result<(), Bounce> {
+        let allowed = match self.affiliation_of(who) {
+            Affiliation::Owner | Affiliation::Publisher | Affiliation::PublishOnly => true,
+            Affiliation::Outcast => false,
+            Affiliation::Member | Affiliation::None => match self.config.publish_model {
+                PublishModel::Publishers => false,
+                PublishModel::Subscribers => self.subscriptions.iter().any(|it| it.jid.to_bare() == who.bare && it.is_active()),
+                PublishModel::Open => self.may_come_in(who).is_ok(),
+            },
+        };
+        if allowed { Ok(()) } else { Err(error::forbidden()) }
+    }
+
+    /// Owners and publishers may touch every item; others what they have published themselves (4.1, note).
+    pub fn may_touch(&self, who: &Asker, publisher: &str) -> Result<(), Bounce> {
+        let bare = publisher.split_once('/').map_or(publisher, |(bare, _)| bare);
+        match self.affiliation_of(who) {
+            Affiliation::Owner | Affiliation::Publisher => Ok(()),
+            _ if bare == who.bare.as_str() && self.may_publish(who).is_ok() => Ok(()),
+            _ => Err(error::forbidden()),
+        }
+    }
+
+    pub fn must_own(&self, who: &Asker) -> Result<(), Bounce> {
+        if self.affiliation_of(who) == Affiliation::Owner { Ok(()) } else { Err(error::forbidden()) }
+    }
+}

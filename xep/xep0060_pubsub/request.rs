@@ -1,0 +1,327 @@
+//! What is asked of a service: read once and completely. What is malformed is named.
+
+use iris_core::xml::El;
+use iris_core::{Bounce, Condition, Jid};
+
+use super::form::Filled;
+use super::{Affiliation, NODE_CONFIG, NS, OWNER, SUBSCRIBE_AUTHORIZATION, config, error};
+use crate::xep0059_rsm as rsm;
+
+/// No resource of a JID is longer (RFC 7622 3.4), and a node may be addressed as one.
+pub const NAME_SIZE_BYTES_MAX: usize = 1_023;
+/// Items named in one request.
+const ITEMS_MAX: usize = 1_000;
+/// Entries of a list that one request changes.
+const CHANGES_MAX: usize = 1_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    Subscribe {
+        node: String,
+        jid: Jid,
+    },
+    Unsubscribe {
+        node: String,
+        jid: Jid,
+    },
+    /// The asker's own, of one node or of all.
+    Subscriptions {
+        node: Option<String>,
+    },
+    Affiliations {
+        node: Option<String>,
+    },
+    Items {
+        node: String,
+        ids: Vec<String>,
+        newest: Option<usize>,
+        page: Option<rsm::Wanted>,
+    },
+    Publish {
+        node: String,
+        item: Option<NewItem>,
+        options: Option<Filled>,
+    },
+    Retract {
+        node: String,
+        ids: Vec<String>,
+        notify: bool,
+    },
+    Create {
+        node: Option<String>,
+        config: Option<Filled>,
+    },
+    // 8: owners only.
+    GetConfig {
+        node: String,
+    },
+    SetConfig {
+        node: String,
+        form: Filled,
+    },
+    GetDefault,
+    Delete {
+        node: String,
+        redirect: Option<String>,
+    },
+    Purge {
+        node: String,
+    },
+    GetSubscriptions {
+        node: String,
+    },
+    SetSubscriptions {
+        node: String,
+        changes: Vec<(Jid, Option<super::State>)>,
+    },
+    GetAffiliations {
+        node: String,
+    },
+    SetAffiliations {
+        node: String,
+        changes: Vec<(Jid, Affiliation)>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewItem {
+    pub id: Option<String>,
+    /// An element of its own.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// The one node it is about.
+    pub fn node(&self) -> Option<&str> {
+        use Request as R;
+        match self {
+            R::Subscriptions { node } | R::Affiliations { node } | R::Create { node, .. } => node.as_deref(),
+            R::GetDefault => None,
+            R::Subscribe { node, .. }
+            | R::Unsubscribe { node, .. }
+            | R::Items { node, .. }
+            | R::Publish { node, .. }
+            | R::Retract { node, .. }
+            | R::GetConfig { node }
+            | R::SetConfig { node, .. }
+            | R::Delete { node, .. }
+            | R::Purge { node }
+            | R::GetSubscriptions { node }
+            | R::SetSubscriptions { node, .. }
+            | R::GetAffiliations { node }
+            | R::SetAffiliations { node, .. } => Some(node),
+        }
+    }
+
+    /// A `<pubsub/>` of either namespace; `set`: the type of the iq.
+    pub fn parse(pubsub: &El<'_>, set: bool) -> Result<Request, Bounce> {
+        // Beside the action there are a form, options and a page.
+        let action = pubsub.children().find(|child| {
+            let beside =
+                ["options", "publish-options"].contains(&child.local()) || (child.local() == "configure" && pubsub.ns() == NS);
+            child.ns() == pubsub.ns() && !beside
+        });
+        let Some(action) = action else {
+            if pubsub.child(NS, "options").is_some() {
+                return Err(error::unsupported("subscription-options"));
+            }
+            return Err(Bounce::bad_request("nothing is asked"));
+        };
+        if pubsub.ns() == OWNER { owner(&action, set) } else { entity(pubsub, &action, set) }
+    }
+}
+
+fn entity(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce> {
+    match (action.local(), set) {
+        ("subscribe", true) => {
+            if pubsub.child(NS, "options").is_some() {
+                return Err(error::unsupported("subscription-options"));
+            }
+            Ok(Request::Subscribe { node: node(action)?, jid: jid(action)? })
+        }
+        ("unsubscribe", true) => Ok(Request::Unsubscribe { node: node(action)?, jid: jid(action)? }),
+        ("subscriptions", false) => Ok(Request::Subscriptions { node: optional_node(action)? }),
+        ("affiliations", false) => Ok(Request::Affiliations { node: optional_node(action)? }),
+        ("items", false) => items(pubsub, action),
+        ("publish", true) => publish(pubsub, action),
+        ("retract", true) => {
+            let ids = ids(action)?;
+            if ids.is_empty() {
+                return Err(error::bad_request("item-required"));
+            }
+            let notify = action.attr("notify").is_some_and(|it| it == "1" || it == "true");
+            Ok(Request::Retract { node: node(action)?, ids, notify })
+        }
+        ("create", true) => {
+            let config = match pubsub.child(NS, "configure") {
+                // 8.1.3: the node is named by <create/> alone.
+                Some(configure) if configure.attr("node").is_some() => {
+                    return Err(Bounce::bad_request("the node is named twice"));
+                }
+                Some(configure) => Filled::within(&configure, NODE_CONFIG)?,
+                None => None,
+            };
+            Ok(Request::Create { node: optional_node(action)?, config })
+        }
+        ("default", false) => Err(error::unsupported("retrieve-default-sub")),
+        _ => Err(Bounce::bad_request("that cannot be asked")),
+    }
+}
+
+fn owner(action: &El<'_>, set: bool) -> Result<Request, Bounce> {
+    match (action.local(), set) {
+        ("configure", false) => Ok(Request::GetConfig { node: node(action)? }),
+        ("configure", true) => {
+            let node = node(action)?;
+            let form = Filled::within(action, NODE_CONFIG)?.ok_or_else(|| Bounce::bad_request("there is no form"))?;
+            Ok(Request::SetConfig { node, form })
+        }
+        ("default", false) => match action.attr("type").as_deref() {
+            None | Some("leaf" | "") => Ok(Request::GetDefault),
+            Some(_) => Err(error::unsupported("collections")),
+        },
+        ("delete", true) => {
+            let redirect = action.child(OWNER, "redirect").and_then(|it| it.attr("uri").map(|uri| uri.into_owned()));
+            Ok(Request::Delete { node: node(action)?, redirect })
+        }
+        ("purge", true) => Ok(Request::Purge { node: node(action)? }),
+        ("subscriptions", false) => Ok(Request::GetSubscriptions { node: node(action)? }),
+        ("subscriptions", true) => {
+            let changes = changes(action, "subscription", |word| match word {
+                "subscribed" => Some(Some(super::State::Subscribed)),
+                "pending" => Some(Some(super::State::Pending)),
+                "none" => Some(None),
+                _ => None,
+            })?;
+            Ok(Request::SetSubscriptions { node: node(action)?, changes })
+        }
+        ("affiliations", false) => Ok(Request::GetAffiliations { node: node(action)? }),
+        ("affiliations", true) => {
+            let changes = changes(action, "affiliation", Affiliation::parse)?;
+            Ok(Request::SetAffiliations { node: node(action)?, changes })
+        }
+        _ => Err(Bounce::bad_request("that cannot be asked")),
+    }
+}
+
+/// 8.8.2, 8.9.2: `<subscription jid='…' subscription='…'/>`, and the same with affiliations.
+fn changes<T>(list: &El<'_>, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<(Jid, T)>, Bounce> {
+    let mut changes = Vec::new();
+    for change in list.children().filter(|child| child.is(OWNER, name)) {
+        if changes.len() >= CHANGES_MAX {
+            return Err(Bounce::bad_request("so many changes at once"));
+        }
+        let jid = jid(&change)?;
+        // "If the attribute is not specified, then the value MUST NOT be changed."
+        let Some(word) = change.attr(name) else { continue };
+        let value = read(&word).ok_or_else(|| Bounce::bad_request("there is no such state"))?;
+        changes.push((jid, value));
+    }
+    Ok(changes)
+}
+
+fn items(pubsub: &El<'_>, action: &El<'_>) -> Result<Request, Bounce> {
+    let newest = match action.attr("max_items") {
+        None => None,
+        Some(text) => {
+            let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+            // A number that is too large to be one is as good as "all".
+            let number = is_number.then(|| text.parse().unwrap_or(usize::MAX));
+            let wrong = || Bounce::bad_request("max_items is not a number greater than 0");
+            Some(number.filter(|number| *number > 0).ok_or_else(wrong)?)
+        }
+    };
+    let page = pubsub.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose()?;
+    Ok(Request::Items { node: node(action)?, ids: ids(action)?, newest, page })
+}
+
+fn publish(pubsub: &El<'_>, action: &El<'_>) -> Result<Request, Bounce> {
+    let node = node(action)?;
+    let mut items = action.children().filter(|child| child.is(NS, "item"));
+    let item = match items.next() {
+        None => None,
+        Some(item) => {
+            let id = item.attr("id").map(|id| id.into_owned()).filter(|id| !id.is_empty());
+            if id.as_ref().is_some_and(|id| id.len() > NAME_SIZE_BYTES_MAX) {
+                return Err(too_long("an item's id"));
+            }
+            let mut payloads = item.children();
+            let payload = payloads.next().map(|payload| payload.closed().into_owned());
+            // 7.1.3.6.
+            if payloads.next().is_some() {
+                return Err(error::bad_request("invalid-payload"));
+            }
+            Some(NewItem { id, payload })
+        }
+    };
+    // 7.1.1: batches are no more.
+    if items.next().is_some() {
+        return Err(error::bad_request("invalid-payload").text("one item at a time"));
+    }
+    let options = match pubsub.child(NS, "publish-options") {
+        None => None,
+        Some(options) => {
+            let form = options.child(iris_core::ns::DATA_FORMS, "x");
+            let form = form.ok_or_else(|| Bounce::bad_request("publish-options need a form"))?;
+            let filled = Filled::parse(&form)?;
+            if !config::is_publish_options(&filled.form_type) {
+                return Err(Bounce::bad_request("that form does not hold publish-options"));
+            }
+            Some(filled)
+        }
+    };
+    Ok(Request::Publish { node, item, options })
+}
+
+fn ids(action: &El<'_>) -> Result<Vec<String>, Bounce> {
+    let mut ids = Vec::new();
+    for item in action.children().filter(|child| child.is(NS, "item")) {
+        let id = item.attr("id").filter(|id| !id.is_empty()).ok_or_else(|| error::bad_request("item-required"))?;
+        if ids.len() >= ITEMS_MAX {
+            return Err(Bounce::new(Condition::NotAcceptable).text("so many items at once"));
+        }
+        ids.push(id.into_owned());
+    }
+    Ok(ids)
+}
+
+fn optional_node(action: &El<'_>) -> Result<Option<String>, Bounce> {
+    match action.attr("node").filter(|node| !node.is_empty()) {
+        Some(node) if node.len() > NAME_SIZE_BYTES_MAX => Err(too_long("a node's name")),
+        node => Ok(node.map(|node| node.into_owned())),
+    }
+}
+
+fn node(action: &El<'_>) -> Result<String, Bounce> {
+    optional_node(action)?.ok_or_else(|| error::bad_request("nodeid-required"))
+}
+
+fn too_long(what: &str) -> Bounce {
+    Bounce::new(Condition::NotAcceptable).text(format!("{what} has at most {NAME_SIZE_BYTES_MAX} bytes"))
+}
+
+fn jid(element: &El<'_>) -> Result<Jid, Bounce> {
+    let jid = element.attr("jid").ok_or_else(|| error::bad_request("jid-required"))?;
+    Jid::new(&jid).map_err(|_| error::bad_request("invalid-jid"))
+}
+
+/// 8.6: an owner's answer to a request for a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    pub node: String,
+    pub subscriber: Jid,
+    pub allow: bool,
+}
+
+impl Approval {
+    /// `None`: another form, a cancelled one, or one that is not filled in: the request stays pending.
+    pub fn parse(form: &El<'_>) -> Option<Approval> {
+        let filled = Filled::parse(form).ok()?;
+        if filled.form_type != SUBSCRIBE_AUTHORIZATION || filled.cancelled || form.attr("type").as_deref() != Some("submit") {
+            return None;
+        }
+        let subscriber = Jid::new(filled.value("pubsub#subscriber_jid")?).ok()?;
+        let allow = super::form::boolean(filled.value("pubsub#allow")?)?;
+        Some(Approval { node: filled.value("pubsub#node")?.to_owned(), subscriber, allow })
+    }
+}

@@ -1,0 +1,76 @@
+//! How nodes and the index of items are kept: as XML, so that a person can read a database and a later version can add to it.
+//! What cannot be read is left out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iris_core::xml::{Build, El};
+use iris_core::{BareJid, Jid, ns};
+
+use super::form::Filled;
+use super::node::{Entry, Node, State, Subscription};
+use super::service::Quotas;
+use super::{Affiliation, Config};
+
+/// The key of an item on its shelf, and of its entry in the index: keys ascend with the order of publication.
+pub fn serial_key(serial: u64) -> String {
+    format!("{serial:016x}")
+}
+
+pub fn encode_node(node: &Node) -> Bytes {
+    let mut xml = Build::new();
+    xml.open("node").attr("created", &node.created_us.to_string()).attr("creator", node.creator.as_str());
+    node.config.write_values(&mut xml, "submit");
+    for (jid, affiliation) in &node.affiliations {
+        xml.open("affiliation").attr("jid", jid.as_str()).attr("is", affiliation.as_str()).close();
+    }
+    for it in &node.subscriptions {
+        xml.open("subscription").attr("jid", it.jid.as_str()).attr("is", it.state.as_str()).close();
+    }
+    xml.finish().into()
+}
+
+/// Quotas may have become smaller: what was granted stays granted.
+pub fn decode_node(value: &[u8], default: &Config) -> Option<Node> {
+    let el = El::parse(value)?;
+    let creator = BareJid::new(&el.attr("creator")?).ok()?;
+    let mut node = Node::new(default.clone(), el.attr("created")?.parse().ok()?, creator);
+    if let Some(form) = el.child(ns::DATA_FORMS, "x") {
+        node.config.restore(&Filled::parse(&form).ok()?, &Quotas::NONE);
+    }
+    for child in el.children() {
+        let (Some(jid), Some(is)) = (child.attr("jid").and_then(|jid| Jid::new(&jid).ok()), child.attr("is")) else { continue };
+        match child.local() {
+            "affiliation" => {
+                if let Some(affiliation) = Affiliation::parse(&is) {
+                    node.affiliations.insert(jid.to_bare(), affiliation);
+                }
+            }
+            "subscription" => {
+                let state = if &*is == State::Pending.as_str() { State::Pending } else { State::Subscribed };
+                node.subscriptions.push(Subscription { jid, state });
+            }
+            _ => {}
+        }
+    }
+    Some(node)
+}
+
+pub fn encode_entry(node: &str, entry: &Entry) -> Bytes {
+    let mut xml = Build::new();
+    xml.open("item").attr("node", node).attr("id", &entry.id);
+    xml.attr("size", &entry.size_bytes.to_string()).attr("publisher", &entry.publisher);
+    xml.finish().into()
+}
+
+/// The name of its node, and the entry.
+pub fn decode_entry(key: &str, value: &[u8]) -> Option<(Arc<str>, Entry)> {
+    let el = El::parse(value)?;
+    let entry = Entry {
+        serial: u64::from_str_radix(key, 16).ok()?,
+        id: Arc::from(el.attr("id")?),
+        size_bytes: el.attr("size")?.parse().ok()?,
+        publisher: Arc::from(el.attr("publisher")?),
+    };
+    Some((Arc::from(el.attr("node")?), entry))
+}

@@ -1,0 +1,128 @@
+//! Section 4.3: who is told what, where.
+
+use std::sync::Arc;
+
+use iris_core::effects::To;
+use iris_core::xml::wire::{self, Stamps};
+use iris_core::{BareJid, Envelope, Jid, SessionRef, Stanza, Turn};
+
+use super::{PEP, asker, last};
+use crate::xep0060_pubsub::{Asker, Node, Notice, Notification, event};
+
+pub(super) fn tell(turn: &mut Turn<'_>, who: &Asker, notice: Notice, removed: Option<&Node>) {
+    match notice {
+        Notice::News { node, xml, kind } => news(turn, &node, &event::message(&xml, None), kind, removed),
+        Notice::Message { to, xml, kind } => {
+            if let Some(stanza) = message(turn, &xml, kind.as_str(), None) {
+                let from = Jid::from(turn.me().clone());
+                turn.send_guarded(Envelope::new(stanza, from, to));
+            }
+        }
+        Notice::Owners { node, xml, id } => owners(turn, &node, &xml, &id),
+        Notice::Last { node, to } => {
+            // Whoever has just subscribed is whoever asks, unless an owner has approved of somebody.
+            let who = if who.bare == to.to_bare() { who.clone() } else { asker(turn, &to) };
+            last::on_subscription(turn, &who, &node, to);
+        }
+    }
+}
+
+/// A message of this account, complete but for the addresses.
+pub(super) fn message(turn: &Turn<'_>, inside: &str, kind: &str, id: Option<&str>) -> Option<Arc<Stanza>> {
+    let id = id.map_or_else(|| format!("news-{:x}", turn.mint().0), str::to_owned);
+    let xml = format!("<message type='{kind}' id='{id}'>{inside}</message>");
+    let stanza = Stanza::parse(xml.as_bytes(), &turn.house.names);
+    debug_assert!(stanza.is_ok(), "our own message is not XML: {stanza:?}");
+    stanza.ok().map(Arc::new)
+}
+
+/// News of a node: one event per contact's account, which gives it to those of its sessions that want it; explicit subscribers
+/// by the address that they have subscribed; our own sessions here.
+fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, kind: Notification, removed: Option<&Node>) {
+    let Some(stanza) = message(turn, inside, kind.as_str(), None) else { return };
+    let me = Jid::from(turn.me().clone());
+    let from: Arc<str> = Arc::from(me.as_str());
+    let wire = Arc::new(wire::render(&stanza, &Stamps { from: Some(from), ..Stamps::default() }));
+
+    let Some((subscribers, open)) = subscribers(turn, node, removed) else { return };
+    // Our own, each once: those that want it, and those that have subscribed.
+    let own = me.to_bare();
+    let wants = |turn: &Turn<'_>, at: SessionRef| {
+        turn.account.card(at).is_some_and(|card| {
+            let subscribed =
+                subscribers.iter().any(|jid| jid.to_bare() == own && (jid.resource().is_none() || *jid == card.jid));
+            card.available.is_some() && (card.interests.has(node) || subscribed)
+        })
+    };
+    let sessions: Vec<SessionRef> = turn.account.sessions().iter().copied().filter(|at| wants(turn, *at)).collect();
+    for session in sessions {
+        turn.push_wire(session, wire.clone(), To::Full);
+    }
+    let envelope = |to: Jid| {
+        let mut envelope = Envelope::new(stanza.clone(), me.clone(), to);
+        envelope.wire = Some(wire.clone());
+        envelope
+    };
+    for jid in subscribers.iter().filter(|jid| jid.to_bare() != own) {
+        turn.send_guarded(envelope(jid.clone()));
+    }
+    if !open {
+        return;
+    }
+    for contact in watchers(turn, node, removed) {
+        // Whoever has subscribed with the bare JID has it on every device.
+        if !subscribers.iter().any(|jid| jid.resource().is_none() && jid.to_bare() == contact) {
+            let mut envelope = envelope(contact.into());
+            envelope.news_of = Some(node.clone());
+            turn.send_guarded(envelope);
+        }
+    }
+}
+
+/// Addresses with a subscription that still may read; and whether anybody else might.
+fn subscribers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Option<(Vec<Jid>, bool)> {
+    let of =
+        |node: &Node| -> Vec<Jid> { node.subscriptions.iter().filter(|it| it.is_active()).map(|it| it.jid.clone()).collect() };
+    let all = match removed {
+        Some(node) => of(node),
+        None => of(turn.state(&PEP)?.service.node(node)?),
+    };
+    let askers: Vec<Asker> = all.iter().map(|jid| asker(turn, jid)).collect();
+    let may = |node: &Node| -> Vec<Jid> {
+        askers.iter().filter(|who| node.may_read(who).is_ok()).map(|who| who.jid.clone()).collect()
+    };
+    // A node that only its owner reads needs no look at the roster.
+    let open = |node: &Node| node.config.access != crate::xep0060_pubsub::Access::Whitelist || !node.affiliations.is_empty();
+    Some(match removed {
+        Some(node) => (may(node), open(node)),
+        None => {
+            let node = turn.state(&PEP)?.service.node(node)?;
+            (may(node), open(node))
+        }
+    })
+}
+
+/// Contacts who see our presence and may read this node (XEP-0060 9.1.2).
+fn watchers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Vec<BareJid> {
+    let contacts = turn.account.contacts();
+    let watching = contacts.into_iter().filter(|(_, relation)| relation.sees_us());
+    let askers: Vec<Asker> = watching.map(|(jid, _)| asker(turn, &Jid::from(jid))).collect();
+    let may = |node: &Node| askers.iter().filter(|who| node.may_read(who).is_ok()).map(|who| who.bare.clone()).collect();
+    match removed {
+        Some(node) => may(node),
+        None => turn.state(&PEP).and_then(|pep| pep.service.node(node)).map(may).unwrap_or_default(),
+    }
+}
+
+/// To the account itself, whoever of it listens or will, and to whom it has made an owner beside it.
+fn owners(turn: &mut Turn<'_>, node: &str, inside: &str, id: &str) {
+    let Some(stanza) = message(turn, inside, "normal", Some(id)) else { return };
+    let me = turn.me().clone();
+    let others = turn.state(&PEP).and_then(|pep| pep.service.node(node)).map(|node| {
+        let is_owner = |it: &&crate::xep0060_pubsub::Affiliation| **it == crate::xep0060_pubsub::Affiliation::Owner;
+        node.affiliations.iter().filter(|(_, it)| is_owner(it)).map(|(jid, _)| jid.clone()).collect::<Vec<_>>()
+    });
+    for owner in std::iter::once(me.clone()).chain(others.unwrap_or_default()) {
+        turn.send_guarded(Envelope::new(stanza.clone(), me.clone().into(), owner.into()));
+    }
+}

@@ -1,0 +1,125 @@
+//! Section 4.3.4: what somebody has missed: the last item of each node that they want to hear of and may read.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iris_core::effects::To;
+use iris_core::store::{Read, Rows};
+use iris_core::task::{Cx, Finish, TaskFuture};
+use iris_core::xml::wire::{self, Stamps};
+use iris_core::{Envelope, Flow, Interests, Jid, Reply, SessionRef, Turn};
+
+use super::{ITEMS, PEP, asker, deliver};
+use crate::xep0060_pubsub::{Asker, SendLast, event, serial_key};
+
+/// Where it goes.
+#[derive(Clone)]
+enum Target {
+    Session(SessionRef),
+    Jid(Jid),
+}
+
+/// A contact's session asks, with its probe or for itself.
+pub(super) fn probed(turn: &mut Turn<'_>) -> Flow {
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if !envelope.interests.is_empty() {
+        let (from, interests) = (envelope.from.clone(), envelope.interests.clone());
+        let who = asker(turn, &from);
+        let nodes = wanted(turn, &interests);
+        send(turn, &who, &nodes, &Target::Jid(from), false);
+    }
+    Flow::Go
+}
+
+/// One of our own sessions.
+pub(super) fn interested(turn: &mut Turn<'_>) {
+    let Some(session) = turn.session else { return };
+    let Some(full) = turn.account.card(session).map(|card| Jid::from(card.jid.clone())) else { return };
+    let who = asker(turn, &full);
+    let interests = turn.interests.clone();
+    let nodes = wanted(turn, &interests);
+    send(turn, &who, &nodes, &Target::Session(session), false);
+}
+
+/// XEP-0060 6.1.7.
+pub(super) fn on_subscription(turn: &mut Turn<'_>, who: &Asker, node: &Arc<str>, to: Jid) {
+    send(turn, who, std::slice::from_ref(node), &Target::Jid(to), true);
+}
+
+fn wanted(turn: &mut Turn<'_>, interests: &Interests) -> Vec<Arc<str>> {
+    let Some(pep) = turn.state(&PEP) else { return Vec::new() };
+    pep.service.nodes().filter(|(name, _)| interests.has(name)).map(|(name, _)| name.clone()).collect()
+}
+
+/// `subscribed`: just now, so that also those nodes count that send on subscription only.
+fn send(turn: &mut Turn<'_>, who: &Asker, nodes: &[Arc<str>], target: &Target, subscribed: bool) {
+    let mut missing: Vec<(Arc<str>, u64)> = Vec::new();
+    let mut ready: Vec<(Arc<str>, Bytes)> = Vec::new();
+    if let Some(pep) = turn.state(&PEP) {
+        for name in nodes {
+            let Some(node) = pep.service.node(name) else { continue };
+            let when = node.config.send_last;
+            let is_due = when == SendLast::OnSubAndPresence || (subscribed && when == SendLast::OnSub);
+            let Some(entry) = node.entries.last() else { continue };
+            if is_due && node.may_read(who).is_ok() {
+                match &node.last {
+                    Some(payload) => ready.push((name.clone(), payload.clone())),
+                    None => missing.push((name.clone(), entry.serial)),
+                }
+            }
+        }
+    }
+    for (name, payload) in ready {
+        send_one(turn, &name, &payload, target);
+    }
+    if !missing.is_empty() {
+        read_then_send(turn, who.jid.clone(), missing, target.clone());
+    }
+}
+
+/// Payloads that are not at hand. When they are there, somebody may have lost access, and the item may not be the last any more.
+fn read_then_send(turn: &mut Turn<'_>, who: Jid, missing: Vec<(Arc<str>, u64)>, target: Target) {
+    let owner = turn.account.owner();
+    let keys: Arc<[Arc<str>]> = missing.iter().map(|(_, serial)| Arc::from(serial_key(*serial))).collect();
+    turn.spawn(move |cx: Cx| -> TaskFuture {
+        Box::pin(async move {
+            let Ok(Rows::Map(found)) = cx.read(Read::Values { owner, shelf: ITEMS, keys }).await else { return Finish::Done };
+            Finish::Turn(Box::new(move |turn| {
+                let who = asker(turn, &who);
+                for (name, serial) in missing {
+                    let key = serial_key(serial);
+                    let Some((_, payload)) = found.iter().find(|(at, _)| **at == *key) else { continue };
+                    let Some(pep) = turn.state(&PEP) else { break };
+                    let still = pep.service.hold_last(&name, serial, payload);
+                    if still && pep.service.node(&name).is_some_and(|node| node.may_read(&who).is_ok()) {
+                        send_one(turn, &name, payload, &target);
+                    }
+                }
+                Reply::Sent
+            }))
+        })
+    });
+}
+
+fn send_one(turn: &mut Turn<'_>, name: &Arc<str>, payload: &Bytes, target: &Target) {
+    let me = turn.me().clone();
+    let Some((xml, serial, kind)) = turn.state(&PEP).and_then(|pep| {
+        let node = pep.service.node(name)?;
+        let entry = node.entries.last()?;
+        let payload = node.config.deliver_payloads.then_some(payload);
+        Some((event::item(name, entry, payload, &node.config, me.as_str()), entry.serial, node.config.notification))
+    }) else {
+        return;
+    };
+    let inside = event::message(&xml, Some((serial, me.as_str())));
+    let Some(stanza) = deliver::message(turn, &inside, kind.as_str(), None) else { return };
+    match target {
+        Target::Session(session) => {
+            let stamps = Stamps { from: Some(Arc::from(me.as_str())), ..Stamps::default() };
+            turn.push_wire(*session, Arc::new(wire::render(&stanza, &stamps)), To::Full);
+        }
+        Target::Jid(to) => {
+            turn.send_guarded(Envelope::new(stanza, me.into(), to.clone()));
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! XEP-0163: Personal Eventing Protocol - every account is a publish-subscribe service for those who see its presence.
+//! Spec 1.2.2, https://xmpp.org/extensions/xep-0163.html. Not done: news for contacts on other servers without an explicit
+//! subscription (their clients' capabilities are not known), temporary subscriptions by directed presence (XEP-0060 9.1.3),
+//! the `replyto` of section 4.3.1 (a SHOULD); a stranger who asks for a node that is not there hears what those hear who ask for
+//! nobody.
+//!
+//! The state machine is XEP-0060's; here is what an account adds: who is what to its owner, where nodes and items are kept
+//! (`SHELVES`), who is told of news (`deliver`) and who gets the last item (`last`). Payloads are read by tasks when somebody asks;
+//! in memory are the nodes, the index of items and small last payloads.
+
+mod deliver;
+mod last;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iris_core::store::{Item, Read, Rows, Shelf};
+use iris_core::task::{Cx, Finish, TaskFuture};
+use iris_core::xml::{Build, El};
+use iris_core::{
+    At, BareJid, Bounce, Card, Condition, Disco, Event, Flow, GetOrSet, Jid, Kind, Mount, MountError, Relation, Reply, Room,
+    StateSlot, Status, Step, Turn, ns,
+};
+use serde::Deserialize;
+
+use crate::xep0060_pubsub as pubsub;
+use pubsub::{
+    Access, Answer, Asker, Change, Config, Context, Fetch, MaxItems, Outcome, Quotas, Request, Service, Standing, event,
+};
+
+pub const ROOM: Room = Room {
+    card: Card {
+        xep: Some(163),
+        name: "Personal Eventing Protocol",
+        version: "1.2.2",
+        status: Status::Partial,
+        needs: &[30, 60, 115],
+    },
+    mount,
+};
+
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    nodes_max: usize,
+    items_max: usize,
+    total_size_bytes_max: usize,
+    item_size_bytes_max: usize,
+    subscriptions_per_node_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            nodes_max: 1_000,
+            items_max: 10_000,
+            total_size_bytes_max: 16 * 1024 * 1024,
+            item_size_bytes_max: 192 * 1024,
+            subscriptions_per_node_max: 1_000,
+        }
+    }
+}
+
+impl iris_core::mount::Settings for Settings {
+    const TABLE: &'static str = "pep";
+    const REFERENCE: &'static str = "\
+# Nodes of one account, and items in all of them; also the meaning of pubsub#max_items = max.
+nodes_max = 1000
+items_max = 10000
+# All items of one account together, and one of them, in bytes.
+total_size_bytes_max = 16777216
+item_size_bytes_max = 196608
+# Explicit subscriptions of one node.
+subscriptions_per_node_max = 1000
+";
+}
+
+/// Key: the node's name.
+const NODES: Shelf = Shelf::map("pep_nodes");
+/// Key: `pubsub::serial_key`; which items there are.
+const INDEX: Shelf = Shelf::map("pep_index");
+/// The same key; the payload. Never woken.
+pub const ITEMS: Shelf = Shelf::map("pep_items");
+
+/// One answer: well below what a session's queue holds.
+const PAGE_ITEMS_MAX: usize = 1_000;
+const PAGE_SIZE_BYTES_MAX: usize = 1024 * 1024;
+const AFFILIATIONS_PER_NODE_MAX: usize = 1_000;
+
+/// The service of an account that is awake.
+pub struct Pep {
+    pub service: Service,
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    quotas: Quotas,
+    /// Section 5.
+    default: Config,
+}
+
+pub static PEP: StateSlot<Pep> = StateSlot::new();
+
+/// Section 5, as publish-options see it.
+pub fn default_config(item_size_bytes_max: usize) -> Config {
+    use pubsub::{Notification, SendLast};
+    Config {
+        title: String::new(),
+        description: String::new(),
+        language: String::new(),
+        payload_type: String::new(),
+        deliver_notifications: true,
+        deliver_payloads: true,
+        persist_items: true,
+        max_items: MaxItems::Count(1),
+        max_payload_size_bytes: u32::try_from(item_size_bytes_max).unwrap_or(u32::MAX),
+        access: Access::Presence,
+        groups: Vec::new(),
+        publish_model: pubsub::PublishModel::Publishers,
+        send_last: SendLast::OnSubAndPresence,
+        notification: Notification::Headline,
+        notify_config: false,
+        notify_delete: true,
+        notify_retract: false,
+        notify_sub: false,
+        item_reply: pubsub::ItemReply::None,
+        node_full: pubsub::NodeFull::RetractOldest,
+        subscribe: true,
+    }
+}
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    let settings: Settings = m.config()?;
+    let quotas = Quotas {
+        nodes_max: settings.nodes_max,
+        items_max: settings.items_max,
+        items_per_node_max: settings.items_max,
+        total_size_bytes_max: settings.total_size_bytes_max,
+        item_size_bytes_max: settings.item_size_bytes_max,
+        subscriptions_per_node_max: settings.subscriptions_per_node_max,
+        affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
+        page_items_max: PAGE_ITEMS_MAX,
+        page_size_bytes_max: PAGE_SIZE_BYTES_MAX,
+    };
+    let rules = Arc::new(Rules { quotas, default: default_config(settings.item_size_bytes_max) });
+    m.identity(At::Account, "pubsub", "pep", None);
+    m.feature(At::Account, pubsub::NS);
+    let own =
+        ["access-presence", "auto-create", "auto-subscribe", "filtered-notifications", "presence-subscribe", "pubsub-on-a-jid"];
+    for feature in pubsub::FEATURES.iter().chain(&own) {
+        m.feature(At::Account, &format!("{}#{feature}", pubsub::NS));
+    }
+    for shelf in [NODES, INDEX, ITEMS] {
+        m.shelf(shelf)?;
+    }
+    m.state(&PEP, &[NODES, INDEX], move |items| load(items, &rules))?;
+    for ns in [pubsub::NS, pubsub::OWNER] {
+        m.iq_named(At::Account, GetOrSet::Get, ns, "pubsub", |turn, it| answer(turn, &it, false))?;
+        m.iq_named(At::Account, GetOrSet::Set, ns, "pubsub", |turn, it| answer(turn, &it, true))?;
+    }
+    m.disco_node(disco_node);
+    m.account_items(disco_items);
+    m.on(Step::Probed, last::probed);
+    m.on_event(Event::Interested, last::interested);
+    m.on_event(Event::RosterChanged, roster_changed);
+    let form = m.name(ns::DATA_FORMS, "x");
+    m.on(Step::ReceivedGuard, move |turn| approve(turn, form));
+    Ok(())
+}
+
+fn load(items: &[Item], rules: &Arc<Rules>) -> Pep {
+    let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
+    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), pubsub::decode_node(&it.value, &rules.default)?))).collect();
+    let entries = of(INDEX).filter_map(|it| pubsub::decode_entry(&it.key, &it.value)).collect();
+    Pep { service: Service::restore(nodes, entries), rules: rules.clone() }
+}
+
+// --- who asks -------------------------------------------------------------------------------------------------------------
+
+/// What somebody is to this account.
+pub fn asker(turn: &Turn<'_>, jid: &Jid) -> Asker {
+    let bare = jid.to_bare();
+    let relation = if bare == *turn.account.jid() { Relation::Own } else { turn.account.relation(&bare) };
+    let standing = match relation {
+        Relation::Own => Standing::Host,
+        relation if relation.sees_us() => Standing::Watcher { groups: turn.account.groups(&bare) },
+        _ => Standing::Stranger,
+    };
+    Asker { jid: jid.clone(), bare, standing }
+}
+
+// --- requests -------------------------------------------------------------------------------------------------------------
+
+fn answer(turn: &mut Turn<'_>, pubsub: &El<'_>, set: bool) -> Reply {
+    let Some(from) = turn.caller().map(|caller| caller.jid) else { return Bounce::nobody().into() };
+    let who = asker(turn, &from);
+    let request = Request::parse(pubsub, set);
+    if who.standing == Standing::Stranger && !concerns(turn, &who, request.as_ref().ok()) {
+        return Bounce::nobody().into();
+    }
+    match request {
+        Ok(request) => serve(turn, who, request, FETCHES_MAX),
+        Err(why) => why.into(),
+    }
+}
+
+/// May a stranger know that somebody is here (security B10)? Only when it is about a node that is.
+fn concerns(turn: &mut Turn<'_>, who: &Asker, request: Option<&Request>) -> bool {
+    let Some(pep) = turn.state(&PEP) else { return false };
+    match request.map(Request::node) {
+        Some(Some(node)) => pep.service.node(node).is_some(),
+        Some(None) => pep.service.nodes().any(|(_, node)| {
+            node.affiliations.contains_key(&who.bare) || node.subscriptions.iter().any(|it| it.jid.to_bare() == who.bare)
+        }),
+        None => false,
+    }
+}
+
+/// How often items are read anew because they were replaced while they were read.
+const FETCHES_MAX: u8 = 3;
+
+fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Reply {
+    let again = matches!(request, Request::Items { .. }).then(|| request.clone());
+    match ask(turn, &who, request) {
+        Err(why) => why.into(),
+        Ok(outcome) => match settle(turn, &who, outcome) {
+            Answer::Payload(xml) => Reply::Result(xml),
+            Answer::Items(fetch) => read_items(turn, who, fetch, again, fetches),
+        },
+    }
+}
+
+/// One request through the state machine, in this turn.
+fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bounce> {
+    let (house, now, service) = (turn.house, turn.now, turn.me().to_string());
+    let mint = move || house.clock.mint(now).0;
+    let Some(pep) = turn.state(&PEP) else { return Err(Bounce::new(Condition::InternalServerError)) };
+    let rules = pep.rules.clone();
+    let cx = Context { quotas: &rules.quotas, default: &rules.default, who, service: &service, mint: &mint };
+    pep.service.ask(&cx, request)
+}
+
+/// Keep what is to be kept, and tell who is to be told.
+fn settle(turn: &mut Turn<'_>, who: &Asker, outcome: Outcome) -> Answer {
+    for change in outcome.changes {
+        match change {
+            Change::PutNode(name, value) => turn.put(NODES, &name, value),
+            Change::DeleteNode(name) => turn.delete(NODES, &name),
+            Change::PutItem(serial, entry, payload) => {
+                let key = pubsub::serial_key(serial);
+                turn.put(INDEX, &key, entry);
+                turn.put(ITEMS, &key, payload);
+            }
+            Change::DeleteItem(serial) => {
+                let key = pubsub::serial_key(serial);
+                turn.delete(INDEX, &key);
+                turn.delete(ITEMS, &key);
+            }
+        }
+    }
+    for notice in outcome.notices {
+        deliver::tell(turn, who, notice, outcome.removed.as_ref());
+    }
+    outcome.answer
+}
+
+/// The payloads come from disk. What was replaced meanwhile is not there any more: then the question is asked again.
+fn read_items(turn: &mut Turn<'_>, who: Asker, fetch: Fetch, request: Option<Request>, fetches: u8) -> Reply {
+    let service = turn.me().to_string();
+    let owner = turn.account.owner();
+    let Some(config) = turn.state(&PEP).and_then(|pep| Some(pep.service.node(&fetch.node)?.config.clone())) else {
+        return Bounce::new(Condition::ItemNotFound).into();
+    };
+    if fetch.entries.is_empty() {
+        return Reply::Result(event::items(&fetch, &config, &service, |_| None));
+    }
+    let keys: Arc<[Arc<str>]> = fetch.entries.iter().map(|entry| Arc::from(pubsub::serial_key(entry.serial))).collect();
+    Reply::Task(Box::new(move |cx: Cx| -> TaskFuture {
+        Box::pin(async move {
+            let found: Vec<(Arc<str>, Bytes)> = match cx.read(Read::Values { owner, shelf: ITEMS, keys }).await {
+                Ok(Rows::Map(found)) => found,
+                Ok(_) => return Finish::Error(Bounce::new(Condition::InternalServerError)),
+                Err(error) => return Finish::Error(error.into()),
+            };
+            if let Some(request) = request.filter(|_| found.len() < fetch.entries.len() && fetches > 1) {
+                return Finish::Turn(Box::new(move |turn| {
+                    let who = asker(turn, &who.jid);
+                    serve(turn, who, request, fetches - 1)
+                }));
+            }
+            let payload = |key: String| found.iter().find(|(at, _)| **at == *key).map(|(_, payload)| payload.clone());
+            let result = event::items(&fetch, &config, &service, |entry| payload(pubsub::serial_key(entry.serial)));
+            Finish::Answer { before: Vec::new(), result }
+        })
+    }))
+}
+
+// --- disco ----------------------------------------------------------------------------------------------------------------
+
+/// XEP-0060 5.3, 5.4, 5.5.
+fn disco_node(turn: &mut Turn<'_>, disco: Disco, node: &str) -> Option<String> {
+    let who = asker(turn, &turn.caller()?.jid);
+    let me = turn.me().to_string();
+    let pep = turn.state(&PEP)?;
+    if disco == Disco::Info {
+        return pep.service.describe(node, &who);
+    }
+    let node = pep.service.node(node)?;
+    node.may_read(&who).ok()?;
+    let mut xml = Build::new();
+    // The newest: a list without pages is for people to look at.
+    for entry in node.entries.iter().rev().take(PAGE_ITEMS_MAX).rev() {
+        xml.open("item").attr("jid", &me).attr("name", &entry.id).close();
+    }
+    Some(String::from_utf8_lossy(&xml.finish()).into_owned())
+}
+
+/// XEP-0060 5.2, section 6.2.
+fn disco_items(turn: &mut Turn<'_>) -> String {
+    let Some(caller) = turn.caller() else { return String::new() };
+    let who = asker(turn, &caller.jid);
+    let me = turn.me().to_string();
+    let Some(pep) = turn.state(&PEP) else { return String::new() };
+    let mut xml = Build::new();
+    for (name, node) in pep.service.visible(&who) {
+        let title = (!node.config.title.is_empty()).then_some(&*node.config.title);
+        xml.open("item").attr("jid", &me).attr("node", name).attr_opt("name", title).close();
+    }
+    String::from_utf8_lossy(&xml.finish()).into_owned()
+}
+
+// --- what else changes a service --------------------------------------------------------------------------------------------
+
+/// Section 7.1: access is what the roster says, from now on.
+fn roster_changed(turn: &mut Turn<'_>) {
+    let Some(contact) = turn.subject.clone() else { return };
+    let who = asker(turn, &Jid::from(contact));
+    let Some(outcome) = turn.state(&PEP).and_then(|pep| pep.service.review(&who)) else { return };
+    let host = host(turn);
+    settle(turn, &host, outcome);
+}
+
+/// XEP-0060 8.6: an owner answers a request for a subscription.
+fn approve(turn: &mut Turn<'_>, form: iris_core::xml::NameId) -> Flow {
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if envelope.stanza.kind() != Kind::Message || envelope.to.resource().is_some() {
+        return Flow::Go;
+    }
+    let Some(child) = envelope.stanza.child(form) else { return Flow::Go };
+    let Some(approval) = pubsub::Approval::parse(&envelope.stanza.child_el(child)) else { return Flow::Go };
+    let from = envelope.from.clone();
+    let who = asker(turn, &from);
+    match turn.state(&PEP).and_then(|pep| pep.service.approve(&who, &approval)) {
+        Some(outcome) => {
+            settle(turn, &who, outcome);
+            Flow::Drop("the answer to a request for a subscription")
+        }
+        None => Flow::Go,
+    }
+}
+
+/// The account itself, as an asker.
+fn host(turn: &Turn<'_>) -> Asker {
+    let bare: BareJid = turn.account.jid().clone();
+    Asker { jid: bare.clone().into(), bare, standing: Standing::Host }
+}
