@@ -43,8 +43,7 @@ fn host_info(turn: &mut HostTurn<'_>, query: El<'_>) -> Reply {
     match node {
         // XEP-0115 6.2: what stands behind our own hash.
         Some(node)
-            if turn.to.node().is_some()
-                || !(caps::is_node_of(turn.doors, &node) || caps2::is_node_of(turn.doors, &node)) =>
+            if turn.to.node().is_some() || !(caps::is_node_of(turn.doors, &node) || caps2::is_node_of(turn.doors, &node)) =>
         {
             commands::info(turn, &node).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into())
         }

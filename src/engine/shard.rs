@@ -59,8 +59,17 @@ pub enum ResumeError {
 enum Input {
     FromSession(SessionRef, Arc<Stanza>, Receipt),
     Stanza(Envelope),
-    Bind { bind: Bind, pipe: u64, reply: BindReply },
-    Resume { previd: String, h: u32, pipe: u64, reply: ResumeReply },
+    Bind {
+        bind: Bind,
+        pipe: u64,
+        reply: BindReply,
+    },
+    Resume {
+        previd: String,
+        h: u32,
+        pipe: u64,
+        reply: ResumeReply,
+    },
     End(SessionRef, StreamError),
     Redeliver(Box<Out>),
     Marks(SessionRef),
