@@ -77,7 +77,7 @@ fn b7_binding_flag_and_mechanism_must_agree() {
     for flag in ["n,,", "y,,"] {
         let client = Client { gs2_header: flag.into(), ..Client::new(Hash::Sha256) };
         let step = client.run(Mechanism::ScramSha256Plus, &everything());
-        assert_eq!(refused(step), TRUST, "{flag}");
+        assert_eq!(refused(step), BINDING, "{flag}");
     }
 }
 
