@@ -86,8 +86,13 @@ fn set(turn: &mut Turn<'_>, card: &El<'_>, size_bytes_max: usize) -> Reply {
         let why = format!("a vCard has at most {size_bytes_max} bytes");
         return Bounce::new(Condition::NotAcceptable).text(why).into();
     }
-    turn.put(SHELF, "", card);
+    keep(turn, card);
     Reply::empty()
+}
+
+/// The account's card is this one from now on: a complete element.
+pub fn keep(turn: &mut Turn<'_>, card: Vec<u8>) {
+    turn.put(SHELF, "", card);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! starts it, so that a play is the same each time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -15,7 +16,18 @@ pub struct Ports {
     /// Fill with random bytes; it does not return without.
     pub random: Random,
     pub passwords: Arc<dyn Passwords>,
+    /// Orders the house to close after a while. The error is one sentence.
+    pub stop: Stopper,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    ShutDown,
+    Restart,
+}
+
+pub type Stopper = Arc<dyn Fn(Stop, Duration) -> Result<(), String> + Send + Sync>;
+
 
 /// PBKDF2 is made to take long: never on a thread that carries messages.
 pub trait Passwords: Send + Sync {

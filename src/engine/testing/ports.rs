@@ -1,18 +1,26 @@
 //! The outside of a play: "random" numbers that count, and keys that are not worth a millisecond.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use iris_core::ports::{DerivedReply, Passwords, Ports};
+use iris_core::ports::{DerivedReply, Passwords, Ports, Stop};
 
-pub(super) fn ports() -> Ports {
+/// `stops`: what the house was ordered.
+pub(super) fn ports(stops: Stops) -> Ports {
     let counter = AtomicU64::new(1);
     let random = move |bytes: &mut [u8]| {
         let number = counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         bytes.iter_mut().rev().zip(number.iter().rev()).for_each(|(byte, digit)| *byte = *digit);
     };
-    Ports { random: Arc::new(random), passwords: Arc::new(Plain) }
+    let stop = move |what, after| {
+        stops.lock().expect("the orders").push((what, after));
+        Ok(())
+    };
+    Ports { random: Arc::new(random), passwords: Arc::new(Plain), stop: Arc::new(stop) }
 }
+
+pub type Stops = Arc<Mutex<Vec<(Stop, Duration)>>>;
 
 /// "Keys" that a play can look at: the password itself behind a word.
 struct Plain;
