@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod cli;
+pub mod closing;
 pub mod config;
 mod health;
 mod http;
@@ -17,6 +18,7 @@ use iris_net::certs::Certificates;
 use admin::HouseAdmin;
 use cli::control::{Admin, ControlServer};
 use cli::first_run::{Started, new_password};
+use closing::Closing;
 use config::Config;
 pub use wiring::references;
 
@@ -28,6 +30,7 @@ pub struct Running {
     net: Arc<Net>,
     certificates: Arc<Certificates>,
     started: Started,
+    closing: Arc<Closing>,
     config: std::sync::Mutex<Config>,
 }
 
@@ -41,9 +44,9 @@ pub fn start(config: Config) -> Result<Running, String> {
     make_data_dir(&config)?;
     let store = wiring::open_store(&config)?;
     let certificates = wiring::certificates(&config)?;
-    let places = wiring::places(&config);
     let (to_http, connections) = http::door();
-    let net = wiring::network(&config, mounted, store.clone(), certificates.clone(), places, to_http, began)?;
+    let closing = Arc::new(Closing::default());
+    let net = wiring::network(&config, mounted, store.clone(), certificates.clone(), Some(closing.clone()), to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
     let first_admin = first_admin(&config, &admin)?;
@@ -64,7 +67,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         took: began.elapsed(),
     };
     let config = std::sync::Mutex::new(config);
-    Ok(Running { control: Some(control), http: Some(http), net, certificates, started, config })
+    Ok(Running { control: Some(control), http: Some(http), net, certificates, started, closing, config })
 }
 
 fn make_data_dir(config: &Config) -> Result<(), String> {
@@ -90,6 +93,11 @@ fn first_admin(config: &Config, admin: &HouseAdmin) -> Result<Option<(iris_core:
 impl Running {
     pub fn started(&self) -> Started {
         self.started.clone()
+    }
+
+    /// By whose order it closes.
+    pub fn closing(&self) -> Arc<Closing> {
+        self.closing.clone()
     }
 
     /// Read the world anew: certificates, limits, policies, and what rooms are told. No session is dropped. What has changed, for the log.
@@ -161,7 +169,7 @@ pub fn offline_admin(config: &Config) -> Result<Box<dyn Admin>, String> {
     let store = wiring::open_store(config)?;
     let certificates = wiring::certificates(config)?;
     let (to_http, _) = http::door();
-    let net = wiring::network(config, mounted, store.clone(), certificates, Vec::new(), to_http, began)?;
+    let net = wiring::network(config, mounted, store.clone(), certificates, None, to_http, began)?;
     Ok(Box::new(HouseAdmin::new(Arc::new(net), store, config)))
 }
 

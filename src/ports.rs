@@ -7,12 +7,14 @@ use bytes::Bytes;
 use iris_core::ports::{DerivedReply, Passwords, Ports};
 use iris_engine::negotiate::sasl::Credentials;
 
+use crate::closing::Closing;
+
 /// Passwords that wait to be computed: at 10,000 iterations some seconds of work. One more is refused.
 const WAITING_PASSWORDS_MAX: usize = 256;
 
 /// # Errors
 /// No thread can be started.
-pub fn ports(iterations: u32) -> Result<Ports, String> {
+pub fn ports(iterations: u32, closing: Arc<Closing>) -> Result<Ports, String> {
     let (sender, receiver) = sync_channel::<(String, DerivedReply)>(WAITING_PASSWORDS_MAX);
     let work = move || {
         for (password, reply) in receiver {
@@ -23,7 +25,8 @@ pub fn ports(iterations: u32) -> Result<Ports, String> {
         .name("iris-passwords".into())
         .spawn(work)
         .map_err(|error| format!("cannot start a thread: {error}"))?;
-    Ok(Ports { random: Arc::new(random), passwords: Arc::new(PasswordThread { sender }) })
+    let stop = Arc::new(move |what, after| closing.order(what, after));
+    Ok(Ports { random: Arc::new(random), passwords: Arc::new(PasswordThread { sender }), stop })
 }
 
 /// Ends when the last turn that could ask has ended.

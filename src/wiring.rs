@@ -21,6 +21,7 @@ use iris_net::{Http, Net, Place, Service, Setup, Tls};
 use iris_store::{SqliteOptions, SqliteStore};
 use iris_web::{Discovery, Site};
 
+use crate::closing::Closing;
 use crate::config::{Config, ListenKind, Listener};
 
 /// Every room of the house.
@@ -83,17 +84,19 @@ pub fn policy(config: &Config) -> Result<Policy, String> {
     })
 }
 
-/// A network over a store; `places` may be empty (administration of a house that is not open). `http` gets what speaks HTTP.
+/// A network over a store. `closing`: by whose order the house closes that is opened now; without, nobody is let in (administration
+/// of a house that is not open). `http` gets what speaks HTTP.
 pub fn network(
     config: &Config,
     mounted: Mounted,
     store: Arc<dyn Store>,
     certificates: Arc<Certificates>,
-    places: Vec<Place>,
+    closing: Option<Arc<Closing>>,
     http: Http,
     began: Instant,
 ) -> Result<Net, String> {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let places = if closing.is_some() { places(config) } else { Vec::new() };
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),
@@ -101,7 +104,7 @@ pub fn network(
         limits: config.limits.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },
-        ports: crate::ports::ports(config.accounts.scram_iterations)?,
+        ports: crate::ports::ports(config.accounts.scram_iterations, closing.unwrap_or_default())?,
     });
     let policy = policy(config)?;
     let tls = |alpn: &[&[u8]]| server_config(certificates.clone(), alpn, ClientAuth::None).map_err(|error| error.to_string());
@@ -147,7 +150,7 @@ pub fn discovery(config: &Config, listening: &[iris_net::Listening]) -> Discover
     }
 }
 
-pub fn places(config: &Config) -> Vec<Place> {
+fn places(config: &Config) -> Vec<Place> {
     let place = |listener: &Listener| Place {
         address: listener.address,
         service: match listener.kind {

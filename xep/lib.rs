@@ -3,8 +3,8 @@
 //! A new room is a file and a line in [`ROOMS`]. Everything global (disco, stream features, the table in `README.md`,
 //! `conformance/doap.xml`) is made of the cards and doors of this list.
 
-use iris_core::xml::Build;
-use iris_core::{Reply, Room};
+use iris_core::xml::{Build, escape_attr};
+use iris_core::{Bounce, Jid, Kind, Reply, Room, Stanza};
 
 pub mod cards;
 #[cfg(test)]
@@ -21,6 +21,7 @@ mod xep0060_pubsub;
 mod xep0082_datetime;
 mod xep0092_version;
 mod xep0115_caps;
+mod xep0133_administration;
 mod xep0156_alternative_connections;
 mod xep0160_offline;
 mod xep0163_pep;
@@ -61,6 +62,7 @@ pub const ROOMS: &[Room] = &[
     xep0082_datetime::ROOM,
     xep0092_version::ROOM,
     xep0115_caps::ROOM,
+    xep0133_administration::ROOM,
     xep0156_alternative_connections::ROOM,
     xep0160_offline::ROOM,
     xep0163_pep::ROOM,
@@ -92,4 +94,22 @@ pub const ROOMS: &[Room] = &[
 /// The payload of an iq result.
 fn result(xml: Build) -> Reply {
     Reply::Result(String::from_utf8_lossy(&xml.finish()).into_owned())
+}
+
+/// The error that answers a stanza, for a session of one's own: a complete stanza, without a `to`. For guards that must not send
+/// what they themselves would stop.
+fn error_to_sender(stanza: &Stanza, from: &Jid, why: &Bounce) -> String {
+    let name = match stanza.kind() {
+        Kind::Message => "message",
+        Kind::Presence => "presence",
+        Kind::Iq | Kind::Other => "iq",
+    };
+    let mut xml = format!("<{name} from='{}' type='error'", escape_attr(from.as_str()));
+    if let Some(id) = stanza.id() {
+        xml.push_str(&format!(" id='{}'", escape_attr(&id)));
+    }
+    xml.push('>');
+    why.write(&mut xml);
+    xml.push_str(&format!("</{name}>"));
+    xml
 }

@@ -68,7 +68,9 @@ fn carried_out(answer: AskAnswer, jid: &Jid) -> Result<(), Bounce> {
     match answer {
         AskAnswer::Done => Ok(()),
         AskAnswer::NotFound => Err(no_account(jid)),
-        AskAnswer::Exists => Err(Bounce::new(Condition::Conflict).text(format!("the account {} exists already", jid.to_bare()))),
+        AskAnswer::Exists => {
+            Err(Bounce::new(Condition::Conflict).text(format!("the account {} exists already", jid.to_bare())))
+        }
         AskAnswer::Failed(why) => Err(Bounce::new(Condition::InternalServerError).text(why)),
         _ => Err(Bounce::new(Condition::InternalServerError)),
     }

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
-use iris_core::xml::{Build, El, escape_attr};
+use iris_core::xml::{Build, El};
 use iris_core::{
     At, BareJid, Bounce, Card, Condition, ErrorType, Flow, GetOrSet, Jid, Kind, Mount, MountError, Relation, Reply, Room,
     SessionFlag, Stanza, StanzaType, StateSlot, Status, Step, Turn,
 };
 
-use crate::result;
+use crate::{error_to_sender, result};
 use list::List;
 
 const NS: &str = "urn:xmpp:blocking";
@@ -215,20 +215,8 @@ fn sent(turn: &mut Turn<'_>) -> Flow {
 }
 
 fn blocked(stanza: &Stanza, to: &Jid) -> String {
-    let name = match stanza.kind() {
-        Kind::Message => "message",
-        Kind::Presence => "presence",
-        Kind::Iq | Kind::Other => "iq",
-    };
-    let mut xml = format!("<{name} from='{}' type='error'", escape_attr(to.as_str()));
-    if let Some(id) = stanza.id() {
-        xml.push_str(&format!(" id='{}'", escape_attr(&id)));
-    }
-    xml.push('>');
     let why = Bounce::new(Condition::NotAcceptable).kind(ErrorType::Cancel).extra(format!("<blocked xmlns='{ERRORS}'/>"));
-    why.write(&mut xml);
-    xml.push_str(&format!("</{name}>"));
-    xml
+    error_to_sender(stanza, to, &why)
 }
 
 /// Section 3.3: nothing comes from somebody who is blocked, and nobody is here for them.

@@ -9,6 +9,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, Place, first_run, logging, operator_message, say};
+use iris_core::ports::Stop;
+
+use crate::closing::Closing;
 use crate::config::{Config, ListenKind, Listener, Overrides};
 
 #[derive(Args, Clone, Debug, Default)]
@@ -63,15 +66,29 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
         Some(_) => first_run::first_run_text(&started, &arguments.place.as_arguments()),
         None => first_run::start_text(&started),
     })?;
-    signals.wait(|| reload(arguments, &running));
+    let closing = running.closing();
+    signals.wait(&closing, || reload(arguments, &running));
     tracing::info!("stopping");
     // Somebody who asks twice does not want to wait for farewells.
     std::thread::spawn(move || {
-        signals.wait(|| {});
+        signals.wait(&Closing::default(), || {});
         std::process::exit(1);
     });
     running.stop();
-    Ok(())
+    match closing.ordered() {
+        Some(Stop::Restart) => Err(begin_anew()),
+        Some(Stop::ShutDown) | None => Ok(()),
+    }
+}
+
+/// The same program with the same arguments takes the place of this one, which has closed everything. Returns only when that fails.
+fn begin_anew() -> Failure {
+    use std::os::unix::process::CommandExt;
+    let mut arguments = std::env::args_os();
+    let by_name = arguments.next().unwrap_or_else(|| "iris".into());
+    let program = std::env::current_exe().unwrap_or_else(|_| by_name.into());
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Failure::new(format!("cannot start {} again: {error}", program.display()), "Start the server by hand.")
 }
 
 struct Signals {
@@ -96,13 +113,14 @@ impl Signals {
     }
 
     /// Returns when the server has to stop.
-    fn wait(&mut self, hung_up: impl Fn()) {
+    fn wait(&mut self, closing: &Closing, hung_up: impl Fn()) {
         let Signals { runtime, interrupt, terminate, hang_up } = self;
         runtime.block_on(async {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => break,
                     _ = terminate.recv() => break,
+                    () = closing.due() => break,
                     _ = hang_up.recv() => hung_up(),
                 }
             }

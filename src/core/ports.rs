@@ -28,7 +28,6 @@ pub enum Stop {
 
 pub type Stopper = Arc<dyn Fn(Stop, Duration) -> Result<(), String> + Send + Sync>;
 
-
 /// PBKDF2 is made to take long: never on a thread that carries messages.
 pub trait Passwords: Send + Sync {
     /// `reply` is called on any thread.

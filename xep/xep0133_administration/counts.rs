@@ -28,8 +28,20 @@ enum Of {
 
 pub(super) fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let numbers = [
-        (node!("get-registered-users-num"), "Count users", Of::Registered, "registeredusersnum", "The number of registered users"),
-        (node!("get-disabled-users-num"), "Count disabled users", Of::Disabled, "disabledusersnum", "The number of disabled users"),
+        (
+            node!("get-registered-users-num"),
+            "Count users",
+            Of::Registered,
+            "registeredusersnum",
+            "The number of registered users",
+        ),
+        (
+            node!("get-disabled-users-num"),
+            "Count disabled users",
+            Of::Disabled,
+            "disabledusersnum",
+            "The number of disabled users",
+        ),
         (node!("get-online-users-num"), "Count users online", Of::Online, "onlineusersnum", "The number of online users"),
         (node!("get-active-users-num"), "Count active users", Of::Active, "activeusersnum", "The number of active users"),
         (node!("get-idle-users-num"), "Count idle users", Of::Idle, "idleusersnum", "The number of idle users"),
@@ -43,7 +55,13 @@ pub(super) fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     // The idle ones come in the field that the text's example has.
     let lists = [
         (node!("get-registered-users-list"), "List users", Of::Registered, "registereduserjids", "The list of all users"),
-        (node!("get-disabled-users-list"), "List disabled users", Of::Disabled, "disableduserjids", "The list of all disabled users"),
+        (
+            node!("get-disabled-users-list"),
+            "List disabled users",
+            Of::Disabled,
+            "disableduserjids",
+            "The list of all disabled users",
+        ),
         (node!("get-online-users-list"), "List users online", Of::Online, "onlineuserjids", "The list of all online users"),
         (node!("get-active-users"), "List active users", Of::Active, "activeuserjids", "The list of active users"),
         (node!("get-idle-users"), "List idle users", Of::Idle, "activeuserjids", "The list of idle users"),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use iris_core::command::{Command, Done, Next, Stage, Who};
 use iris_core::form::Field;
 use iris_core::store::{Item, Shelf};
-use iris_core::{Bounce, Condition, Cx, Fact, Flow, HostTurn, Jid, Mount, MountError, StateSlot, Step, Turn};
+use iris_core::{Bounce, Condition, Cx, Fact, Flow, HostTurn, Jid, Mount, MountError, StanzaType, StateSlot, Step, Turn};
 
 use super::{form, node};
+use crate::error_to_sender;
 
 /// Keys: `b:` or `w:` and a JID.
 const SHELF: Shelf = Shelf::map("filter");
@@ -59,7 +60,8 @@ pub(super) fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     }))?;
     m.command(Command::new(node!("edit-whitelist"), "Edit the whitelist", Who::Admin, |stage, cx| {
         let title = "Editing the Whitelist";
-        let instructions = "Fill out this form to edit the list of entities with whom communications are allowed. Empty: with all.";
+        let instructions =
+            "Fill out this form to edit the list of entities with whom communications are allowed. Empty: with all.";
         edit(stage, cx, Which::White, "whitelistjids", "The whitelist", title, instructions)
     }))
 }
@@ -154,9 +156,19 @@ fn guard(turn: &mut Turn<'_>, way: Way) -> Flow {
     if lists.allow(peer, turn.host()) && !names(&lists.black, &me) {
         return Flow::Go;
     }
-    Flow::Bounce(match way {
-        Way::Out => Bounce::new(Condition::NotAllowed).text("the administrator does not allow communication with this address"),
+    match way {
+        Way::Out => {
+            let (to, stanza) = (peer.clone(), envelope.stanza.clone());
+            // Presence to everybody passes over them without a word; so does what is itself an answer.
+            let wants_answer = stanza.to().is_some() && !matches!(stanza.stype(), StanzaType::Error | StanzaType::Result);
+            if let (true, Some(session)) = (wants_answer, turn.session) {
+                let why =
+                    Bounce::new(Condition::NotAllowed).text("the administrator does not allow to speak with this address");
+                turn.push(session, error_to_sender(&stanza, &to, &why));
+            }
+            Flow::Drop("the administrator does not allow it")
+        }
         // One answer for strangers, whoever they are.
-        Way::In => Bounce::nobody(),
-    })
+        Way::In => Flow::Bounce(Bounce::nobody()),
+    }
 }

@@ -49,8 +49,8 @@ async fn edit_admins(stage: Stage, cx: Cx) -> Result<Next, Bounce> {
     if !answers.has("adminjids") {
         return Err(Bounce::bad_request("adminjids: is required"));
     }
-    let wanted = answers.jids("adminjids").iter().map(|jid| account_of(jid, &stage.domain));
-    let wanted: BTreeSet<BareJid> = wanted.collect::<Result<_, _>>()?;
+    let jids = answers.jids("adminjids");
+    let wanted: BTreeSet<BareJid> = jids.iter().map(|jid| account_of(jid, &stage.domain)).collect::<Result<_, _>>()?;
     cx.host(&stage.domain, move |turn| {
         if let Some(kept) = turn.doors.admins.iter().find(|admin| !wanted.contains(*admin)) {
             let why = format!("{kept} is an administrator by the server's configuration");

@@ -52,7 +52,10 @@ static SHOWN: StateSlot<Shown> = StateSlot::new();
 pub(super) fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.shelf(NOTICES_SHELF)?;
     m.shelf(SHOWN_SHELF)?;
-    m.host_state(&NOTICES, &[NOTICES_SHELF], |items| Notices { motd: decode(items, "motd"), welcome: decode(items, "welcome") })?;
+    m.host_state(&NOTICES, &[NOTICES_SHELF], |items| Notices {
+        motd: decode(items, "motd"),
+        welcome: decode(items, "welcome"),
+    })?;
     m.state(&SHOWN, &[SHOWN_SHELF], |items| Shown { motd: shown(items, "motd"), welcome: shown(items, "welcome") })?;
     m.on_host_woken(publish);
     m.on_event(Event::SessionAvailable, greet);
@@ -60,13 +63,19 @@ pub(super) fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.command(Command::form(node!("announce"), "Announce", Who::Admin, announce_form, announce))?;
     m.command(Command::form(node!("set-motd"), "Set the message of the day", Who::Admin, motd_form, set_motd))?;
     m.command(Command::new(node!("edit-motd"), "Edit the message of the day", Who::Admin, edit_motd))?;
-    m.command(Command::plain(node!("delete-motd"), "Delete the message of the day", Who::Admin, |stage: Stage, cx| async move {
-        change(&cx, &stage, |notices| notices.motd.take().is_some(), "motd").await
-    }))?;
+    m.command(Command::plain(
+        node!("delete-motd"),
+        "Delete the message of the day",
+        Who::Admin,
+        |stage: Stage, cx| async move { change(&cx, &stage, |notices| notices.motd.take().is_some(), "motd").await },
+    ))?;
     m.command(Command::new(node!("set-welcome"), "Set the welcome message", Who::Admin, set_welcome))?;
-    m.command(Command::plain(node!("delete-welcome"), "Delete the welcome message", Who::Admin, |stage: Stage, cx| async move {
-        change(&cx, &stage, |notices| notices.welcome.take().is_some(), "welcome").await
-    }))
+    m.command(Command::plain(
+        node!("delete-welcome"),
+        "Delete the welcome message",
+        Who::Admin,
+        |stage: Stage, cx| async move { change(&cx, &stage, |notices| notices.welcome.take().is_some(), "welcome").await },
+    ))
 }
 
 fn decode(items: &[Item], key: &str) -> Option<Notice> {
@@ -158,7 +167,8 @@ pub(super) fn begin_announcement(turn: &mut HostTurn<'_>, text: String) {
             for batch in present.chunks(BATCH) {
                 let to: Vec<Jid> = batch.iter().map(|it| Jid::from(it.jid.clone())).collect();
                 let stanza = stanza.clone();
-                let sent = cx.host(&domain, move |turn| to.into_iter().for_each(|to| turn.send_stanza(to, stanza.clone()))).await;
+                let sent =
+                    cx.host(&domain, move |turn| to.into_iter().for_each(|to| turn.send_stanza(to, stanza.clone()))).await;
                 if sent.is_err() {
                     break;
                 }
@@ -314,7 +324,13 @@ fn by_message(turn: &mut HostTurn<'_>, stanza: &Stanza) -> Option<Result<(), Bou
             begin_motd(turn, body);
             Ok(())
         }
-        "motd/update" => if update_motd(turn, body) { Ok(()) } else { none() },
+        "motd/update" => {
+            if update_motd(turn, body) {
+                Ok(())
+            } else {
+                none()
+            }
+        }
         "motd/delete" => match turn.state(&NOTICES).is_some_and(|notices| notices.motd.is_some()) {
             true => {
                 set(turn, "motd", None);

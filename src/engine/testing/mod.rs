@@ -36,6 +36,8 @@ pub struct House {
     names: Arc<NameTable>,
     next_pipe: u64,
     counter: u64,
+    /// What the house was ordered (XEP-0133).
+    pub stops: ports::Stops,
 }
 
 /// A client: its session and its pipe.
@@ -75,6 +77,7 @@ impl House {
 
     pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
         let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
+        let stops = ports::Stops::default();
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
         let config = RoomConfig::parse(config).expect("the configuration of the play");
@@ -89,14 +92,14 @@ impl House {
             limits,
             version: "0",
             started: now,
-            ports: ports::ports(),
+            ports: ports::ports(stops.clone()),
             ids: IdSeal::new(store.secret()),
         });
         let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();
         let shards = (0..SHARDS)
             .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
             .collect();
-        House { shards, store, now, names, next_pipe: 1, counter: 0 }
+        House { shards, store, now, names, next_pipe: 1, counter: 0, stops }
     }
 
     fn shard(&mut self, account: &str) -> &mut Shard {
