@@ -23,6 +23,7 @@ mod xep0092_version;
 mod xep0115_caps;
 mod xep0133_administration;
 mod xep0156_alternative_connections;
+mod xep0157_contact;
 mod xep0160_offline;
 mod xep0163_pep;
 mod xep0191_blocking;
@@ -37,6 +38,7 @@ mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
+pub mod xep0377_reporting;
 mod xep0386_bind2;
 mod xep0388_sasl2;
 mod xep0390_caps2;
@@ -64,6 +66,7 @@ pub const ROOMS: &[Room] = &[
     xep0115_caps::ROOM,
     xep0133_administration::ROOM,
     xep0156_alternative_connections::ROOM,
+    xep0157_contact::ROOM,
     xep0160_offline::ROOM,
     xep0163_pep::ROOM,
     xep0191_blocking::ROOM,
@@ -78,6 +81,7 @@ pub const ROOMS: &[Room] = &[
     xep0352_csi::ROOM,
     xep0359_stanza_ids::ROOM,
     xep0368_direct_tls::ROOM,
+    xep0377_reporting::ROOM,
     xep0386_bind2::ROOM,
     xep0388_sasl2::ROOM,
     xep0390_caps2::ROOM,

@@ -14,6 +14,7 @@ use iris_core::{
     SessionFlag, Stanza, StanzaType, StateSlot, Status, Step, Turn,
 };
 
+use crate::xep0377_reporting as reporting;
 use crate::{error_to_sender, result};
 use list::List;
 
@@ -83,7 +84,14 @@ fn block(turn: &mut Turn<'_>, command: El<'_>) -> Reply {
         turn.account.present_to(&contact, false, turn.fx);
     }
     push(turn, "block", &jids);
-    Reply::empty()
+    reporting::keep(turn, reports(&command))
+}
+
+/// XEP-0377: what is told about those who are blocked.
+fn reports(command: &El<'_>) -> Vec<reporting::Report> {
+    let items = command.children().filter(|child| child.is(NS, "item"));
+    let report = |item: El<'_>| reporting::Report::of_item(&item, &Jid::new(&item.attr("jid")?).ok()?);
+    items.filter_map(report).collect()
 }
 
 /// Sections 3.4 and 3.5: some, or all.

@@ -123,6 +123,8 @@ pub struct Doors {
     pub host_messages: Vec<HostMessageFn>,
     pub host_woken: Vec<HostEventFn>,
     pub commands: Vec<Command>,
+    /// Whom to write to: the field's name (XEP-0157) and a URI. For pages as well.
+    pub contacts: Vec<(&'static str, String)>,
     pub host_states: Vec<MountedState>,
     /// Administrators of the domain by configuration, sorted.
     pub admins: Vec<BareJid>,
@@ -156,6 +158,7 @@ impl Doors {
             host_messages: Vec::new(),
             host_woken: Vec::new(),
             commands: Vec::new(),
+            contacts: Vec::new(),
             host_states: Vec::new(),
             admins: Vec::new(),
             steps: std::array::from_fn(|_| Vec::new()),
@@ -441,6 +444,15 @@ impl Mount<'_> {
             None => Ok(()),
             Some(_) => Err(self.bug("two rooms answer the same iq of the domain")),
         }
+    }
+
+    /// An address for people who have something to say about this domain (XEP-0157).
+    pub fn contact(&mut self, name: &'static str, uri: &str) {
+        self.doors.contacts.push((name, uri.to_owned()));
+    }
+
+    pub fn contacts(&self) -> &[(&'static str, String)] {
+        &self.doors.contacts
     }
 
     /// Something that administrators or users of the domain can have done (XEP-0050).

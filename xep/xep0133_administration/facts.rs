@@ -50,7 +50,9 @@ async fn rosters(stage: Stage, answers: Submitted, cx: Cx) -> Result<Done, Bounc
         for item in items {
             query.open("item").attr("jid", item.jid.as_str()).attr_opt("name", item.name.as_deref());
             query.attr("subscription", item.subscription).attr_opt("ask", item.ask.then_some("subscribe"));
-            item.groups.iter().for_each(|group| drop(query.leaf("group", group)));
+            for group in &item.groups {
+                query.leaf("group", group);
+            }
             query.close();
         }
         query.close();
