@@ -120,9 +120,7 @@ async fn add(stage: Stage, answers: Submitted, cx: Cx) -> Result<Done, Bounce> {
 /// A vCard of the names and the address, if any was given.
 fn card(answers: &Submitted) -> Option<Vec<u8>> {
     let (given, family, email) = (answers.text("given_name"), answers.text("surname"), answers.text("email"));
-    if given.or(family).or(email).is_none() {
-        return None;
-    }
+    given.or(family).or(email)?;
     let mut xml = Build::new();
     xml.open_ns("vCard", "vcard-temp");
     let full: Vec<&str> = [given, family].into_iter().flatten().collect();
