@@ -16,6 +16,7 @@ mod xep0030_disco;
 mod xep0049_private;
 mod xep0050_commands;
 mod xep0054_vcard_temp;
+mod xep0055_search;
 mod xep0059_rsm;
 mod xep0060_pubsub;
 mod xep0082_datetime;
@@ -59,6 +60,7 @@ pub const ROOMS: &[Room] = &[
     xep0049_private::ROOM,
     xep0050_commands::ROOM,
     xep0054_vcard_temp::ROOM,
+    xep0055_search::ROOM,
     xep0059_rsm::ROOM,
     xep0060_pubsub::ROOM,
     xep0082_datetime::ROOM,

@@ -92,7 +92,16 @@ fn set(turn: &mut Turn<'_>, card: &El<'_>, size_bytes_max: usize) -> Reply {
 
 /// The account's card is this one from now on: a complete element.
 pub fn keep(turn: &mut Turn<'_>, card: Vec<u8>) {
+    crate::xep0055_search::card_changed(turn, &card);
     turn.put(SHELF, "", card);
+}
+
+/// The card of an account, if it has one.
+pub async fn read(cx: &Cx, owner: iris_core::store::OwnerId) -> Result<Option<Vec<u8>>, Bounce> {
+    match cx.read(Read::Value { owner, shelf: SHELF, key: "".into() }).await? {
+        Rows::Value(card) => Ok(card.map(|card| card.to_vec())),
+        _ => Err(Bounce::new(Condition::InternalServerError)),
+    }
 }
 
 #[cfg(test)]
