@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use iris_core::BareJid;
 use iris_core::login;
-use iris_core::store::{Owned, Read, Rows, Store};
+use iris_core::store::{LogQuery, Owned, Read, Rows, Store};
 use iris_engine::{Ask, AskAnswer, Login};
 use iris_net::Net;
+use iris_xep::xep0377_reporting::{Report, SHELF as REPORTS};
 
-use crate::cli::control::{Admin, UserRow, check_served};
+use crate::cli::control::{Admin, ReportRow, UserRow, check_served};
 use crate::config::Config;
 use crate::ports::derive;
 
@@ -39,16 +40,28 @@ impl HouseAdmin {
         Ok(false)
     }
 
-    fn page(&self, domain: &str, after: Option<Arc<str>>, max: u32) -> Result<Vec<Owned>, String> {
+    fn wanted(&self, domain: Option<&str>) -> Result<Vec<&String>, String> {
+        let wanted: Vec<&String> = self.domains.iter().filter(|it| domain.is_none_or(|domain| domain == **it)).collect();
+        match (wanted.is_empty(), domain) {
+            (true, Some(domain)) => Err(format!("{domain} is not served here; served are: {}", self.domains.join(", "))),
+            _ => Ok(wanted),
+        }
+    }
+
+    fn ask_store(&self, read: Read) -> Result<Rows, String> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let suffix = Arc::from(format!("@{domain}"));
-        let read = Read::Owners { suffix, after, max, shelf: login::SHELF };
         self.store.read(0, read, Box::new(move |rows| drop(sender.send(rows))));
         match receiver.recv_timeout(Duration::from_secs(30)) {
-            Ok(Ok(Rows::Owners(owners))) => Ok(owners),
-            Ok(Ok(_)) => Err("the store answered something else".into()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(rows) => rows.map_err(|error| error.to_string()),
             Err(_) => Err("the store does not answer".into()),
+        }
+    }
+
+    fn page(&self, domain: &str, after: Option<Arc<str>>, max: u32) -> Result<Vec<Owned>, String> {
+        let suffix = Arc::from(format!("@{domain}"));
+        match self.ask_store(Read::Owners { suffix, after, max, shelf: login::SHELF })? {
+            Rows::Owners(owners) => Ok(owners),
+            _ => Err("the store answered something else".into()),
         }
     }
 
@@ -72,11 +85,7 @@ impl Admin for HouseAdmin {
 
     fn user_list(&self, domain: Option<&str>) -> Result<Vec<UserRow>, String> {
         let mut rows = Vec::new();
-        let wanted: Vec<&String> = self.domains.iter().filter(|it| domain.is_none_or(|domain| domain == **it)).collect();
-        if let (true, Some(domain)) = (wanted.is_empty(), domain) {
-            return Err(format!("{domain} is not served here; served are: {}", self.domains.join(", ")));
-        }
-        for domain in wanted {
+        for domain in self.wanted(domain)? {
             let mut after = None;
             loop {
                 let page = self.page(domain, after, PAGE)?;
@@ -94,6 +103,31 @@ impl Admin for HouseAdmin {
             }
         }
         rows.sort_unstable_by(|a, b| a.jid.cmp(&b.jid));
+        Ok(rows)
+    }
+
+    fn reports(&self, domain: Option<&str>, max: u32) -> Result<Vec<ReportRow>, String> {
+        let mut rows = Vec::new();
+        for domain in self.wanted(domain)? {
+            let owner = self.net.host(domain, |turn| turn.owner)?;
+            let query = LogQuery { max, last: true, ..LogQuery::default() };
+            let Rows::Log(page) = self.ask_store(Read::Log { owner, shelf: REPORTS, query })? else {
+                return Err("the store answered something else".into());
+            };
+            rows.extend(page.entries.iter().filter_map(|entry| {
+                let (reporter, report) = Report::decode(&entry.entry)?;
+                Some(ReportRow {
+                    time: entry.id.0 / 1_000_000,
+                    reporter: reporter.to_string(),
+                    jid: report.jid.to_string(),
+                    reason: report.reason,
+                    text: report.text,
+                    messages: report.messages.iter().map(|(by, id)| format!("{id} by {by}")).collect(),
+                })
+            }));
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.time));
+        rows.truncate(max as usize);
         Ok(rows)
     }
 

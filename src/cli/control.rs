@@ -55,6 +55,12 @@ pub trait Admin: Send + Sync {
     /// There is no such account.
     fn user_remove(&self, jid: &BareJid) -> Result<(), String>;
 
+    /// What was reported as spam and abuse, the newest first; `None`: in all domains.
+    ///
+    /// # Errors
+    /// The domain is not served.
+    fn reports(&self, domain: Option<&str>, max: u32) -> Result<Vec<ReportRow>, String>;
+
     /// Many additions, one result each, in their order.
     fn user_add_many(&self, users: &[NewUser]) -> Vec<Result<(), String>> {
         in_parallel(users, |user| self.user_add(&user.jid, &user.password))
@@ -76,6 +82,19 @@ pub struct UserRow {
     pub created: u64,
 }
 
+/// XEP-0377.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// Seconds since 1970.
+    pub time: u64,
+    pub reporter: String,
+    pub jid: String,
+    pub reason: String,
+    pub text: String,
+    /// Stanza-ids of what is reported, each with who gave it.
+    pub messages: Vec<String>,
+}
+
 /// Not `Debug`: a password has no place in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", deny_unknown_fields)]
@@ -88,6 +107,12 @@ pub enum Request {
     UserList {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         domain: Option<String>,
+    },
+    #[serde(rename = "reports")]
+    Reports {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<String>,
+        max: u32,
     },
     #[serde(rename = "user.passwd")]
     UserPasswd { jid: BareJidText, password: String },
@@ -126,6 +151,9 @@ pub struct Response {
     /// Answer to `user.list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<UserRow>>,
+    /// Answer to `reports`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports: Option<Vec<ReportRow>>,
     /// Answer to `ping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -179,6 +207,10 @@ pub fn answer(admin: &dyn Admin, request: Request) -> Response {
         Request::UserAdd { jid, password } => Response::of(admin.user_add(&jid.0, &password)),
         Request::UserList { domain } => match admin.user_list(domain.as_deref()) {
             Ok(users) => Response { ok: true, users: Some(users), ..Response::default() },
+            Err(error) => Response::of(Err(error)),
+        },
+        Request::Reports { domain, max } => match admin.reports(domain.as_deref(), max) {
+            Ok(reports) => Response { ok: true, reports: Some(reports), ..Response::default() },
             Err(error) => Response::of(Err(error)),
         },
         Request::UserPasswd { jid, password } => Response::of(admin.user_passwd(&jid.0, &password)),

@@ -6,6 +6,7 @@ pub mod control;
 pub mod first_run;
 mod logging;
 mod password;
+mod reports;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,8 @@ enum Command {
     /// Add, list, change and remove accounts, whether the server runs or not
     #[command(subcommand)]
     User(users::UserCommand),
+    /// Show what people have reported as spam and abuse
+    Reports(reports::ReportsArguments),
     /// Certificates: make some for tests, show those in use
     #[command(subcommand)]
     Certs(certs::CertsCommand),
@@ -157,6 +160,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::CheckConfig(arguments)) => configuration::check(&arguments),
         Some(Command::ConfigReference) => say(&crate::config::reference::reference(&crate::references())),
         Some(Command::User(command)) => users::run(command),
+        Some(Command::Reports(arguments)) => reports::reports(&arguments),
         Some(Command::Certs(command)) => certs::run(command),
         Some(Command::Doap) => say(&crate::doap()),
         Some(Command::XepTable) => say(&crate::xep_table()),

@@ -56,6 +56,18 @@ impl Admin for Accounts {
         Ok(rows.filter(|row| domain.is_none_or(|domain| row.jid.ends_with(&format!("@{domain}")))).collect())
     }
 
+    fn reports(&self, domain: Option<&str>, max: u32) -> Result<Vec<control::ReportRow>, String> {
+        let report = |n: u32| control::ReportRow {
+            time: 1_764_105_615 + u64::from(n),
+            reporter: "juliet@localhost".into(),
+            jid: format!("spammer{n}@example.net"),
+            reason: "urn:xmpp:reporting:spam".into(),
+            text: domain.unwrap_or_default().to_owned(),
+            messages: Vec::new(),
+        };
+        Ok((0..max).map(report).collect())
+    }
+
     fn user_passwd(&self, jid: &BareJid, password: &str) -> Result<(), String> {
         self.change(jid, |user| password.clone_into(&mut user.0))
     }
@@ -119,6 +131,8 @@ fn every_operation_goes_over_the_control_socket() {
     let row = UserRow { jid: "juliet@localhost".to_owned(), enabled: false, created: 1_764_105_615 };
     assert_eq!(client.user_list(None), Ok(vec![row]));
     assert_eq!(client.user_list(Some("example.org")), Ok(vec![]));
+    let reports = client.reports(Some("localhost"), 2).expect("the reports");
+    assert_eq!((reports.len(), reports[1].jid.as_str(), reports[0].text.as_str()), (2, "spammer1@example.net", "localhost"));
     assert_eq!(client.user_set_enabled(&juliet, true), Ok(()));
     assert_eq!(accounts.get("juliet@localhost"), Some(("new".to_owned(), true)));
     assert_eq!(client.user_remove(&juliet), Ok(()));

@@ -123,7 +123,7 @@ fn refused(why: String, command: &str) -> Failure {
 }
 
 /// The running server, or its store if it does not run. `jids`: who will be spoken of.
-fn open(place: &Place, jids: &[&BareJid]) -> Result<Box<dyn Admin>, Failure> {
+pub(super) fn open(place: &Place, jids: &[&BareJid]) -> Result<Box<dyn Admin>, Failure> {
     let mut config = place.load(Overrides::default())?;
     if let Some(client) = Client::connect(&config.control_socket()).map_err(|why| Failure::new(why, ""))? {
         return Ok(Box::new(client));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use iris_core::BareJid;
 
-use super::{Admin, BareJidText, NewUser, Request, Response, UserRow};
+use super::{Admin, BareJidText, NewUser, ReportRow, Request, Response, UserRow};
 
 /// The slowest answer is the one to a batch of additions.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -108,6 +108,10 @@ impl Admin for Client {
 
     fn user_list(&self, domain: Option<&str>) -> Result<Vec<UserRow>, String> {
         Ok(self.ask(&Request::UserList { domain: domain.map(str::to_owned) })?.users.unwrap_or_default())
+    }
+
+    fn reports(&self, domain: Option<&str>, max: u32) -> Result<Vec<ReportRow>, String> {
+        Ok(self.ask(&Request::Reports { domain: domain.map(str::to_owned), max })?.reports.unwrap_or_default())
     }
 
     fn user_passwd(&self, jid: &BareJid, password: &str) -> Result<(), String> {
