@@ -11,9 +11,11 @@ use iris_engine::{Ask, AskAnswer, Login};
 use iris_net::Net;
 use iris_xep::xep0377_reporting::{Report, SHELF as REPORTS};
 
-use crate::cli::control::{Admin, ReportRow, UserRow, check_served};
+use crate::cli::control::{Admin, InvitationRow, Invited, ReportRow, UserRow, Wanted, check_served};
 use crate::config::Config;
 use crate::ports::derive;
+
+mod invitations;
 
 pub struct HouseAdmin {
     net: Arc<Net>,
@@ -78,6 +80,18 @@ impl HouseAdmin {
 }
 
 impl Admin for HouseAdmin {
+    fn invite(&self, wanted: &Wanted) -> Result<Invited, String> {
+        invitations::make(&self.net, &self.domains, wanted)
+    }
+
+    fn invite_list(&self, domain: Option<&str>) -> Result<Vec<InvitationRow>, String> {
+        invitations::list(&self.net, &self.domains, domain)
+    }
+
+    fn invite_revoke(&self, id: &str) -> Result<(), String> {
+        invitations::revoke(&self.net, &self.domains, id)
+    }
+
     fn user_add(&self, jid: &BareJid, password: &str) -> Result<(), String> {
         check_served(jid, &self.domains)?;
         self.order(jid, Ask::Provision { credentials: derive(password, self.iterations)? })

@@ -26,6 +26,7 @@ use iris_core::mount::{MountError, RoomConfig};
 use iris_core::{BareJid, Jid};
 
 pub use error::{ConfigError, Problem};
+pub use values::parse_duration;
 
 /// What `iris` serves without a configuration.
 pub const DEFAULT_DOMAIN: &str = "localhost";

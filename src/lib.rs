@@ -7,6 +7,7 @@ pub mod config;
 mod health;
 mod http;
 mod ports;
+mod reception;
 mod wiring;
 
 use std::sync::Arc;
@@ -54,7 +55,14 @@ pub fn start(config: Config) -> Result<Running, String> {
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
     let discovery = Arc::new(wiring::discovery(&config, net.listening()));
-    let app = iris_web::App { health, streams: Arc::new(http::HouseStreams(net.clone())), discovery };
+    let reception = Arc::new(reception::Reception::new(net.clone(), &config));
+    let app = iris_web::App {
+        health,
+        streams: Arc::new(http::HouseStreams(net.clone())),
+        discovery,
+        invitations: reception.clone(),
+        about: reception,
+    };
     let http = iris_web::serve(connections, app).map_err(|error| format!("HTTP cannot start: {error}"))?;
     let listening: Vec<_> = net.listening().iter().map(|it| (wiring::kind_of(it.service), it.address)).collect();
     let test_ca = config.tls.certificates.is_none().then(|| config.test_certs_dir().join("ca.crt"));

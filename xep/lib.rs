@@ -19,6 +19,7 @@ mod xep0054_vcard_temp;
 mod xep0055_search;
 mod xep0059_rsm;
 mod xep0060_pubsub;
+mod xep0077_registration;
 mod xep0082_datetime;
 mod xep0092_version;
 mod xep0115_caps;
@@ -40,11 +41,14 @@ mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
 pub mod xep0377_reporting;
+mod xep0379_pars;
 mod xep0386_bind2;
 mod xep0388_sasl2;
 mod xep0390_caps2;
+mod xep0401_invitations;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
+mod xep0445_preauth;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
 mod xep0484_fast;
@@ -63,6 +67,7 @@ pub const ROOMS: &[Room] = &[
     xep0055_search::ROOM,
     xep0059_rsm::ROOM,
     xep0060_pubsub::ROOM,
+    xep0077_registration::ROOM,
     xep0082_datetime::ROOM,
     xep0092_version::ROOM,
     xep0115_caps::ROOM,
@@ -84,11 +89,14 @@ pub const ROOMS: &[Room] = &[
     xep0359_stanza_ids::ROOM,
     xep0368_direct_tls::ROOM,
     xep0377_reporting::ROOM,
+    xep0379_pars::ROOM,
     xep0386_bind2::ROOM,
     xep0388_sasl2::ROOM,
     xep0390_caps2::ROOM,
+    xep0401_invitations::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
+    xep0445_preauth::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
     xep0484_fast::ROOM,

@@ -61,6 +61,24 @@ pub trait Admin: Send + Sync {
     /// The domain is not served.
     fn reports(&self, domain: Option<&str>, max: u32) -> Result<Vec<ReportRow>, String>;
 
+    /// A link that lets somebody in.
+    ///
+    /// # Errors
+    /// The domain is not served, the name is taken or none, there is no such contact.
+    fn invite(&self, wanted: &Wanted) -> Result<Invited, String>;
+
+    /// Oldest first; `None`: of all domains.
+    ///
+    /// # Errors
+    /// The domain is not served.
+    fn invite_list(&self, domain: Option<&str>) -> Result<Vec<InvitationRow>, String>;
+
+    /// By the id that the list shows.
+    ///
+    /// # Errors
+    /// There is none, or it is over.
+    fn invite_revoke(&self, id: &str) -> Result<(), String>;
+
     /// Many additions, one result each, in their order.
     fn user_add_many(&self, users: &[NewUser]) -> Vec<Result<(), String>> {
         in_parallel(users, |user| self.user_add(&user.jid, &user.password))
@@ -95,6 +113,48 @@ pub struct ReportRow {
     pub messages: Vec<String>,
 }
 
+/// What an invitation is to be for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wanted {
+    /// `None`: the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The name of the new account, or of the one that gets a new password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime_seconds: Option<u64>,
+    pub new_password: bool,
+}
+
+/// Not `Debug`: whoever has the link may come in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invited {
+    /// To its page.
+    pub link: Option<String>,
+    /// `xmpp:`, for apps.
+    pub uri: Option<String>,
+    pub id: String,
+    /// Seconds since 1970.
+    pub expires: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvitationRow {
+    pub id: String,
+    pub what: String,
+    /// `None`: the house.
+    pub by: Option<String>,
+    pub contact: Option<String>,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub expires: u64,
+    pub state: String,
+}
+
 /// Not `Debug`: a password has no place in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", deny_unknown_fields)]
@@ -122,6 +182,15 @@ pub enum Request {
     UserEnable { jid: BareJidText },
     #[serde(rename = "user.remove")]
     UserRemove { jid: BareJidText },
+    #[serde(rename = "invite")]
+    Invite { wanted: Wanted },
+    #[serde(rename = "invite.list")]
+    InviteList {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<String>,
+    },
+    #[serde(rename = "invite.revoke")]
+    InviteRevoke { id: String },
 }
 
 /// An account's address: checked when it is read.
@@ -143,7 +212,8 @@ impl From<BareJidText> for String {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Not `Debug`: see [`Invited`].
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
     pub ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +224,12 @@ pub struct Response {
     /// Answer to `reports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<ReportRow>>,
+    /// Answer to `invite`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invited: Option<Invited>,
+    /// Answer to `invite.list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitations: Option<Vec<InvitationRow>>,
     /// Answer to `ping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -217,6 +293,15 @@ pub fn answer(admin: &dyn Admin, request: Request) -> Response {
         Request::UserDisable { jid } => Response::of(admin.user_set_enabled(&jid.0, false)),
         Request::UserEnable { jid } => Response::of(admin.user_set_enabled(&jid.0, true)),
         Request::UserRemove { jid } => Response::of(admin.user_remove(&jid.0)),
+        Request::Invite { wanted } => match admin.invite(&wanted) {
+            Ok(invited) => Response { ok: true, invited: Some(invited), ..Response::default() },
+            Err(error) => Response::of(Err(error)),
+        },
+        Request::InviteList { domain } => match admin.invite_list(domain.as_deref()) {
+            Ok(rows) => Response { ok: true, invitations: Some(rows), ..Response::default() },
+            Err(error) => Response::of(Err(error)),
+        },
+        Request::InviteRevoke { id } => Response::of(admin.invite_revoke(&id)),
     }
 }
 

@@ -4,6 +4,7 @@ mod certs;
 mod configuration;
 pub mod control;
 pub mod first_run;
+mod invite;
 mod logging;
 mod password;
 mod reports;
@@ -61,6 +62,8 @@ enum Command {
     User(users::UserCommand),
     /// Show what people have reported as spam and abuse
     Reports(reports::ReportsArguments),
+    /// Invite somebody: a link, and a QR code of it; list and revoke
+    Invite(invite::InviteArguments),
     /// Certificates: make some for tests, show those in use
     #[command(subcommand)]
     Certs(certs::CertsCommand),
@@ -161,6 +164,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::ConfigReference) => say(&crate::config::reference::reference(&crate::references())),
         Some(Command::User(command)) => users::run(command),
         Some(Command::Reports(arguments)) => reports::reports(&arguments),
+        Some(Command::Invite(arguments)) => invite::run(arguments),
         Some(Command::Certs(command)) => certs::run(command),
         Some(Command::Doap) => say(&crate::doap()),
         Some(Command::XepTable) => say(&crate::xep_table()),

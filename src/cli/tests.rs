@@ -80,6 +80,19 @@ impl Admin for Accounts {
         let mut users = self.users.lock().expect("nobody panics");
         users.remove(jid.as_str()).map(drop).ok_or_else(|| format!("there is no account {jid}"))
     }
+
+    fn invite(&self, wanted: &control::Wanted) -> Result<control::Invited, String> {
+        let uri = wanted.user.as_ref().map(|user| format!("xmpp:{user}@localhost?register;preauth=token"));
+        Ok(control::Invited { link: None, uri, id: "0a1b2c3d".into(), expires: 1_764_105_615 })
+    }
+
+    fn invite_list(&self, domain: Option<&str>) -> Result<Vec<control::InvitationRow>, String> {
+        domain.is_none_or(|domain| domain == "localhost").then(Vec::new).ok_or_else(|| "not served".to_owned())
+    }
+
+    fn invite_revoke(&self, id: &str) -> Result<(), String> {
+        (id == "0a1b2c3d").then_some(()).ok_or_else(|| format!("there is no invitation {id}"))
+    }
 }
 
 /// A folder that goes away with the test.

@@ -211,7 +211,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     with_unit(text, SIZE_UNITS)
 }
 
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     with_unit(text, TIME_UNITS).map(Duration::from_millis)
 }
 

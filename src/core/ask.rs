@@ -32,6 +32,27 @@ pub enum Ask {
     },
     SetEnabled(bool),
     Remove,
+    /// As `Provision`, for somebody who comes by himself. `contact`: each sees the other from the beginning; the other half is
+    /// that one's (`Befriend`).
+    Register {
+        credentials: Bytes,
+        contact: Option<BareJid>,
+    },
+    /// As `SetCredentials`, by the user: this session stays, the others end.
+    ChangePassword {
+        credentials: Bytes,
+        by: FullJid,
+    },
+    /// As `Remove`, by the user: this session hears `answer` as the last before its stream ends (XEP-0077 3.2).
+    Leave {
+        by: FullJid,
+        answer: String,
+    },
+    /// Both want it, as the house knows: this one is a contact, and each sees the other (XEP-0401 4.5).
+    Befriend(BareJid),
+    /// Somebody asks for a subscription and has shown an invitation of this account: it is granted, and asked for in return
+    /// (XEP-0379 3.5).
+    Approve(BareJid),
     /// What an administrator may know of the account. -> `AskAnswer::Account`
     Account,
     /// The items of its roster. -> `AskAnswer::Roster`

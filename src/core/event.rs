@@ -20,6 +20,8 @@ pub enum Event {
     Woken,
     /// A roster item or its subscription changed: `Turn::subject` is the contact.
     RosterChanged,
+    /// The account was made by its user: `Turn::subject` is who is in its contacts from the beginning, if anybody.
+    AccountRegistered,
     /// The account is being removed.
     AccountRemoved,
 }

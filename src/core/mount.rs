@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::error::Bounce;
 use crate::event::Event;
 use crate::host::HostTurn;
+use crate::registration::{Offer, Registrar, Reply as RegistrarReply, Request};
 use crate::room::Room;
 use crate::step::{Flow, Step};
 use crate::store::{Item, Shape, Shelf};
@@ -45,6 +46,8 @@ pub enum GetOrSet {
 pub enum When {
     /// On every stream of the domain, also before authentication.
     Always,
+    /// Before authentication, where an account can be made: never on a clear stream.
+    Registering,
     /// After authentication, before a resource is bound.
     Authenticated,
 }
@@ -126,6 +129,8 @@ pub struct Doors {
     /// Whom to write to: the field's name (XEP-0157) and a URI. For pages as well.
     pub contacts: Vec<(&'static str, String)>,
     pub host_states: Vec<MountedState>,
+    /// How people become users of the domain, and who answers them.
+    pub registration: Option<(Offer, Registrar)>,
     /// Administrators of the domain by configuration, sorted.
     pub admins: Vec<BareJid>,
     pub steps: [Vec<StepFn>; Step::COUNT],
@@ -160,6 +165,7 @@ impl Doors {
             commands: Vec::new(),
             contacts: Vec::new(),
             host_states: Vec::new(),
+            registration: None,
             admins: Vec::new(),
             steps: std::array::from_fn(|_| Vec::new()),
             events: std::array::from_fn(|_| Vec::new()),
@@ -438,8 +444,19 @@ impl Mount<'_> {
         name: &str,
         f: impl Fn(&mut HostTurn<'_>, El<'_>) -> Reply + Send + Sync + 'static,
     ) -> Result<(), MountError> {
+        self.host_iq_stanza(kind, ns, name, move |turn, _, child| f(turn, child))
+    }
+
+    /// As `host_iq_named`, for a room that has to see the whole iq.
+    pub fn host_iq_stanza(
+        &mut self,
+        kind: GetOrSet,
+        ns: &str,
+        name: &str,
+        f: impl Fn(&mut HostTurn<'_>, &Stanza, El<'_>) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
         let name = self.names.intern(ns, name);
-        let f: HostIqFn = Box::new(move |turn, stanza, child| f(turn, stanza.child_el(child)));
+        let f: HostIqFn = Box::new(move |turn, stanza, child| f(turn, stanza, stanza.child_el(child)));
         match self.doors.host_iq.insert((kind, name), f) {
             None => Ok(()),
             Some(_) => Err(self.bug("two rooms answer the same iq of the domain")),
@@ -471,6 +488,18 @@ impl Mount<'_> {
         f: impl Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result<(), Bounce>> + Send + Sync + 'static,
     ) {
         self.doors.host_messages.push(Box::new(f));
+    }
+
+    /// Who is asked, in the domain's turn, by those who have no account yet.
+    pub fn registrar(
+        &mut self,
+        offer: Offer,
+        f: impl Fn(&mut HostTurn<'_>, Request, RegistrarReply) + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        match self.doors.registration.replace((offer, Box::new(f))) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two rooms make accounts")),
+        }
     }
 
     /// The domain was read from disk, before anything else happens to it.
@@ -532,7 +561,10 @@ impl Mount<'_> {
 
     /// The room's own table of the configuration file.
     pub fn config<T: Settings>(&mut self) -> Result<T, MountError> {
-        self.doors.reference.push((T::TABLE, T::REFERENCE));
+        // A room may look into the table of another one.
+        if !self.doors.reference.iter().any(|(table, _)| *table == T::TABLE) {
+            self.doors.reference.push((T::TABLE, T::REFERENCE));
+        }
         let Some((_, table)) = rooms_of(&self.config.text)?.into_iter().find(|(name, _)| name == T::TABLE) else {
             return Ok(T::default());
         };

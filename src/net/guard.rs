@@ -166,7 +166,7 @@ impl Failures {
 }
 
 /// Whoever has one IPv6 address has 2^64 of them: the /64 counts as one.
-fn block(address: IpAddr) -> IpAddr {
+pub(crate) fn block(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -6,6 +6,7 @@ mod http;
 mod listener;
 pub mod origin;
 mod pipe;
+mod registrar;
 pub mod tls;
 pub mod websocket;
 mod worker;
@@ -99,6 +100,7 @@ pub(crate) struct Shared {
     pub tls: Tls,
     pub http: Http,
     pub guard: Guard,
+    pub registrations: registrar::Registrations,
     pub workers: Vec<Handle>,
     turn: AtomicU32,
     /// The zero of monotonic time.
@@ -147,6 +149,7 @@ impl Net {
         setup.store.on_progress(Box::new(move || nudged.iter().for_each(|shard| shard.nudge())));
         let shared = Arc::new(Shared {
             guard: Guard::new(setup.house.limits.clone(), setup.lifted),
+            registrations: registrar::Registrations::default(),
             house: ArcSwap::new(setup.house),
             policy: ArcSwap::new(setup.policy),
             origins: ArcSwap::from_pointee(setup.origins),

@@ -7,6 +7,7 @@ mod answer;
 mod discovery;
 mod metrics;
 mod pages;
+pub mod qr;
 mod serve;
 mod websocket;
 
@@ -22,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use discovery::{Discovery, Site};
 pub use metrics::{Health, Metric, MetricKind};
+pub use pages::{invite, start};
 pub use serve::{Http, serve};
 
 /// A connection that speaks HTTP.
@@ -63,6 +65,8 @@ pub struct App {
     pub health: Arc<dyn Health>,
     pub streams: Arc<dyn Streams>,
     pub discovery: Arc<Discovery>,
+    pub invitations: Arc<dyn invite::Invitations>,
+    pub about: Arc<dyn start::About>,
 }
 
 fn router<C: Connection>(app: &App) -> Router {

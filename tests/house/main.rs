@@ -3,6 +3,7 @@
 mod archive;
 mod client;
 mod faults;
+mod invites;
 mod restart;
 mod scene;
 mod scram;

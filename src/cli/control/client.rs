@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use iris_core::BareJid;
 
-use super::{Admin, BareJidText, NewUser, ReportRow, Request, Response, UserRow};
+use super::{Admin, BareJidText, InvitationRow, Invited, NewUser, ReportRow, Request, Response, UserRow, Wanted};
 
 /// The slowest answer is the one to a batch of additions.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -126,6 +126,19 @@ impl Admin for Client {
 
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {
         self.ask(&Request::UserRemove { jid: BareJidText(jid.clone()) }).map(drop)
+    }
+
+    fn invite(&self, wanted: &Wanted) -> Result<Invited, String> {
+        let response = self.ask(&Request::Invite { wanted: wanted.clone() })?;
+        response.invited.ok_or_else(|| "the server's answer is not understood: there is no invitation in it".to_owned())
+    }
+
+    fn invite_list(&self, domain: Option<&str>) -> Result<Vec<InvitationRow>, String> {
+        Ok(self.ask(&Request::InviteList { domain: domain.map(str::to_owned) })?.invitations.unwrap_or_default())
+    }
+
+    fn invite_revoke(&self, id: &str) -> Result<(), String> {
+        self.ask(&Request::InviteRevoke { id: id.to_owned() }).map(drop)
     }
 
     /// All requests go out at once, so the server sees many and works on several.

@@ -17,6 +17,7 @@ use iris_core::{BareJid, Envelope, Event, FullJid, Interests, Kind, Receipt, Ses
 
 use crate::path::{self, Ctx};
 
+pub(crate) mod befriend;
 pub mod clients;
 pub mod delivery;
 mod iq;

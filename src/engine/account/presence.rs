@@ -347,7 +347,7 @@ fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, m
     }
 }
 
-fn show_all(entity: &mut AccountEntity, cx: &mut Ctx<'_>, contact: &Jid, available: bool) {
+pub(super) fn show_all(entity: &mut AccountEntity, cx: &mut Ctx<'_>, contact: &Jid, available: bool) {
     let list = &mut cx.fx.list;
     present_to(entity, cx.sessions, contact, available, |envelope| list.push(Effect::Send(envelope)));
 }

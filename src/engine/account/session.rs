@@ -24,6 +24,8 @@ pub struct Session {
     pub account: Arc<str>,
     /// Ended: nothing is accepted or sent any more.
     pub over: Option<StreamError>,
+    /// Ended by its own wish: it hears that, once it is kept, and then no more.
+    pub parting: bool,
     /// Wants roster pushes (RFC 6121 2.1.6).
     pub interested: bool,
     /// Which pipe holds the other end now; a pipe that is not this one has been replaced.
@@ -126,6 +128,7 @@ impl Session {
             since_us: now.wall_us,
             address: None,
             over: None,
+            parting: false,
             interested: false,
             pipe: None,
             heard: now.mono,
@@ -212,7 +215,7 @@ impl Session {
 
     /// Queue one item, or give it back: the deque is full (the caller detaches or ends the session).
     pub fn try_push(&mut self, out: Out, limits: &Limits) -> Result<(), Out> {
-        if self.over.is_some() {
+        if self.over.is_some() && !self.parting {
             return Ok(());
         }
         if self.queue.len() + self.held.len() >= limits.output_stanzas_max || self.queue_bytes >= limits.output_bytes_max {
@@ -272,9 +275,19 @@ impl Session {
 
     /// Anything for the pipe to write right now?
     pub fn sendable(&self, resolved: Ticket) -> bool {
-        self.over.is_some()
+        self.is_over(resolved)
             || self.queue.get(self.sent).is_some_and(|out| out.after <= resolved)
             || self.sm.as_ref().is_some_and(Sm::ack_is_due)
+    }
+
+    /// Ended, and it has heard what it is to hear.
+    pub(crate) fn is_over(&self, resolved: Ticket) -> bool {
+        self.over.is_some() && !self.parts_later(resolved)
+    }
+
+    /// Its last word waits for the disk.
+    fn parts_later(&self, resolved: Ticket) -> bool {
+        self.parting && self.queue.get(self.sent).is_some_and(|out| out.after > resolved)
     }
 
     /// Copy what may be sent into the connection's buffer, up to about `bytes_max`.
@@ -323,6 +336,7 @@ impl Session {
         }
         match (&self.over, full) {
             (_, true) => Pulled::More,
+            (Some(_), false) if self.parts_later(progress.resolved) => Pulled::Empty,
             (Some(_), false) => Pulled::Over,
             (None, false) => Pulled::Empty,
         }

@@ -36,6 +36,9 @@ pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doo
         offered
     };
     xml.push_str(&host.stream_features(When::Always));
+    if offered.is_some() {
+        xml.push_str(&host.stream_features(When::Registering));
+    }
     limits(&mut xml, env.limits.pre_auth_stanza_size_bytes_max, env.limits.negotiation_timeout.as_secs());
     xml.push_str("</stream:features>");
     env.out.extend_from_slice(xml.as_bytes());

@@ -9,6 +9,7 @@ use iris_core::effects::StreamError;
 use iris_core::error::{Bounce, Condition};
 use iris_core::limits::Limits;
 use iris_core::mount::Doors;
+use iris_core::registration;
 use iris_core::xml::escape::escape_attr;
 use iris_core::xml::limits::XmlLimits;
 use iris_core::xml::scan::StreamHeader;
@@ -23,6 +24,7 @@ use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
 mod attempt;
 mod fast;
 mod features;
+mod register;
 pub mod sasl;
 mod sasl1;
 mod sasl2;
@@ -88,6 +90,8 @@ pub enum Action {
     Verify(Box<Lookup>, Option<Box<sasl::Credentials>>),
     /// An authentication failed.
     Failed(Option<BareJid>),
+    /// Ask the domain's registrar; give its answer to `registered`.
+    Register(Box<registration::Request>),
     Bind(BareJid, Option<String>),
     /// As `Bind`, with what XEP-0386 asks for.
     BindInline(BareJid, Box<Bind>),
@@ -107,6 +111,8 @@ enum State {
     Sasl(Box<attempt::Attempt>),
     /// XEP-0388: authenticated, and what was asked inline is being done.
     Arriving(Box<sasl2::Arriving>),
+    /// The domain's registrar was asked.
+    Registering(Box<register::Asked>),
     /// The header after authentication is expected.
     AuthenticatedHeader,
     /// Offered bind and resume.
@@ -131,6 +137,7 @@ pub struct Negotiator {
     failures: u32,
     /// Attempts that ended at their channel binding.
     bindings_refused: u32,
+    registering: register::Registering,
     /// A header has been answered on the stream as it is now.
     opened: bool,
 }
@@ -148,6 +155,7 @@ impl Negotiator {
             client: None,
             failures: 0,
             bindings_refused: 0,
+            registering: register::Registering::default(),
             opened: false,
         }
     }
@@ -229,6 +237,7 @@ impl Negotiator {
     pub fn element(&mut self, stanza: Stanza, env: &mut Env<'_>) -> Vec<Action> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Open if stanza.is(ns::TLS, "starttls") => self.start_tls(env),
+            State::Open if register::is_meant(self, &stanza) => register::element(self, &stanza, env),
             State::Open => self.sasl(None, stanza, env),
             State::Sasl(attempt) => self.sasl(Some(*attempt), stanza, env),
             State::Authenticated => self.authenticated(stanza, env),
@@ -236,6 +245,7 @@ impl Negotiator {
             State::Header
             | State::AuthenticatedHeader
             | State::Arriving(_)
+            | State::Registering(_)
             | State::Binding(_)
             | State::Resuming(_)
             | State::Over => self.fail(&StreamError::new("not-authorized").text("that comes too early"), env),
@@ -386,6 +396,19 @@ impl Negotiator {
         attempt::looked_up(self, answer, banned, env)
     }
 
+    /// The domain's answer to `Action::Register`.
+    pub fn registered(&mut self, answer: registration::Answer, env: &mut Env<'_>) -> Vec<Action> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Registering(asked) => register::answered(self, &asked, answer, env),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A person fills in a form: that takes longer than a machine's negotiation.
+    pub fn awaits_person(&self) -> bool {
+        self.registering.asking && self.identity.is_none()
+    }
+
     /// The outcome of `Action::Verify`.
     pub fn stepped(&mut self, step: Step, env: &mut Env<'_>) -> Vec<Action> {
         attempt::stepped(self, step, env)
@@ -403,6 +426,15 @@ impl Negotiator {
             _ => self.fail(&StreamError::new("not-authorized").text("authenticate first"), env),
         }
     }
+}
+
+/// RFC 6120 6.4.5: one failure more on this stream; after some it ends.
+fn failed_once(it: &mut Negotiator, env: &mut Env<'_>) -> Vec<Action> {
+    it.failures += 1;
+    if it.failures >= env.limits.auth_failures_per_stream_max {
+        return it.fail(&StreamError::new("policy-violation").text("too many failed attempts"), env);
+    }
+    Vec::new()
 }
 
 /// RFC 6120 4.7.5: the major version must be ours; a higher minor one is understood as ours.

@@ -7,10 +7,8 @@ use iris_core::login::{self, Login};
 use iris_core::store::{StoreError, Write};
 use iris_core::{Event, Jid, Now, ns};
 
-use crate::account::AccountEntity;
-use crate::account::clients;
-use crate::account::presence;
 use crate::account::subscription::Kind;
+use crate::account::{AccountEntity, befriend, clients, presence, push_xml};
 use crate::path::{self, Ctx};
 use crate::sessions::Sessions;
 
@@ -27,6 +25,55 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
             let name = entity.bare.clone();
             cx.fx.write.push(Write::Own { owner: entity.owner, name });
             keep(entity, cx, Login { enabled: true, created_us: cx.now.wall_us, credentials });
+        }
+        Ask::Register { credentials, contact } => {
+            if !entity.new {
+                return reply(AskAnswer::Exists);
+            }
+            entity.new = false;
+            let name = entity.bare.clone();
+            cx.fx.write.push(Write::Own { owner: entity.owner, name });
+            keep(entity, cx, Login { enabled: true, created_us: cx.now.wall_us, credentials });
+            if let Some(contact) = &contact {
+                befriend::befriend(entity, cx, contact);
+            }
+            path::event_about(entity, cx, Event::AccountRegistered, None, contact, 0);
+        }
+        Ask::ChangePassword { credentials, by } => {
+            let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };
+            keep(entity, cx, Login { credentials, ..login });
+            // XEP-0484 5: what was given for the old password is worth nothing any more.
+            clients::forget_all(entity, cx);
+            let stays = entity.session_of(cx, by.as_str());
+            let why = StreamError::new("reset").text("the password was changed");
+            for at in entity.sessions.clone().into_iter().filter(|at| Some(*at) != stays) {
+                entity.end(cx, at, why.clone());
+            }
+        }
+        Ask::Leave { by, answer } => {
+            if entity.login.is_none() {
+                return reply(AskAnswer::NotFound);
+            }
+            let asker = entity.session_of(cx, by.as_str());
+            remove(entity, cx);
+            if let Some(session) = asker.and_then(|at| cx.sessions.get_mut(at)) {
+                session.parting = true;
+                let at = session.card.this;
+                push_xml(cx, at, answer);
+            }
+        }
+        Ask::Befriend(contact) => {
+            if entity.login.is_none() {
+                return reply(AskAnswer::NotFound);
+            }
+            if !befriend::befriend(entity, cx, &contact) {
+                return reply(AskAnswer::Failed("the roster is full".into()));
+            }
+        }
+        Ask::Approve(contact) => {
+            if !befriend::approve(entity, cx, &contact) {
+                return reply(AskAnswer::Failed("the roster is full".into()));
+            }
         }
         Ask::SetCredentials { credentials } => {
             let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };

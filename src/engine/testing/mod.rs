@@ -8,6 +8,7 @@ use iris_core::host::HostTurn;
 use iris_core::ids::IdSeal;
 use iris_core::limits::Limits;
 use iris_core::mount::{Doors, RoomConfig};
+use iris_core::registration::{Answer, Request};
 use iris_core::room::Room;
 use iris_core::store::{MemoryStore, Store};
 use iris_core::time::{HouseClock, Mono, Now};
@@ -137,6 +138,18 @@ impl House {
         self.run();
         let answer = answer.lock().expect("the answer").take()?;
         Some(answer.map(|it| *it.downcast().expect("what the function returned")))
+    }
+
+    /// Ask the registrar of a domain and run until it has answered (as `ask`).
+    pub fn registrar(&mut self, domain: &str, request: Request) -> Option<Answer> {
+        let answer = Arc::new(std::sync::Mutex::new(None));
+        let slot = answer.clone();
+        self.host(domain, move |turn| {
+            let (_, registrar) = turn.doors.registration.as_ref().expect("a registrar");
+            registrar(turn, request, Box::new(move |it| *slot.lock().expect("the answer") = Some(it)));
+        });
+        self.run();
+        answer.lock().expect("the answer").take()
     }
 
     /// A connected resource, without presence. The account is made if need be.
@@ -278,6 +291,12 @@ impl House {
         let heard = self.recv(client);
         let found = heard.into_iter().find(|stanza| stanza.id().as_deref() == Some(&id));
         found.unwrap_or_else(|| panic!("no answer to {payload}"))
+    }
+
+    /// Has the stream of this client ended?
+    pub fn is_over(&self, client: &Client) -> bool {
+        let session = self.shards[usize::from(client.at.shard)].session(client.at);
+        session.is_none_or(|session| session.is_over(self.store.progress().resolved))
     }
 
     /// The client closes its stream.

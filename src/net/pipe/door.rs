@@ -4,14 +4,18 @@ use super::*;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+/// For a person who fills in a form (XEP-0077 3.1), once the stream has shown that it may.
+const REGISTRATION_TIME: Duration = Duration::from_secs(300);
+
 impl Pipe {
     /// Until there is a session, or the connection ends, or it moves to where its account lives.
     pub(super) async fn negotiate(
         &mut self,
         mut it: Negotiator,
         arrived: Option<(BareJid, Ask)>,
-        deadline: Instant,
+        mut deadline: Instant,
     ) -> Result<(SessionRef, u64), End> {
+        let began = Instant::now();
         if let Some(account) = arrived {
             let actions = self.look_up(&mut it, &account.0, account.1).await?;
             if let Some(found) = self.act(&mut it, actions, deadline).await? {
@@ -21,6 +25,9 @@ impl Pipe {
         loop {
             if let Some(found) = self.digest(&mut it, deadline).await? {
                 return Ok(found);
+            }
+            if it.awaits_person() {
+                deadline = deadline.max(began + REGISTRATION_TIME);
             }
             let stopping = self.worker.stopping.borrow().clone();
             if let Some(error) = stopping {
@@ -183,6 +190,15 @@ impl Pipe {
                     let work = tokio::task::spawn_blocking(move || lookup.credentials(found.as_deref(), &policy.fake_salt));
                     let outcome = work.await.map_err(|_| End::Gone)?;
                     todo.extend(self.step(|env| it.stepped(outcome, env))?);
+                }
+                Action::Register(request) => {
+                    let (sender, receiver) = oneshot::channel();
+                    let reply = Box::new(move |answer| drop(sender.send(answer)));
+                    let peer = (!self.place.unlimited).then_some(self.peer);
+                    let domain = it.domain().unwrap_or_default();
+                    crate::registrar::ask(&self.worker.shared, domain, *request, peer, reply);
+                    let answer = receiver.await.map_err(|_| End::Gone)?;
+                    todo.extend(self.step(|env| it.registered(answer, env))?);
                 }
                 Action::Failed(account) => {
                     if !self.place.unlimited {

@@ -1,0 +1,158 @@
+//! What the web pages are told of the house: invitations, and what the start page says.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use iris_core::invitation::{Invitation, Purpose, Refusal, Token};
+use iris_core::registration::{Answer, Offer, Refused, Request};
+use iris_core::time::datetime;
+use iris_net::Net;
+use iris_web::invite::{self, Denied, Filled, Invitations, Look, Welcome};
+use iris_web::start::{About, Domain};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, ListenKind};
+
+pub struct Reception {
+    net: Arc<Net>,
+    domains: Vec<String>,
+    about: Vec<Domain>,
+}
+
+impl Reception {
+    pub fn new(net: Arc<Net>, config: &Config) -> Reception {
+        let domains = config.domains.clone();
+        let about = domains.iter().map(|domain| about(domain, config)).collect();
+        Reception { net, domains, about }
+    }
+}
+
+/// Ask a domain; nothing is lost when the visitor goes away meanwhile. `None`: it does not answer.
+async fn ask(net: &Net, domain: &str, request: Request, peer: Option<IpAddr>) -> Option<Answer> {
+    let (sender, receiver) = oneshot::channel();
+    net.registrar(domain, request, peer, Box::new(move |answer| drop(sender.send(answer))));
+    receiver.await.ok()
+}
+
+/// The domain that has made it, and what it says of it.
+async fn find(net: &Net, domains: &[String], token: &Token) -> Result<(String, Invitation, Offer), Look> {
+    let mut otherwise = Look::Unknown;
+    for domain in domains {
+        match ask(net, domain, Request::Show(token.id()), None).await {
+            Some(Answer::Shown { invitation, offer }) => return Ok((domain.clone(), *invitation, *offer)),
+            Some(Answer::Refused(Refused::Invitation(Refusal::Unknown))) => {}
+            Some(Answer::Refused(Refused::Invitation(_))) => otherwise = Look::Gone,
+            _ => otherwise = Look::Unavailable,
+        }
+    }
+    Err(otherwise)
+}
+
+impl Invitations for Reception {
+    fn look(&self, token: &str) -> invite::Answer<Look> {
+        let Ok(token) = token.parse::<Token>() else { return Box::pin(async { Look::Unknown }) };
+        let (net, domains) = (self.net.clone(), self.domains.clone());
+        Box::pin(async move {
+            match find(&net, &domains, &token).await {
+                Ok((domain, invitation, offer)) => Look::Open(Box::new(shown(domain, &invitation, &offer, &token))),
+                Err(look) => look,
+            }
+        })
+    }
+
+    fn accept(&self, token: &str, filled: Filled, peer: IpAddr) -> invite::Answer<Result<Welcome, Denied>> {
+        let Ok(token) = token.parse::<Token>() else { return Box::pin(async { Err(Denied::Unknown) }) };
+        let (net, domains) = (self.net.clone(), self.domains.clone());
+        Box::pin(async move {
+            let (domain, invitation, _) = match find(&net, &domains, &token).await {
+                Ok(found) => found,
+                Err(Look::Gone) => return Err(Denied::Gone),
+                Err(Look::Unavailable) => return Err(Denied::Again("The server is busy. Try again in a minute.".into())),
+                Err(_) => return Err(Denied::Unknown),
+            };
+            let (id, password) = (token.id(), filled.password);
+            let request = match invitation.purpose {
+                Purpose::Password { .. } => Request::SetPassword { password, invitation: id },
+                _ => {
+                    let invitation = Some(iris_core::registration::Presented { id, checked: false });
+                    Request::Register { username: filled.username, password, invitation }
+                }
+            };
+            match ask(&net, &domain, request, Some(peer)).await {
+                Some(Answer::Registered { jid, contact }) => {
+                    tracing::info!(account = %jid, "an account was made on the page of an invitation");
+                    Ok(Welcome { address: jid.to_string(), contact: contact.map(|jid| jid.to_string()), new: true })
+                }
+                Some(Answer::PasswordSet(jid)) => Ok(Welcome { address: jid.to_string(), contact: None, new: false }),
+                Some(Answer::Refused(why)) => Err(denied(why)),
+                _ => Err(Denied::Again("The server cannot do that now.".into())),
+            }
+        })
+    }
+}
+
+fn shown(domain: String, invitation: &Invitation, offer: &Offer, token: &Token) -> invite::Invitation {
+    let (purpose, username) = match &invitation.purpose {
+        Purpose::Contact => (invite::Purpose::Contact, None),
+        Purpose::Account { username } => (invite::Purpose::Account, username.clone()),
+        Purpose::Password { username } => (invite::Purpose::Password, Some(username.clone())),
+    };
+    invite::Invitation {
+        purpose,
+        inviter: invitation.inviter.as_ref().map(ToString::to_string),
+        contact: invitation.contact.as_ref().map(ToString::to_string),
+        username,
+        uri: invitation.uri(&domain, token),
+        url: offer.link(token),
+        expires: datetime(invitation.expires_us),
+        password_chars_min: offer.password_chars_min,
+        domain,
+    }
+}
+
+fn denied(why: Refused) -> Denied {
+    match &why {
+        Refused::Invitation(Refusal::Unknown) => Denied::Unknown,
+        Refused::Invitation(Refusal::Busy) => Denied::Again(why.to_string()),
+        Refused::Invitation(_) | Refused::Closed | Refused::NoAccount => Denied::Gone,
+        Refused::UsernameInvalid | Refused::UsernameReserved | Refused::UsernameTaken | Refused::UsernameIs(_) => {
+            Denied::Username(why.to_string())
+        }
+        Refused::PasswordShort { .. } | Refused::Password(_) => Denied::Password(why.to_string()),
+        Refused::TooMany => Denied::TooMany,
+        Refused::Failed(error) => {
+            tracing::error!(%error, "an account could not be made on the page of an invitation");
+            Denied::Again(why.to_string())
+        }
+    }
+}
+
+impl About for Reception {
+    fn about(&self) -> Vec<Domain> {
+        self.about.clone()
+    }
+}
+
+/// Where each kind of client comes in.
+fn about(domain: &str, config: &Config) -> Domain {
+    let mut endpoints: Vec<(String, String)> = Vec::new();
+    for listener in &config.listeners {
+        let port = listener.address.port();
+        let found = match listener.kind {
+            ListenKind::C2s => ("XMPP with STARTTLS", format!("{domain}, port {port}")),
+            ListenKind::C2sTls => ("XMPP with TLS", format!("{domain}, port {port}")),
+            ListenKind::C2sPlain | ListenKind::Https | ListenKind::Http => continue,
+        };
+        let found = (found.0.to_owned(), found.1);
+        if !endpoints.contains(&found) {
+            endpoints.push(found);
+        }
+    }
+    Domain {
+        name: domain.to_owned(),
+        contacts: Vec::new(),
+        endpoints,
+        open: false,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

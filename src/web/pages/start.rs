@@ -1,0 +1,92 @@
+//! `/`: what this server is, how to connect, and whom to turn to (XEP-0157).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+
+use super::apps::{self, Device};
+use super::{escape, page};
+use crate::App;
+
+/// What the house says of itself to everybody.
+pub trait About: Send + Sync {
+    /// The domains served, the house's own first.
+    fn about(&self) -> Vec<Domain>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    pub name: String,
+    /// What for, and an address (`mailto:`, `xmpp:`, `https:`).
+    pub contacts: Vec<(String, String)>,
+    /// What it is called, and where it is.
+    pub endpoints: Vec<(String, String)>,
+    /// Everybody may make an account.
+    pub open: bool,
+    pub version: String,
+}
+
+pub(super) fn routes(app: &App) -> Router {
+    Router::new().route("/", get(start)).with_state(app.about.clone())
+}
+
+async fn start(State(of): State<Arc<dyn About>>, asked: HeaderMap) -> Response {
+    let domains = of.about();
+    let first = domains.first().map_or("", |domain| domain.name.as_str());
+    let body: String = domains.iter().map(|domain| about(domain, domains.len() > 1)).collect();
+    let apps = apps::list(Device::of(&asked));
+    let version = domains.first().map_or("", |domain| domain.version.as_str());
+    let body = format!(
+        "<p class=\"lead\">This is a chat server. Whoever has an account here writes to everybody who uses XMPP, with the app \
+         of their choice.</p>{body}<section><h2>Apps</h2>{apps}</section>\
+         <footer><p>Iris {}</p></footer>",
+        escape(version)
+    );
+    page(StatusCode::OK, first, "", &body)
+}
+
+fn about(domain: &Domain, several: bool) -> String {
+    let name = escape(&domain.name);
+    let heading = if several { format!("<h2>{name}</h2>") } else { String::new() };
+    let account = if domain.open {
+        format!(
+            "<p>Your app can make an account: choose <b>{name}</b> as the server. Your address will be <code>you@{name}</code>.</p>"
+        )
+    } else {
+        format!(
+            "<p>Accounts are given by invitation: ask somebody who is here, or the administrator, for a link. Your address \
+             will be <code>you@{name}</code>.</p>"
+        )
+    };
+    let rows: String = domain
+        .endpoints
+        .iter()
+        .map(|(what, at)| format!("<tr><th scope=\"row\">{}</th><td><code>{}</code></td></tr>", escape(what), escape(at)))
+        .collect();
+    let contacts: String = domain
+        .contacts
+        .iter()
+        .map(|(what, uri)| {
+            let shown = uri.split_once(':').filter(|(scheme, _)| *scheme != "https").map_or(uri.as_str(), |(_, rest)| rest);
+            format!(
+                "<tr><th scope=\"row\">{}</th><td><a href=\"{}\">{}</a></td></tr>",
+                escape(what),
+                escape(uri),
+                escape(shown)
+            )
+        })
+        .collect();
+    let contacts = if contacts.is_empty() {
+        String::new()
+    } else {
+        format!("<section><h2>Contact</h2><table>{contacts}</table></section>")
+    };
+    format!(
+        "<section>{heading}<h2>An account</h2>{account}</section>\
+         <section><h2>Connect</h2><p>Apps find all of this by themselves. If yours asks:</p><table>{rows}</table></section>{contacts}"
+    )
+}
