@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use iris_core::registration::{Answer, Refused, Reply, Request};
+use iris_core::task::HostFn;
 use iris_engine::{Post, shard_of};
 
 use crate::guard::block;
@@ -84,7 +85,11 @@ pub(crate) fn ask(shared: &Arc<Shared>, domain: &str, request: Request, peer: Op
         registrar(turn, request, counted);
     };
     let home = shard_of(domain, shared.workers.len() as u16);
-    let post = Post::InHost(Arc::from(domain), Box::new(move |turn| Box::new(f(turn))), Box::new(|_| {}));
+    let f: HostFn = Box::new(move |turn| {
+        f(turn);
+        Box::new(())
+    });
+    let post = Post::InHost(Arc::from(domain), f, Box::new(|_| {}));
     shared.workers[usize::from(home)].inbound.post_one(post);
 }
 

@@ -228,6 +228,40 @@ fn a_link_for_a_new_password_sets_it_once() {
     scene.canary();
 }
 
+#[test]
+fn xep0379_who_shows_the_token_becomes_a_contact_without_a_question() {
+    // A link that a user makes, as the ad-hoc command gives it.
+    let mut scene = Scene::new();
+    roster(&mut scene.alice);
+    let answer = scene.alice.iq(
+        "set",
+        Some("localhost"),
+        "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite' action='execute'/>",
+    );
+    let uri = between(&answer, "<value>xmpp:", "</value>").unwrap_or_else(|| panic!("no uri: {answer}"));
+    let token = between(uri, "preauth=", ";").expect("a token").to_owned();
+    let mut mallory = scene.mallory();
+    roster(&mut mallory);
+    mallory.send("<presence type='subscribed' to='alice@localhost'/>");
+    mallory.send(&format!(
+        "<presence type='subscribe' to='alice@localhost'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></presence>"
+    ));
+    mallory.expect("subscription='both'");
+    let push = scene.alice.expect("subscription='both'");
+    assert!(push.contains("mallory@localhost"), "{push}");
+    // Once.
+    let mut eve = Client::connect(scene.server.plain).expect("a connection");
+    eve.try_open_to("other.test").expect("features");
+    assert!(eve.sasl_plain("eve", PASSWORD).expect("an answer").starts_with("<success"));
+    eve.try_open_to("other.test").expect("features");
+    eve.bind("x").expect("a resource");
+    eve.send(&format!(
+        "<presence type='subscribe' to='alice@localhost'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></presence>"
+    ));
+    let request = scene.alice.expect("type='subscribe'");
+    assert!(request.contains("eve@other.test"), "an ordinary request: {request}");
+}
+
 // --- D10 ------------------------------------------------------------------------------------------------------------------
 
 #[test]

@@ -1,6 +1,5 @@
 //! XEP-0401: Ad-hoc Account Invitation Generation - a link that brings somebody in, and makes two people contacts.
-//! Spec 0.6.0, https://xmpp.org/extensions/xep-0401.html. Not done: the ad-hoc commands;
-//! `iris invite` makes the links.
+//! Spec 0.6.0, https://xmpp.org/extensions/xep-0401.html. Not done: nothing.
 //!
 //! Here is the domain's ledger of invitations. Who uses one for an account is met in XEP-0077's room, who uses one for a
 //! subscription in XEP-0379's.
@@ -15,13 +14,17 @@ use iris_core::{
 };
 use serde::Deserialize;
 
+mod commands;
+#[cfg(test)]
+mod tests;
+
 pub const ROOM: Room = Room {
     card: Card {
         xep: Some(401),
         name: "Ad-hoc Account Invitation Generation",
         version: "0.6.0",
-        status: Status::Partial,
-        needs: &[77, 379, 445],
+        status: Status::Complete,
+        needs: &[4, 50, 77, 379, 445],
     },
     mount,
 };
@@ -88,7 +91,8 @@ const INTRODUCTION: Shelf = Shelf::record("introduction");
 static INTRODUCED_TO: StateSlot<Option<BareJid>> = StateSlot::new();
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
-    let _: Settings = m.config()?;
+    let settings: Settings = m.config()?;
+    commands::mount(m, &settings)?;
     m.shelf(SHELF)?;
     m.host_state(&LEDGER, &[SHELF], |items: &[Item]| {
         let ledger = Ledger::load(items.iter().map(|item| (&*item.key, &item.value)));
