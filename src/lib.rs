@@ -43,7 +43,7 @@ pub fn start(config: Config) -> Result<Running, String> {
     let began = Instant::now();
     let mounted = wiring::mount(&config)?;
     make_data_dir(&config)?;
-    let store = wiring::open_store(&config)?;
+    let store = wiring::open_store(&config, &mounted)?;
     let certificates = wiring::certificates(&config)?;
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());
@@ -174,7 +174,7 @@ pub fn offline_admin(config: &Config) -> Result<Box<dyn Admin>, String> {
     let began = Instant::now();
     let mounted = wiring::mount(config)?;
     make_data_dir(config)?;
-    let store = wiring::open_store(config)?;
+    let store = wiring::open_store(config, &mounted)?;
     let certificates = wiring::certificates(config)?;
     let (to_http, _) = http::door();
     let net = wiring::network(config, mounted, store.clone(), certificates, None, to_http, began)?;

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use iris_core::ids::IdSeal;
 use iris_core::mount::Doors;
 use iris_core::room::Room;
-use iris_core::store::Store;
+use iris_core::store::{Shelf, Store};
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::turn::House;
 use iris_core::xml::names::NameTable;
@@ -47,8 +47,12 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     Ok(Mounted { hosts: Hosts::new(doors), names, known })
 }
 
-pub fn open_store(config: &Config) -> Result<Arc<SqliteStore>, String> {
-    let store = SqliteStore::open(&config.data_dir, SqliteOptions::default());
+pub fn open_store(config: &Config, mounted: &Mounted) -> Result<Arc<SqliteStore>, String> {
+    let shelves = mounted.hosts.iter().flat_map(|doors| doors.shelves.iter().copied());
+    let mut searchable: Vec<Shelf> = shelves.filter(|shelf| shelf.text.is_some()).collect();
+    searchable.sort_unstable_by_key(|shelf| shelf.name);
+    searchable.dedup();
+    let store = SqliteStore::open(&config.data_dir, SqliteOptions { searchable, ..SqliteOptions::default() });
     store.map(Arc::new).map_err(|error| crate::cli::operator_message(error, ""))
 }
 

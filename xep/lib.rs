@@ -28,6 +28,7 @@ mod xep0156_alternative_connections;
 mod xep0157_contact;
 mod xep0160_offline;
 mod xep0163_pep;
+mod xep0186_invisible;
 mod xep0191_blocking;
 mod xep0198_stream_management;
 mod xep0199_ping;
@@ -36,6 +37,7 @@ mod xep0203_delay;
 mod xep0280_carbons;
 mod xep0297_forwarding;
 mod xep0313_archive;
+mod xep0319_idle;
 mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
@@ -46,6 +48,8 @@ mod xep0386_bind2;
 mod xep0388_sasl2;
 mod xep0390_caps2;
 mod xep0401_invitations;
+mod xep0424_retraction;
+mod xep0431_fulltext;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0445_preauth;
@@ -76,6 +80,7 @@ pub const ROOMS: &[Room] = &[
     xep0157_contact::ROOM,
     xep0160_offline::ROOM,
     xep0163_pep::ROOM,
+    xep0186_invisible::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
     xep0199_ping::ROOM,
@@ -84,6 +89,7 @@ pub const ROOMS: &[Room] = &[
     xep0280_carbons::ROOM,
     xep0297_forwarding::ROOM,
     xep0313_archive::ROOM,
+    xep0319_idle::ROOM,
     xep0334_hints::ROOM,
     xep0352_csi::ROOM,
     xep0359_stanza_ids::ROOM,
@@ -94,6 +100,8 @@ pub const ROOMS: &[Room] = &[
     xep0388_sasl2::ROOM,
     xep0390_caps2::ROOM,
     xep0401_invitations::ROOM,
+    xep0424_retraction::ROOM,
+    xep0431_fulltext::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
     xep0445_preauth::ROOM,

@@ -8,7 +8,7 @@ use iris_core::xml::Build;
 use iris_core::xml::names::NameId;
 use iris_core::{
     At, Bounce, Card, Condition, Flow, GetOrSet, HostTurn, Kind, Mount, MountError, Now, Reply, Room, StanzaType, StateSlot,
-    Status, Step, Turn, ns,
+    Status, Step, Turn, ns, time,
 };
 
 use crate::result;
@@ -32,6 +32,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.host_iq_named(GetOrSet::Get, NS, "query", |turn, _| uptime(turn))?;
     m.iq_named(At::Account, GetOrSet::Get, NS, "query", |turn, _| last(turn))?;
     m.on(Step::PresenceOut, note);
+    m.last_presence(last_presence)?;
     let query = m.name(NS, "query");
     m.on(Step::ReceivedGuard, move |turn| guard(turn, query));
     Ok(())
@@ -47,8 +48,8 @@ fn last(turn: &mut Turn<'_>) -> Reply {
     if !turn.caller().is_some_and(|caller| caller.relation.sees_us()) {
         return Bounce::nobody().into();
     }
-    // A session without presence is hidden from everybody, so it counts for nobody here.
-    if turn.cards().any(|card| card.available.is_some()) {
+    // A session without presence, or an invisible one, is hidden from everybody, so it counts for nobody here.
+    if turn.cards().any(|card| card.shown().is_some()) {
         return answer(0, "");
     }
     let now = turn.now;
@@ -56,6 +57,19 @@ fn last(turn: &mut Turn<'_>) -> Reply {
         Some(Some(last)) => answer(last.seconds(now), &last.status),
         _ => Bounce::new(Condition::ItemNotFound).into(),
     }
+}
+
+/// RFC 6121 4.3.2, XEP-0318: "offline since", to whoever may know (the engine has looked).
+fn last_presence(turn: &mut Turn<'_>) -> Option<String> {
+    let host = turn.host().to_owned();
+    let last = turn.state(&LAST)?.as_ref()?;
+    let mut xml = Build::new();
+    xml.open("presence").attr("type", "unavailable");
+    if !last.status.is_empty() {
+        xml.leaf("status", &last.status);
+    }
+    xml.open_ns("delay", ns::DELAY).attr("from", &host).attr("stamp", &time::datetime(last.wall_us)).close();
+    Some(String::from_utf8_lossy(&xml.finish()).into_owned())
 }
 
 fn answer(seconds: u64, status: &str) -> Reply {
@@ -67,7 +81,7 @@ fn answer(seconds: u64, status: &str) -> Reply {
 /// The last session goes: that is the moment, and what it says is kept.
 fn note(turn: &mut Turn<'_>) -> Flow {
     let Some(stanza) = turn.stanza() else { return Flow::Go };
-    if stanza.stype() != StanzaType::Unavailable || turn.cards().any(|card| card.available.is_some()) {
+    if stanza.stype() != StanzaType::Unavailable || turn.cards().any(|card| card.shown().is_some()) {
         return Flow::Go;
     }
     let status = stanza.child_named(ns::CLIENT, "status").map(|child| stanza.child_el(child).text().into_owned());
@@ -181,6 +195,35 @@ mod tests {
         assert!(heard[0].contains("service-unavailable"), "{heard:?}");
         assert!(heard.iter().all(|it| *it == heard[0]), "{heard:?}");
         house.nothing(&juliet);
+    }
+
+    #[test]
+    fn rfc6121_4_3_2_a_contact_that_asks_learns_since_when_nobody_is_there() {
+        let mut house = House::with(ROOMS);
+        house.friends("romeo@house", "juliet@house");
+        let romeo = house.online("romeo@house/orchard");
+        let juliet = house.online("juliet@house/balcony");
+        house.send(&juliet, "<presence type='unavailable'><status>Out of battery</status></presence>");
+        house.close(&juliet);
+        house.recv(&romeo);
+        // Awake still, and long asleep: the same.
+        for later in [1, 7_200] {
+            house.advance(Duration::from_secs(later));
+            house.recv(&romeo);
+            house.send(&romeo, "<presence type='probe' to='juliet@house'/>");
+            let told = house.one(&romeo);
+            assert_eq!((told.attr("type").as_deref(), told.from().as_deref()), (Some("unavailable"), Some("juliet@house")));
+            assert!(told.as_str().contains("<status>Out of battery</status>"), "{}", told.as_str());
+            assert!(
+                told.as_str().contains("<delay xmlns='urn:xmpp:delay' from='house' stamp='2026-01-01T00:00:0"),
+                "{}",
+                told.as_str()
+            );
+        }
+        // A stranger learns nothing.
+        let mallory = house.online("mallory@house/x");
+        house.send(&mallory, "<presence type='probe' to='juliet@house'/>");
+        house.nothing(&mallory);
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn account_items(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
     if !sees_us && more.is_empty() {
         return Bounce::nobody().into();
     }
-    let available = turn.cards().filter(|card| sees_us && card.available.is_some());
+    let available = turn.cards().filter(|card| sees_us && card.shown().is_some());
     let mut xml = Build::new();
     xml.open_ns("query", ITEMS);
     for card in available {

@@ -32,7 +32,7 @@ pub const ROOM: Room = Room {
 };
 
 /// Entries: byte 0 is the version (1), then the stanza without `to` and without content namespace. Tag: `SentAgain::tag`.
-const SHELF: Shelf = Shelf::log("offline");
+pub const SHELF: Shelf = Shelf::log("offline");
 /// How many entries there are: decimal.
 const COUNT: Shelf = Shelf::record("offline_count");
 const VERSION: u8 = 1;
@@ -47,11 +47,13 @@ const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 static STATE: StateSlot<Offline> = StateSlot::new();
 
 /// What is known of an account's messages while it is awake.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Offline {
     count: usize,
     /// Who gets them now.
     delivering: Option<Delivering>,
+    /// Everything up to here has left.
+    passed: EntryId,
     /// Deliveries begun: tells an answer of the store that comes too late.
     begun: u64,
 }
@@ -70,7 +72,12 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.shelf(SHELF)?;
     m.shelf(COUNT)?;
     m.recognise_resent(SHELF);
-    m.state(&STATE, &[COUNT], |items| Offline { count: items.first().map_or(0, count_of), ..Offline::default() })?;
+    m.state(&STATE, &[COUNT], |items| Offline {
+        count: items.first().map_or(0, count_of),
+        delivering: None,
+        passed: EntryId(0),
+        begun: 0,
+    })?;
     let names = Names {
         no_store: m.name(ns::HINTS, "no-store"),
         thread: m.name(ns::CLIENT, "thread"),
@@ -176,6 +183,46 @@ fn encode(stanza: &Stanza, stamps: &Stamps, host: &str, since: EntryId) -> Bytes
     out.push(VERSION);
     out.extend_from_slice(&wire.bytes);
     Bytes::from(out)
+}
+
+/// The stanza of an entry.
+pub fn message(entry: &Bytes) -> Option<&[u8]> {
+    entry.strip_prefix(&[VERSION])
+}
+
+/// What was taken back (XEP-0424) no longer waits for anybody.
+pub fn take_back(turn: &mut Turn<'_>, ids: &[EntryId]) {
+    let owner = turn.account.owner();
+    let Some(state) = turn.state(&STATE) else { return };
+    let gone: Vec<EntryId> = ids.iter().copied().filter(|id| *id > state.passed).collect();
+    if gone.is_empty() {
+        return;
+    }
+    let count = state.count.saturating_sub(gone.len());
+    let mut again = None;
+    match &mut state.delivering {
+        // Sent already, but what its client has not got yet it may be sent once more.
+        Some(Delivering { page: Some((last, sent)), .. }) => {
+            *sent = sent.saturating_sub(gone.iter().filter(|id| *id <= last).count());
+        }
+        // Read, maybe, but not sent: read anew.
+        Some(delivering) => {
+            state.begun += 1;
+            delivering.number = state.begun;
+            again = Some(delivering.number);
+        }
+        None => {}
+    }
+    let after = state.passed;
+    for id in gone {
+        turn.write(Write::Remove { owner, shelf: SHELF, id });
+    }
+    set_count(turn, count);
+    match again {
+        Some(_) if count == 0 => stop(turn),
+        Some(number) => read_on(turn, number, after),
+        None => {}
+    }
 }
 
 fn decode(entry: &Bytes) -> Option<Wire> {
@@ -339,6 +386,7 @@ fn passed(turn: &mut Turn<'_>) {
         return;
     };
     delivering.page = None;
+    state.passed = last;
     let (number, left) = (delivering.number, state.count.saturating_sub(sent));
     let owner = turn.account.owner();
     turn.write(Write::Trim { owner, shelf: SHELF, upto: last });

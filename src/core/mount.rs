@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::time::Duration;
 
 use jid::BareJid;
 use serde::de::DeserializeOwned;
@@ -56,6 +57,7 @@ pub type IqFn = Box<dyn Fn(&mut Turn<'_>, &Stanza, &Child) -> Reply + Send + Syn
 pub type HostIqFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza, &Child) -> Reply + Send + Sync>;
 /// `None`: the message is for another room.
 pub type HostMessageFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result<(), Bounce>> + Send + Sync>;
+pub type LastPresenceFn = Box<dyn Fn(&mut Turn<'_>) -> Option<String> + Send + Sync>;
 pub type HostEventFn = Box<dyn Fn(&mut HostTurn<'_>) + Send + Sync>;
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
@@ -125,6 +127,10 @@ pub struct Doors {
     pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
     pub host_messages: Vec<HostMessageFn>,
     pub host_woken: Vec<HostEventFn>,
+    /// What a probe hears when nobody can be seen: a presence without addresses.
+    pub last_presence: Option<LastPresenceFn>,
+    /// What a domain does again and again.
+    pub every: Vec<(Duration, HostEventFn)>,
     pub commands: Vec<Command>,
     /// Whom to write to: the field's name (XEP-0157) and a URI. For pages as well.
     pub contacts: Vec<(&'static str, String)>,
@@ -162,6 +168,8 @@ impl Doors {
             host_iq: HashMap::new(),
             host_messages: Vec::new(),
             host_woken: Vec::new(),
+            last_presence: None,
+            every: Vec::new(),
             commands: Vec::new(),
             contacts: Vec::new(),
             host_states: Vec::new(),
@@ -505,6 +513,23 @@ impl Mount<'_> {
     /// The domain was read from disk, before anything else happens to it.
     pub fn on_host_woken(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
         self.doors.host_woken.push(Box::new(f));
+    }
+
+    /// What somebody hears who asks after a user of whom nothing can be seen (RFC 6121 4.3.2): a presence without addresses.
+    pub fn last_presence(
+        &mut self,
+        f: impl Fn(&mut Turn<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        match self.doors.last_presence.replace(Box::new(f)) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two rooms know the last presence")),
+        }
+    }
+
+    /// Something that the domain does again and again: first when the house opens, then each `period`. Call it whatever the
+    /// configuration says, so that a reload changes what is done and not whether.
+    pub fn every(&mut self, period: Duration, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
+        self.doors.every.push((period, Box::new(f)));
     }
 
     /// As `state`, of the domain.

@@ -16,6 +16,7 @@ pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
 pub const ROSTER: &str = "jabber:iq:roster";
 pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
 pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+pub const INVISIBLE: &str = "urn:xmpp:invisible:1";
 pub const SM: &str = "urn:xmpp:sm:3";
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 pub const DELAY: &str = "urn:xmpp:delay";

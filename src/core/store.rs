@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 mod memory;
+pub mod words;
 pub use memory::MemoryStore;
 
 /// A promise about writes: a counter, ascending per store; tickets are resolved in order. 0 depends on nothing.
@@ -35,21 +36,42 @@ pub enum Shape {
 }
 
 /// A named place for one feature's data. The name is part of the stored format: it never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct Shelf {
     pub name: &'static str,
     pub shape: Shape,
+    /// Log: where the text of an entry stands, if it can be searched.
+    pub text: Option<words::TextOf>,
+}
+
+impl PartialEq for Shelf {
+    fn eq(&self, other: &Shelf) -> bool {
+        (self.name, self.shape) == (other.name, other.shape)
+    }
+}
+
+impl Eq for Shelf {}
+
+impl std::hash::Hash for Shelf {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.name, self.shape).hash(state);
+    }
 }
 
 impl Shelf {
     pub const fn record(name: &'static str) -> Shelf {
-        Shelf { name, shape: Shape::Record }
+        Shelf { name, shape: Shape::Record, text: None }
     }
     pub const fn map(name: &'static str) -> Shelf {
-        Shelf { name, shape: Shape::Map }
+        Shelf { name, shape: Shape::Map, text: None }
     }
     pub const fn log(name: &'static str) -> Shelf {
-        Shelf { name, shape: Shape::Log }
+        Shelf { name, shape: Shape::Log, text: None }
+    }
+    /// `LogQuery::words` finds entries by their text. A driver indexes it when it has time; what it has not indexed yet is found
+    /// all the same, and what is replaced or removed is gone from the index with the same commit.
+    pub const fn searchable(self, text: words::TextOf) -> Shelf {
+        Shelf { text: Some(text), ..self }
     }
 }
 
@@ -73,6 +95,9 @@ pub enum Write {
     Remove { owner: OwnerId, shelf: Shelf, id: EntryId },
     /// Log: forget every entry up to and including `upto`.
     Trim { owner: OwnerId, shelf: Shelf, upto: EntryId },
+    /// Log: of every owner forget each entry up to and including `upto`. Not in this commit: oldest first, in small steps, when the
+    /// driver has time. What is left at a restart is left until this is written again.
+    Expire { shelf: Shelf, upto: EntryId },
 }
 
 /// The writes of one turn: one set, one ticket, one atomic unit.
@@ -88,7 +113,7 @@ impl WriteSet {
         self.writes.is_empty()
     }
     pub fn push(&mut self, write: Write) {
-        self.state |= !matches!(write, Write::Append { .. });
+        self.state |= !matches!(write, Write::Append { .. } | Write::Expire { .. });
         self.writes.push(write);
     }
 }
@@ -104,6 +129,8 @@ pub struct LogQuery {
     /// Exclusive bounds, for paging.
     pub after: Option<EntryId>,
     pub before: Option<EntryId>,
+    /// Only entries with, for each of these, a word that begins with it (made by `words::of`; only on a searchable shelf).
+    pub words: Vec<String>,
     /// Only these; every bound above still holds.
     pub ids: Option<Vec<EntryId>>,
     /// At most this many entries.
@@ -253,3 +280,5 @@ pub trait Store: Send + Sync {
 
 /// The largest page that a driver gives, whatever `LogQuery::max` says.
 pub const PAGE_ENTRIES_MAX: u32 = 1_000;
+/// The same in bytes; one entry is given in any case.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;

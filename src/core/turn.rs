@@ -103,6 +103,8 @@ pub struct SessionCard {
     pub available: Option<Available>,
     /// The bits of [`SessionFlag`]s.
     pub flags: u64,
+    /// XEP-0186: it takes part in everything, and nobody is shown it.
+    pub invisible: bool,
     /// XEP-0352: nobody looks at this client now.
     pub inactive: bool,
     /// It has no pipe and waits to be resumed.
@@ -123,6 +125,10 @@ pub struct Available {
 }
 
 impl SessionCard {
+    /// What others see of it.
+    pub fn shown(&self) -> Option<&Available> {
+        self.available.as_ref().filter(|_| !self.invisible)
+    }
     pub fn flag(&self, flag: &SessionFlag) -> bool {
         self.flags & flag.bit() != 0
     }

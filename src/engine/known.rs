@@ -8,6 +8,8 @@ use iris_core::xml::names::{NameId, NameTable};
 pub struct Known {
     pub roster_query: NameId,
     pub session: NameId,
+    pub invisible: NameId,
+    pub visible: NameId,
     pub bind: NameId,
     pub stanza_id: NameId,
     pub body: NameId,
@@ -22,6 +24,8 @@ impl Known {
         Known {
             roster_query: names.intern(ns::ROSTER, "query"),
             session: names.intern(ns::SESSION, "session"),
+            invisible: names.intern(ns::INVISIBLE, "invisible"),
+            visible: names.intern(ns::INVISIBLE, "visible"),
             bind: names.intern(ns::BIND, "bind"),
             stanza_id: names.intern(ns::STANZA_ID, "stanza-id"),
             body: names.intern(ns::CLIENT, "body"),

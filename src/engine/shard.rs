@@ -106,6 +106,8 @@ enum Slot {
 enum Timer {
     Session(u32, u32),
     Account(Arc<str>),
+    /// Something that a domain does again and again: `Doors::every`.
+    Every(Arc<str>, usize),
     /// A task's question that nobody has answered.
     Question(u64, u32),
     /// Questions of an account to its clients.

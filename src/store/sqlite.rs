@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use iris_core::store::{Answer, Epoch, Progress, Read, Store, Ticket, WriteSet};
+use iris_core::store::{Answer, Epoch, Progress, Read, Shelf, Store, Ticket, WriteSet};
 
 use crate::failpoint::{self, Failpoints};
 
@@ -25,10 +25,12 @@ mod log;
 mod queues;
 mod reader;
 mod schema;
+mod search;
 mod shelves;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod words;
 mod writer;
 
 use checkpoint::Copier;
@@ -50,6 +52,10 @@ pub struct SqliteOptions {
     pub batch_bytes: usize,
     /// The tail is folded into the index on disk when it has so many entries.
     pub fold_at: usize,
+    /// Logs whose entries are found by their words.
+    pub searchable: Vec<Shelf>,
+    /// From so many entries that are not indexed by their words on, small commits carry a step of it.
+    pub words_due_at: usize,
     /// The WAL is copied into the database when it has grown by so many pages of 4 KiB.
     pub wal_pages: i32,
     /// How long a lock that another process holds is waited for.
@@ -69,6 +75,8 @@ impl Default for SqliteOptions {
             batch_sets: 4_096,
             batch_bytes: 4 << 20,
             fold_at: 32_768,
+            searchable: Vec::new(),
+            words_due_at: 8_192,
             wal_pages: 4_000,
             busy: Duration::from_millis(1_500),
             mmap_bytes: 1 << 30,

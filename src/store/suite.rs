@@ -11,11 +11,18 @@ use iris_core::store::{
 
 use crate::{SqliteOptions, SqliteStore};
 
+mod search;
+use search::*;
+
 pub(crate) const VCARD: Shelf = Shelf::record("vcard");
 pub(crate) const ROSTER: Shelf = Shelf::map("roster");
 pub(crate) const BLOCKED: Shelf = Shelf::map("blocked");
-pub(crate) const ARCHIVE: Shelf = Shelf::log("archive");
+pub(crate) const ARCHIVE: Shelf = Shelf::log("archive").searchable(text);
 pub(crate) const OFFLINE: Shelf = Shelf::log("offline");
+
+fn text(entry: &[u8]) -> Option<String> {
+    std::str::from_utf8(entry).ok().map(str::to_owned)
+}
 
 pub(crate) const ROMEO: OwnerId = OwnerId(1_001);
 pub(crate) const JULIET: OwnerId = OwnerId(1_002);
@@ -456,7 +463,7 @@ macro_rules! behaviours {
         mod sqlite {
             $(#[test] fn $name() { super::$name(&super::sqlite_client(32_768)) })*
         }
-        /// The index on disk is written all the time.
+        /// The indices on disk are written all the time.
         mod sqlite_that_folds_at_once {
             $(#[test] fn $name() { super::$name(&super::sqlite_client(1)) })*
         }
@@ -469,11 +476,19 @@ fn memory_client() -> Client<MemoryStore> {
 
 fn sqlite_client(fold_at: usize) -> Client<SqliteStore> {
     let dir = tempfile::tempdir().unwrap();
-    let options = SqliteOptions { fold_at, ..SqliteOptions::default() };
+    let words_due_at = if fold_at == 1 { 0 } else { 8_192 };
+    let options = SqliteOptions { fold_at, words_due_at, searchable: vec![ARCHIVE], ..SqliteOptions::default() };
     Client::new(SqliteStore::open(dir.path(), options).unwrap(), dir)
 }
 
 behaviours! {
+    words_of_an_entry_find_it
+    a_search_pages_both_ways_and_combines_with_every_bound
+    a_search_finds_nothing_of_others_and_nothing_that_is_gone
+    d4_what_is_asked_is_never_a_query_language
+    a_shelf_without_text_has_no_words
+    what_expires_goes_for_every_owner_and_the_rest_stays
+    a_page_is_limited_in_bytes_too
     a_record_is_put_replaced_and_deleted
     a_map_is_read_ascending_by_key_and_by_its_owner_only
     wake_brings_the_shelves_asked_for_in_their_order

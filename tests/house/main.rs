@@ -1,7 +1,9 @@
 //! Integration tests: one binary. The real program, real sockets, real files.
 
 mod archive;
+mod carbons;
 mod client;
+mod depth;
 mod faults;
 mod invites;
 mod restart;
@@ -11,4 +13,5 @@ mod security;
 mod server;
 mod streams;
 mod tidy;
+mod tls_profile;
 mod web;

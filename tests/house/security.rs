@@ -5,6 +5,7 @@
 //! tried (a scanner's linear work, a weak cipher) is tried beside the code: `core/xml/tests/security.rs`, `net/tls/tests`,
 //! `engine/negotiate`.
 
+mod archive;
 mod authentication;
 mod identity;
 mod xml;

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use iris_core::Stanza;
+use iris_core::ns;
 use iris_core::xml::El;
 use iris_core::xml::wire::{Stamps, render_forwarded};
 
@@ -20,6 +21,32 @@ pub fn encode(stanza: &Stanza, stamps: &Stamps, to: &str) -> Bytes {
     out.push(VERSION);
     render_forwarded(stanza, stamps, Some(to), &mut out);
     Bytes::from(out)
+}
+
+/// An entry of a message that is written already.
+pub fn made(message: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(message.len() + 1);
+    out.push(VERSION);
+    out.extend_from_slice(message);
+    Bytes::from(out)
+}
+
+/// What a search looks at (XEP-0431): what people wrote. `None`: nothing of it can be read here.
+pub fn text(entry: &[u8]) -> Option<String> {
+    let (&VERSION, message) = entry.split_first()? else { return None };
+    let message = El::parse(message)?;
+    let mut text = String::new();
+    for child in message.children() {
+        // Beside what is encrypted stands a body that only says so (XEP-0380, 0384).
+        if matches!(child.local(), "encrypted" | "encryption") {
+            return None;
+        }
+        if child.is(ns::CLIENT, "body") || child.is(ns::CLIENT, "subject") {
+            text.push_str(&child.text());
+            text.push('\n');
+        }
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 /// The message. `None`: not an entry that we wrote.

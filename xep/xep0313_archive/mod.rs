@@ -5,17 +5,18 @@
 //! `query` what may be asked, `page` answers. The archive of a room is the room's (XEP-0045).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use iris_core::mount::Settings;
 use iris_core::store::{EntryId, Shelf, Write};
 use iris_core::xml::El;
-use iris_core::{At, Card, Flow, GetOrSet, Jid, Mount, MountError, Reply, Room, Status, Step, Turn, hash};
+use iris_core::{At, Card, Flow, GetOrSet, HostTurn, Jid, Mount, MountError, Reply, Room, Status, Step, Turn, hash};
 use serde::Deserialize;
 
 use crate::xep0359_stanza_ids::SentAgain;
 use crate::xep0441_archive_preferences as preferences;
 
-mod entry;
+pub mod entry;
 mod page;
 mod policy;
 mod query;
@@ -35,19 +36,23 @@ pub const ROOM: Room = Room {
     mount,
 };
 
+/// How often what is too old is looked for.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(3_600);
+
 /// Entries: see `entry`. Peer: the hash of the other side's bare JID. Tag: `SentAgain::tag`.
-pub const SHELF: Shelf = Shelf::log("archive");
+pub const SHELF: Shelf = Shelf::log("archive").searchable(entry::text);
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub page_entries_max: u32,
     pub page_bytes_max: usize,
+    pub keep_days: u32,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { page_entries_max: 50, page_bytes_max: 256 * 1024 }
+        Config { page_entries_max: 50, page_bytes_max: 256 * 1024, keep_days: 0 }
     }
 }
 
@@ -58,6 +63,8 @@ impl Settings for Config {
 page_entries_max = 50
 # The same in bytes; one message is sent in any case.
 page_bytes_max = 262144
+# Messages older than so many days are forgotten, a few at a time; 0 keeps them for ever.
+keep_days = 0
 ";
 }
 
@@ -66,6 +73,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     if config.page_entries_max == 0 || config.page_entries_max > iris_core::store::PAGE_ENTRIES_MAX {
         return Err(MountError { at: None, text: "[xep.archive]: page_entries_max is from 1 to 1000".into() });
     }
+    let keep_days = config.keep_days;
     m.shelf(SHELF)?;
     m.recognise_resent(SHELF);
     for feature in [NS, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"] {
@@ -77,6 +85,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form())?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| ask(turn, &el, &config))?;
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "metadata", |turn, _| metadata(turn))?;
+    m.every(EXPIRY_PERIOD, move |turn| expire(turn, keep_days));
     // XEP-0386 4.2: how much there is to catch up with, in `<bound/>`.
     m.on_bind2(metadata);
     let keeper = Arc::new(Keeper { policy: Policy::intern(m), again: SentAgain::intern(m) });
@@ -84,6 +93,14 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.on(Step::SentArchive, move |turn| keep_sent(turn, &sent));
     m.on(Step::ReceivedArchive, move |turn| keep_received(turn, &keeper));
     Ok(())
+}
+
+/// Section 3.2: the oldest go first, so there is never a hole. Every domain says the same, and the store hears it once.
+fn expire(turn: &mut HostTurn<'_>, keep_days: u32) {
+    let kept_us = u64::from(keep_days) * 86_400_000_000;
+    if let Some(upto) = turn.now.wall_us.checked_sub(kept_us).filter(|_| keep_days > 0) {
+        turn.write(Write::Expire { shelf: SHELF, upto: EntryId(upto) });
+    }
 }
 
 fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
@@ -162,7 +179,8 @@ fn keep(turn: &mut Turn<'_>, keeper: &Keeper, way: Way) -> Option<EntryId> {
     Some(id)
 }
 
-fn peer_hash(bare: &str) -> u64 {
+/// Whose messages an entry is among.
+pub fn peer_hash(bare: &str) -> u64 {
     hash::stable(&[bare.as_bytes()])
 }
 

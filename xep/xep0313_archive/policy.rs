@@ -44,6 +44,7 @@ pub struct Policy {
     store: NameId,
     no_store: NameId,
     no_permanent_store: NameId,
+    retract: NameId,
 }
 
 impl Policy {
@@ -54,6 +55,7 @@ impl Policy {
             store: m.name(ns::HINTS, "store"),
             no_store: m.name(ns::HINTS, "no-store"),
             no_permanent_store: m.name(ns::HINTS, "no-permanent-store"),
+            retract: m.name("urn:xmpp:message-retract:1", "retract"),
         }
     }
 
@@ -63,6 +65,10 @@ impl Policy {
         let kind = stanza.stype().of_message();
         if matches!(kind, StanzaType::Groupchat | StanzaType::Error) {
             return false;
+        }
+        // XEP-0424 section 5: it MUST be kept, whatever its sender wishes for it.
+        if stanza.has(self.retract) && kind != StanzaType::Headline {
+            return true;
         }
         let (mut content, mut asked) = (false, false);
         for child in stanza.children() {
@@ -119,6 +125,7 @@ mod tests {
             "<x xmlns='jabber:x:encrypted'>b</x>",
             "<encryption xmlns='urn:xmpp:eme:0' namespace='y'/>",
             "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>",
+            "<retract xmlns='urn:xmpp:message-retract:1' id='1'/><no-store xmlns='urn:xmpp:hints'/>",
             "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>",
             "<received xmlns='urn:xmpp:receipts' id='1'/>",
             "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",

@@ -1,6 +1,7 @@
 //! What is asked of an archive (section 4), read once and completely: what is malformed is named, what is unknown refused.
 
 use iris_core::ids::IdSeal;
+use iris_core::store::words;
 use iris_core::store::{EntryId, LogQuery, OwnerId};
 use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Bounce, Condition, Jid, Reply, ns, time};
@@ -129,6 +130,7 @@ impl Query {
                 // Section 4.1.4: understood; no groupchat is ever here, so it changes nothing.
                 "include-groupchat" if matches!(value.as_str(), "0" | "1" | "false" | "true") => {}
                 "include-groupchat" => return Err(wrong(&var, "is neither true nor false")),
+                FULLTEXT => self.words(&value)?,
                 // Section 4.1.5.
                 _ => return Err(Bounce::new(Condition::FeatureNotImplemented).text(format!("no such field: {var}"))),
             }
@@ -143,6 +145,19 @@ impl Query {
         Ok(())
     }
 
+    /// XEP-0431: all of these words, in any order, whole or begun.
+    fn words(&mut self, value: &str) -> Result<(), Bounce> {
+        if value.len() > FULLTEXT_BYTES_MAX {
+            return Err(wrong(FULLTEXT, "is too long"));
+        }
+        self.log.words = words::of(value).into_iter().collect();
+        if self.log.words.is_empty() {
+            // Something was asked for, and it is in no message.
+            self.log.ids = Some(Vec::new());
+        }
+        Ok(())
+    }
+
     fn ids(&mut self, values: &[String]) -> Result<(), Bounce> {
         if values.is_empty() {
             return Ok(());
@@ -154,6 +169,10 @@ impl Query {
         ids.sort_unstable();
         ids.dedup();
         self.must_exist.extend(&ids);
+        // Of two lists what is in both.
+        if let Some(others) = &self.log.ids {
+            ids.retain(|id| others.contains(id));
+        }
         self.log.ids = Some(ids);
         Ok(())
     }
@@ -184,6 +203,10 @@ impl Query {
         Ok(())
     }
 }
+
+/// XEP-0431 section 3, in the notation of XEP-0068.
+const FULLTEXT: &str = "{urn:xmpp:fulltext:0}fulltext";
+const FULLTEXT_BYTES_MAX: usize = 1_024;
 
 const NO_TIME: &str = "is not a date and time (XEP-0082)";
 
@@ -220,6 +243,7 @@ pub fn form() -> Reply {
     ] {
         xml.open("field").attr("type", kind).attr("var", var).close();
     }
+    xml.open("field").attr("type", "text-single").attr("var", FULLTEXT).close();
     // An open list: XEP-0122.
     xml.open("field").attr("type", "list-multi").attr("var", "ids");
     xml.open_ns("validate", "http://jabber.org/protocol/xdata-validate").attr("datatype", "xs:string");

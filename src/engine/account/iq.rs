@@ -10,7 +10,7 @@ use iris_core::turn::Reply;
 use iris_core::xml::stanza::Child;
 use iris_core::{Envelope, Flow, SessionRef, Stanza, StanzaType, Step};
 
-use super::{AccountEntity, bounce, push, push_xml, questions, reply, roster_iq, settle, stopped};
+use super::{AccountEntity, bounce, invisible, push, push_xml, questions, reply, roster_iq, settle, stopped};
 use crate::path::{self, About, Ctx};
 use crate::router::bare_str;
 use iris_core::effects::To;
@@ -69,6 +69,8 @@ fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelo
     } else if child.name == cx.known.session {
         // RFC 6121 had it removed, old clients still send it; it does nothing.
         Reply::empty()
+    } else if child.name == cx.known.invisible || child.name == cx.known.visible {
+        invisible::command(entity, cx, at, &stanza, child)
     } else if child.name == cx.known.bind {
         Reply::Error(Bounce::new(Condition::NotAllowed).text("a resource is bound already"))
     } else {

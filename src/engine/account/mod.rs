@@ -20,6 +20,7 @@ use crate::path::{self, Ctx};
 pub(crate) mod befriend;
 pub mod clients;
 pub mod delivery;
+mod invisible;
 mod iq;
 mod message;
 pub mod presence;
@@ -219,6 +220,7 @@ impl AccountEntity {
                 from,
                 available: None,
                 flags: 0,
+                invisible: false,
                 inactive: false,
                 detached: false,
                 interests: Interests::default(),

@@ -65,16 +65,22 @@ fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut e
         available.stamps = envelope.stamps.clone();
     }
     let wire = show(&envelope);
-    let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
-    for contact in contacts {
-        send_one(entity, cx, Some(at), &envelope, contact, &wire);
-    }
-    // 4.2.2: also to the user's own available resources, this one among them.
-    for other in entity.available(cx) {
-        push(cx, other, wire.clone(), To::Bare);
+    let invisible = cx.sessions.get(at).is_some_and(|session| session.card.invisible);
+    if invisible {
+        // XEP-0186 3.1.2: to nobody else.
+        push(cx, at, wire, To::Bare);
+    } else {
+        let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
+        for contact in contacts {
+            send_one(entity, cx, Some(at), &envelope, contact, &wire);
+        }
+        // 4.2.2: also to the user's own available resources, this one among them.
+        for other in entity.available(cx) {
+            push(cx, other, wire.clone(), To::Bare);
+        }
     }
     if before.is_none() {
-        arrive(entity, cx, at, &envelope);
+        arrive(entity, cx, at);
     }
     if priority >= 0 && before.as_ref().is_none_or(|before| before.priority < 0) {
         path::event(entity, cx, Event::SessionAvailable, Some(at));
@@ -110,7 +116,9 @@ pub(super) fn interested(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: Sessi
         return;
     }
     path::interested(entity, cx, at, &new);
-    if !asked {
+    // XEP-0186 3.1.2: no probes for who does not want any.
+    let probes = cx.sessions.get(at).is_some_and(|session| session.probes);
+    if !asked && probes {
         let contacts: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
         for contact in contacts {
             ask_news(entity, cx, at, contact, &new);
@@ -131,7 +139,7 @@ fn ask_news(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, contac
 }
 
 /// What a session that has just become available is told, and whom it asks.
-fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: &Envelope) {
+fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef) {
     for other in entity.available(cx) {
         if other != at
             && let Some(wire) = present(cx.sessions, other)
@@ -139,19 +147,8 @@ fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope
             push(cx, at, wire, To::Bare);
         }
     }
-    // 4.3.1: ask everybody whose presence we are subscribed to.
-    if let Ok(probe) = Stanza::parse(b"<presence type='probe'/>", &cx.house.names) {
-        let probe = Arc::new(probe);
-        let asked: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
-        let interests = cx.sessions.get(at).map(|session| session.card.interests.clone()).unwrap_or_default();
-        for contact in asked {
-            let mut question = Envelope::new(probe.clone(), envelope.from.clone(), contact);
-            question.interests = interests.clone();
-            // Whoever is blocked is not even asked: the question alone says that we are here (XEP-0191 3.3).
-            if path::step(entity, cx, Step::SentGuard, &mut question, Some(at)) == Flow::Go {
-                cx.fx.list.push(Effect::Send(question));
-            }
-        }
+    if cx.sessions.get(at).is_some_and(|session| session.probes) {
+        ask_contacts(entity, cx, at);
     }
     // 3.1.3: requests that came while nobody was there to answer are shown again until they are answered.
     let requests: Vec<bytes::Bytes> = entity.roster.requests().map(|(_, request)| request.clone()).collect();
@@ -164,17 +161,36 @@ fn arrive(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope
     }
 }
 
+/// 4.3.1: ask everybody whose presence we are subscribed to.
+pub(super) fn ask_contacts(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef) {
+    let Some(from) = cx.sessions.get(at).map(|session| Jid::from(session.card.jid.clone())) else { return };
+    if let Ok(probe) = Stanza::parse(b"<presence type='probe'/>", &cx.house.names) {
+        let probe = Arc::new(probe);
+        let asked: Vec<Jid> = entity.roster.watched().map(|jid| jid.clone().into()).collect();
+        let interests = cx.sessions.get(at).map(|session| session.card.interests.clone()).unwrap_or_default();
+        for contact in asked {
+            let mut question = Envelope::new(probe.clone(), from.clone(), contact);
+            question.interests = interests.clone();
+            // Whoever is blocked is not even asked: the question alone says that we are here (XEP-0191 3.3).
+            if path::step(entity, cx, Step::SentGuard, &mut question, Some(at)) == Flow::Go {
+                cx.fx.list.push(Effect::Send(question));
+            }
+        }
+    }
+}
+
 /// RFC 6121 4.5.2: a session says that it goes.
 fn unavailable(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>) {
     let Some(session) = cx.sessions.get_mut(at) else { return };
     let was = session.card.available.take();
     session.card.interests = Interests::default();
+    let was_shown = was.is_some() && !session.card.invisible;
     let directed = std::mem::take(&mut session.directed);
     let (full, from) = (session.card.jid.clone(), session.card.from.clone());
     let mut envelope = Envelope::new(stanza, full.into(), entity.jid.clone().into());
     envelope.stamps.from = Some(from);
     let wire = show(&envelope);
-    if was.is_some() {
+    if was_shown {
         if let Flow::Go = path::step(entity, cx, Step::PresenceOut, &mut envelope, Some(at)) {
             let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
             for contact in contacts {
@@ -187,7 +203,7 @@ fn unavailable(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, sta
     }
     // 4.6.3: those who were shown presence directly are told, unless the roster told them.
     for contact in directed {
-        if was.is_none() || !entity.relation(&contact.to_bare()).sees_us() {
+        if !was_shown || !entity.relation(&contact.to_bare()).sees_us() {
             send_one(entity, cx, Some(at), &envelope, contact, &wire);
         }
     }
@@ -271,7 +287,7 @@ pub(crate) fn present_to(
     let Ok(gone) = Stanza::parse(b"<presence type='unavailable'/>", &NameTable::new()).map(Arc::new) else { return };
     for at in &entity.sessions {
         let Some(session) = sessions.get(*at) else { continue };
-        let Some(shown) = &session.card.available else { continue };
+        let Some(shown) = session.card.shown() else { continue };
         let stanza = if available { shown.presence.clone() } else { gone.clone() };
         let mut envelope = Envelope::new(stanza, session.card.jid.clone().into(), contact.clone());
         if available {
@@ -295,7 +311,7 @@ fn show(envelope: &Envelope) -> Arc<Wire> {
 /// The presence of a session that is available, as others see it.
 fn present(sessions: &Sessions, at: SessionRef) -> Option<Arc<Wire>> {
     let session = sessions.get(at)?;
-    let shown = session.card.available.as_ref()?;
+    let shown = session.card.shown()?;
     let mut envelope = Envelope::new(shown.presence.clone(), session.card.jid.clone().into(), session.card.jid.clone().into());
     envelope.stamps = shown.stamps.clone();
     envelope.stamps.from = Some(session.card.from.clone());
@@ -493,4 +509,9 @@ fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Enve
         send_kind(entity, cx, &asker.to_bare().into(), Kind::Unsubscribed);
     }
     settle(cx, &mut envelope);
+}
+
+/// A client asks after somebody in particular (XEP-0318); what a server asks at each login has no address in it.
+pub(crate) fn asks_itself(envelope: &Envelope) -> bool {
+    envelope.stanza.stype() == StanzaType::Probe && envelope.stanza.to().is_some()
 }

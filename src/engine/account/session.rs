@@ -28,6 +28,8 @@ pub struct Session {
     pub parting: bool,
     /// Wants roster pushes (RFC 6121 2.1.6).
     pub interested: bool,
+    /// While it is invisible (XEP-0186): may the server ask after others for it?
+    pub probes: bool,
     /// Which pipe holds the other end now; a pipe that is not this one has been replaced.
     pub pipe: Option<u64>,
     /// When it was bound, microseconds since 1970.
@@ -130,6 +132,7 @@ impl Session {
             over: None,
             parting: false,
             interested: false,
+            probes: true,
             pipe: None,
             heard: now.mono,
             thirsty: false,

@@ -29,10 +29,26 @@ impl Shard {
         for key in here {
             if !self.entities.contains_key(&key) {
                 self.domains += 1;
+                let jobs = self.hosts.get(&key).map_or(0, |doors| doors.every.len());
+                (0..jobs).for_each(|index| self.arm(self.now.mono, Timer::Every(key.clone(), index)));
                 self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: Vec::new() });
                 self.read_account(key, 0);
             }
         }
+    }
+
+    /// It is time for one of the things that a domain does again and again.
+    pub(super) fn again(&mut self, domain: Arc<str>, index: usize) {
+        let Some(period) = self.hosts.get(&domain).and_then(|doors| Some(doors.every.get(index)?.0)) else { return };
+        let f: HostFn = Box::new(move |turn| {
+            let doors = turn.doors;
+            if let Some((_, f)) = doors.every.get(index) {
+                f(turn);
+            }
+            Box::new(())
+        });
+        self.in_host(&domain, f, Box::new(|_| {}));
+        self.arm(self.now.mono + period, Timer::Every(domain, index));
     }
 
     /// Do something in the turn of a domain, wherever it lives.

@@ -244,6 +244,7 @@ impl Shard {
             match timer {
                 Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }),
                 Timer::Account(key) => self.rested(&key),
+                Timer::Every(domain, index) => self.again(domain, index),
                 Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
                 Timer::Overdue(key) => self.inbox.push_back((key, Input::Overdue)),
             }

@@ -36,7 +36,10 @@ impl Shard {
                 envelope.stanza.stype(),
                 StanzaType::Available | StanzaType::Unavailable | StanzaType::Probe | StanzaType::Error
             );
-        if asleep && idle_talk && envelope.interests.is_empty() {
+        // A client of ours asks after somebody in particular whose presence it may see (`probe_out`): that is worth a read.
+        let asked =
+            asleep && account::presence::asks_itself(&envelope) && self.hosts.get(envelope.from.domain().as_str()).is_some();
+        if asleep && idle_talk && !asked && envelope.interests.is_empty() {
             // Nobody is there to see it, and a probe learns nothing: it never wakes an account. But the last news of an account are
             // there also while it sleeps, for a client that wants them (XEP-0163 4.3.3).
             return self.done(&mut envelope);

@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension};
 use super::schema::{domain_of, entry_sum, item_sum};
 use super::shelves::{NoShelf, ShelfNumbers, Shelves};
 use super::tail::{LogKey, Tail, TailChange, TailEntry};
+use super::words::{self, Searchable};
 
 /// Why a set was not applied.
 #[derive(Debug)]
@@ -40,10 +41,19 @@ pub(super) struct Applying<'a> {
     conn: &'a Connection,
     shelves: ShelfNumbers<'a>,
     tail: &'a Tail,
-    /// Ids up to here are in the index (or being folded into it); they no longer go to the tail.
-    boundary: i64,
+    reach: Reach<'a>,
     append: CachedStatement<'a>,
     pub outcome: Outcome,
+}
+
+/// How far the indices are.
+#[derive(Clone, Copy)]
+pub(super) struct Reach<'a> {
+    /// Ids up to here are in the index (or being folded into it); they no longer go to the tail.
+    pub folded: i64,
+    /// Ids up to here are in the index of words.
+    pub worded: i64,
+    pub searchable: &'a Searchable,
 }
 
 #[derive(Default)]
@@ -54,6 +64,14 @@ pub(super) struct Outcome {
     pub floor: u64,
     /// Rows are gone whose ids the floor may stand on.
     pub removed: bool,
+    /// Something is gone that must not be found in any file.
+    pub erased: bool,
+    /// Entries that the index of words does not have yet.
+    pub wordless: usize,
+    /// The index of words begins anew.
+    pub unworded: bool,
+    /// What is to be forgotten when there is time: a shelf's number, up to where.
+    pub expire: Vec<(i64, i64)>,
 }
 
 impl<'a> Applying<'a> {
@@ -61,12 +79,12 @@ impl<'a> Applying<'a> {
         conn: &'a Connection,
         shelves: &'a Shelves,
         tail: &'a Tail,
-        boundary: i64,
+        reach: Reach<'a>,
     ) -> rusqlite::Result<Applying<'a>> {
         let append = conn
             .prepare_cached("INSERT INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
         let shelves = ShelfNumbers::new(shelves);
-        Ok(Applying { conn, shelves, tail, boundary, append, outcome: Outcome::default() })
+        Ok(Applying { conn, shelves, tail, reach, append, outcome: Outcome::default() })
     }
 
     pub(super) fn set(&mut self, set: &WriteSet) -> Result<(), Fault> {
@@ -95,6 +113,11 @@ impl<'a> Applying<'a> {
             Write::Trim { owner, shelf, upto } => {
                 let log = self.log(*owner, *shelf)?;
                 self.trim(log, i64::try_from(upto.0).unwrap_or(i64::MAX))
+            }
+            Write::Expire { shelf, upto } => {
+                let (_, shelf) = self.log(OwnerId(0), *shelf)?;
+                self.outcome.expire.push((shelf, i64::try_from(upto.0).unwrap_or(i64::MAX)));
+                Ok(())
             }
         }
     }
@@ -149,7 +172,12 @@ impl<'a> Applying<'a> {
         let (owner, shelf) = log;
         self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
         self.outcome.floor = self.outcome.floor.max(id.0);
-        if place > self.boundary {
+        if place > self.reach.worded {
+            self.outcome.wordless += 1;
+        } else {
+            self.word(log, place, peer, entry)?;
+        }
+        if place > self.reach.folded {
             self.outcome.tail.push(TailChange::Add(log, TailEntry { id: place, peer, tag }));
             return Ok(());
         }
@@ -158,21 +186,65 @@ impl<'a> Applying<'a> {
     }
 
     fn replace(&mut self, owner: OwnerId, shelf: Shelf, id: EntryId, entry: &[u8]) -> Result<(), Fault> {
-        let ((owner, shelf), id) = (self.log(owner, shelf)?, id.0 as i64);
-        self.conn
-            .prepare_cached("UPDATE log SET sum = ?4, entry = ?5 WHERE id = ?1 AND owner = ?2 AND shelf = ?3")?
-            .execute((id, owner, shelf, entry_sum(owner, shelf, id, entry), entry))?;
+        let (log, id) = (self.log(owner, shelf)?, id.0 as i64);
+        let Some(peer) = self.peer(log, id)? else { return Ok(()) };
+        self.unword(log, id)?;
+        let (owner, shelf) = log;
+        self.conn.prepare_cached("UPDATE log SET sum = ?2, entry = ?3 WHERE id = ?1")?.execute((
+            id,
+            entry_sum(owner, shelf, id, entry),
+            entry,
+        ))?;
+        if id <= self.reach.worded { self.word(log, id, peer, entry) } else { Ok(()) }
+    }
+
+    /// None: no such entry.
+    fn peer(&self, log: LogKey, id: i64) -> Result<Option<i64>, Fault> {
+        let mut query = self.conn.prepare_cached("SELECT peer FROM log WHERE id = ?1 AND owner = ?2 AND shelf = ?3")?;
+        Ok(query.query_row((id, log.0, log.1), |row| row.get(0)).optional()?)
+    }
+
+    /// An entry that the index of words has passed.
+    fn word(&self, log: LogKey, id: i64, peer: i64, entry: &[u8]) -> Result<(), Fault> {
+        match self.reach.searchable.get(&log.1) {
+            Some(Some(text)) if !self.outcome.unworded => Ok(words::insert(self.conn, *text, log, id, peer, entry)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is stored under this id is about to go: out of the index of words with it.
+    fn unword(&mut self, log: LogKey, id: i64) -> Result<(), Fault> {
+        self.outcome.erased = true;
+        if id > self.reach.worded || self.outcome.unworded {
+            return Ok(());
+        }
+        match self.reach.searchable.get(&log.1) {
+            Some(Some(text)) => words::forget(self.conn, *text, log, id)?,
+            Some(None) => {
+                words::forget_all(self.conn)?;
+                self.outcome.unworded = true;
+            }
+            None => {}
+        }
         Ok(())
     }
 
+    /// Forget the `count` oldest entries of a shelf, whosoever they are. False: there are no more up to `upto`.
+    pub(super) fn expire(&mut self, shelf: i64, upto: i64, count: usize) -> Result<bool, Fault> {
+        let mut oldest =
+            self.conn.prepare_cached("SELECT id, owner FROM log WHERE id <= ?1 AND shelf = ?2 ORDER BY id LIMIT ?3")?;
+        let found = oldest.query_map((upto, shelf, count as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
+        for (id, owner) in &found {
+            self.remove((*owner, shelf), *id)?;
+        }
+        Ok(found.len() == count)
+    }
+
     fn remove(&mut self, log: LogKey, id: i64) -> Result<(), Fault> {
+        let Some(peer) = self.peer(log, id)? else { return Ok(()) };
+        self.unword(log, id)?;
         let (owner, shelf) = log;
-        let peer: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT peer FROM log WHERE id = ?1 AND owner = ?2 AND shelf = ?3")?
-            .query_row((id, owner, shelf), |row| row.get(0))
-            .optional()?;
-        let Some(peer) = peer else { return Ok(()) };
         self.conn.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([id])?;
         // Also when the entry is in the tail: a fold may be half-way.
         self.conn

@@ -1,26 +1,45 @@
 //! Pages, tags and bounds of a log: the index on disk and the tail in memory, read as one.
 
 use bytes::Bytes;
-use iris_core::store::{Entry, EntryId, LogQuery, PAGE_ENTRIES_MAX, Page};
+use iris_core::store::words::{self, TextOf};
+use iris_core::store::{Entry, EntryId, LogQuery, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page};
 use rusqlite::{Connection, OptionalExtension, Params, Statement};
 
 use super::reader::Fault;
 use super::schema::entry_sum;
+use super::search;
 use super::tail::{LogKey, TailEntry};
 
-pub(super) fn page(conn: &Connection, log: LogKey, tail: &[TailEntry], query: &LogQuery) -> Result<Page, Fault> {
+pub(super) fn page(
+    conn: &Connection,
+    log: LogKey,
+    text: Option<TextOf>,
+    tail: &[TailEntry],
+    query: &LogQuery,
+) -> Result<Page, Fault> {
     let Some(window) = Window::of(query) else { return Ok(nothing(query)) };
     let max = query.max.min(PAGE_ENTRIES_MAX) as usize;
     let page = Page { complete: true, ..Page::default() };
-    let mut gather = Gather { page, found: 0, max, to_the_end: false };
-    if let Some(ids) = &query.ids {
+    let mut gather = Gather { page, found: 0, bytes: 0, max, to_the_end: false };
+    let all = |_: &[u8]| true;
+    if !query.words.is_empty() || query.ids.is_some() {
         gather.to_the_end = query.count;
-        let chosen = chosen(&window, ids).into_iter().map(|id| (id, false));
-        gather.take(conn, log, query.peer, chosen)?;
+        match (&query.ids, text) {
+            (Some(ids), text) => {
+                let wanted = |entry: &[u8]| {
+                    query.words.is_empty()
+                        || text.and_then(|text| text(entry)).is_some_and(|text| words::has_all(&text, &query.words))
+                };
+                let chosen = chosen(&window, ids).into_iter().map(|id| (id, false));
+                gather.take(conn, log, query.peer, chosen, &wanted)?;
+            }
+            (None, Some(text)) => search::page(conn, log, text, tail, query, &window, &mut gather)?,
+            (None, None) => {}
+        }
         gather.page.count = query.count.then_some(gather.found as u64);
     } else {
         let indexed = window.indexed(conn, log, max + 1)?;
-        gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last))?;
+        gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last), &all)?;
         if query.count {
             gather.page.count = Some(window.count(conn, log, window.tailed(tail))?);
         }
@@ -32,28 +51,45 @@ pub(super) fn page(conn: &Connection, log: LogKey, tail: &[TailEntry], query: &L
 }
 
 /// A page while it is put together.
-struct Gather {
+pub(super) struct Gather {
     page: Page,
     /// Entries that exist and match, so far.
     found: usize,
+    /// On the page.
+    bytes: usize,
     max: usize,
     /// Go on behind the page, to count.
     to_the_end: bool,
 }
 
 impl Gather {
+    /// Nothing that comes behind is asked for.
+    pub(super) fn has_enough(&self) -> bool {
+        !self.page.complete && !self.to_the_end
+    }
+
+    fn has_room(&self, entry: &Entry) -> bool {
+        let fits = self.page.entries.is_empty() || self.bytes + entry.entry.len() <= PAGE_BYTES_MAX;
+        self.page.complete && self.found < self.max && fits
+    }
+
     /// `candidates` are in the direction of paging, each with whether the index on disk names it.
-    fn take(
+    pub(super) fn take(
         &mut self,
         conn: &Connection,
         log: LogKey,
         peer: Option<u64>,
         candidates: impl Iterator<Item = (i64, bool)>,
+        wanted: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), Fault> {
         let mut fetch = conn.prepare_cached("SELECT owner, shelf, peer, sum, entry FROM log WHERE id = ?1")?;
         for (id, indexed) in candidates {
             match entry(&mut fetch, log, id, peer)? {
-                Some(entry) if self.found < self.max => self.page.entries.push(entry),
+                Some(entry) if !wanted(&entry.entry) => continue,
+                Some(entry) if self.has_room(&entry) => {
+                    self.bytes += entry.entry.len();
+                    self.page.entries.push(entry);
+                }
                 Some(_) => self.page.complete = false,
                 // Index and log change in one transaction.
                 None if indexed => {
@@ -63,7 +99,7 @@ impl Gather {
                 None => continue,
             }
             self.found += 1;
-            if !self.page.complete && !self.to_the_end {
+            if self.has_enough() {
                 break;
             }
         }
@@ -76,7 +112,7 @@ pub(super) fn nothing(query: &LogQuery) -> Page {
 }
 
 pub(super) fn bounds(conn: &Connection, log: LogKey, tail: &[TailEntry]) -> Result<Option<(Entry, Entry)>, Fault> {
-    let one = |last| page(conn, log, tail, &LogQuery { max: 1, last, ..LogQuery::default() });
+    let one = |last| page(conn, log, None, tail, &LogQuery { max: 1, last, ..LogQuery::default() });
     Ok(one(false)?.entries.pop().zip(one(true)?.entries.pop()))
 }
 
@@ -106,9 +142,10 @@ pub(super) fn tags(
 }
 
 /// Which ids of a log a query is about, ends included, and from which end.
-struct Window {
-    low: i64,
-    high: i64,
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub low: i64,
+    pub high: i64,
     peer: Option<i64>,
     last: bool,
 }
@@ -124,8 +161,14 @@ impl Window {
         (low <= high).then_some(Window { low, high, peer: query.peer.map(|peer| peer as i64), last: query.last })
     }
 
+    /// The part of it from `low` to `high`.
+    pub(super) fn between(&self, low: i64, high: i64) -> Option<Window> {
+        let part = Window { low: self.low.max(low), high: self.high.min(high), ..*self };
+        (part.low <= part.high).then_some(part)
+    }
+
     /// The first `limit` ids that the index on disk has, in the direction of paging.
-    fn indexed(&self, conn: &Connection, log: LogKey, limit: usize) -> rusqlite::Result<Vec<i64>> {
+    pub(super) fn indexed(&self, conn: &Connection, log: LogKey, limit: usize) -> rusqlite::Result<Vec<i64>> {
         let sql = match (self.peer, self.last) {
             (None, false) => {
                 "SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4
@@ -156,7 +199,7 @@ impl Window {
             }
         };
         let mut query = conn.prepare_cached(sql)?;
-        let limit = limit as i64;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         match self.peer.filter(|peer| *peer != 0) {
             Some(peer) => ids(&mut query, (log.0, log.1, self.low, self.high, limit, peer)),
             None => ids(&mut query, (log.0, log.1, self.low, self.high, limit)),
@@ -164,7 +207,7 @@ impl Window {
     }
 
     /// What the tail has, in the direction of paging. May be gone, may be in the index too.
-    fn tailed<'a>(&self, tail: &'a [TailEntry]) -> impl Iterator<Item = i64> + use<'a> {
+    pub(super) fn tailed<'a>(&self, tail: &'a [TailEntry]) -> impl Iterator<Item = i64> + use<'a> {
         let start = tail.partition_point(|entry| entry.id < self.low);
         let end = tail.partition_point(|entry| entry.id <= self.high);
         let slice = tail.get(start..end).unwrap_or_default();
@@ -227,7 +270,7 @@ fn chosen(window: &Window, ids: &[EntryId]) -> Vec<i64> {
 
 /// Both are in the direction of paging, and so is the answer; what is in both is there once. With whether it is `indexed`.
 /// Lazy: a tail may be much longer than a page.
-fn merge(indexed: &[i64], tailed: impl Iterator<Item = i64>, last: bool) -> impl Iterator<Item = (i64, bool)> {
+pub(super) fn merge(indexed: &[i64], tailed: impl Iterator<Item = i64>, last: bool) -> impl Iterator<Item = (i64, bool)> {
     let (mut indexed, mut tailed) = (indexed.iter().copied().peekable(), tailed.peekable());
     std::iter::from_fn(move || {
         let next = match (indexed.peek().copied(), tailed.peek().copied()) {

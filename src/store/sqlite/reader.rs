@@ -143,7 +143,7 @@ impl Reader {
                 Rows::Map(map)
             }
             Read::Log { owner, shelf, query } => Rows::Log(match id(shelf) {
-                Some(shelf) => log::page(conn, (owner.0 as i64, shelf), tail, &query)?,
+                Some(number) => log::page(conn, (owner.0 as i64, number), shelf.text, tail, &query)?,
                 None => log::nothing(&query),
             }),
             Read::Tags { owner, shelf, since, max } => Rows::Tags(match id(shelf) {

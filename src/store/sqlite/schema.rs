@@ -77,6 +77,14 @@ CREATE TABLE secret (
 ) WITHOUT ROWID;
 INSERT INTO secret (name, bytes) VALUES ('house', randomblob(16));
 ",
+    r#"
+-- The words of searchable logs, for ids up to meta `worded`: see words.rs. Without positions, sizes and text; what is deleted is
+-- overwritten, not marked.
+CREATE VIRTUAL TABLE log_words USING fts5 (words, content='', detail=none, columnsize=0, tokenize="ascii tokenchars '_~'");
+INSERT INTO log_words (log_words, rank) VALUES ('secure-delete', 1);
+-- 1: the words of this log are, or were, in `log_words`.
+ALTER TABLE shelf ADD COLUMN searched INTEGER NOT NULL DEFAULT 0;
+"#,
 ];
 
 /// The schema version that this program writes.
@@ -129,8 +137,8 @@ pub(super) fn open_writer(path: &Path, busy: Duration, pages_max: Option<u32>) -
     conn.pragma_update(None, "cache_size", -32_768)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    // What was removed is overwritten on the pages that are written anyway.
-    conn.pragma_update(None, "secure_delete", "FAST")?;
+    // What was removed is overwritten, also on pages that are free now.
+    conn.pragma_update(None, "secure_delete", "ON")?;
     if let Some(pages) = pages_max {
         conn.pragma_update(None, "max_page_count", pages)?;
     }

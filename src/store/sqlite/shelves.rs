@@ -83,7 +83,7 @@ impl<'a> ShelfNumbers<'a> {
 }
 
 /// Part of the stored format.
-fn shape_number(shape: Shape) -> i64 {
+pub(super) fn shape_number(shape: Shape) -> i64 {
     match shape {
         Shape::Record => 1,
         Shape::Map => 2,

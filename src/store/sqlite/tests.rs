@@ -12,6 +12,7 @@ mod damage;
 mod faults;
 mod model;
 mod opening;
+mod words;
 
 fn open(dir: &Path, options: SqliteOptions) -> Client<SqliteStore> {
     Client::new(SqliteStore::open(dir, options).unwrap(), ())

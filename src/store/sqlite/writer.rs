@@ -6,6 +6,7 @@
 //! never got there. Then the connection is closed, and nothing is accepted before a new one has carried the whole WAL into the
 //! database and synced it (`wal_checkpoint(TRUNCATE)`), and the tail was read anew.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -16,18 +17,32 @@ use iris_core::store::Ticket;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::SqliteOptions;
-use super::apply::{Applying, Fault, Outcome};
+use super::apply::{Applying, Fault, Outcome, Reach};
 use super::checkpoint::{Copier, checkpoint};
 use super::fold::Fold;
 use super::queues::{Next, Queues, Submitted};
 use super::schema::{self, set_meta};
 use super::shelves::Shelves;
 use super::tail::{Tail, TailEntry};
+use super::words::{self, Searchable};
 use crate::failpoint::{At, Failpoints, Injected};
 
 /// How long nothing must come before the store uses the time for itself.
 const IDLE: Duration = Duration::from_secs(2);
-const FOLDING_IDLE: Duration = Duration::from_millis(20);
+const BUSY_IDLE: Duration = Duration::from_millis(20);
+
+/// So many entries are worth a step of the index of words as soon as nothing comes for a moment; fewer wait for real silence.
+const WORDS_AT: usize = 512;
+/// From so many on every commit carries a step, as fast as entries come.
+const WORDS_LATE_AT: usize = 262_144;
+/// Entries of a step of its own: short enough for a message that comes meanwhile.
+const WORDS_STEP: usize = 128;
+/// The same for entries that have expired: each is taken out of three indices.
+const EXPIRE_STEP: usize = 64;
+/// What a small commit carries of either.
+const SIDE_STEP: usize = 16;
+/// A commit of so many writes is small.
+const SMALL_COMMIT: usize = 32;
 
 /// What writer and readers share.
 #[derive(Default)]
@@ -48,6 +63,19 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     fold: Option<Fold>,
     folded: i64,
+    searchable: Searchable,
+    /// Everything searchable can be searched by whoever opened the store; otherwise the index stays where it is.
+    reads_words: bool,
+    /// The index of words reaches up to this id,
+    worded: i64,
+    /// and so many entries are behind it.
+    wordless: usize,
+    /// Shelves by number, and up to which id they are to be forgotten.
+    expiring: BTreeMap<i64, i64>,
+    /// The WAL holds something that was erased.
+    erased: bool,
+    /// The last step of the store's own failed: the next one waits for a longer silence.
+    tired: bool,
     /// Pages in the WAL, as SQLite tells at each commit.
     wal_pages: Arc<AtomicI32>,
     /// `wal_pages` at the last checkpoint.
@@ -57,10 +85,30 @@ pub(super) struct Writer {
     copies: bool,
 }
 
+/// What a transaction does for the store itself, in entries.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Steps {
+    fold: usize,
+    words: usize,
+    expire: usize,
+}
+
 enum Failure {
     /// The set at this index is to blame.
     Set(usize, String),
     Store(rusqlite::Error),
+}
+
+impl From<Fault> for Failure {
+    /// Of a step of the store's own, for which no set is to blame.
+    fn from(fault: Fault) -> Failure {
+        match fault {
+            Fault::Set(why) => {
+                Failure::Store(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CONSTRAINT), Some(why)))
+            }
+            Fault::Store(error) => Failure::Store(error),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -86,6 +134,13 @@ impl Writer {
             conn: None,
             fold: None,
             folded: 0,
+            searchable: Searchable::new(),
+            reads_words: false,
+            worded: 0,
+            wordless: 0,
+            expiring: BTreeMap::new(),
+            erased: false,
+            tired: false,
             wal_pages: Arc::default(),
             checkpointed: 0,
             copier,
@@ -107,7 +162,8 @@ impl Writer {
 
     fn work(&mut self) {
         loop {
-            let patience = if self.fold.is_some() { FOLDING_IDLE } else { IDLE };
+            let busy = self.fold.is_some() || self.wordless >= WORDS_AT || !self.expiring.is_empty();
+            let patience = if busy && !self.tired { BUSY_IDLE } else { IDLE };
             match self.shared.queues.next_batch(self.options.batch_sets, self.options.batch_bytes, patience) {
                 Next::Batch(batch) => self.batch(&batch),
                 Next::Idle => self.idle(),
@@ -159,20 +215,27 @@ impl Writer {
         if self.fold.is_none() && self.shared.tail.len() >= self.options.fold_at {
             self.fold = Fold::of(&self.shared.tail);
         }
-        // Faster than the tail grows, and still a small part of a commit.
-        match self.apply_all(conn, count * 2 + 64, batch) {
-            // A fold takes space; what may give some back must not fail for it.
-            Err(Failure::Store(error)) if self.fold.is_some() && is_full(&error) => {
+        let side = if count <= SMALL_COMMIT { SIDE_STEP } else { 0 };
+        let words = match self.wordless {
+            // Faster than the log grows, and still a small part of a commit.
+            WORDS_LATE_AT.. => count * 2 + 64,
+            due if due >= self.options.words_due_at => side,
+            _ => 0,
+        };
+        let steps = Steps { fold: count * 2 + 64, words, expire: side };
+        match self.apply_all(conn, steps, batch) {
+            // An index takes space; what may give some back must not fail for it.
+            Err(Failure::Store(error)) if is_full(&error) && (self.fold.is_some() || words > 0) => {
                 self.fold = None;
                 rollback(conn)?;
-                self.apply_all(conn, 0, batch)
+                self.apply_all(conn, Steps::default(), batch)
             }
             done => done,
         }
     }
 
-    fn apply_all(&mut self, conn: &Connection, fold_rows: usize, batch: &[Submitted]) -> Result<(), Failure> {
-        self.transact(conn, fold_rows, |applying| {
+    fn apply_all(&mut self, conn: &Connection, steps: Steps, batch: &[Submitted]) -> Result<(), Failure> {
+        self.transact(conn, steps, |applying| {
             for (index, submitted) in batch.iter().enumerate().filter(|(_, submitted)| !submitted.stale) {
                 applying.set(&submitted.set).map_err(|fault| match fault {
                     Fault::Set(why) => Failure::Set(index, why),
@@ -187,17 +250,29 @@ impl Writer {
     fn transact(
         &mut self,
         conn: &Connection,
-        fold_rows: usize,
+        steps: Steps,
         sets: impl FnOnce(&mut Applying<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut folded_to = None;
         if let Some(fold) = &self.fold {
             self.failpoints.pass(At::Fold).map_err(injected)?;
-            folded_to = Some(fold.step(conn, &self.shared.tail, fold_rows)?);
+            folded_to = Some(fold.step(conn, &self.shared.tail, steps.fold)?);
         }
-        let boundary = self.fold.as_ref().map_or(self.folded, |fold| fold.boundary);
-        let mut applying = Applying::new(conn, &self.shared.shelves, &self.shared.tail, boundary)?;
+        let (mut indexed, mut worded) = (0, self.worded);
+        if steps.words > 0 && self.reads_words {
+            (indexed, worded) = words::step(conn, &self.searchable, steps.words)?;
+        }
+        let folded = self.fold.as_ref().map_or(self.folded, |fold| fold.boundary);
+        let reach = Reach { folded, worded, searchable: &self.searchable };
+        let mut applying = Applying::new(conn, &self.shared.shelves, &self.shared.tail, reach)?;
+        let mut expired = None;
+        if let Some((&shelf, &upto)) = self.expiring.first_key_value()
+            && steps.expire > 0
+            && !applying.expire(shelf, upto, steps.expire)?
+        {
+            expired = Some((shelf, upto));
+        }
         sets(&mut applying)?;
         let outcome = applying.finish();
         let floor = self.shared.floor.load(Ordering::Relaxed).max(outcome.floor);
@@ -210,12 +285,31 @@ impl Writer {
         // Whatever is injected here, it is on disk: never one of the errors that say that nothing was written.
         self.failpoints.pass(At::CommitAfter).map_err(|_| injected(Injected::Io))?;
         self.shared.floor.store(floor, Ordering::Release);
+        self.worded = worded;
+        if self.reads_words {
+            self.wordless = (self.wordless + outcome.wordless).saturating_sub(indexed);
+        }
+        self.tired = false;
+        self.erased |= outcome.erased;
+        if let Some((shelf, upto)) = expired
+            && self.expiring.get(&shelf) == Some(&upto)
+        {
+            self.expiring.remove(&shelf);
+        }
+        if outcome.unworded {
+            self.worded = 0;
+            self.wordless = if self.reads_words { words::backlog(conn)? } else { 0 };
+        }
         self.committed(folded_to, outcome);
         Ok(())
     }
 
     /// Before the tickets are resolved: who reads after one of them finds it.
     fn committed(&mut self, folded_to: Option<usize>, outcome: Outcome) {
+        for (shelf, upto) in &outcome.expire {
+            let order = self.expiring.entry(*shelf).or_default();
+            *order = (*order).max(*upto);
+        }
         self.shared.tail.apply(outcome.tail);
         if !outcome.shelves.is_empty() {
             self.shared.shelves.add(outcome.shelves);
@@ -248,6 +342,10 @@ impl Writer {
         let mut conn = schema::open_writer(&self.path, self.options.busy, self.options.pages_max)?;
         self.failpoints.pass(At::Checkpoint).map_err(injected)?;
         checkpoint(&conn, "TRUNCATE")?;
+        self.searchable = words::prepare(&mut conn, &self.options.searchable)?;
+        self.worded = schema::meta(&conn, "worded")?;
+        self.reads_words = !self.searchable.is_empty() && self.searchable.values().all(Option::is_some);
+        self.wordless = if self.reads_words { words::backlog(&conn)? } else { 0 };
         self.shared.shelves.load(&conn)?;
         let secret = schema::secret(&conn)?;
         self.shared.secret.get_or_init(|| secret);
@@ -270,15 +368,28 @@ impl Writer {
         if self.fold.is_none() && self.shared.tail.len() >= self.options.fold_at / 4 {
             self.fold = Fold::of(&self.shared.tail);
         }
-        if self.fold.is_some() {
-            match self.transact(&conn, 1024, |_| Ok(())) {
+        // One thing at a time: somebody may come.
+        let steps = match () {
+            () if self.fold.is_some() => Steps { fold: 1_024, ..Steps::default() },
+            () if self.wordless > 0 => Steps { words: WORDS_STEP, ..Steps::default() },
+            () => Steps { expire: EXPIRE_STEP * usize::from(!self.expiring.is_empty()), ..Steps::default() },
+        };
+        if steps != Steps::default() {
+            match self.transact(&conn, steps, |_| Ok(())) {
                 Ok(()) => self.conn = Some(conn),
-                Err(Failure::Store(error)) => self.refuse(Some(conn), &error),
+                Err(Failure::Store(error)) => {
+                    self.tired = true;
+                    self.refuse(Some(conn), &error);
+                }
                 Err(Failure::Set(..)) => {}
             }
             return;
         }
-        if self.wal_pages.load(Ordering::Relaxed) != self.checkpointed {
+        if self.erased && !self.copies {
+            // What was erased is still in the WAL, on pages that are written anew in the database only.
+            self.erased = false;
+            self.checkpoint(&conn, "TRUNCATE");
+        } else if self.wal_pages.load(Ordering::Relaxed) != self.checkpointed {
             self.checkpoint(&conn, "PASSIVE");
         }
         self.conn = Some(conn);

@@ -182,7 +182,9 @@ fn s4_1_5_the_form_has_every_field() {
     let mut house = House::with(ROOMS);
     let romeo = house.online(ROMEO);
     let form = house.iq(&romeo, "get", Some("romeo@house"), &format!("<query xmlns='{NS}'/>"));
-    for field in ["'with'", "'start'", "'end'", "'before-id'", "'after-id'", "'ids'", "'include-groupchat'", "<open/>"] {
+    for field in
+        ["'with'", "'start'", "'end'", "'before-id'", "'after-id'", "'ids'", "'include-groupchat'", "<open/>", "fulltext'"]
+    {
         assert!(form.as_str().contains(field), "{field} is missing: {}", form.as_str());
     }
     assert!(!form.as_str().contains("required"));

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::store::words::{self, TextOf};
 use crate::store::{
-    Entry, EntryId, Item, LogQuery, Owned, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, Shape, Shelf, Woken, Write, WriteSet,
+    Entry, EntryId, Item, LogQuery, Owned, OwnerId, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, Read, Rows, Shape, Shelf, Woken,
+    Write, WriteSet,
 };
 
 type Name = &'static str;
@@ -116,6 +118,14 @@ impl Tables {
                     self.ids.remove(&id);
                 }
             }
+            Write::Expire { shelf, upto } => {
+                for (_, log) in self.logs.iter_mut().filter(|((_, name), _)| *name == shelf.name) {
+                    log.keys().take_while(|id| **id <= upto).for_each(|id| {
+                        self.ids.remove(id);
+                    });
+                    log.retain(|id, _| *id > upto);
+                }
+            }
             Write::Trim { owner, shelf, upto } => {
                 if let Some(log) = self.logs.get_mut(&(owner, shelf.name)) {
                     for id in log.keys().take_while(|id| **id <= upto) {
@@ -142,9 +152,9 @@ impl Tables {
                 let items = self.items.get(&(*owner, shelf.name)).into_iter().flatten();
                 Rows::Map(items.map(|(key, value)| (Arc::clone(key), value.clone())).collect())
             }
-            Read::Log { owner, shelf, query } => {
-                Rows::Log(self.logs.get(&(*owner, shelf.name)).map_or_else(|| nothing(query), |log| page(log, query)))
-            }
+            Read::Log { owner, shelf, query } => Rows::Log(
+                self.logs.get(&(*owner, shelf.name)).map_or_else(|| nothing(query), |log| page(log, query, shelf.text)),
+            ),
             Read::Tags { owner, shelf, since, max } => {
                 let rows = self.logs.get(&(*owner, shelf.name)).into_iter().flat_map(|log| log.range(*since..));
                 let tagged = rows.rev().filter(|(_, row)| row.tag != 0).map(|(id, row)| (row.tag, *id));
@@ -193,7 +203,10 @@ fn entry((id, row): (&EntryId, &Row)) -> Entry {
     Entry { id: *id, entry: row.entry.clone() }
 }
 
-fn page(log: &BTreeMap<EntryId, Row>, query: &LogQuery) -> Page {
+fn page(log: &BTreeMap<EntryId, Row>, query: &LogQuery, text: Option<TextOf>) -> Page {
+    let has_words = |row: &Row| {
+        query.words.is_empty() || text.and_then(|text| text(&row.entry)).is_some_and(|text| words::has_all(&text, &query.words))
+    };
     let matching: Vec<_> = log
         .iter()
         .filter(|(id, row)| {
@@ -203,9 +216,19 @@ fn page(log: &BTreeMap<EntryId, Row>, query: &LogQuery) -> Page {
                 && query.after.is_none_or(|after| **id > after)
                 && query.before.is_none_or(|before| **id < before)
                 && query.ids.as_ref().is_none_or(|ids| ids.contains(id))
+                && has_words(row)
         })
         .collect();
-    let taken = matching.len().min(query.max.min(PAGE_ENTRIES_MAX) as usize);
+    let (mut bytes, max) = (0, query.max.min(PAGE_ENTRIES_MAX) as usize);
+    let fits = |(_, row): &&(&EntryId, &Row)| {
+        let first = bytes == 0;
+        bytes += row.entry.len();
+        first || bytes <= PAGE_BYTES_MAX
+    };
+    let taken = match query.last {
+        true => matching.iter().rev().take(max).take_while(fits).count(),
+        false => matching.iter().take(max).take_while(fits).count(),
+    };
     let skipped = if query.last { matching.len() - taken } else { 0 };
     Page {
         entries: matching.iter().skip(skipped).take(taken).map(|(id, row)| entry((id, row))).collect(),

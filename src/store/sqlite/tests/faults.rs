@@ -144,7 +144,8 @@ fn a_callback_that_panics_stops_nobody() {
 
 #[test]
 fn a_fold_that_fails_loses_nothing() {
-    for spec in ["fold:error-full", "fold:after=2:error-io", "fold:after=1:panic"] {
+    // For want of space the set is kept without the fold.
+    for (spec, lost) in [("fold:error-full", 0), ("fold:after=2:error-io", 1), ("fold:after=1:panic", 1)] {
         let dir = tempfile::tempdir().unwrap();
         let client = open(dir.path(), SqliteOptions { fold_at: 10, ..with_failpoints(spec) });
         let (mut kept, mut refused) = (0, 0);
@@ -157,7 +158,7 @@ fn a_fold_that_fails_loses_nothing() {
             }
             assert_eq!(messages(&client), kept);
         }
-        assert_eq!(refused, 1, "{spec}");
+        assert_eq!(refused, lost, "{spec}");
         assert!(client.store.shared.tail.len() < 40);
         drop(client);
         check_integrity(dir.path());

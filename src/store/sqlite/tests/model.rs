@@ -62,6 +62,7 @@ fn log_query() -> impl Strategy<Value = LogQuery> {
     let peer = proptest::option::of(0..3_u64);
     (peer, bound(), bound(), bound(), bound(), ids, 0..12_u32, any::<bool>(), any::<bool>()).prop_map(
         |(peer, from, until, after, before, ids, max, last, count)| LogQuery {
+            words: Vec::new(),
             peer,
             from,
             until,
