@@ -61,14 +61,15 @@ fn last(turn: &mut Turn<'_>) -> Reply {
 
 /// RFC 6121 4.3.2, XEP-0318: "offline since", to whoever may know (the engine has looked).
 fn last_presence(turn: &mut Turn<'_>) -> Option<String> {
-    let host = turn.host().to_owned();
+    // A delay in the name of the house is the house's alone to say (XEP-0160's room strips others), and this goes out as the user's.
+    let me = turn.me().as_str().to_owned();
     let last = turn.state(&LAST)?.as_ref()?;
     let mut xml = Build::new();
     xml.open("presence").attr("type", "unavailable");
     if !last.status.is_empty() {
         xml.leaf("status", &last.status);
     }
-    xml.open_ns("delay", ns::DELAY).attr("from", &host).attr("stamp", &time::datetime(last.wall_us)).close();
+    xml.open_ns("delay", ns::DELAY).attr("from", &me).attr("stamp", &time::datetime(last.wall_us)).close();
     Some(String::from_utf8_lossy(&xml.finish()).into_owned())
 }
 
@@ -215,7 +216,7 @@ mod tests {
             assert_eq!((told.attr("type").as_deref(), told.from().as_deref()), (Some("unavailable"), Some("juliet@house")));
             assert!(told.as_str().contains("<status>Out of battery</status>"), "{}", told.as_str());
             assert!(
-                told.as_str().contains("<delay xmlns='urn:xmpp:delay' from='house' stamp='2026-01-01T00:00:0"),
+                told.as_str().contains("<delay xmlns='urn:xmpp:delay' from='juliet@house' stamp='2026-01-01T00:00:0"),
                 "{}",
                 told.as_str()
             );

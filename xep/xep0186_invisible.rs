@@ -82,7 +82,7 @@ mod tests {
         let romeo = house.online("romeo@house/orchard");
         for (payload, probes) in [(HIDE, false), (ASK, true)] {
             let juliet = house.login("juliet@house/balcony");
-            command(&mut house, &juliet, payload);
+            house.send(&juliet, &format!("<iq type='set' id='hide'>{payload}</iq>"));
             let sees = house.hear(&juliet).iter().any(|xml| xml.contains("from='romeo@house/orchard'"));
             house.send(&juliet, "<presence/>");
             let then = house.hear(&juliet).iter().any(|xml| xml.contains("from='romeo@house/orchard'"));

@@ -80,10 +80,10 @@ impl Retraction {
 }
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
-    for at in [At::Host, At::Account] {
-        m.feature(at, NS);
-        m.feature(at, &format!("{NS}#tombstone"));
-    }
+    m.feature(At::Host, NS);
+    m.feature(At::Account, NS);
+    // Only where the archive is (section 4).
+    m.feature(At::Account, &format!("{NS}#tombstone"));
     m.shelf(PENDING)?;
     m.state(&STATE, &[PENDING], |items| {
         let mut waiting: Vec<Retraction> = items.iter().filter_map(Retraction::decode).collect();
