@@ -32,7 +32,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.host_iq_named(GetOrSet::Get, NS, "query", |turn, _| uptime(turn))?;
     m.iq_named(At::Account, GetOrSet::Get, NS, "query", |turn, _| last(turn))?;
     m.on(Step::PresenceOut, note);
-    m.last_presence(last_presence)?;
+    m.on(Step::Probed, |turn| {
+        show_last(turn);
+        Flow::Go
+    });
     let query = m.name(NS, "query");
     m.on(Step::ReceivedGuard, move |turn| guard(turn, query));
     Ok(())
@@ -59,18 +62,25 @@ fn last(turn: &mut Turn<'_>) -> Reply {
     }
 }
 
-/// RFC 6121 4.3.2, XEP-0318: "offline since", to whoever may know (the engine has looked).
-fn last_presence(turn: &mut Turn<'_>) -> Option<String> {
+/// RFC 6121 4.3.2, XEP-0318: "offline since", to whoever may know (the engine has looked) and asks after this user in particular; what
+/// a server asks at each login has no address in it.
+fn show_last(turn: &mut Turn<'_>) {
+    let Some(envelope) = turn.envelope.as_deref().filter(|it| it.stanza.to().is_some()) else { return };
+    if turn.cards().any(|card| card.shown().is_some()) {
+        return;
+    }
+    let asker = envelope.from.clone();
     // A delay in the name of the house is the house's alone to say (XEP-0160's room strips others), and this goes out as the user's.
     let me = turn.me().as_str().to_owned();
-    let last = turn.state(&LAST)?.as_ref()?;
+    let Some(Some(last)) = turn.state(&LAST) else { return };
     let mut xml = Build::new();
     xml.open("presence").attr("type", "unavailable");
     if !last.status.is_empty() {
         xml.leaf("status", &last.status);
     }
     xml.open_ns("delay", ns::DELAY).attr("from", &me).attr("stamp", &time::datetime(last.wall_us)).close();
-    Some(String::from_utf8_lossy(&xml.finish()).into_owned())
+    // Made here, so it can be read.
+    let _ = turn.send(asker, &String::from_utf8_lossy(&xml.finish()));
 }
 
 fn answer(seconds: u64, status: &str) -> Reply {

@@ -57,7 +57,6 @@ pub type IqFn = Box<dyn Fn(&mut Turn<'_>, &Stanza, &Child) -> Reply + Send + Syn
 pub type HostIqFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza, &Child) -> Reply + Send + Sync>;
 /// `None`: the message is for another room.
 pub type HostMessageFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result<(), Bounce>> + Send + Sync>;
-pub type LastPresenceFn = Box<dyn Fn(&mut Turn<'_>) -> Option<String> + Send + Sync>;
 pub type HostEventFn = Box<dyn Fn(&mut HostTurn<'_>) + Send + Sync>;
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
@@ -127,8 +126,6 @@ pub struct Doors {
     pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
     pub host_messages: Vec<HostMessageFn>,
     pub host_woken: Vec<HostEventFn>,
-    /// What a probe hears when nobody can be seen: a presence without addresses.
-    pub last_presence: Option<LastPresenceFn>,
     /// What a domain does again and again.
     pub every: Vec<(Duration, HostEventFn)>,
     pub commands: Vec<Command>,
@@ -168,7 +165,6 @@ impl Doors {
             host_iq: HashMap::new(),
             host_messages: Vec::new(),
             host_woken: Vec::new(),
-            last_presence: None,
             every: Vec::new(),
             commands: Vec::new(),
             contacts: Vec::new(),
@@ -513,17 +509,6 @@ impl Mount<'_> {
     /// The domain was read from disk, before anything else happens to it.
     pub fn on_host_woken(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
         self.doors.host_woken.push(Box::new(f));
-    }
-
-    /// What somebody hears who asks after a user of whom nothing can be seen (RFC 6121 4.3.2): a presence without addresses.
-    pub fn last_presence(
-        &mut self,
-        f: impl Fn(&mut Turn<'_>) -> Option<String> + Send + Sync + 'static,
-    ) -> Result<(), MountError> {
-        match self.doors.last_presence.replace(Box::new(f)) {
-            None => Ok(()),
-            Some(_) => Err(self.bug("two rooms know the last presence")),
-        }
     }
 
     /// Something that the domain does again and again: first when the house opens, then each `period`. Call it whatever the

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use iris_core::error::Bounce;
 use iris_core::turn::{Available, Reply};
 use iris_core::xml::stanza::Child;
+use iris_core::xml::wire::Stamps;
 use iris_core::{Event, SessionRef, Stanza, StanzaType};
 
 use super::{AccountEntity, presence};
@@ -33,6 +34,8 @@ pub(super) fn command(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionR
 fn hide(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, probe: bool) {
     let Some(session) = cx.sessions.get(at) else { return };
     let (was, already) = (session.card.available.clone(), session.card.invisible);
+    // It goes on wanting news.
+    let (interests, informed) = (session.card.interests.clone(), session.card.informed.clone());
     let Ok(presence) = Stanza::parse(b"<presence/>", &cx.house.names) else { return };
     if was.is_some() && !already {
         // All who would see it go if it went, see it go.
@@ -40,9 +43,11 @@ fn hide(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, probe: boo
     }
     let Some(session) = cx.sessions.get_mut(at) else { return };
     session.card.invisible = true;
+    (session.card.interests, session.card.informed) = (interests, informed);
     session.probes = probe;
     // Section 3.1.2: messages to the bare JID come to it as to any other, whether it has ever said that it is here or not.
-    let available = was.unwrap_or(Available { priority: 0, presence: Arc::new(presence), since: cx.now });
+    let available =
+        was.unwrap_or(Available { priority: 0, presence: Arc::new(presence), stamps: Stamps::default(), since: cx.now });
     let listens = available.priority >= 0;
     session.card.available = Some(available);
     if already {
