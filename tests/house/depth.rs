@@ -46,7 +46,7 @@ fn fill(folder: &Path, user: &str) {
 }
 
 fn append(owner: OwnerId, me: &str, n: u64, at: u64) -> Write {
-    let (peer, word) = if n % 4 == 0 { ("carol", "thunder") } else { ("bob", "lightning") };
+    let (peer, word) = if n.is_multiple_of(4) { ("carol", "thunder") } else { ("bob", "lightning") };
     let peer = format!("{peer}@{DOMAIN}");
     let message = format!(
         "\x01<message xmlns='jabber:client' to='{me}' from='{peer}/x' type='chat' id='m{n}'><body>number {n} of {word}</body></message>"
