@@ -30,6 +30,7 @@ use crate::failpoint::{At, Failpoints, Injected};
 /// How long nothing must come before the store uses the time for itself.
 const IDLE: Duration = Duration::from_secs(2);
 const BUSY_IDLE: Duration = Duration::from_millis(20);
+const STEP_IDLE: Duration = Duration::from_millis(2);
 
 /// So many entries are worth a step of the index of words as soon as nothing comes for a moment; fewer wait for real silence.
 const WORDS_AT: usize = 512;
@@ -162,8 +163,13 @@ impl Writer {
 
     fn work(&mut self) {
         loop {
-            let busy = self.fold.is_some() || self.wordless >= WORDS_AT || !self.expiring.is_empty();
-            let patience = if busy && !self.tired { BUSY_IDLE } else { IDLE };
+            let patience = match self.fold {
+                _ if self.tired => IDLE,
+                Some(_) => BUSY_IDLE,
+                // Their steps are short: whoever comes meanwhile waits for one of them at most.
+                None if self.wordless >= WORDS_AT || !self.expiring.is_empty() => STEP_IDLE,
+                None => IDLE,
+            };
             match self.shared.queues.next_batch(self.options.batch_sets, self.options.batch_bytes, patience) {
                 Next::Batch(batch) => self.batch(&batch),
                 Next::Idle => self.idle(),
