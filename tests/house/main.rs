@@ -9,6 +9,7 @@ mod scene;
 mod scram;
 mod security;
 mod server;
+mod services;
 mod streams;
 mod tidy;
 mod web;
