@@ -13,6 +13,7 @@ mod testing;
 mod xep0004_data_forms;
 mod xep0012_last_activity;
 mod xep0030_disco;
+mod xep0048_bookmarks;
 mod xep0049_private;
 mod xep0050_commands;
 mod xep0054_vcard_temp;
@@ -21,20 +22,26 @@ mod xep0059_rsm;
 mod xep0060_pubsub;
 mod xep0077_registration;
 mod xep0082_datetime;
+mod xep0084_avatar;
 mod xep0092_version;
 mod xep0115_caps;
 mod xep0133_administration;
+mod xep0153_vcard_avatars;
 mod xep0156_alternative_connections;
 mod xep0157_contact;
 mod xep0160_offline;
 mod xep0163_pep;
+mod xep0172_nickname;
 mod xep0186_invisible;
 mod xep0191_blocking;
 mod xep0198_stream_management;
 mod xep0199_ping;
 mod xep0202_time;
 mod xep0203_delay;
+mod xep0222_public_data;
+mod xep0223_private_data;
 mod xep0280_carbons;
+mod xep0292_vcard4;
 mod xep0297_forwarding;
 mod xep0313_archive;
 mod xep0319_idle;
@@ -42,12 +49,13 @@ mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
-pub mod xep0377_reporting;
 mod xep0379_pars;
 mod xep0386_bind2;
 mod xep0388_sasl2;
 mod xep0390_caps2;
+mod xep0398_avatar_conversion;
 mod xep0401_invitations;
+mod xep0402_bookmarks;
 mod xep0424_retraction;
 mod xep0431_fulltext;
 mod xep0440_channel_bindings;
@@ -57,14 +65,18 @@ mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
 mod xep0484_fast;
 mod xep0487_host_meta;
+mod xep0490_displayed_sync;
+mod xep0492_chat_notifications;
 mod xep0494_client_access;
 mod xep0515_tls_downgrade;
+pub mod xep0377_reporting;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
 pub const ROOMS: &[Room] = &[
     xep0004_data_forms::ROOM,
     xep0012_last_activity::ROOM,
     xep0030_disco::ROOM,
+    xep0048_bookmarks::ROOM,
     xep0049_private::ROOM,
     xep0050_commands::ROOM,
     xep0054_vcard_temp::ROOM,
@@ -73,20 +85,26 @@ pub const ROOMS: &[Room] = &[
     xep0060_pubsub::ROOM,
     xep0077_registration::ROOM,
     xep0082_datetime::ROOM,
+    xep0084_avatar::ROOM,
     xep0092_version::ROOM,
     xep0115_caps::ROOM,
     xep0133_administration::ROOM,
+    xep0153_vcard_avatars::ROOM,
     xep0156_alternative_connections::ROOM,
     xep0157_contact::ROOM,
     xep0160_offline::ROOM,
     xep0163_pep::ROOM,
+    xep0172_nickname::ROOM,
     xep0186_invisible::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
     xep0199_ping::ROOM,
     xep0202_time::ROOM,
     xep0203_delay::ROOM,
+    xep0222_public_data::ROOM,
+    xep0223_private_data::ROOM,
     xep0280_carbons::ROOM,
+    xep0292_vcard4::ROOM,
     xep0297_forwarding::ROOM,
     xep0313_archive::ROOM,
     xep0319_idle::ROOM,
@@ -99,7 +117,9 @@ pub const ROOMS: &[Room] = &[
     xep0386_bind2::ROOM,
     xep0388_sasl2::ROOM,
     xep0390_caps2::ROOM,
+    xep0398_avatar_conversion::ROOM,
     xep0401_invitations::ROOM,
+    xep0402_bookmarks::ROOM,
     xep0424_retraction::ROOM,
     xep0431_fulltext::ROOM,
     xep0440_channel_bindings::ROOM,
@@ -109,6 +129,8 @@ pub const ROOMS: &[Room] = &[
     xep0478_stream_limits::ROOM,
     xep0484_fast::ROOM,
     xep0487_host_meta::ROOM,
+    xep0490_displayed_sync::ROOM,
+    xep0492_chat_notifications::ROOM,
     xep0494_client_access::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];

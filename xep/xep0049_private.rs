@@ -1,6 +1,6 @@
 //! XEP-0049: Private XML Storage - a client keeps things that are for its user's eyes only.
 //! Spec 1.2, https://xmpp.org/extensions/xep-0049.html. Not done: nothing. Reserved namespaces are not refused (section 2.3
-//! leaves that open).
+//! leaves that open). The bookmarks of XEP-0048 are XEP-0402's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::El;
 use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Reply, Room, StateSlot, Status, Turn};
 use serde::Deserialize;
+
+use crate::xep0402_bookmarks as bookmarks;
 
 const NS: &str = "jabber:iq:private";
 
@@ -41,7 +43,7 @@ total_size_bytes_max = 262144
 ";
 }
 
-const SHELF: Shelf = Shelf::map("private");
+pub const SHELF: Shelf = Shelf::map("private");
 
 /// What is kept, and how large it is. The XML itself stays on disk until somebody asks.
 static KEPT: StateSlot<BTreeMap<Arc<str>, usize>> = StateSlot::new();
@@ -63,6 +65,9 @@ fn get(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
         return Bounce::bad_request("ask for exactly one element").into();
     };
     let Some(key) = key_of(asked) else { return needs_namespace() };
+    if key == bookmarks::PRIVATE_KEY {
+        return bookmarks::private_get(turn);
+    }
     let empty = String::from_utf8_lossy(&asked.closed()).into_owned();
     if !turn.state(&KEPT).is_some_and(|kept| kept.contains_key(&*key)) {
         return answer(&empty);
@@ -96,7 +101,25 @@ fn set(turn: &mut Turn<'_>, query: El<'_>, settings: &Settings) -> Reply {
     if new.is_empty() {
         return Bounce::new(Condition::NotAcceptable).text("there is nothing to keep").into();
     }
-    let Some(kept) = turn.state(&KEPT) else { return Bounce::new(Condition::InternalServerError).into() };
+    let rooms = new.remove(bookmarks::PRIVATE_KEY);
+    if let Err(why) = keep_all(turn, new, settings) {
+        return why.into();
+    }
+    rooms.map_or_else(Reply::empty, |rooms| bookmarks::private_set(turn, &rooms))
+}
+
+/// Is there anything of that key?
+pub fn has(turn: &mut Turn<'_>, key: &str) -> bool {
+    turn.state(&KEPT).is_some_and(|kept| kept.contains_key(key))
+}
+
+/// One value for the room that has it; empty to delete. What it keeps was in a stanza, so it has a size.
+pub fn keep(turn: &mut Turn<'_>, key: &str, xml: Vec<u8>) -> Result<(), Bounce> {
+    keep_all(turn, BTreeMap::from([(key.to_owned(), xml)]), &Settings::default())
+}
+
+fn keep_all(turn: &mut Turn<'_>, new: BTreeMap<String, Vec<u8>>, settings: &Settings) -> Result<(), Bounce> {
+    let Some(kept) = turn.state(&KEPT) else { return Err(Bounce::new(Condition::InternalServerError)) };
     let mut after = kept.clone();
     for (key, xml) in &new {
         if xml.is_empty() {
@@ -107,7 +130,7 @@ fn set(turn: &mut Turn<'_>, query: El<'_>, settings: &Settings) -> Reply {
     }
     let grows = after.len() > kept.len() || after.values().sum::<usize>() > kept.values().sum::<usize>();
     if grows && (after.len() > settings.items_max || after.values().sum::<usize>() > settings.total_size_bytes_max) {
-        return Bounce::new(Condition::ResourceConstraint).text("the private storage is full").into();
+        return Err(Bounce::new(Condition::ResourceConstraint).text("the private storage is full"));
     }
     *kept = after;
     for (key, xml) in new {
@@ -117,7 +140,7 @@ fn set(turn: &mut Turn<'_>, query: El<'_>, settings: &Settings) -> Reply {
             turn.put(SHELF, &key, xml);
         }
     }
-    Reply::empty()
+    Ok(())
 }
 
 /// `{namespace}name`. `None`: the element has no namespace of its own.
@@ -138,7 +161,7 @@ fn answer(kept: &str) -> Reply {
     Reply::Result(wrapped(kept))
 }
 
-fn wrapped(kept: &str) -> String {
+pub fn wrapped(kept: &str) -> String {
     format!("<query xmlns='{NS}'>{kept}</query>")
 }
 

@@ -1,12 +1,18 @@
 //! XEP-0054: vcard-temp - a card about oneself, for everybody who asks.
 //! Spec 1.3.0, https://xmpp.org/extensions/xep-0054.html. Not done: nothing. Setting somebody else's card is answered as
 //! everything that nobody serves (`service-unavailable`), not `forbidden`, which would tell that the account exists.
+//!
+//! A picture lies in PEP (XEP-0398) and comes into the card on its way out; the card itself is in step with XEP-0292.
 
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
-use iris_core::xml::El;
+use iris_core::xml::{Build, El};
 use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Relation, Reply, Room, Status, Turn};
 use serde::Deserialize;
+
+use crate::xep0163_pep::ITEMS;
+use crate::xep0292_vcard4 as vcard4;
+use crate::xep0398_avatar_conversion as avatar;
 
 const NS: &str = "vcard-temp";
 const EMPTY: &str = "<vCard xmlns='vcard-temp'/>";
@@ -52,9 +58,9 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Host, NS);
     m.feature(At::Account, NS);
     m.shelf(SHELF)?;
-    let size_bytes_max = settings.size_bytes_max;
-    m.iq_named(At::Account, GetOrSet::Get, NS, "vCard", move |turn, _| get(turn, settings.visible_to))?;
-    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "vCard", move |turn, card| set(turn, &card, size_bytes_max))
+    let visible_to = settings.visible_to;
+    m.iq_named(At::Account, GetOrSet::Get, NS, "vCard", move |turn, _| get(turn, visible_to))?;
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "vCard", move |turn, card| set(turn, &card, &settings))
 }
 
 fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
@@ -62,35 +68,60 @@ fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
     if visible_to == Audience::Contacts && !relation.sees_us() {
         return Bounce::nobody().into();
     }
+    let Some(who) = turn.caller().map(|caller| caller.jid) else { return Bounce::nobody().into() };
+    if !vcard4::may_read(turn, &who) {
+        return Bounce::nobody().into();
+    }
+    let photo = avatar::photo_for(turn, &who);
     // Section 3.1 lets one's own card be empty when there is none, and clients that are about to write one count on that;
     // section 3.3 for others: "no card" and "no such user" are the same answer.
     let own = relation == Relation::Own;
     let owner = turn.account.owner();
     Reply::Task(Box::new(move |cx: Cx| -> TaskFuture {
         Box::pin(async move {
-            match cx.read(Read::Value { owner, shelf: SHELF, key: "".into() }).await {
-                Ok(Rows::Value(Some(card))) => {
-                    Finish::Answer { before: Vec::new(), result: String::from_utf8_lossy(&card).into_owned() }
-                }
-                Ok(_) if own => Finish::Answer { before: Vec::new(), result: EMPTY.to_owned() },
-                Ok(_) => Finish::Error(Bounce::nobody()),
-                Err(error) => Finish::Error(error.into()),
-            }
+            let card = match cx.read(Read::Value { owner, shelf: SHELF, key: "".into() }).await {
+                Ok(Rows::Value(card)) => card.map(|card| String::from_utf8_lossy(&card).into_owned()),
+                Ok(_) => None,
+                Err(error) => return Finish::Error(error.into()),
+            };
+            let picture = match photo {
+                None => None,
+                Some((key, mime)) => match cx.read(Read::Value { owner, shelf: ITEMS, key: key.into() }).await {
+                    Ok(Rows::Value(Some(data))) => avatar::photo_xml(&data, &mime),
+                    _ => None,
+                },
+            };
+            let result = match (card, picture) {
+                (Some(card), None) => card,
+                (card, Some(picture)) => with_photo(&card.unwrap_or_else(|| EMPTY.to_owned()), &picture),
+                (None, None) if own => EMPTY.to_owned(),
+                (None, None) => return Finish::Error(Bounce::nobody()),
+            };
+            Finish::Answer { before: Vec::new(), result }
         })
     }))
 }
 
-fn set(turn: &mut Turn<'_>, card: &El<'_>, size_bytes_max: usize) -> Reply {
-    let card = card.closed().into_owned();
-    if card.len() > size_bytes_max {
-        let why = format!("a vCard has at most {size_bytes_max} bytes");
+fn set(turn: &mut Turn<'_>, card: &El<'_>, settings: &Settings) -> Reply {
+    let closed = card.closed().into_owned();
+    if closed.len() > settings.size_bytes_max {
+        let why = format!("a vCard has at most {} bytes", settings.size_bytes_max);
         return Bounce::new(Condition::NotAcceptable).text(why).into();
     }
-    keep(turn, card);
+    let everybody = settings.visible_to == Audience::Everybody;
+    let (kept, published) = match photo(card) {
+        Photo::Image(image, mime) => (without_photo(card), avatar::publish(turn, Some((image, mime)), everybody)),
+        Photo::None => (closed, avatar::publish(turn, None, everybody)),
+        Photo::Elsewhere => (closed, Ok(())),
+    };
+    if let Err(why) = published.and_then(|()| vcard4::publish(turn, card, everybody)) {
+        return why.into();
+    }
+    keep(turn, kept);
     Reply::empty()
 }
 
-/// The account's card is this one from now on: a complete element.
+/// The account's card is this one from now on: a complete element; a picture is not given to XEP-0398.
 pub fn keep(turn: &mut Turn<'_>, card: Vec<u8>) {
     crate::xep0055_search::card_changed(turn, &card);
     turn.put(SHELF, "", card);
@@ -102,6 +133,66 @@ pub async fn read(cx: &Cx, owner: iris_core::store::OwnerId) -> Result<Option<Ve
         Rows::Value(card) => Ok(card.map(|card| card.to_vec())),
         _ => Err(Bounce::new(Condition::InternalServerError)),
     }
+}
+
+/// XEP-0292: the other card was published, or is no more. `public`: for everybody, so that it may stand in the directory.
+pub fn replace(turn: &mut Turn<'_>, card: Option<Vec<u8>>, public: bool) {
+    let shown = card.as_deref().filter(|_| public).unwrap_or(EMPTY.as_bytes());
+    crate::xep0055_search::card_changed(turn, shown);
+    match card {
+        Some(card) => turn.put(SHELF, "", card),
+        None => turn.delete(SHELF, ""),
+    }
+}
+
+enum Photo {
+    /// Bytes, and their type as the card has it.
+    Image(Vec<u8>, Option<String>),
+    None,
+    /// An address, or nothing that is a picture: it stays in the card.
+    Elsewhere,
+}
+
+fn photo(card: &El<'_>) -> Photo {
+    let Some(photo) = card.child(NS, "PHOTO") else { return Photo::None };
+    let text = |name: &str| photo.child(NS, name).map(|it| it.text().trim().to_owned());
+    match text("BINVAL").as_deref().map(avatar::image) {
+        Some(Some(image)) => Photo::Image(image, text("TYPE").filter(|mime| !mime.is_empty())),
+        // XEP-0153 4.3: an empty one takes the picture away.
+        Some(None) if text("BINVAL").is_some_and(|it| it.is_empty()) => Photo::None,
+        None if photo.children().next().is_none() => Photo::None,
+        _ => Photo::Elsewhere,
+    }
+}
+
+/// The card with everything but its picture.
+fn without_photo(card: &El<'_>) -> Vec<u8> {
+    let mut xml = Build::new();
+    xml.open_ns("vCard", NS);
+    for (name, value) in card.attrs().filter(|(name, _)| !name.contains(':')) {
+        xml.attr(name, &value);
+    }
+    for child in card.children().filter(|child| !child.is(NS, "PHOTO")) {
+        let child = String::from_utf8_lossy(&child.closed()).into_owned();
+        // What stands in the card needs no declaration of its own.
+        xml.raw(child.replacen(" xmlns='vcard-temp'", "", 1).as_bytes());
+    }
+    xml.finish()
+}
+
+/// The card with this picture and no other.
+fn with_photo(card: &str, picture: &str) -> String {
+    let bare = match El::parse(card.as_bytes()) {
+        Some(el) if el.child(NS, "PHOTO").is_some() => String::from_utf8_lossy(&without_photo(&el)).into_owned(),
+        _ => card.to_owned(),
+    };
+    if let Some(open) = bare.strip_suffix("/>") {
+        let name = open.trim_start_matches('<').split([' ', '\t', '\n', '\r']).next().unwrap_or("vCard");
+        return format!("{open}>{picture}</{name}>");
+    }
+    let end = bare.rfind("</").unwrap_or(bare.len());
+    let (inside, end) = bare.split_at(end);
+    format!("{inside}{picture}{end}")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod scene;
 mod scram;
 mod security;
 mod server;
+mod services;
 mod streams;
 mod tidy;
 mod tls_profile;

@@ -36,7 +36,7 @@ mod tests;
 pub use access::{Affiliation, Asker, Standing};
 pub use config::{Access, Config, ItemReply, MaxItems, NodeFull, Notification, PublishModel, SendLast};
 pub use node::{Node, State, Subscription};
-pub use request::{Approval, Request};
+pub use request::{Approval, NewItem, Request};
 pub use service::{Answer, Change, Context, Fetch, Notice, Outcome, Quotas, Service};
 pub use stored::{decode_entry, decode_node, serial_key};
 

@@ -1,6 +1,6 @@
 //! One node: its options, who is what to it, and which items there are. Payloads lie elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -58,8 +58,10 @@ pub struct Node {
     /// Without "none".
     pub affiliations: BTreeMap<BareJid, Affiliation>,
     pub subscriptions: Vec<Subscription>,
-    /// Ascending by serial.
+    /// Ascending by serial. Changed by the methods below only.
     pub entries: Vec<Entry>,
+    /// The serial of each id.
+    serials: HashMap<Arc<str>, u64>,
     /// The payload of the last entry, when it is at hand.
     pub last: Option<Bytes>,
 }
@@ -67,12 +69,38 @@ pub struct Node {
 impl Node {
     pub fn new(config: Config, created_us: u64, creator: BareJid) -> Node {
         let (affiliations, subscriptions, entries) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Node { config, created_us, creator, affiliations, subscriptions, entries, last: None }
+        Node { config, created_us, creator, affiliations, subscriptions, entries, serials: HashMap::new(), last: None }
     }
 
     pub fn find(&self, id: &str) -> Option<usize> {
-        // Most items that are asked for are new.
-        self.entries.iter().rposition(|entry| *entry.id == *id)
+        let serial = self.serials.get(id)?;
+        self.entries.binary_search_by_key(serial, |entry| entry.serial).ok()
+    }
+
+    /// The newest one.
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.serials.insert(entry.id.clone(), entry.serial);
+        self.entries.push(entry);
+    }
+
+    pub(super) fn remove(&mut self, at: usize) -> Option<Entry> {
+        if at >= self.entries.len() {
+            return None;
+        }
+        if at + 1 == self.entries.len() {
+            self.last = None;
+        }
+        let entry = self.entries.remove(at);
+        if self.serials.get(&entry.id) == Some(&entry.serial) {
+            self.serials.remove(&entry.id);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn clear(&mut self) -> Vec<Entry> {
+        self.last = None;
+        self.serials.clear();
+        std::mem::take(&mut self.entries)
     }
 }
 

@@ -139,7 +139,7 @@ impl Service {
             if let Some(node) = service.nodes.get_mut(&node) {
                 service.items += 1;
                 service.bytes += entry.weight();
-                node.entries.push(entry);
+                node.push(entry);
             }
         }
         service
@@ -195,7 +195,7 @@ impl Service {
         self.items += 1;
         self.bytes += entry.weight();
         changes.push(Change::PutItem(entry.serial, stored::encode_entry(name, &entry), payload.clone()));
-        node.entries.push(entry);
+        node.push(entry);
         node.last = (payload.len() <= LAST_SIZE_BYTES_MAX).then(|| payload.clone());
     }
 
@@ -210,14 +210,7 @@ impl Service {
     }
 
     pub(super) fn drop_entry(&mut self, name: &str, at: usize, changes: &mut Vec<Change>) -> Option<Entry> {
-        let node = self.nodes.get_mut(name)?;
-        if at >= node.entries.len() {
-            return None;
-        }
-        if at + 1 == node.entries.len() {
-            node.last = None;
-        }
-        let entry = node.entries.remove(at);
+        let entry = self.nodes.get_mut(name)?.remove(at)?;
         self.items -= 1;
         self.bytes -= entry.weight();
         changes.push(Change::DeleteItem(entry.serial));
@@ -226,8 +219,7 @@ impl Service {
 
     pub(super) fn drop_all(&mut self, name: &str, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
-        node.last = None;
-        for entry in node.entries.drain(..) {
+        for entry in node.clear() {
             self.items -= 1;
             self.bytes -= entry.weight();
             changes.push(Change::DeleteItem(entry.serial));

@@ -10,8 +10,12 @@
 
 mod deliver;
 mod last;
+mod satellites;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+pub use satellites::publish;
+pub use satellites::retract;
 
 use std::sync::Arc;
 
@@ -218,17 +222,45 @@ fn concerns(turn: &mut Turn<'_>, who: &Asker, request: Option<&Request>) -> bool
     }
 }
 
+/// What was done to a node, for the rooms that live on it (`satellites`).
+pub enum Happened<'a> {
+    Published {
+        node: &'a str,
+        payload: &'a [u8],
+    },
+    Retracted {
+        node: &'a str,
+    },
+    /// Purged or deleted.
+    Emptied {
+        node: &'a str,
+    },
+}
+
+impl Happened<'_> {
+    pub fn node(&self) -> &str {
+        match self {
+            Happened::Published { node, .. } | Happened::Retracted { node } | Happened::Emptied { node } => node,
+        }
+    }
+}
+
 /// How often items are read anew because they were replaced while they were read.
 const FETCHES_MAX: u8 = 3;
 
 fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Reply {
     let again = matches!(request, Request::Items { .. }).then(|| request.clone());
-    match ask(turn, &who, request) {
-        Err(why) => why.into(),
-        Ok(outcome) => match settle(turn, &who, outcome) {
-            Answer::Payload(xml) => Reply::Result(xml),
-            Answer::Items(fetch) => read_items(turn, who, fetch, again, fetches),
-        },
+    let watched = satellites::watched(&request);
+    let answer = match ask(turn, &who, request) {
+        Err(why) => return why.into(),
+        Ok(outcome) => settle(turn, &who, outcome),
+    };
+    if let Some(done) = watched {
+        satellites::tell(turn, &done);
+    }
+    match answer {
+        Answer::Payload(xml) => Reply::Result(xml),
+        Answer::Items(fetch) => read_items(turn, who, fetch, again, fetches),
     }
 }
 
