@@ -28,6 +28,8 @@ mod xep0156_alternative_connections;
 mod xep0157_contact;
 mod xep0160_offline;
 mod xep0163_pep;
+mod xep0175_anonymous;
+mod xep0178_external;
 mod xep0191_blocking;
 mod xep0198_stream_management;
 mod xep0199_ping;
@@ -51,9 +53,11 @@ mod xep0441_archive_preferences;
 mod xep0445_preauth;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
+mod xep0480_upgrade;
 mod xep0484_fast;
 mod xep0487_host_meta;
 mod xep0494_client_access;
+mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
@@ -76,6 +80,8 @@ pub const ROOMS: &[Room] = &[
     xep0157_contact::ROOM,
     xep0160_offline::ROOM,
     xep0163_pep::ROOM,
+    xep0175_anonymous::ROOM,
+    xep0178_external::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
     xep0199_ping::ROOM,
@@ -99,9 +105,11 @@ pub const ROOMS: &[Room] = &[
     xep0445_preauth::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
+    xep0480_upgrade::ROOM,
     xep0484_fast::ROOM,
     xep0487_host_meta::ROOM,
     xep0494_client_access::ROOM,
+    xep0509_pipelining::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];
 
