@@ -109,6 +109,12 @@ pub struct Listener {
 pub struct Tls {
     /// Folder of the certificates. `None`: a test CA is made in [`Config::test_certs_dir`].
     pub certificates: Option<PathBuf>,
+    /// Who issues certificates to clients (SASL EXTERNAL). `None`: clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Certificates that those have revoked.
+    pub client_crl: Option<PathBuf>,
+    /// A mail address in such a certificate is a JID.
+    pub client_mail_is_address: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -128,12 +128,14 @@ impl Running {
             changed.push("configuration".into());
         }
         let told = |config: &Config| (config.web.url.clone(), config.web.public_addresses.clone());
-        let restart: [(&str, bool); 5] = [
+        let asks = |config: &Config| config::Tls { certificates: None, ..config.tls.clone() };
+        let restart: [(&str, bool); 6] = [
             ("listen", config.listeners != current.listeners),
             ("domains", config.domains != current.domains),
             ("data_dir", config.data_dir != current.data_dir),
             ("accounts", config.accounts != current.accounts),
             ("web", told(&config) != told(&current)),
+            ("tls.client_ca", asks(&config) != asks(&current)),
         ];
         for (table, _) in restart.iter().filter(|(_, differs)| *differs) {
             tracing::warn!("{table} has changed in the configuration: that takes effect at the next start");
@@ -156,6 +158,7 @@ impl Running {
 /// What would keep it from starting.
 pub fn check(config: &Config) -> Result<Vec<String>, String> {
     wiring::mount(config)?;
+    wiring::client_auth(config)?;
     if config.tls.certificates.is_none() {
         return Ok(Vec::new());
     }

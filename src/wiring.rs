@@ -78,6 +78,14 @@ pub fn certificates(config: &Config) -> Result<Arc<Certificates>, String> {
     }
 }
 
+/// Clients are asked for a certificate only where the configuration says who issues them.
+pub fn client_auth(config: &Config) -> Result<ClientAuth, String> {
+    let Some(authorities) = &config.tls.client_ca else { return Ok(ClientAuth::None) };
+    iris_net::certs::client_auth(authorities, config.tls.client_crl.as_deref()).map_err(|why| {
+        crate::cli::operator_message(why, "tls.client_ca and tls.client_crl in the configuration name PEM files.")
+    })
+}
+
 /// What streams of any domain may do.
 pub fn policy(config: &Config) -> Result<Policy, String> {
     let secret = secret(config)?;
@@ -111,14 +119,23 @@ pub fn network(
         ports: crate::ports::ports(config.accounts.scram_iterations, closing.unwrap_or_default())?,
     });
     let policy = policy(config)?;
-    let tls = |alpn: &[&[u8]]| server_config(certificates.clone(), alpn, ClientAuth::None).map_err(|error| error.to_string());
+    let tls = |alpn: &[&[u8]], client: ClientAuth| {
+        server_config(certificates.clone(), alpn, client).map_err(|error| error.to_string())
+    };
+    let clients = client_auth(config)?;
     let setup = Setup {
         house,
         known: mounted.known,
         hosts: mounted.hosts,
         store,
         policy: Arc::new(policy),
-        tls: Tls { starttls: tls(&[])?, direct: tls(&[ALPN_CLIENT])?, web: tls(&[ALPN_CLIENT, ALPN_HTTP])? },
+        tls: Tls {
+            starttls: tls(&[], clients.clone())?,
+            direct: tls(&[ALPN_CLIENT], clients)?,
+            // A browser would ask its user which certificate to show.
+            web: tls(&[ALPN_CLIENT, ALPN_HTTP], ClientAuth::None)?,
+            mail_is_address: config.tls.client_mail_is_address,
+        },
         http,
         places,
         origins: origins(config),

@@ -32,6 +32,8 @@ mod xep0157_contact;
 mod xep0160_offline;
 mod xep0163_pep;
 mod xep0172_nickname;
+mod xep0175_anonymous;
+mod xep0178_external;
 mod xep0186_invisible;
 mod xep0191_blocking;
 mod xep0198_stream_management;
@@ -63,11 +65,13 @@ mod xep0441_archive_preferences;
 mod xep0445_preauth;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
+mod xep0480_upgrade;
 mod xep0484_fast;
 mod xep0487_host_meta;
 mod xep0490_displayed_sync;
 mod xep0492_chat_notifications;
 mod xep0494_client_access;
+mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
 pub mod xep0377_reporting;
 
@@ -95,6 +99,8 @@ pub const ROOMS: &[Room] = &[
     xep0160_offline::ROOM,
     xep0163_pep::ROOM,
     xep0172_nickname::ROOM,
+    xep0175_anonymous::ROOM,
+    xep0178_external::ROOM,
     xep0186_invisible::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
@@ -127,11 +133,13 @@ pub const ROOMS: &[Room] = &[
     xep0445_preauth::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
+    xep0480_upgrade::ROOM,
     xep0484_fast::ROOM,
     xep0487_host_meta::ROOM,
     xep0490_displayed_sync::ROOM,
     xep0492_chat_notifications::ROOM,
     xep0494_client_access::ROOM,
+    xep0509_pipelining::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];
 

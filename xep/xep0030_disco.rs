@@ -81,6 +81,10 @@ fn node(turn: &mut Turn<'_>, disco: Disco, query: &El<'_>) -> Option<Reply> {
 
 /// Section 8: whoever does not get the account's presence is told what those are told who ask for nobody.
 fn account_info(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
+    if turn.account.is_guest() {
+        // XEP-0175 5: whoever asks.
+        return guest_info();
+    }
     if let Some(reply) = node(turn, Disco::Info, &query) {
         return reply;
     }
@@ -90,6 +94,17 @@ fn account_info(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
         _ => return Bounce::nobody().into(),
     };
     info(turn.doors, at, None)
+}
+
+fn guest_info() -> Reply {
+    let mut xml = Build::new();
+    xml.open_ns("query", INFO);
+    xml.open("identity").attr("category", "account").attr("type", "anonymous").close();
+    for feature in [INFO, ITEMS] {
+        xml.open("feature").attr("var", feature).close();
+    }
+    xml.close();
+    result(xml)
 }
 
 /// Section 4.1: the available resources, for those who see them anyway, and what the rooms have for this caller.

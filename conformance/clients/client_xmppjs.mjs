@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// @xmpp/client (xmpp.js) against the server: two people, STARTTLS and direct TLS, carbons, archive, resumption.
+// @xmpp/client (xmpp.js) against the server: two people, STARTTLS and direct TLS, carbons, archive, resumption, SASL2 with Bind 2
+// and FAST.
 //
 //     client_xmppjs.mjs ROOM_FOR_MODULES [CHECK…]
 //
@@ -34,7 +35,7 @@ function need(condition, why) {
 
 /** One resource of one account; everything that arrives stands in `seen`. */
 class Person {
-  constructor(stage, name, { direct = false, resource = "phone" } = {}) {
+  constructor(stage, name, { direct = false, resource = "phone", userAgent, credentials } = {}) {
     this.name = name;
     this.seen = [];
     this.waiting = new Set();
@@ -44,11 +45,17 @@ class Person {
       resource,
       username: name,
       password: PASSWORD,
+      userAgent,
+      credentials: credentials && { username: name, ...credentials },
     });
+    this.top = [];
     this.xmpp.reconnect.delay = 100;
     this.xmpp.timeout = WAIT_MS;
     this.xmpp.on("error", (error) => stage.log(this.name, "!", error.message));
-    this.xmpp.on("element", (element) => stage.log(this.name, "<", element));
+    this.xmpp.on("element", (element) => {
+      stage.log(this.name, "<", element);
+      this.top.push(element);
+    });
     this.xmpp.on("send", (element) => stage.log(this.name, ">", element));
     this.xmpp.on("stanza", (stanza) => {
       this.seen.push(stanza);
@@ -137,6 +144,9 @@ class Stage {
     this.wire.end();
   }
 }
+
+/** SASL2's `<success/>` with such a child, among everything that came. */
+const succeededWith = (person, name, ns) => person.top.some((e) => e.is("success", "urn:xmpp:sasl:2") && e.getChild(name, ns));
 
 const unique = (text) => `${text} ${randomUUID().slice(0, 8)}`;
 
@@ -248,6 +258,33 @@ async function resumption(stage) {
   return `${all.length} messages over a cut, exactly once and in order`;
 }
 
+/** SASL2, Bind 2 and a token; the same installation comes again without its password, and resumes in one step when it is cut. */
+async function fast(stage) {
+  const romeo = await stage.person("romeo").login();
+  const userAgent = xml("user-agent", { id: randomUUID() }, xml("software", {}, "xmpp.js"), xml("device", {}, "a test"));
+  const first = await stage.person("juliet", { userAgent, resource: "xmppjs" }).login();
+  need(succeededWith(first, "bound", "urn:xmpp:bind:0"), "no session was bound inside SASL2");
+  need(succeededWith(first, "token", "urn:xmpp:fast:0"), "no token came with the success");
+  const token = await first.xmpp.fast.fetchToken();
+  const address = first.jid.toString();
+  need(address.includes("/xmppjs/"), `the tag is not in ${address}`);
+  first.xmpp.reconnect.stop();
+  await first.xmpp.stop();
+  const second = await stage.person("juliet", { userAgent, resource: "xmppjs", credentials: { token } }).login();
+  need(second.jid.toString() === address, `another address for the same client: ${second.jid}`);
+  const text = unique("by token");
+  await romeo.say(second.bare(), text);
+  await second.expectBody(text);
+  const resumed = new Promise((done) => second.xmpp.streamManagement.on("resumed", done));
+  second.xmpp.socket.socket.destroy();
+  await within(resumed, WAIT_MS);
+  need(succeededWith(second, "resumed", "urn:xmpp:sm:3"), "it was not resumed inside SASL2");
+  const back = unique("back");
+  await romeo.say(second.bare(), back);
+  await second.expectBody(back);
+  return `${token.mechanism} as ${address}, resumed in one step`;
+}
+
 async function within(promise, ms) {
   let timer;
   const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Failed(`not done within ${ms / 1000} s`)), ms)));
@@ -255,7 +292,7 @@ async function within(promise, ms) {
 }
 
 let bad = 0;
-for (const check of [login, conversation, carbons, archive, resumption]) {
+for (const check of [login, conversation, carbons, archive, resumption, fast]) {
   if (only.length > 0 && !only.includes(check.name)) continue;
   const stage = new Stage(check.name);
   try {

@@ -183,18 +183,51 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
     },
 ];
 
-const TLS: &[Key<Config>] = &[Key {
-    name: "certificates",
-    about: "The folder with a certificate and a key for each domain: example.org.crt (the chain, leaf first) and \
-            example.org.key, both PEM. Without it a test CA is made in DATA_DIR/certs, if dev is true or all listeners are \
-            on loopback.",
-    set: |config, given| {
-        config.tls.certificates = Some(path(given)?);
-        Ok(())
+const TLS: &[Key<Config>] = &[
+    Key {
+        name: "certificates",
+        about: "The folder with a certificate and a key for each domain: example.org.crt (the chain, leaf first) and \
+                example.org.key, both PEM. Without it a test CA is made in DATA_DIR/certs, if dev is true or all listeners are \
+                on loopback.",
+        set: |config, given| {
+            config.tls.certificates = Some(path(given)?);
+            Ok(())
+        },
+        show: |config| config.tls.certificates.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
+        example: "\"certs\"",
     },
-    show: |config| config.tls.certificates.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
-    example: "\"certs\"",
-}];
+    Key {
+        name: "client_ca",
+        about: "A PEM file with the authorities that issue certificates to clients, who then may log in with them (SASL EXTERNAL). \
+                Without it no client is asked for one. The certificate names the account as id-on-xmppAddr (RFC 6120 13.7.1.4).",
+        set: |config, given| {
+            config.tls.client_ca = Some(file(given)?);
+            Ok(())
+        },
+        show: |config| config.tls.client_ca.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
+        example: "\"clients.crt\"",
+    },
+    Key {
+        name: "client_crl",
+        about: "A PEM file with the certificates that those authorities have revoked. Read at the start.",
+        set: |config, given| {
+            config.tls.client_crl = Some(file(given)?);
+            Ok(())
+        },
+        show: |config| config.tls.client_crl.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
+        example: "\"clients.crl\"",
+    },
+    Key {
+        name: "client_mail_is_address",
+        about: "Whether a mail address in such a certificate (rfc822Name) names the account of the same spelling.",
+        set: |config, given| {
+            config.tls.client_mail_is_address = values::boolean(given)?;
+            Ok(())
+        },
+        show: |config| Some(config.tls.client_mail_is_address.to_string()),
+        example: "",
+    },
+];
 
 const ACCOUNTS: &[Key<Config>] = &[
     Key {
@@ -288,6 +321,13 @@ const STORE: &[Key<Config>] = &[Key {
     show: |config| Some(values::show_string(values::name_of(StoreKind::ALL, config.store.kind))),
     example: "",
 }];
+
+fn file(given: &Given<'_>) -> Result<PathBuf, Problem> {
+    match values::string(given, "a file")? {
+        "" => Err(values::unexpected(given, "a file")),
+        path => Ok(PathBuf::from(path)),
+    }
+}
 
 fn path(given: &Given<'_>) -> Result<PathBuf, Problem> {
     match values::string(given, "a folder")? {

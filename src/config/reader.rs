@@ -49,7 +49,9 @@ impl Reading {
         if let Some(data_dir) = &overrides.data_dir {
             config.data_dir.clone_from(data_dir);
         }
-        config.tls.certificates = config.tls.certificates.take().map(|certificates| folder.join(certificates));
+        for path in [&mut config.tls.certificates, &mut config.tls.client_ca, &mut config.tls.client_crl] {
+            *path = path.take().map(|path| folder.join(path));
+        }
         config.dev |= overrides.dev;
         if !overrides.domains.is_empty() {
             self.places.retain(|path, _| !path.starts_with("domains"));

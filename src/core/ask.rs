@@ -23,6 +23,13 @@ pub enum Ask {
     /// Somebody has proved to be this account: remember the client. -> `AskAnswer::Admitted`, `AskAnswer::TokenRefused`; after the
     /// commit if a token is issued or was used.
     Admit(Box<Admission>),
+    /// Somebody without an account comes in by this address: nothing is ever written of it. -> `Done`, `Exists`
+    Guest,
+    /// Other keys for the same password: they take the place of `was` and of nothing else; nobody is logged out.
+    Upgrade {
+        was: Bytes,
+        credentials: Bytes,
+    },
     /// Make the account.
     Provision {
         credentials: Bytes,

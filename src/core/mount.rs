@@ -86,6 +86,8 @@ pub enum SaslInline {
     StreamManagement,
     /// XEP-0484: `<fast/>` and `<request-token/>`.
     Fast,
+    /// XEP-0480: `<upgrade/>`.
+    Upgrade,
 }
 
 /// A child of XEP-0386's `<bind/>` and who answers it.
@@ -140,6 +142,8 @@ pub struct Doors {
     pub events: [Vec<EventFn>; Event::COUNT],
     pub nonzas: HashMap<NameId, NonzaFn>,
     pub stream_features: Vec<(When, FeatureFn)>,
+    /// Who has no account may come in (SASL ANONYMOUS).
+    pub guests: bool,
     pub sasl2_inline: Vec<SaslInline>,
     pub bind_inline: Vec<BindInline>,
     pub bound: Vec<BoundFn>,
@@ -175,6 +179,7 @@ impl Doors {
             events: std::array::from_fn(|_| Vec::new()),
             nonzas: HashMap::new(),
             stream_features: Vec::new(),
+            guests: false,
             sasl2_inline: Vec::new(),
             bind_inline: Vec::new(),
             bound: Vec::new(),
@@ -324,6 +329,11 @@ impl Mount<'_> {
 
     pub fn stream_feature(&mut self, when: When, feature: impl Fn(&Doors) -> String + Send + Sync + 'static) {
         self.doors.stream_features.push((when, Box::new(feature)));
+    }
+
+    /// Let those in who have no account (SASL ANONYMOUS). The room says what they may do.
+    pub fn admit_guests(&mut self) {
+        self.doors.guests = true;
     }
 
     /// What this room's specification lets a client ask for inside SASL2's `<authenticate/>`.

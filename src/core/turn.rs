@@ -196,6 +196,8 @@ pub trait Account {
     fn state(&mut self, index: usize) -> Option<&mut dyn Any>;
     /// Begin or end holding back what may wait (XEP-0352).
     fn hold(&mut self, session: SessionRef, inactive: bool);
+    /// Came in without an account (XEP-0175): nothing of it is kept.
+    fn is_guest(&self) -> bool;
     /// Who has access to this account.
     fn clients(&self, now: Now) -> Vec<ClientAccess>;
     /// End a client's sessions and kill its tokens. `None`: there is no such client; otherwise as it was.

@@ -55,6 +55,9 @@ impl turn::Account for View<'_> {
     fn contacts(&self) -> Vec<(BareJid, Relation)> {
         self.entity.roster.contacts().map(|(jid, relation)| (jid.clone(), relation)).collect()
     }
+    fn is_guest(&self) -> bool {
+        self.entity.guest
+    }
     fn clients(&self, now: Now) -> Vec<ClientAccess> {
         clients::list(self.entity, self.sessions, now.wall_us)
     }

@@ -544,13 +544,14 @@ impl Shard {
     /// What everything that the turn has caused depends on.
     fn perform(&mut self, key: &Arc<str>, cause: Ticket) -> Ticket {
         let write = std::mem::take(&mut self.fx.write);
-        let last_state = match self.entities.get_mut(key) {
-            Some(Slot::Awake(entity)) => &mut entity.last_state,
-            Some(Slot::Domain(entity)) => &mut entity.last_state,
+        let (last_state, kept) = match self.entities.get_mut(key) {
+            // Of a guest nothing is kept, whatever a room wants to.
+            Some(Slot::Awake(entity)) => (&mut entity.last_state, !entity.guest),
+            Some(Slot::Domain(entity)) => (&mut entity.last_state, true),
             Some(Slot::Loading { .. } | Slot::Tagging { .. }) | None => return cause,
         };
         let mut ticket = cause.max(*last_state);
-        if !write.is_empty() {
+        if kept && !write.is_empty() {
             let state = write.state;
             self.last_ticket = self.store.submit(write, self.progress.epoch);
             ticket = ticket.max(self.last_ticket);

@@ -6,6 +6,7 @@
 //! name" instead of a bare connection error. Certificates of other tenants are never shown to somebody who did not
 //! already know their name.
 
+mod client;
 pub mod dev;
 mod error;
 mod source;
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+pub use client::{ClientNames, client_auth};
 pub use error::{CertError, Fault, Warning};
 pub use source::Source;
 pub use x509::end_point;

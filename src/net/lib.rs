@@ -90,6 +90,8 @@ pub struct Tls {
     pub direct: Arc<ServerConfig>,
     /// `xmpp-client` or `http/1.1`.
     pub web: Arc<ServerConfig>,
+    /// A mail address in a client's certificate is its JID (XEP-0178 2, step 11.3).
+    pub mail_is_address: bool,
 }
 
 /// What all workers share.

@@ -22,6 +22,7 @@ use rustls::sign::CertifiedKey;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, WriteTraffic};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 
+pub(crate) use config::provider;
 pub use config::{ALPN_CLIENT, ALPN_HTTP, ALPN_SERVER, ClientAuth, server_config};
 pub use error::TlsError;
 use witness::Witness;

@@ -64,7 +64,10 @@ fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelo
     let stanza = envelope.stanza.clone();
     let Some(child) = stanza.children().first() else { return };
     let asked = Asked { envelope, session: Some(at) };
-    let outcome = if child.name == cx.known.roster_query {
+    let outcome = if child.name == cx.known.roster_query && entity.guest && stanza.stype() == StanzaType::Set {
+        // XEP-0175 3, rule 4: no relation that would have to be undone.
+        Reply::Error(Bounce::new(Condition::NotAllowed).text("a guest has no contacts"))
+    } else if child.name == cx.known.roster_query {
         roster_iq::ask(entity, cx, at, &stanza, child)
     } else if child.name == cx.known.session {
         // RFC 6121 had it removed, old clients still send it; it does nothing.

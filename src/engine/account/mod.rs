@@ -70,6 +70,8 @@ pub struct AccountEntity {
     pub gone: bool,
     /// What the server has asked and was not told yet.
     pub questions: Questions,
+    /// Has no account (XEP-0175): what it writes is forgotten with its last session.
+    pub guest: bool,
 }
 
 impl AccountEntity {
@@ -109,6 +111,7 @@ impl AccountEntity {
             new: false,
             gone: false,
             questions: Questions::default(),
+            guest: false,
         }
     }
 
@@ -260,6 +263,7 @@ impl AccountEntity {
         }
         if self.sessions.is_empty() {
             self.idle_since = cx.now.mono;
+            self.gone |= self.guest;
             if self.login.is_some() {
                 let seen = Seen { login_us, end_us: cx.now.wall_us };
                 self.seen = Some(seen);

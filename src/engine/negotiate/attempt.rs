@@ -2,13 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use iris_core::effects::StreamError;
 use iris_core::login::Login;
 use iris_core::{Ask, AskAnswer, BareJid};
 
 use super::fast::{self, HtMechanism};
 use super::sasl::{self, Credentials, Lookup, Mechanism, NONCE_SIZE_BYTES, SaslError, Step};
-use super::{Action, Env, Negotiator, State, sasl1, sasl2};
+use super::{Action, Env, Negotiator, State, passwordless, sasl1, sasl2};
 
 /// An attempt that waits for something.
 #[derive(Debug)]
@@ -26,14 +27,35 @@ pub(super) enum Profile {
 
 #[derive(Debug)]
 enum Stage {
-    /// The client's `<response/>` is awaited. `asked`: whose account was asked, and whether it is enabled.
-    Client { exchange: sasl::Exchange, asked: Option<(BareJid, bool)> },
+    /// The client's `<response/>` is awaited.
+    Client { exchange: sasl::Exchange, asked: Option<Asked> },
+    /// EXTERNAL: whom it wants to be, in a `<response/>`.
+    Authzid,
+    /// EXTERNAL: the certificate speaks for this account; its login is awaited.
+    Certified(BareJid),
+    /// ANONYMOUS: the guest is being made.
+    Guest(BareJid),
     /// The account's login is awaited.
     Login(Box<Lookup>, BareJid),
     /// The tokens of the client are awaited.
     Tokens(Box<fast::Proof>),
-    /// A side thread works; whether the account is enabled is known already.
-    Verifying { enabled: bool, account: BareJid },
+    /// A side thread works; what the account said is known already.
+    Verifying(Asked),
+}
+
+/// Whose account was asked, and what it said; that counts only once the password is proved.
+#[derive(Debug)]
+struct Asked {
+    account: BareJid,
+    enabled: bool,
+    found: Option<Box<Found>>,
+}
+
+/// The keys that the account has.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub record: Bytes,
+    pub credentials: Credentials,
 }
 
 /// The client has proved who it is.
@@ -48,7 +70,9 @@ pub(super) struct Proved {
 /// What proved it.
 #[derive(Debug)]
 pub(super) enum By {
-    Password,
+    Password(Option<Box<Found>>),
+    Certificate,
+    Nothing,
     Token { mask: [u8; 16], mechanism: HtMechanism },
 }
 
@@ -79,6 +103,9 @@ pub(super) fn start(
             None => failure(it, &profile, SaslError::MalformedRequest, None, env),
         };
     }
+    if offered.offers_other(mechanism) {
+        return passwordless::start(it, profile, mechanism, initial, env);
+    }
     let Some(mechanism) = Mechanism::from_name(mechanism) else {
         return failure(it, &profile, SaslError::InvalidMechanism, None, env);
     };
@@ -95,18 +122,17 @@ pub(super) fn start(
 /// The client's `<response/>`, decoded; `None`: it was no base64.
 pub(super) fn respond(it: &mut Negotiator, attempt: Attempt, message: Option<&[u8]>, env: &mut Env<'_>) -> Vec<Action> {
     let Attempt { profile, stage } = attempt;
-    let Stage::Client { exchange, asked } = stage else {
+    match (stage, message) {
+        (Stage::Client { .. } | Stage::Authzid, None) => failure(it, &profile, SaslError::IncorrectEncoding, None, env),
+        (Stage::Client { exchange, asked }, Some(message)) => step(it, profile, exchange.respond(message), asked, env),
+        (Stage::Authzid, Some(message)) => passwordless::external(it, profile, message, env),
         // An answer before its question.
-        return it.fail(&StreamError::new("policy-violation").text("one authentication at a time"), env);
-    };
-    match message {
-        Some(message) => step(it, profile, exchange.respond(message), asked, env),
-        None => failure(it, &profile, SaslError::IncorrectEncoding, None, env),
+        _ => it.fail(&StreamError::new("policy-violation").text("one authentication at a time"), env),
     }
 }
 
-fn step(it: &mut Negotiator, profile: Profile, step: Step, asked: Option<(BareJid, bool)>, env: &mut Env<'_>) -> Vec<Action> {
-    let enabled = asked.as_ref().is_none_or(|(_, enabled)| *enabled);
+fn step(it: &mut Negotiator, profile: Profile, step: Step, asked: Option<Asked>, env: &mut Env<'_>) -> Vec<Action> {
+    let enabled = asked.as_ref().is_none_or(|asked| asked.enabled);
     match step {
         Step::Challenge(message, exchange) => {
             let ns = profile.ns();
@@ -119,9 +145,11 @@ fn step(it: &mut Negotiator, profile: Profile, step: Step, asked: Option<(BareJi
             vec![Action::LookUp(account)]
         }
         Step::Success { account, .. } if !enabled => failure(it, &profile, SaslError::AccountDisabled, Some(account), env),
-        Step::Success { account, additional, .. } => proved(it, profile, Proved { account, additional, by: By::Password }, env),
+        Step::Success { account, additional, .. } => {
+            proved(it, profile, Proved { account, additional, by: By::Password(asked.and_then(|asked| asked.found)) }, env)
+        }
         // Who was guessed at matters: bans are of an address for one user (security B12).
-        Step::Failure(error) => failure(it, &profile, error, asked.map(|(account, _)| account), env),
+        Step::Failure(error) => failure(it, &profile, error, asked.map(|asked| asked.account), env),
     }
 }
 
@@ -129,7 +157,25 @@ fn wait(it: &mut Negotiator, profile: Profile, stage: Stage) {
     it.state = State::Sasl(Box::new(Attempt { profile, stage }));
 }
 
-fn proved(it: &mut Negotiator, profile: Profile, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
+/// EXTERNAL without an initial response: RFC 4422 3.3.
+pub(super) fn ask_whom(it: &mut Negotiator, profile: Profile, env: &mut Env<'_>) -> Vec<Action> {
+    env.out.extend_from_slice(format!("<challenge xmlns='{}'/>", profile.ns()).as_bytes());
+    wait(it, profile, Stage::Authzid);
+    Vec::new()
+}
+
+pub(super) fn look_up_certified(it: &mut Negotiator, profile: Profile, account: BareJid) -> Vec<Action> {
+    wait(it, profile, Stage::Certified(account.clone()));
+    vec![Action::LookUp(account)]
+}
+
+pub(super) fn make_guest(it: &mut Negotiator, profile: Profile, account: BareJid) -> Vec<Action> {
+    wait(it, profile, Stage::Guest(account.clone()));
+    vec![Action::LookUpFor(account, Ask::Guest)]
+}
+
+pub(super) fn proved(it: &mut Negotiator, profile: Profile, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
+    it.by_certificate = matches!(proved.by, By::Certificate);
     it.identity = Some(proved.account.clone());
     match profile {
         Profile::Sasl1 => sasl1::success(it, &proved, env),
@@ -145,26 +191,30 @@ pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, en
     let (lookup, account) = match stage {
         Stage::Login(lookup, account) => (lookup, account),
         Stage::Tokens(proof) => return token(it, profile, *proof, answer, banned, env),
-        Stage::Client { .. } | Stage::Verifying { .. } => return Vec::new(),
+        Stage::Certified(account) => return passwordless::certified(it, profile, account, answer, env),
+        Stage::Guest(account) => return passwordless::guest(it, profile, account, &answer, env),
+        Stage::Client { .. } | Stage::Authzid | Stage::Verifying { .. } => return Vec::new(),
     };
     let AskAnswer::Credentials(login) = answer else {
         return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env);
     };
     let enabled = login.as_ref().is_none_or(|login: &Login| login.enabled);
-    let found = match login.filter(|_| !banned).map(|login| Credentials::decode(&login.credentials)) {
+    let record = login.filter(|_| !banned).map(|login| login.credentials);
+    let found = match record.map(|record| Credentials::decode(&record).map(|credentials| Found { record, credentials })) {
         None => None,
-        Some(Ok(found)) => Some(found),
+        Some(Ok(found)) => Some(Box::new(found)),
         Some(Err(error)) => {
             tracing::error!(%error, "an account's login record is damaged");
             return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env);
         }
     };
     if lookup.is_expensive() {
-        wait(it, profile, Stage::Verifying { enabled, account });
-        return vec![Action::Verify(lookup, found.map(Box::new))];
+        let credentials = found.as_ref().map(|found| Box::new(found.credentials.clone()));
+        wait(it, profile, Stage::Verifying(Asked { account, enabled, found }));
+        return vec![Action::Verify(lookup, credentials)];
     }
-    let next = lookup.credentials(found.as_ref(), &env.policy.fake_salt);
-    step(it, profile, next, Some((account, enabled)), env)
+    let next = lookup.credentials(found.as_ref().map(|found| &found.credentials), &env.policy.fake_salt);
+    step(it, profile, next, Some(Asked { account, enabled, found }), env)
 }
 
 /// XEP-0484 3.4. Nobody, and a client without tokens, are the same as a wrong token.
@@ -199,8 +249,8 @@ pub(super) fn stepped(it: &mut Negotiator, outcome: Step, env: &mut Env<'_>) -> 
         State::Sasl(attempt) => *attempt,
         _ => return Vec::new(),
     };
-    let Stage::Verifying { enabled, account } = stage else { return Vec::new() };
-    step(it, profile, outcome, Some((account, enabled)), env)
+    let Stage::Verifying(asked) = stage else { return Vec::new() };
+    step(it, profile, outcome, Some(asked), env)
 }
 
 /// RFC 6120 6.4.5: the client may try again, a few times.

@@ -1,16 +1,23 @@
 //! What a stream offers, before and after authentication.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use iris_core::mount::{Doors, SaslInline, When};
 use iris_core::ns;
 use iris_core::xml::escape::escape_attr;
 use jid::DomainPart;
 
-use super::sasl::{Mechanism, Offered};
-use super::{Env, Security, Transport, fast};
+use super::sasl::{Hash, Mechanism, Offered};
+use super::{Env, Security, Transport, fast, passwordless, upgrade};
 use crate::shard::offers;
 
-/// Before authentication. `None`: only TLS is offered, nothing can be authenticated yet.
-pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doors, env: &mut Env<'_>) -> Option<Offered> {
+/// Before authentication. `None`: only TLS is offered, nothing can be authenticated yet. Beside it what names these features.
+pub(super) fn open(
+    transport: Transport,
+    security: Option<&Security>,
+    host: &Doors,
+    env: &mut Env<'_>,
+) -> (Option<Offered>, String) {
     let mut xml = String::from("<stream:features>");
     let offered = if transport == Transport::StartTls && security.is_none() {
         xml.push_str(&format!("<starttls xmlns='{}'><required/></starttls>", ns::TLS));
@@ -40,10 +47,19 @@ pub(super) fn open(transport: Transport, security: Option<&Security>, host: &Doo
         xml.push_str(&host.stream_features(When::Registering));
     }
     limits(&mut xml, env.limits.pre_auth_stanza_size_bytes_max, env.limits.negotiation_timeout.as_secs());
+    // XEP-0509 2.3: a hash of everything before it.
+    let hash = Hash::Sha256.digest(xml.as_bytes());
+    let version = URL_SAFE_NO_PAD.encode(hash.as_slice().get(..12).unwrap_or_default());
+    if offered.is_some() {
+        xml.push_str(&format!("<config-version xmlns='{IAP}' scheme='opaque' value='{version}'/>"));
+    }
     xml.push_str("</stream:features>");
     env.out.extend_from_slice(xml.as_bytes());
-    offered
+    (offered, version)
 }
+
+/// XEP-0509.
+pub(super) const IAP: &str = "urn:xmpp:iap:0";
 
 /// XEP-0388 2.1.
 fn sasl2(xml: &mut String, offered: &Offered, host: &Doors) {
@@ -73,7 +89,13 @@ fn sasl2(xml: &mut String, offered: &Offered, host: &Doors) {
         }
         xml.push_str("</fast>");
     }
-    xml.push_str("</inline></authentication>");
+    xml.push_str("</inline>");
+    if offers(host, SaslInline::Upgrade) {
+        for hash in upgrade::HASHES {
+            xml.push_str(&format!("<upgrade xmlns='{}'>{}</upgrade>", upgrade::NS, upgrade::task(hash)));
+        }
+    }
+    xml.push_str("</authentication>");
 }
 
 /// After authentication: bind (unless that is done), and whatever the rooms offer.
@@ -106,5 +128,9 @@ fn mechanisms(security: Option<&Security>, host: &Doors, env: &Env<'_>) -> Optio
     let allowed: Vec<Mechanism> =
         Mechanism::ALL.into_iter().filter(|mechanism| *mechanism != Mechanism::Plain || env.policy.plain_sasl).collect();
     let (bindings, version) = security.map_or((Vec::new(), None), |it| (it.bindings.clone(), Some(it.version)));
-    Some(Offered::new(domain, &allowed, bindings, version))
+    let certified = security.is_some_and(|it| it.addresses.iter().any(|address| *address.domain().as_str() == host.domain));
+    // RFC 6120 6.3.4: EXTERNAL only to who has shown a certificate that speaks for somebody here.
+    let others = [(certified, passwordless::EXTERNAL), (host.guests, passwordless::ANONYMOUS)];
+    let others = others.into_iter().filter(|(offered, _)| *offered).map(|(_, name)| name);
+    Some(Offered::new(domain, &allowed, bindings, version).with_others(others))
 }

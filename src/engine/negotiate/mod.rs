@@ -24,6 +24,7 @@ use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
 mod attempt;
 mod fast;
 mod features;
+mod passwordless;
 mod register;
 pub mod sasl;
 mod sasl1;
@@ -31,6 +32,7 @@ mod sasl2;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub use secret::HouseSecret;
 
@@ -59,6 +61,8 @@ pub enum Transport {
 pub struct Security {
     pub version: TlsVersion,
     pub bindings: Vec<ChannelBinding>,
+    /// Whom the client's certificate speaks for, if it showed a valid one.
+    pub addresses: Vec<BareJid>,
 }
 
 /// What the machine borrows for one step.
@@ -109,6 +113,8 @@ enum State {
     /// Offered STARTTLS, or SASL.
     Open,
     Sasl(Box<attempt::Attempt>),
+    /// XEP-0388: the password was right, and a task is underway (XEP-0480).
+    Upgrading(Box<upgrade::Upgrading>),
     /// XEP-0388: authenticated, and what was asked inline is being done.
     Arriving(Box<sasl2::Arriving>),
     /// The domain's registrar was asked.
@@ -129,11 +135,14 @@ pub struct Negotiator {
     security: Option<Security>,
     doors: Option<Arc<Doors>>,
     offered: Option<Offered>,
+    /// XEP-0509: what the features were.
+    config_version: String,
     identity: Option<BareJid>,
     /// Who the client says it is, in its stream header; nothing is let in on that.
     from: Option<BareJid>,
     /// XEP-0494: as the account remembers the client.
     client: Option<Arc<str>>,
+    by_certificate: bool,
     failures: u32,
     /// Attempts that ended at their channel binding.
     bindings_refused: u32,
@@ -150,9 +159,11 @@ impl Negotiator {
             security: None,
             doors: None,
             offered: None,
+            config_version: String::new(),
             identity: None,
             from: None,
             client: None,
+            by_certificate: false,
             failures: 0,
             bindings_refused: 0,
             registering: register::Registering::default(),
@@ -228,7 +239,7 @@ impl Negotiator {
             return self.fail(&StreamError::new("invalid-from"), env);
         }
         self.state = State::Open;
-        self.offered = features::open(self.transport, self.security.as_ref(), &host, env);
+        (self.offered, self.config_version) = features::open(self.transport, self.security.as_ref(), &host, env);
         self.doors = Some(host);
         Vec::new()
     }
@@ -240,6 +251,7 @@ impl Negotiator {
             State::Open if register::is_meant(self, &stanza) => register::element(self, &stanza, env),
             State::Open => self.sasl(None, stanza, env),
             State::Sasl(attempt) => self.sasl(Some(*attempt), stanza, env),
+            State::Upgrading(upgrading) => upgrade::element(self, *upgrading, &stanza, env),
             State::Authenticated => self.authenticated(stanza, env),
             // A second request while one is being worked on, or anything out of order.
             State::Header
@@ -386,9 +398,9 @@ impl Negotiator {
         }
     }
 
-    /// The client as its owner knows it, for the session it binds.
-    pub fn client(&self) -> Option<Arc<str>> {
-        self.client.clone()
+    /// A session that begins on this stream, with what is known of the client.
+    pub fn begins(&self, bind: Bind) -> Bind {
+        Bind { client: self.client.clone(), by_certificate: self.by_certificate, ..bind }
     }
 
     /// The account's answer to `Action::LookUp` and `Action::LookUpFor`. `banned`: it is treated as if the password were wrong, whatever it is.

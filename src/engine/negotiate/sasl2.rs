@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use iris_core::clients::{Admission, Admitted, TokenRefused, Used, UserAgent, Ways};
 use iris_core::effects::StreamError;
 use iris_core::error::{Bounce, Condition};
@@ -18,8 +19,8 @@ use zeroize::Zeroizing;
 
 use super::attempt::{self, Attempt, By, Profile, Proved, encode};
 use super::fast::{self, HtMechanism};
-use super::sasl::SaslError;
-use super::{Action, Env, Negotiator, State, features, hex};
+use super::sasl::{Hash, SaslError};
+use super::{Action, Env, Negotiator, State, features, hex, upgrade};
 use crate::shard::{self, Bind, ResumeError};
 
 /// `<authenticate/>`, understood.
@@ -32,6 +33,8 @@ pub(super) struct Request {
     fast: Option<Fast>,
     /// A token is wanted for this mechanism.
     token: Option<HtMechanism>,
+    /// XEP-0480: keys that the client would help to make.
+    pub upgrades: Vec<Hash>,
 }
 
 /// XEP-0484's `<fast/>`.
@@ -62,6 +65,8 @@ pub(super) struct Arriving {
     by_token: bool,
     /// XEP-0198's `<failed/>`.
     failed: Option<String>,
+    /// What the account is still to be asked.
+    admission: Option<Box<Admission>>,
 }
 
 pub(super) fn element(it: &mut Negotiator, attempt: Option<Attempt>, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
@@ -85,6 +90,14 @@ fn authenticate(it: &mut Negotiator, stanza: &Stanza, env: &mut Env<'_>) -> Vec<
     let Some(request) = Request::read(it, &el) else {
         return refuse(it, SaslError::MalformedRequest, env);
     };
+    // XEP-0509 2.2: the client has not seen the features yet, and they are not what it takes them for. No attempt was made.
+    if let Some(version) = el.child(features::IAP, "config-version")
+        && version.attr("value").as_deref() != Some(&it.config_version)
+    {
+        failure(SaslError::Aborted, &format!("<config-version-mismatch xmlns='{}'/>", features::IAP), env);
+        it.state = State::Open;
+        return Vec::new();
+    }
     attempt::start(it, Profile::Sasl2(Box::new(request)), &mechanism, initial.as_deref(), env)
 }
 
@@ -118,7 +131,8 @@ impl Request {
             (Some(mechanism), Some(offered)) => Some(fast::mechanism(&mechanism, offered)?),
             _ => None,
         };
-        Some(Request { agent, resume, bind, fast, token })
+        let upgrades = if offers(SaslInline::Upgrade) { upgrade::wanted(el) } else { Vec::new() };
+        Some(Request { agent, resume, bind, fast, token, upgrades })
     }
 
     /// XEP-0484 3.4: with `<fast/>`, and with the id that the token is bound to.
@@ -127,17 +141,50 @@ impl Request {
     }
 }
 
-/// The client is who it says.
+/// The client is who it says; there may be something to do before that is told.
 pub(super) fn proved(it: &mut Negotiator, request: Request, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
+    match upgrade::due(request, proved) {
+        Ok(upgrading) => upgrade::begin(it, upgrading, env),
+        Err((request, proved)) => arrive(it, request, proved, None, env),
+    }
+}
+
+/// All that was asked for is done. `upgraded`: the keys that took part, and those to keep instead.
+pub(super) fn arrive(
+    it: &mut Negotiator,
+    request: Request,
+    proved: Proved,
+    upgraded: Option<(Bytes, Bytes)>,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    it.identity = Some(proved.account.clone());
     let Proved { account, additional, by } = proved;
     let admission = admission(&request, &account, &by, env);
     let by_token = matches!(by, By::Token { .. });
-    let mut arriving = Arriving { account: account.clone(), request, additional, token: None, by_token, failed: None };
-    // A client that does not say which one it is cannot be remembered, and gets no token.
-    let Some((admission, token)) = admission else { return begin(it, arriving, env) };
-    arriving.token = token.map(|token| (token, None));
-    it.state = State::Arriving(Box::new(arriving));
-    vec![Action::Ask(account, Ask::Admit(Box::new(admission)))]
+    let (admission, token) = admission.unzip();
+    let mut arriving = Arriving {
+        account: account.clone(),
+        request,
+        additional,
+        token: token.flatten().map(|token| (token, None)),
+        by_token,
+        failed: None,
+        admission: admission.map(Box::new),
+    };
+    match upgraded {
+        Some((was, credentials)) => {
+            it.state = State::Arriving(Box::new(arriving));
+            vec![Action::Ask(account, Ask::Upgrade { was, credentials })]
+        }
+        None => match arriving.admission.take() {
+            Some(admission) => {
+                it.state = State::Arriving(Box::new(arriving));
+                vec![Action::Ask(account, Ask::Admit(admission))]
+            }
+            // A client that does not say which one it is cannot be remembered, and gets no token.
+            None => begin(it, arriving, env),
+        },
+    }
 }
 
 fn admission(
@@ -148,7 +195,9 @@ fn admission(
 ) -> Option<(Admission, Option<Zeroizing<String>>)> {
     request.agent.id?;
     let (way, used, rotated) = match by {
-        By::Password => (Ways::PASSWORD, None, None),
+        By::Nothing => return None,
+        By::Password(_) => (Ways::PASSWORD, None, None),
+        By::Certificate => (Ways::CERTIFICATE, None, None),
         By::Token { mask, mechanism } => {
             let fast = request.fast.as_ref();
             let invalidate = fast.is_some_and(|fast| fast.invalidate);
@@ -167,6 +216,15 @@ fn admission(
 
 /// The account has remembered the client, or will not have its token any more.
 pub(super) fn admitted(it: &mut Negotiator, mut arriving: Arriving, answer: AskAnswer, env: &mut Env<'_>) -> Vec<Action> {
+    if let Some(admission) = arriving.admission.take() {
+        // The keys are kept, or could not be: whoever has the password comes in either way.
+        let account = arriving.account.clone();
+        it.state = State::Arriving(Box::new(arriving));
+        return vec![Action::Ask(account, Ask::Admit(admission))];
+    }
+    if matches!(answer, AskAnswer::Done) {
+        return begin(it, arriving, env);
+    }
     let token = arriving.token.take();
     let refused = match answer {
         AskAnswer::Admitted(Admitted { client, token_until_us }) => {
@@ -198,7 +256,7 @@ fn next(it: &mut Negotiator, mut arriving: Arriving, env: &mut Env<'_>) -> Vec<A
     let action = if let Some((previd, h)) = arriving.request.resume.clone() {
         Action::Resume(account, previd, h)
     } else if let Some(asked) = arriving.request.bind.take() {
-        let bind = Bind { client: it.client(), ..bind(asked, arriving.request.agent.id, &account, env) };
+        let bind = it.begins(bind(asked, arriving.request.agent.id, &account, env));
         Action::BindInline(account, Box::new(bind))
     } else {
         success(&arriving, arriving.account.as_str(), "", env);
@@ -315,7 +373,7 @@ pub(super) fn failure(error: SaslError, more: &str, env: &mut Env<'_>) {
 }
 
 /// Before there is a mechanism to run.
-fn refuse(it: &mut Negotiator, error: SaslError, env: &mut Env<'_>) -> Vec<Action> {
+pub(super) fn refuse(it: &mut Negotiator, error: SaslError, env: &mut Env<'_>) -> Vec<Action> {
     // RFC 6120 6.5.4, as for the other profile.
     let error = if it.offered.is_none() { SaslError::EncryptionRequired } else { error };
     failure(error, "", env);
@@ -323,6 +381,6 @@ fn refuse(it: &mut Negotiator, error: SaslError, env: &mut Env<'_>) -> Vec<Actio
 }
 
 /// XEP-0388 2.3: base64; white space around it is forgiven, none inside.
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text.trim()).ok()
 }

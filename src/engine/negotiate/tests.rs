@@ -14,7 +14,12 @@ use super::sasl::{BindingKind, ChannelBinding, Credentials, FakeSalt, ITERATIONS
 use super::*;
 use crate::Login;
 
+use crate as engine;
+
 mod fast;
+mod fuzzed;
+mod oracle;
+mod passwordless;
 mod sasl2;
 
 const FEATURED: Room = Room {
@@ -28,6 +33,7 @@ fn features_of_a_room(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.sasl2_inline(SaslInline::Bind);
     m.sasl2_inline(SaslInline::StreamManagement);
     m.sasl2_inline(SaslInline::Fast);
+    m.sasl2_inline(SaslInline::Upgrade);
     Ok(())
 }
 
@@ -62,7 +68,7 @@ fn session() -> SessionRef {
 fn tls() -> Security {
     let bindings = [(BindingKind::TlsExporter, vec![1; 32]), (BindingKind::TlsServerEndPoint, vec![2; 32])];
     let bindings = bindings.into_iter().map(|(kind, data)| ChannelBinding { kind, data }).collect();
-    Security { version: TlsVersion::V1_3, bindings }
+    Security { version: TlsVersion::V1_3, bindings, addresses: Vec::new() }
 }
 
 fn header(to: &str) -> StreamHeader {

@@ -17,6 +17,20 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         Ask::Credentials => return reply(AskAnswer::Credentials(entity.login.clone())),
         Ask::Tokens { agent } => return reply(AskAnswer::Tokens(entity.login.clone(), entity.clients.tokens(agent))),
         Ask::Admit(admission) => return admit(entity, cx, *admission, reply),
+        Ask::Guest => {
+            if !entity.new {
+                return reply(AskAnswer::Exists);
+            }
+            (entity.new, entity.guest) = (false, true);
+            return reply(AskAnswer::Done);
+        }
+        Ask::Upgrade { was, credentials } => {
+            match entity.login.clone().filter(|login| login.credentials == was) {
+                Some(login) => keep(entity, cx, Login { credentials, ..login }),
+                // The password was changed meanwhile.
+                None => return reply(AskAnswer::NotFound),
+            }
+        }
         Ask::Provision { credentials } => {
             if !entity.new {
                 return reply(AskAnswer::Exists);

@@ -65,8 +65,13 @@ pub(super) fn bind(
     pipe: u64,
     reply: BindReply,
 ) -> Option<SessionRef> {
-    if entity.login.as_ref().is_none_or(|login| !login.enabled) {
+    if !entity.guest && entity.login.as_ref().is_none_or(|login| !login.enabled) {
         reply(Err(Bounce::new(iris_core::Condition::NotAllowed)));
+        return None;
+    }
+    if entity.guest && !entity.sessions.is_empty() {
+        // XEP-0175 3, rule 6.
+        reply(Err(Bounce::new(iris_core::Condition::ResourceConstraint).text("a guest has one session")));
         return None;
     }
     let session = match entity.bind(cx, bind.wanted.as_deref(), &bind.random, pipe) {

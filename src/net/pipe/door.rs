@@ -121,10 +121,22 @@ impl Pipe {
         if let Some(data) = tls.tls_server_end_point() {
             bindings.push(ChannelBinding { kind: BindingKind::TlsServerEndPoint, data: data.into_vec() });
         }
-        it.secured(Security { version, bindings });
+        let addresses = self.certified_addresses();
+        it.secured(Security { version, bindings, addresses });
         if !self.framing.is_framed() {
             self.scanner.reset();
         }
+    }
+
+    /// Whom the client's certificate speaks for; it was judged in the handshake, perhaps in one that this resumes.
+    fn certified_addresses(&self) -> Vec<BareJid> {
+        let leaf = self.tls.as_ref().and_then(|tls| tls.peer_certificates()).and_then(|chain| chain.first());
+        let Some(names) = leaf.and_then(|leaf| crate::certs::ClientNames::of(leaf)) else { return Vec::new() };
+        if !names.is_valid(std::time::SystemTime::now()) {
+            return Vec::new();
+        }
+        let mail = names.mail.iter().filter(|_| self.worker.shared.tls.mail_is_address);
+        names.xmpp.iter().chain(mail).filter_map(|name| BareJid::new(name).ok()).collect()
     }
 
     /// One step of the negotiator; what it says is queued.
@@ -206,7 +218,7 @@ impl Pipe {
                     }
                 }
                 Action::Bind(account, wanted) => {
-                    let bind = Bind { client: it.client(), ..Bind::resource(wanted, random_text()) };
+                    let bind = it.begins(Bind::resource(wanted, random_text()));
                     match self.bind(it, &account, bind).await? {
                         Ok(bound) => return Ok(Some(bound)),
                         Err(next) => todo.extend(next),

@@ -61,7 +61,7 @@ pub fn server_config(certs: Arc<Certificates>, alpn: &[&[u8]], client_auth: Clie
 
 /// aws-lc-rs with the suites of RFC 9325 4.2 and a post-quantum hybrid first: chats are recorded today to be read in
 /// ten years.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER
         .get_or_init(|| {

@@ -98,11 +98,32 @@ impl Credentials {
         self.keys(hash).is_some()
     }
 
+    /// As it would have come from a server with one hash function.
+    #[cfg(test)]
+    pub(in crate::negotiate) fn only(&self, hash: Hash) -> Self {
+        let keep = |keys: &Option<Keys>, of: Hash| keys.clone().filter(|_| of == hash);
+        let [sha1, sha256, sha512] = &self.keys;
+        Credentials { keys: [keep(sha1, Hash::Sha1), keep(sha256, Hash::Sha256), keep(sha512, Hash::Sha512)] }
+    }
+
     /// Should the keys be derived anew at the next occasion on which we see the password (PLAIN, password change):
     /// because a hash function is missing or the iteration count is below `iterations`?
     pub fn is_weaker_than(&self, iterations: u32) -> bool {
         let weak = |keys: &Option<Keys>| keys.as_ref().is_none_or(|k| k.iterations < iterations);
         self.keys.iter().any(weak)
+    }
+
+    /// The same password under one more hash function: its SaltedPassword (RFC 5802 section 3), as the client has made it for
+    /// this salt and count (XEP-0480). `None`: that is no such thing, or there are keys for it already.
+    pub fn with_salted(&self, hash: Hash, salt: &[u8], iterations: u32, salted: &[u8]) -> Option<Self> {
+        let fits = salted.len() == hash.size_bytes() && (SALT_SIZE_BYTES_MIN..=SALT_SIZE_BYTES_MAX).contains(&salt.len());
+        let mut all = self.clone();
+        let place = all.keys.get_mut(usize::from(number(hash) - 1))?;
+        if !fits || place.is_some() {
+            return None;
+        }
+        *place = Some(Keys::of_salted(hash, salted, salt, clamp_iterations(iterations)));
+        Some(all)
     }
 
     /// Does the password match? Constant time in the keys; costs one PBKDF2, so call it on a side thread.
@@ -170,12 +191,16 @@ impl Keys {
     /// RFC 5802 section 3; `password` is already prepared.
     pub(super) fn derive(hash: Hash, password: &str, salt: &[u8], iterations: u32) -> Self {
         let salted = hash.salted_password(password.as_bytes(), salt, iterations);
-        let client = hash.hmac(salted.as_slice(), &[b"Client Key"]);
+        Keys::of_salted(hash, salted.as_slice(), salt, iterations)
+    }
+
+    fn of_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Self {
+        let client = hash.hmac(salted, &[b"Client Key"]);
         Keys {
             iterations,
             salt: salt.to_vec(),
             stored: hash.digest(client.as_slice()),
-            server: hash.hmac(salted.as_slice(), &[b"Server Key"]),
+            server: hash.hmac(salted, &[b"Server Key"]),
         }
     }
 

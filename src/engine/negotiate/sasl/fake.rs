@@ -26,6 +26,11 @@ impl FakeSalt {
         Self::new(secret, ITERATIONS_DEFAULT)
     }
 
+    /// How hard new passwords are to guess.
+    pub fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
     /// Keys nobody has a password for. `account` is the normalised bare JID, so that spelling differences fall together
     /// as they do for real accounts.
     pub(super) fn keys(&self, hash: Hash, account: &str) -> Keys {

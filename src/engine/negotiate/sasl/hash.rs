@@ -53,7 +53,7 @@ impl Hash {
     }
 
     /// `Hi()` of RFC 5802 section 2.2: PBKDF2 with one block of output. This is the expensive one.
-    pub(super) fn salted_password(self, password: &[u8], salt: &[u8], iterations: u32) -> Octets {
+    pub(in crate::negotiate) fn salted_password(self, password: &[u8], salt: &[u8], iterations: u32) -> Octets {
         let mut out = Octets::zero(self);
         let target = out.bytes.as_mut_slice();
         let target = target.split_at_mut(self.size_bytes()).0;

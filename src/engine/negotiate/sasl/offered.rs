@@ -114,6 +114,11 @@ impl Offered {
         self.bindings.iter().map(|binding| binding.kind.name())
     }
 
+    /// Is it one of those that are run elsewhere?
+    pub fn offers_other(&self, name: &str) -> bool {
+        self.others.iter().any(|other| other == name)
+    }
+
     pub fn offers(&self, mechanism: Mechanism) -> bool {
         self.mechanisms.contains(&mechanism)
     }

@@ -1,0 +1,93 @@
+//! XEP-0175: Best Practices for Use of SASL ANONYMOUS - who has no account may look in, and leaves nothing behind.
+//! Spec 1.2, https://xmpp.org/extensions/xep-0175.html. Not done: nothing.
+//!
+//! Off unless a domain is named in `[xep.anonymous]`. The mechanism is the engine's (`engine/negotiate/passwordless.rs`), and so is
+//! that nothing of a guest is ever written (`Shard::perform`); whom a guest may speak to is said here.
+
+use iris_core::mount::Settings;
+use iris_core::{Bounce, Card, Condition, Flow, Jid, Kind, Mount, MountError, Room, Status, Step, Turn};
+use serde::Deserialize;
+
+pub const ROOM: Room = Room {
+    card: Card {
+        xep: Some(175),
+        name: "Best Practices for Use of SASL ANONYMOUS",
+        version: "1.2",
+        status: Status::Complete,
+        needs: &[30],
+    },
+    mount,
+};
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub domains: Vec<String>,
+    pub may_speak_to_accounts: bool,
+}
+
+impl Settings for Config {
+    const TABLE: &'static str = "anonymous";
+    const REFERENCE: &'static str = "\
+# Domains where people without an account may come in (SASL ANONYMOUS). They get a random address, have no contacts and no archive,
+# and speak to nobody but the services of that domain.
+domains = []
+# Whether they may also write to, and hear from, the accounts of that domain.
+may_speak_to_accounts = false
+";
+}
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    let config = m.config::<Config>()?;
+    if !config.domains.iter().any(|domain| domain == m.domain()) {
+        return Ok(());
+    }
+    m.admit_guests();
+    let accounts = config.may_speak_to_accounts;
+    m.on(Step::SentGuard, move |turn| sent(turn, accounts));
+    m.on(Step::ReceivedGuard, move |turn| received(turn, accounts));
+    Ok(())
+}
+
+/// Section 3, rules 3 and 4.
+fn sent(turn: &mut Turn<'_>, accounts: bool) -> Flow {
+    if !turn.account.is_guest() {
+        return Flow::Go;
+    }
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if is_near(turn, &envelope.to, accounts) {
+        return Flow::Go;
+    }
+    match envelope.stanza.kind() {
+        Kind::Presence => Flow::Drop("a guest shows itself to nobody"),
+        _ => Flow::Bounce(Bounce::new(Condition::NotAllowed).text("guests speak to the services of this domain only")),
+    }
+}
+
+/// The other way round; an iq to the address itself is answered by the house, which knows what to tell whom.
+fn received(turn: &mut Turn<'_>, accounts: bool) -> Flow {
+    if !turn.account.is_guest() {
+        return Flow::Go;
+    }
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    let to_the_house = envelope.stanza.kind() == Kind::Iq && envelope.to.resource().is_none();
+    if to_the_house || is_near(turn, &envelope.from, accounts) {
+        return Flow::Go;
+    }
+    match envelope.stanza.kind() {
+        Kind::Presence => Flow::Drop("a guest sees nobody"),
+        _ => Flow::Bounce(Bounce::nobody()),
+    }
+}
+
+/// The domain, its services, oneself; and accounts, if they want to hear from guests.
+fn is_near(turn: &Turn<'_>, peer: &Jid, accounts: bool) -> bool {
+    let (domain, host) = (peer.domain().as_str(), turn.host());
+    if domain == host {
+        return accounts || peer.node().is_none() || peer.to_bare() == *turn.me();
+    }
+    domain.strip_suffix(host).is_some_and(|service| service.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests;
