@@ -85,7 +85,8 @@ async def main():
                 stack = Stack(words["jid"], words["password"], words.get("mechanism"), words.get("token"))
                 stack.enter(words["door"])
             case "send":
-                stack.send(ElementTree.fromstring(words["xml"]))
+                wrapped = ElementTree.fromstring(f"<stream xmlns='jabber:client'>{words['xml']}</stream>")
+                stack.send(stack._build_stanza(wrapped[0], "jabber:client"))
             case "cut":
                 gone = stack.wait_until("disconnected", timeout=10)
                 stack.transport.abort()

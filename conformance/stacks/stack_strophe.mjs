@@ -43,7 +43,7 @@ const actions = {
     });
   },
   send({ xml }) {
-    connection.send(toStanza(xml));
+    connection.send(toStanza(xml.replace(/^<(\w+)/, "<$1 xmlns='jabber:client'")));
   },
   cut() {},
   async close() {
