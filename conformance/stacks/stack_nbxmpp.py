@@ -3,13 +3,14 @@
 
 import json
 import os
+import re
 import sys
 
 import nbxmpp
 from gi.repository import Gio, GLib
 from nbxmpp.client import Client
 from nbxmpp.const import ConnectionProtocol, ConnectionType, Mode
-from nbxmpp.protocol import JID
+from nbxmpp.protocol import JID, Iq, Message, Presence
 from nbxmpp.simplexml import Node
 
 PORTS = {
@@ -19,7 +20,7 @@ PORTS = {
 }
 KNOWS = {
     "version": nbxmpp.__version__,
-    "mechanisms": ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"],
+    "mechanisms": ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"],
     "doors": list(PORTS),
     "resume": True,
     "register": False,
@@ -35,16 +36,19 @@ class Stack:
         self.loop = loop
         self.client = None
         self.resuming = False
-        self.channel = GLib.IOChannel.unix_new(sys.stdin.fileno())
-        GLib.io_add_watch(self.channel, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN | GLib.IOCondition.HUP, self.hear)
+        self.begun = b""
+        channel = GLib.IOChannel.unix_new(sys.stdin.fileno())
+        GLib.io_add_watch(channel, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN | GLib.IOCondition.HUP, self.hear)
 
     def hear(self, *_):
-        line = sys.stdin.readline()
-        if not line:
+        piece = os.read(sys.stdin.fileno(), 1 << 16)
+        if not piece:
             self.loop.quit()
             return False
-        words = json.loads(line)
-        getattr(self, words.pop("do"))(**words)
+        *lines, self.begun = (self.begun + piece).split(b"\n")
+        for line in lines:
+            words = json.loads(line)
+            getattr(self, words.pop("do"))(**words)
         return True
 
     def login(self, jid, password, door, mechanism=None, token=None):
@@ -72,7 +76,9 @@ class Stack:
         client.connect()
 
     def send(self, xml):
-        self.client.send_stanza(Node(node=xml))
+        node = Node(node=re.sub(r"^<(\w+)", r"<\1 xmlns='jabber:client'", xml))
+        kind = {"iq": Iq, "message": Message, "presence": Presence}[node.getName()]
+        self.client.send_stanza(kind(node=node))
 
     def cut(self):
         self.resuming = True

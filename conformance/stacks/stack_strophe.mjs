@@ -20,15 +20,17 @@ tell({
   version: require("strophe.js/package.json").version,
   mechanisms: ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"],
   doors: Object.keys(doors),
-  resume: false,
+  resume: true,
   register: false,
 });
 
 let connection;
+let cutting = false;
 const actions = {
   login({ jid, password, door, mechanism }) {
     const mechanisms = mechanism ? [Strophe[own[mechanism]]] : undefined;
-    connection = new Strophe.Connection(doors[door], mechanisms ? { mechanisms } : {});
+    // strophe.js has XEP-0198 over WebSocket only.
+    connection = new Strophe.Connection(doors[door], { mechanisms, enableStreamManagement: door === "websocket" });
     connection.xmlInput = (element) => {
       for (const stanza of element.nodeName === "body" ? Array.from(element.childNodes) : [element]) {
         if (!["message", "presence", "iq"].includes(stanza.nodeName)) continue;
@@ -36,16 +38,24 @@ const actions = {
         tell({ event: "stanza", xml: Strophe.serialize(stanza) });
       }
     };
-    connection.connect(jid, password, (status, why) => {
-      const { CONNECTED, AUTHFAIL, CONNFAIL, ERROR } = Strophe.Status;
-      if (status === CONNECTED) tell({ event: "online", jid: connection.jid, resumed: false });
+    const connect = (address) => connection.connect(address, password, (status, why) => {
+      const { CONNECTED, AUTHFAIL, CONNFAIL, DISCONNECTED, ERROR } = Strophe.Status;
+      if (status === DISCONNECTED && cutting) {
+        cutting = false;
+        setTimeout(() => connect(connection.jid || jid), 100);
+      } else if (cutting) return;
+      else if (status === CONNECTED) tell({ event: "online", jid: connection.jid, resumed: connection.hasResumed() });
       else if ([AUTHFAIL, CONNFAIL, ERROR].includes(status)) tell({ event: "failed", why: `status ${status}: ${why}` });
     });
+    connect(jid);
   },
   send({ xml }) {
     connection.send(toStanza(xml.replace(/^<(\w+)/, "<$1 xmlns='jabber:client'")));
   },
-  cut() {},
+  cut() {
+    cutting = true;
+    connection._proto.socket.terminate();
+  },
   async close() {
     connection?.disconnect("done");
     setTimeout(() => process.exit(0), 700);

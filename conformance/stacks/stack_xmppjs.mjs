@@ -7,7 +7,9 @@ import { createInterface } from "node:readline";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
+// node 20 has no WebSocket of its own; xmpp.js looks for the browser's.
 const require = createRequire(path.join(path.resolve(process.argv[2]), "index.js"));
+globalThis.WebSocket ??= require("ws");
 const at = (name) => path.join(path.dirname(require.resolve("@xmpp/client/package.json")), "..", "..", name);
 const entry = path.join(path.dirname(require.resolve("@xmpp/client/package.json")), "index.js");
 const { client, xml, jid: parseJid } = await import(pathToFileURL(entry).href);
