@@ -4,7 +4,7 @@
     results.py report quick|full SERVER FOLDER PART…     FOLDER/PART.txt holds the lines of one part
     results.py exceptions SERVER PART                    the tests that are expected not to pass, one a line
 
-A result line is `ok|FAIL|skip PART TEST: text`. A test that fails or is skipped without an entry in expected.toml is a
+A result line is `ok|FAIL|skip|none PART TEST: text`; none says that the program does not know what the test is about. A test that fails or is skipped without an entry in expected.toml is a
 failure, and so is one with an entry that passes, and (in a full run) an entry that no test bears.
 """
 
@@ -19,7 +19,7 @@ import sys
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
-LINE = re.compile(r"(ok|FAIL|skip) (\S+) (\S+): ?(.*)")
+LINE = re.compile(r"(ok|FAIL|skip|none) (\S+) (\S+): ?(.*)")
 
 
 def main(arguments):
@@ -60,7 +60,7 @@ def report(mode, server, folder, parts):
 
 
 def judge(mode, part, path, exceptions):
-    """Rows (verdict, part, test, text); verdicts are ok, FAIL, exception, skipped."""
+    """Rows (verdict, part, test, text); verdicts are ok, FAIL, exception, skipped, none."""
     rounds = collections.defaultdict(list)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for line in lines:
@@ -82,12 +82,14 @@ def judge(mode, part, path, exceptions):
 
 def judge_one(part, test, results, exceptions):
     # The worst round counts: a test that passes only sometimes does not pass.
-    worst = next(r for kind in ("FAIL", "skip", "ok") for r in results if r[0] == kind)
+    worst = next(r for kind in ("FAIL", "skip", "none", "ok") for r in results if r[0] == kind)
     outcome, text = worst
     if len(results) > 1:
         good = sum(1 for kind, _ in results if kind == "ok")
         text = f"[{good} of {len(results)} rounds] {text}"
     reason = exceptions.get(test)
+    if outcome == "none" and reason is None:
+        return ("none", part, test, text)
     if outcome == "skip" and test == "setup":
         return ("skipped", part, test, text)
     if reason is None:
@@ -146,6 +148,13 @@ def versions(server):
         ("aiohttp", python_package("aiohttp")),
         ("Python", first_line(venv, "--version")),
         ("@xmpp/client", os.environ.get("XMPPJS", "?")),
+        ("strophe.js", os.environ.get("STROPHE", "?")),
+        ("converse.js", os.environ.get("CONVERSE", "?")),
+        ("Chromium", debian("chromium")),
+        ("Firefox", debian("firefox-esr")),
+        ("Dino", debian("dino-im")),
+        ("Poezio", debian("poezio")),
+        ("go-sendxmpp", debian("go-sendxmpp")),
         ("node", first_line("node", "--version")),
         ("Profanity", debian("profanity")),
         ("libstrophe", debian("libstrophe0")),

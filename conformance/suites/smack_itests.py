@@ -25,7 +25,7 @@ import time
 SUITE = "smack-itests"
 SERVER = pathlib.Path(__file__).resolve().parent.parent / "server"
 FRAMEWORK = "org.igniterealtime.smack.inttest.SmackIntegrationTestFramework"
-ADMIN, PASSWORD = "admin", "smack-admin-pass"
+ADMIN, PASSWORD = "steward", "smack-admin-pass"
 SUITE_SECONDS_MAX = 560
 # An answer that does not come within this time fails its test; presence between busy processes takes its time in CI.
 REPLY_MS_MAX = 10_000
