@@ -51,6 +51,7 @@ mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
+pub mod xep0377_reporting;
 mod xep0379_pars;
 mod xep0386_bind2;
 mod xep0388_sasl2;
@@ -73,7 +74,6 @@ mod xep0492_chat_notifications;
 mod xep0494_client_access;
 mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
-pub mod xep0377_reporting;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
 pub const ROOMS: &[Room] = &[

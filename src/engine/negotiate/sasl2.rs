@@ -142,10 +142,10 @@ impl Request {
 }
 
 /// The client is who it says; there may be something to do before that is told.
-pub(super) fn proved(it: &mut Negotiator, request: Request, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
-    match upgrade::due(request, proved) {
-        Ok(upgrading) => upgrade::begin(it, upgrading, env),
-        Err((request, proved)) => arrive(it, request, proved, None, env),
+pub(super) fn proved(it: &mut Negotiator, request: Request, mut proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
+    match upgrade::due(&request, &mut proved) {
+        Some(due) => upgrade::begin(it, due.of(request, proved), env),
+        None => arrive(it, request, proved, None, env),
     }
 }
 

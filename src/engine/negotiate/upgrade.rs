@@ -35,30 +35,36 @@ pub(super) fn wanted(authenticate: &El<'_>) -> Vec<Hash> {
     wanted
 }
 
-/// Authenticated by the password; the tasks that are left come one after the other.
+/// What is to be done, one task after the other.
 #[derive(Debug)]
-pub(super) struct Upgrading {
-    request: Request,
-    proved: Proved,
+pub(super) struct Due {
     /// As the account has it now.
     record: Bytes,
     credentials: Credentials,
     tasks: VecDeque<Hash>,
+}
+
+/// Authenticated by the password; nobody is in before the tasks are done.
+#[derive(Debug)]
+pub(super) struct Upgrading {
+    request: Request,
+    proved: Proved,
+    due: Due,
     /// The salt of the task that was begun.
     salt: Option<[u8; SALT_SIZE_BYTES]>,
 }
 
 /// Is there anything to upgrade? What a client selects and the account has already is skipped.
-pub(super) fn due(request: Request, mut proved: Proved) -> Result<Upgrading, (Request, Proved)> {
-    let By::Password(found) = &mut proved.by else { return Err((request, proved)) };
-    let lacks = |hash: &&Hash| found.as_ref().is_some_and(|found| !found.credentials.has(**hash));
-    let tasks: VecDeque<Hash> = request.upgrades.iter().filter(lacks).copied().collect();
-    match found.take() {
-        Some(found) if !tasks.is_empty() => {
-            let (record, credentials) = (found.record, found.credentials);
-            Ok(Upgrading { request, proved, record, credentials, tasks, salt: None })
-        }
-        _ => Err((request, proved)),
+pub(super) fn due(request: &Request, proved: &mut Proved) -> Option<Due> {
+    let By::Password(found) = &mut proved.by else { return None };
+    let found = found.take()?;
+    let tasks: VecDeque<Hash> = request.upgrades.iter().filter(|hash| !found.credentials.has(**hash)).copied().collect();
+    (!tasks.is_empty()).then(|| Due { record: found.record, credentials: found.credentials, tasks })
+}
+
+impl Due {
+    pub(super) fn of(self, request: Request, proved: Proved) -> Upgrading {
+        Upgrading { request, proved, due: self, salt: None }
     }
 }
 
@@ -66,8 +72,8 @@ pub(super) fn due(request: Request, mut proved: Proved) -> Result<Upgrading, (Re
 pub(super) fn begin(it: &mut Negotiator, mut upgrading: Upgrading, env: &mut Env<'_>) -> Vec<Action> {
     // Nobody is in before the tasks are done.
     it.identity = None;
-    let Some(hash) = upgrading.tasks.front() else {
-        let upgraded = (upgrading.record, upgrading.credentials.encode().into());
+    let Some(hash) = upgrading.due.tasks.front() else {
+        let upgraded = (upgrading.due.record, upgrading.due.credentials.encode().into());
         return sasl2::arrive(it, upgrading.request, upgrading.proved, Some(upgraded), env);
     };
     let mut xml = format!("<continue xmlns='{}'>", ns::SASL2);
@@ -82,7 +88,7 @@ pub(super) fn begin(it: &mut Negotiator, mut upgrading: Upgrading, env: &mut Env
 
 pub(super) fn element(it: &mut Negotiator, mut upgrading: Upgrading, stanza: &Stanza, env: &mut Env<'_>) -> Vec<Action> {
     let (space, name) = stanza.name();
-    let Some(hash) = upgrading.tasks.front().copied().filter(|_| space == ns::SASL2) else {
+    let Some(hash) = upgrading.due.tasks.front().copied().filter(|_| space == ns::SASL2) else {
         return it.fail(&StreamError::new("not-authorized").text("authenticate first"), env);
     };
     match (name, upgrading.salt) {
@@ -100,10 +106,10 @@ pub(super) fn element(it: &mut Negotiator, mut upgrading: Upgrading, stanza: &St
         ("task-data", Some(salt)) => {
             let salted = stanza.el().child(SCRAM, "hash").and_then(|hash| decode(&hash.text())).map(Zeroizing::new);
             let iterations = env.policy.fake_salt.iterations();
-            let all = salted.and_then(|salted| upgrading.credentials.with_salted(hash, &salt, iterations, &salted));
+            let all = salted.and_then(|salted| upgrading.due.credentials.with_salted(hash, &salt, iterations, &salted));
             let Some(all) = all else { return sasl2::refuse(it, SaslError::MalformedRequest, env) };
-            upgrading.credentials = all;
-            upgrading.tasks.pop_front();
+            upgrading.due.credentials = all;
+            upgrading.due.tasks.pop_front();
             upgrading.salt = None;
             begin(it, upgrading, env)
         }

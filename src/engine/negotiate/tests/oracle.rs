@@ -7,6 +7,7 @@ use std::sync::Arc;
 use iris_core::clients::Admitted;
 use iris_core::limits::Limits;
 use iris_core::mount::{Doors, Mount, MountError, RoomConfig, SaslInline};
+use iris_core::registration;
 use iris_core::room::{Card, Room, Status};
 use iris_core::xml::names::NameTable;
 use iris_core::xml::scan::{Scanned, Scanner};
@@ -134,6 +135,10 @@ impl World {
                 Action::Attached(_) => {
                     self.attached = true;
                     Vec::new()
+                }
+                Action::Register(_) => {
+                    let refused = registration::Answer::Refused(registration::Refused::Closed);
+                    self.step(counter, |env| it.registered(refused, env))
                 }
                 Action::StartTls | Action::Failed(_) | Action::Close => Vec::new(),
             };
