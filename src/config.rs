@@ -103,6 +103,8 @@ pub struct Listener {
     pub optional: bool,
     /// `c2s-tls`: serves the web too, to those who ask for `http/1.1` by ALPN.
     pub web: bool,
+    /// Connections begin with a header of the PROXY protocol, and it is believed.
+    pub proxy_protocol: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -275,6 +277,10 @@ impl Config {
             if open && listener.kind == ListenKind::Http {
                 warnings.push(format!("metrics are open to everybody who reaches {}", listener.address));
             }
+            if open && listener.proxy_protocol {
+                warnings
+                    .push(format!("everybody who reaches {} can say to be somebody else (proxy_protocol)", listener.address));
+            }
             if open && listener.unlimited {
                 warnings.push(format!("rate limits and bans are lifted for everybody who reaches {}", listener.address));
             }
@@ -342,6 +348,7 @@ fn default_listeners() -> Vec<Listener> {
         // A machine without IPv6 has no ::1.
         optional: ip.is_ipv6(),
         web: false,
+        proxy_protocol: false,
     };
     vec![
         listener(ListenKind::C2s, Ipv4Addr::LOCALHOST.into(), DEFAULT_C2S_PORT),

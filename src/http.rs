@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use iris_net::{HttpConnection, HttpStream, Net};
-use iris_web::{Connection, Streams, Visitor};
+use iris_web::{BoshAnswer, BoshRequest, Connection, Streams, Visitor};
 use tokio::sync::mpsc;
 
 /// Connections that wait to be read from; beyond it they are closed.
@@ -28,7 +29,12 @@ impl Connection for Incoming {
     type Io = HttpStream;
 
     fn visitor(&self) -> Visitor {
-        Visitor { peer: self.0.peer(), secure: self.0.is_secure(), inside: self.0.is_inside() }
+        Visitor {
+            peer: self.0.peer(),
+            secure: self.0.is_secure(),
+            inside: self.0.is_inside(),
+            unlimited: self.0.is_unlimited(),
+        }
     }
 
     fn attach(self) -> io::Result<HttpStream> {
@@ -46,5 +52,19 @@ pub struct HouseStreams(pub Arc<Net>);
 impl Streams for HouseStreams {
     fn page_may_speak(&self, origin: &str, host: Option<&str>, peer: IpAddr) -> bool {
         self.0.page_may_speak(origin, host, peer)
+    }
+
+    fn bosh(&self, request: BoshRequest) -> Pin<Box<dyn Future<Output = BoshAnswer> + Send>> {
+        let BoshRequest { body, visitor, origin, host } = request;
+        let Visitor { peer, secure, unlimited, .. } = visitor;
+        let answer = self.0.bosh(iris_net::BoshRequest { body, peer, secure, unlimited, origin, host });
+        Box::pin(async move {
+            let iris_net::BoshAnswer { status, content_type, body } = answer.await;
+            BoshAnswer { status, content_type, body }
+        })
+    }
+
+    fn bosh_body_bytes_max(&self) -> usize {
+        self.0.bosh_body_bytes_max()
     }
 }

@@ -182,6 +182,7 @@ fn places(config: &Config) -> Vec<Place> {
             ListenKind::Http => Service::Http,
         },
         unlimited: listener.unlimited,
+        proxied: listener.proxy_protocol,
         optional: listener.optional,
     };
     config.listeners.iter().map(place).collect()

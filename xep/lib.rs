@@ -25,6 +25,7 @@ mod xep0082_datetime;
 mod xep0084_avatar;
 mod xep0092_version;
 mod xep0115_caps;
+mod xep0124_bosh;
 mod xep0133_administration;
 mod xep0153_vcard_avatars;
 mod xep0156_alternative_connections;
@@ -40,6 +41,7 @@ mod xep0198_stream_management;
 mod xep0199_ping;
 mod xep0202_time;
 mod xep0203_delay;
+mod xep0206_xmpp_over_bosh;
 mod xep0222_public_data;
 mod xep0223_private_data;
 mod xep0280_carbons;
@@ -51,7 +53,6 @@ mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
-pub mod xep0377_reporting;
 mod xep0379_pars;
 mod xep0386_bind2;
 mod xep0388_sasl2;
@@ -74,6 +75,7 @@ mod xep0492_chat_notifications;
 mod xep0494_client_access;
 mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
+pub mod xep0377_reporting;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
 pub const ROOMS: &[Room] = &[
@@ -92,6 +94,7 @@ pub const ROOMS: &[Room] = &[
     xep0084_avatar::ROOM,
     xep0092_version::ROOM,
     xep0115_caps::ROOM,
+    xep0124_bosh::ROOM,
     xep0133_administration::ROOM,
     xep0153_vcard_avatars::ROOM,
     xep0156_alternative_connections::ROOM,
@@ -107,6 +110,7 @@ pub const ROOMS: &[Room] = &[
     xep0199_ping::ROOM,
     xep0202_time::ROOM,
     xep0203_delay::ROOM,
+    xep0206_xmpp_over_bosh::ROOM,
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,
     xep0280_carbons::ROOM,

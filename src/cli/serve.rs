@@ -47,7 +47,7 @@ fn parse_listener(text: &str) -> Result<Listener, String> {
     let (kind, address) = text.split_once('=').ok_or_else(|| expected.clone())?;
     let kind = ListenKind::ALL.iter().find(|(name, _)| *name == kind).ok_or_else(|| expected.clone())?.1;
     let address: SocketAddr = address.parse().map_err(|_| expected)?;
-    Ok(Listener { kind, address, unlimited: false, optional: false, web: false })
+    Ok(Listener { kind, address, unlimited: false, optional: false, web: false, proxy_protocol: false })
 }
 
 pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {

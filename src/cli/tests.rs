@@ -362,6 +362,7 @@ fn a_listener_that_cannot_be_opened_says_why_and_what_to_do() {
         unlimited: false,
         optional: false,
         web: false,
+        proxy_protocol: false,
     };
     let text = super::bind_error(&listener, &std::io::ErrorKind::AddrInUse.into());
     assert!(

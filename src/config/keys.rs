@@ -108,6 +108,7 @@ pub(super) struct ListenTable {
     pub unlimited: bool,
     pub optional: bool,
     pub web: bool,
+    pub proxy_protocol: bool,
 }
 
 impl ListenTable {
@@ -118,6 +119,7 @@ impl ListenTable {
             unlimited: listener.unlimited,
             optional: listener.optional,
             web: listener.web,
+            proxy_protocol: listener.proxy_protocol,
         }
     }
 }
@@ -179,6 +181,17 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
             Ok(())
         },
         show: |listen| Some(listen.web.to_string()),
+        example: "",
+    },
+    Key {
+        name: "proxy_protocol",
+        about: "Connections begin with a header of the PROXY protocol (version 1 or 2) that says who is really there; others are \
+                refused. Only where nobody but the proxy can connect.",
+        set: |listen, given| {
+            listen.proxy_protocol = values::boolean(given)?;
+            Ok(())
+        },
+        show: |listen| Some(listen.proxy_protocol.to_string()),
         example: "",
     },
 ];

@@ -206,8 +206,8 @@ fn read_listeners(config: &mut Config, value: &Given<'_>, reading: &mut Reading)
         }
         let many = listen.addresses.len() > 1;
         for (j, address) in listen.addresses.into_iter().enumerate() {
-            let ListenTable { unlimited, optional, web, .. } = listen;
-            config.listeners.push(Listener { kind, address, unlimited, optional, web });
+            let ListenTable { unlimited, optional, web, proxy_protocol, .. } = listen;
+            config.listeners.push(Listener { kind, address, unlimited, optional, web, proxy_protocol });
             let path = if many { format!("{section}.address[{j}]") } else { format!("{section}.address") };
             let place = reading.place(&path);
             reading.listener_places.push(place);

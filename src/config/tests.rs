@@ -40,7 +40,7 @@ fn an_unknown_key_is_refused_with_line_column_caret_and_the_closest_known_key() 
             "iris.toml:5:3: unknown key \"adress\" in [[listen]]",
             " 5 |   adress = \"127.0.0.1:5222\"",
             "   |   ^^^^^^",
-            "  Did you mean \"address\"? Known here: kind, address, unlimited, optional, web.",
+            "  Did you mean \"address\"? Known here: kind, address, unlimited, optional, web, proxy_protocol.",
         ]
     );
 }
@@ -273,6 +273,7 @@ fn the_reference_names_every_key_of_the_limits_and_moves_them() {
         ),
         ("# certificates", "certificates"),
         ("lifted_addresses = [\"127.0.0.1\"]", "lifted_addresses = []"),
+        ("proxy_protocol = false", "proxy_protocol = true"),
         ("# url", "url"),
         ("public_addresses = []", "public_addresses = [\"192.0.2.1\"]"),
     ] {

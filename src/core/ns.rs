@@ -25,3 +25,5 @@ pub const FORWARD: &str = "urn:xmpp:forward:0";
 pub const DATA_FORMS: &str = "jabber:x:data";
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+pub const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
+pub const XBOSH: &str = "urn:xmpp:xbosh";

@@ -99,6 +99,20 @@ impl Guard {
         }
     }
 
+    /// A BOSH session begins. False: there are enough of this address.
+    pub fn admit_bosh(&self, address: IpAddr) -> bool {
+        let most = self.rules.load().limits.bosh_sessions_per_address_max;
+        let mut doors = self.doors();
+        let entry = doors.addresses.entry(block(address)).or_default();
+        take(&mut entry.bosh, most)
+    }
+
+    pub fn leave_bosh(&self, address: IpAddr) {
+        if let Some(entry) = self.doors().addresses.get_mut(&block(address)) {
+            entry.bosh = entry.bosh.saturating_sub(1);
+        }
+    }
+
     /// A wrong password. The user stays able to log in from elsewhere: bans are of an address, or of an address for a user.
     pub fn failed(&self, address: IpAddr, user: Option<&BareJid>, now: Instant) {
         let rules = self.rules.load();
@@ -163,6 +177,11 @@ impl Failures {
     fn is_banned(&self, now: Instant) -> bool {
         self.banned_until.is_some_and(|until| now < until)
     }
+}
+
+/// Are these one and the same, as far as limits go?
+pub(crate) fn same_block(a: IpAddr, b: IpAddr) -> bool {
+    block(a) == block(b)
 }
 
 /// Whoever has one IPv6 address has 2^64 of them: the /64 counts as one.

@@ -62,6 +62,11 @@ impl HttpConnection {
         self.line.place.service == Service::Http
     }
 
+    /// Are rate limits and bans lifted?
+    pub fn is_unlimited(&self) -> bool {
+        self.line.place.unlimited
+    }
+
     /// Bytes both ways, on the runtime that calls this.
     ///
     /// # Errors

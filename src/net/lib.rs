@@ -1,11 +1,13 @@
 //! Sockets, TLS and threads. `worker.rs` turns one shard per thread; `pipe.rs` is a connection.
 
+mod bosh;
 pub mod certs;
 mod guard;
 mod http;
 mod listener;
 pub mod origin;
 mod pipe;
+mod proxy;
 mod registrar;
 pub mod tls;
 pub mod websocket;
@@ -30,6 +32,8 @@ use iris_engine::negotiate::Policy;
 use iris_engine::{Ask, AskAnswer, HostReply, Hosts, Inbound, Known, Post, shard_of};
 use rustls::ServerConfig;
 
+use bosh::Bosh;
+pub use bosh::{Answer as BoshAnswer, Request as BoshRequest};
 use guard::Guard;
 pub use http::{Http, HttpConnection, HttpStream};
 pub use listener::{BindError, Listening};
@@ -43,6 +47,8 @@ pub struct Place {
     pub service: Service,
     /// Rate limits, bans and shapers are lifted for everybody who comes in here.
     pub unlimited: bool,
+    /// Connections begin with a header of the PROXY protocol, which is believed.
+    pub proxied: bool,
     /// Not being able to listen here is no error (a default for a machine that may lack IPv6).
     pub optional: bool,
 }
@@ -105,6 +111,7 @@ pub(crate) struct Shared {
     pub registrations: registrar::Registrations,
     pub workers: Vec<Handle>,
     turn: AtomicU32,
+    bosh: Bosh,
     /// The zero of monotonic time.
     pub began: Instant,
 }
@@ -159,6 +166,7 @@ impl Net {
             http: setup.http,
             workers: handles,
             turn: AtomicU32::new(0),
+            bosh: Bosh::default(),
             began,
         });
         let mut sockets = Some(sockets);
@@ -248,6 +256,22 @@ impl Net {
     pub fn page_may_speak(&self, origin: &str, host: Option<&str>, peer: IpAddr) -> bool {
         let page = origin::Page::new(origin, host);
         page.is_some_and(|page| self.shared.origins.load().allow_any(&page, peer))
+    }
+
+    /// One request of a BOSH session; the answer may take a minute. On any runtime.
+    pub fn bosh(&self, request: BoshRequest) -> impl Future<Output = BoshAnswer> + Send + use<> {
+        let taken = self.shared.bosh_request(request);
+        async move {
+            match taken {
+                Ok(answer) => answer.await.unwrap_or_else(|_| BoshAnswer::gone()),
+                Err(refusal) => refusal,
+            }
+        }
+    }
+
+    /// Bytes of a request of BOSH at most.
+    pub fn bosh_body_bytes_max(&self) -> usize {
+        self.shared.house().limits.stanza_size_bytes_max + bosh::WRAPPER_BYTES_MAX
     }
 
     /// Sums over all shards.

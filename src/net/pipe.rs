@@ -4,8 +4,9 @@
 //! session's deque until the socket takes it.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iris_core::effects::StreamError;
@@ -16,26 +17,29 @@ use iris_engine::account::session::Pulled;
 use iris_engine::negotiate::sasl::{BindingKind, ChannelBinding, TlsVersion};
 use iris_engine::negotiate::{Action, Env, Negotiator, Security, Transport};
 use iris_engine::{Ask, AskAnswer, Bind, BindReply, Hosts};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::bosh::Link;
 use crate::http::Line;
 use crate::origin::Page;
 use crate::tls::{TlsSession, TlsState};
 use crate::worker::{Command, Worker};
-use crate::{Place, Service};
+use crate::{Place, Service, Shared};
 
 mod door;
 mod framed;
 mod front;
 mod rate;
 mod session;
+mod way;
 
+pub(crate) use door::random_text;
 use framed::Unread;
 pub(crate) use framed::{Framing, WebSocket};
 use front::Spoken;
 use rate::Rate;
+use way::{Detached, Way};
 
 /// Bytes read, or rendered for writing, at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -48,7 +52,7 @@ const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Pipe {
     worker: Rc<Worker>,
-    stream: TcpStream,
+    way: Way,
     peer: IpAddr,
     place: Place,
     tls: Option<Box<TlsSession>>,
@@ -68,7 +72,7 @@ pub(crate) struct Pipe {
 
 /// A pipe between two workers.
 pub(crate) struct Traveller {
-    stream: std::net::TcpStream,
+    way: Detached,
     peer: IpAddr,
     place: Place,
     tls: Option<Box<TlsSession>>,
@@ -111,10 +115,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
     let Ok(stream) = TcpStream::from_std(socket) else { return };
     let house = worker.shared.house();
     let scanner = Scanner::new(XmlLimits::PRE_AUTH, house.names.clone());
-    let knocking = !place.unlimited;
+    // Behind a proxy nobody has been counted yet: it is not known who it is.
+    let knocking = !place.unlimited && !place.proxied;
     let mut pipe = Pipe {
         worker: worker.clone(),
-        stream,
+        way: Way::Socket(stream),
         peer,
         place,
         tls: None,
@@ -150,7 +155,7 @@ pub(crate) fn from_http(stream: std::net::TcpStream, mut line: Line, page: Optio
     let house = line.shared.house();
     let scanner = Scanner::for_fragments(negotiator.limits(&house.limits), house.names.clone());
     Traveller {
-        stream,
+        way: Detached::Socket(stream),
         peer: line.peer,
         place: line.place.clone(),
         tls: line.tls.take(),
@@ -166,12 +171,35 @@ pub(crate) fn from_http(stream: std::net::TcpStream, mut line: Line, page: Optio
     }
 }
 
+/// A BOSH session that has just been asked for.
+pub(crate) fn from_bosh(shared: &Shared, link: Arc<Link>, unlimited: bool, page: Option<Page>) -> Traveller {
+    let negotiator = Negotiator::new(Transport::Bosh);
+    let house = shared.house();
+    let scanner = Scanner::for_fragments(negotiator.limits(&house.limits), house.names.clone());
+    let address = SocketAddr::new(link.peer, 0);
+    Traveller {
+        peer: link.peer,
+        way: Detached::Bosh(link),
+        place: Place { address, service: Service::Http, unlimited, proxied: false, optional: true },
+        tls: None,
+        framing: Framing::Elements(page.map(Box::new)),
+        scanner,
+        incoming: Vec::new(),
+        pending: Vec::new(),
+        outgoing: Vec::new(),
+        knocking: !unlimited,
+        negotiator,
+        account: None,
+        deadline: Instant::now() + house.limits.negotiation_timeout,
+    }
+}
+
 /// A connection whose account lives here, or that has come back from HTTP.
 pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
-    let Ok(stream) = TcpStream::from_std(traveller.stream) else { return };
+    let Ok(way) = traveller.way.attach() else { return };
     let mut pipe = Pipe {
         worker: worker.clone(),
-        stream,
+        way,
         peer: traveller.peer,
         place: traveller.place,
         tls: traveller.tls,
@@ -204,6 +232,9 @@ impl Pipe {
         if matches!(end, End::Said) {
             Box::pin(self.last_words()).await;
         }
+        if let (Way::Bosh(link), false) = (&self.way, matches!(end, End::Moved)) {
+            link.close();
+        }
         worker.open.set(worker.open.get() - 1);
         worker.kick();
     }
@@ -223,10 +254,10 @@ impl Pipe {
         }
         let writing = async {
             while !self.outgoing.is_empty() {
-                self.stream.writable().await?;
+                self.way.ready(false, true).await?;
                 self.write_some()?;
             }
-            tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await
+            self.way.shut().await
         };
         // Whatever the peer does not take in time is lost with the connection.
         if matches!(tokio::time::timeout(LAST_WORDS_TIME_MAX, writing).await, Ok(Ok(()))) {
@@ -238,18 +269,18 @@ impl Pipe {
 
     /// Closed with bytes unread, the kernel would reset the connection, and the peer might never see why it ended.
     async fn hear_out(&mut self) {
-        if self.ended || self.worker.stopping.borrow().is_some() {
+        if self.ended || matches!(self.way, Way::Bosh(_)) || self.worker.stopping.borrow().is_some() {
             return;
         }
         let worker = self.worker.clone();
         let hearing = async {
             loop {
-                if self.stream.readable().await.is_err() {
+                if self.way.ready(true, false).await.is_err() {
                     return;
                 }
                 let mut scratch = worker.scratch.borrow_mut();
                 scratch.read.resize(CHUNK_BYTES, 0);
-                match self.stream.try_read(&mut scratch.read) {
+                match self.way.try_read(&mut scratch.read) {
                     Ok(0) => return,
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -265,12 +296,16 @@ impl Pipe {
 
     /// Read what is there and append it, decrypted, to `pending`. False: nothing was there.
     fn read_some(&mut self) -> Result<bool, End> {
+        if let Way::Bosh(link) = &self.way {
+            self.ended |= !link.pull(&mut self.pending);
+            return Ok(!self.pending.is_empty());
+        }
         let worker = self.worker.clone();
         let mut scratch = worker.scratch.borrow_mut();
         let scratch = &mut *scratch;
         // Filled with zeros once: read into, never shortened.
         scratch.read.resize(CHUNK_BYTES, 0);
-        let n = match self.stream.try_read(&mut scratch.read) {
+        let n = match self.way.try_read(&mut scratch.read) {
             Ok(0) => {
                 self.ended = true;
                 return Ok(false);
@@ -312,6 +347,21 @@ impl Pipe {
         Ok(true)
     }
 
+    /// Digest ciphertext that waits in `incoming`.
+    fn decrypt(&mut self) -> Result<(), End> {
+        let Some(tls) = self.tls.as_mut().filter(|_| !self.incoming.is_empty()) else { return Ok(()) };
+        match tls.read(&mut self.incoming, &mut self.pending, &mut self.outgoing) {
+            Ok(TlsState::PeerClosed) => self.ended = true,
+            Ok(TlsState::Handshaking | TlsState::Open) => {}
+            Err(error) => {
+                tracing::debug!(%error, "TLS ended");
+                self.tls = None;
+                return Err(End::Said);
+            }
+        }
+        Ok(())
+    }
+
     /// Encrypt and queue for the socket.
     fn say(&mut self, plain: &[u8]) -> Result<(), End> {
         match &mut self.tls {
@@ -325,7 +375,7 @@ impl Pipe {
     fn write_some(&mut self) -> io::Result<()> {
         let mut written = 0;
         while written < self.outgoing.len() {
-            match self.stream.try_write(&self.outgoing[written..]) {
+            match self.way.try_write(&self.outgoing[written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => written += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -149,6 +149,9 @@ pub(crate) fn run(
     });
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async move {
+        if id == 0 {
+            tokio::task::spawn_local(crate::bosh::sweep(worker.shared.clone()));
+        }
         for bound in accepts {
             tokio::task::spawn_local(accept(worker.clone(), bound));
         }
@@ -235,8 +238,9 @@ async fn accept(worker: Rc<Worker>, bound: Bound) {
         }
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let lifted = place.unlimited || worker.shared.guard.is_lifted(peer.ip());
-                if !lifted && !worker.shared.guard.admit(peer.ip(), Instant::now()) {
+                // Behind a proxy the peer is the proxy; who it really is, is judged when its header has come.
+                let lifted = place.unlimited || (!place.proxied && worker.shared.guard.is_lifted(peer.ip()));
+                if !lifted && !place.proxied && !worker.shared.guard.admit(peer.ip(), Instant::now()) {
                     continue;
                 }
                 let place = Place { unlimited: lifted, ..place.clone() };

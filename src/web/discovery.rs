@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use crate::pages::escape;
-use crate::websocket;
+use crate::{bosh, websocket};
 
 /// How long clients may remember it (XEP-0487: a week at most).
 const TTL_SECONDS: u32 = 3_600;
@@ -40,7 +40,10 @@ impl Site {
     fn links(&self) -> Vec<(&'static str, String)> {
         let Some(url) = &self.url else { return Vec::new() };
         let wss = url.replacen("http", "ws", 1);
-        vec![("urn:xmpp:alt-connections:websocket", format!("{wss}{}", websocket::PATH))]
+        vec![
+            ("urn:xmpp:alt-connections:websocket", format!("{wss}{}", websocket::PATH)),
+            ("urn:xmpp:alt-connections:xbosh", format!("{url}{}", bosh::PATH)),
+        ]
     }
 }
 

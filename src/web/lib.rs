@@ -4,6 +4,7 @@
 //! A page is a file in `pages/` and a line in `pages.rs`; what it needs from the house is a trait in [`App`].
 
 mod answer;
+mod bosh;
 mod discovery;
 mod metrics;
 mod pages;
@@ -13,6 +14,7 @@ mod websocket;
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,6 +23,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use bosh::{BoshAnswer, BoshRequest};
 pub use discovery::{Discovery, Site};
 pub use metrics::{Health, Metric, MetricKind};
 pub use pages::{invite, start};
@@ -47,6 +50,12 @@ pub trait Connection: Send + 'static {
 pub trait Streams: Send + Sync {
     /// May a page of this origin speak to any domain, on a connection to `host` from `peer`?
     fn page_may_speak(&self, origin: &str, host: Option<&str>, peer: IpAddr) -> bool;
+
+    /// One request of a BOSH session; the answer may take a minute.
+    fn bosh(&self, request: BoshRequest) -> Pin<Box<dyn Future<Output = BoshAnswer> + Send>>;
+
+    /// Bytes of a request of BOSH at most.
+    fn bosh_body_bytes_max(&self) -> usize;
 }
 
 /// Who is at the other end of a connection; an extension of every request.
@@ -57,6 +66,8 @@ pub struct Visitor {
     pub secure: bool,
     /// It came in where the house shows its insides (`kind = "http"`).
     pub inside: bool,
+    /// Rate limits and bans are lifted.
+    pub unlimited: bool,
 }
 
 /// What the requests are answered from.
@@ -75,6 +86,7 @@ fn router<C: Connection>(app: &App) -> Router {
         .merge(pages::routes(app))
         .merge(discovery::routes(app.discovery.clone()))
         .merge(websocket::routes::<C>(app))
+        .merge(bosh::routes(app))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(middleware::map_response(answer::secure_headers))

@@ -24,7 +24,7 @@ pub struct Data {
 pub struct With {
     /// `IRIS_FAILPOINT`
     pub failpoint: Option<String>,
-    /// The whole configuration file, TOML. `--dev` and the listeners stay on the command line.
+    /// The whole configuration file, TOML. `--dev` stays on the command line, and so do the listeners unless it has some.
     pub config: Option<String>,
     /// `ulimit -n`
     pub descriptors: Option<u32>,
@@ -107,7 +107,8 @@ impl Data {
             }
         };
         command.args(["serve", "--dev", "--data-dir"]).arg(self.path());
-        for kind in ["c2s-plain", "c2s", "c2s-tls", "https", "http"] {
+        let listens = with.config.as_ref().is_some_and(|text| text.contains("[[listen]]"));
+        for kind in ["c2s-plain", "c2s", "c2s-tls", "https", "http"].iter().filter(|_| !listens) {
             command.args(["--listen", &format!("{kind}=127.0.0.1:0")]);
         }
         if let Some(text) = &with.config {

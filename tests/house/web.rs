@@ -1,6 +1,8 @@
 //! The web side: HTTP, discovery, WebSocket, BOSH, ALPN, the PROXY protocol.
 
+mod bosh;
 mod http;
+mod proxy;
 mod websocket;
 
 use std::sync::Arc;

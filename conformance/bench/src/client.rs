@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 
 use crate::frame::{self, Framer};
 use crate::scram::{self, Exchange, Salted};
+use crate::websocket::WebSocket;
 
 /// How the connection is protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub enum Transport {
     StartTls,
     /// No TLS; loopback only.
     Plain,
+    /// RFC 7395 in TLS.
+    WebSocket,
 }
 
 /// SASL mechanism to use.
@@ -89,6 +92,7 @@ pub struct Client {
     input: Vec<u8>,
     framer: Framer,
     output: Vec<u8>,
+    websocket: Option<Box<WebSocket>>,
     target: Arc<Target>,
 }
 
@@ -108,10 +112,15 @@ impl Client {
             input: Vec::new(),
             framer: Framer::default(),
             output: Vec::new(),
+            websocket: None,
             target: target.clone(),
         };
-        if target.transport == Transport::Direct {
+        if matches!(target.transport, Transport::Direct | Transport::WebSocket) {
             client.start_tls()?;
+        }
+        if target.transport == Transport::WebSocket {
+            client.output = WebSocket::request(&target.domain);
+            client.websocket = Some(Box::default());
         }
         client.open_stream();
         Ok(client)
@@ -146,24 +155,39 @@ impl Client {
 
     /// Queues bytes; they leave with the next flush, together with whatever else is queued by then.
     pub fn queue(&mut self, bytes: &[u8]) {
-        self.output.extend_from_slice(bytes);
+        match &mut self.websocket {
+            Some(websocket) => websocket.write(bytes, &mut self.output),
+            None => self.output.extend_from_slice(bytes),
+        }
     }
 
     /// Ends the stream in the orderly way.
     pub fn close(&mut self) {
-        self.output.extend_from_slice(b"</stream:stream>");
+        match self.websocket {
+            Some(_) => self.queue(b"<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"),
+            None => self.output.extend_from_slice(b"</stream:stream>"),
+        }
         self.stage = Stage::Closing;
     }
 
     fn start_tls(&mut self) -> Result<()> {
         let name = ServerName::try_from(self.target.domain.clone())?;
-        let mut tls = ClientConnection::new(self.target.tls.clone(), name)?;
+        let mut config = self.target.tls.clone();
+        if self.target.transport == Transport::WebSocket {
+            Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        let mut tls = ClientConnection::new(config, name)?;
         tls.set_buffer_limit(None);
         self.tls = Some(tls);
         Ok(())
     }
 
     fn open_stream(&mut self) {
+        if self.websocket.is_some() {
+            self.framer = Framer::inside();
+            let open = format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{}' version='1.0'/>", self.target.domain);
+            return self.queue(open.as_bytes());
+        }
         self.framer = Framer::default();
         let header = format!(
             "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' \
@@ -227,9 +251,13 @@ impl Client {
                 let state = tls.process_new_packets().with_context(|| format!("TLS as {}", self.user))?;
                 let new = state.plaintext_bytes_to_read();
                 if new > 0 {
-                    let old = self.input.len();
-                    self.input.resize(old + new, 0);
-                    tls.reader().read_exact(&mut self.input[old..])?;
+                    let Some(websocket) = &mut self.websocket else {
+                        let old = self.input.len();
+                        self.input.resize(old + new, 0);
+                        tls.reader().read_exact(&mut self.input[old..])?;
+                        continue;
+                    };
+                    websocket.read(new, &mut tls.reader(), &mut self.input, &mut self.output)?;
                 }
             }
             if count < scratch.len() && !closing {
@@ -260,7 +288,7 @@ impl Client {
         match self.stage {
             Stage::Closing | Stage::Ended => Ok(Step::Taken),
             Stage::Online => Ok(self.acknowledge(frame)),
-            _ if frame.starts_with(b"<stream:stream") => Ok(Step::Taken),
+            _ if frame.starts_with(b"<stream:stream") || frame.starts_with(b"<open ") => Ok(Step::Taken),
             Stage::Features(authenticated) => self.features(frame, authenticated),
             Stage::Proceed => {
                 ensure!(frame.starts_with(b"<proceed"), "STARTTLS refused: {}", String::from_utf8_lossy(frame));

@@ -15,6 +15,11 @@ pub struct Framer {
 }
 
 impl Framer {
+    /// For elements that no stream surrounds (WebSocket).
+    pub fn inside() -> Framer {
+        Framer { depth: 1, ..Framer::default() }
+    }
+
     /// The next whole first-level element, the stream's opening tag, or its closing tag; `None` when more bytes are needed.
     pub fn next(&mut self, buffer: &[u8]) -> Option<Range<usize>> {
         loop {

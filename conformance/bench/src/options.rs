@@ -100,6 +100,7 @@ impl Options {
                     "direct" => Transport::Direct,
                     "starttls" => Transport::StartTls,
                     "plain" => Transport::Plain,
+                    "websocket" => Transport::WebSocket,
                     _ => bail!("unknown transport {value}"),
                 }
             }

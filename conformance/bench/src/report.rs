@@ -62,7 +62,7 @@ const fn rate(key: &'static str, name: &'static str, must: f64, aim: f64) -> Goa
     Goal { key, name, unit: "/s", must: Some(must), aim: Some(aim), rising: true, writes: false }
 }
 
-const GOALS: [Goal; 21] = [
+const GOALS: [Goal; 24] = [
     cost("chat", "1:1 chat, server CPU per delivered message", "us", 9.0, 5.0),
     Goal {
         writes: true,
@@ -70,6 +70,11 @@ const GOALS: [Goal; 21] = [
     },
     cost("carbons", "chat with 2 carbons devices, CPU per delivery", "us", 7.0, 4.0),
     cost("chat-acked", "chat, every stanza acked (0198), CPU per delivery", "us", 14.0, 8.0),
+    Goal {
+        must: None,
+        aim: None,
+        ..cost("chat-websocket", "1:1 chat over WebSocket, server CPU per delivered message", "us", 0.0, 0.0)
+    },
     cost("room-300", "room of 300, CPU per delivery", "us", 6.0, 4.0),
     cost("room-1000", "room of 1,000, CPU per delivery", "us", 6.0, 4.0),
     cost("rooms-25x20", "25 rooms of 20, CPU per delivery", "us", 8.0, 5.0),
@@ -82,8 +87,10 @@ const GOALS: [Goal; 21] = [
     rate("archive-page-10000", "archive page, last 50 of 10,000, per core", 5_000.0, 12_000.0),
     rate("archive-page-100000", "archive page, last 50 of 100,000, per core", 5_000.0, 12_000.0),
     cost("idle-memory", "idle TLS connection, bound and available, resident", "KB", 12.0, 6.0),
+    Goal { must: None, aim: None, ..cost("idle-websocket", "the same over WebSocket", "KB", 0.0, 0.0) },
     cost("empty", "process without users, resident", "MB", 15.0, 10.0),
     cost("idle-cpu", "CPU of 10,000 idle sessions, share of a core", "%", 1.0, 0.3),
+    Goal { must: None, aim: None, ..cost("idle-websocket-cpu", "the same over WebSocket", "%", 0.0, 0.0) },
     Goal { must: None, aim: None, ..cost("chat-3000-p50", "p50 latency of chat at 3,000 messages/s", "ms", 0.0, 0.0) },
     // 2x and 1.3x of the 2.3 ms that a bare relay shows.
     cost("chat-3000-p99", "p99 latency of chat at 3,000 messages/s", "ms", 4.6, 3.0),

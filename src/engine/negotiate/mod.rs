@@ -54,6 +54,8 @@ pub enum Transport {
     Plain,
     /// RFC 7395; TLS, if any, is that of the HTTP connection it began as.
     WebSocket,
+    /// XEP-0206; TLS, if any, is that of each HTTP connection.
+    Bosh,
 }
 
 /// What the handshake gave.

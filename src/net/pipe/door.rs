@@ -42,7 +42,7 @@ impl Pipe {
             let worker = self.worker.clone();
             let readable = async {
                 tokio::select! {
-                    ready = self.stream.readable() => ready.map(|()| true),
+                    ready = self.way.ready(true, false) => ready.map(|_| true),
                     () = worker.stop_signal.notified() => Ok(false),
                 }
             };
@@ -101,8 +101,7 @@ impl Pipe {
 
     /// A page may speak to some domain; may it speak to this one?
     fn page_fits(&self, to: Option<&str>) -> bool {
-        let Framing::WebSocket(it) = &self.framing else { return true };
-        let (Some(page), Some(to)) = (&it.page, to.and_then(|to| iris_core::Jid::new(to).ok())) else { return true };
+        let (Some(page), Some(to)) = (self.framing.page(), to.and_then(|to| iris_core::Jid::new(to).ok())) else { return true };
         let domain = to.domain().as_str();
         // Whether there is such a domain is for the negotiator to say.
         let known = self.worker.shard.borrow().hosts().get(domain).is_some();
@@ -111,6 +110,13 @@ impl Pipe {
 
     /// Tell the negotiator once what the handshake gave.
     fn note_security(&mut self, it: &mut Negotiator) {
+        if let Way::Bosh(link) = &self.way
+            && link.secure
+            && !it.is_secured()
+        {
+            // Requests come over several connections: there is no one channel that could be bound to.
+            return it.secured(Security { version: TlsVersion::V1_3, bindings: Vec::new() });
+        }
         let Some(tls) = self.tls.as_ref().filter(|_| !it.is_secured()) else { return };
         let old = tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_2);
         let version = if old { TlsVersion::V1_2 } else { TlsVersion::V1_3 };
@@ -299,10 +305,9 @@ impl Pipe {
     /// Move, with everything, to the thread of the account.
     fn travel<T>(&mut self, it: &mut Negotiator, account: (BareJid, Ask), home: u16, deadline: Instant) -> Result<T, End> {
         let placeholder = Scanner::new(XmlLimits::PRE_AUTH, self.worker.shared.house().names.clone());
-        // The socket is registered with this thread's runtime: it leaves it through a second descriptor's life.
-        let stream = self.detach_socket()?;
+        let way = self.way.detach()?;
         let traveller = Traveller {
-            stream,
+            way,
             peer: self.peer,
             place: self.place.clone(),
             tls: self.tls.take(),
@@ -320,12 +325,6 @@ impl Pipe {
         Err(End::Moved)
     }
 
-    fn detach_socket(&self) -> Result<std::net::TcpStream, End> {
-        use std::os::fd::AsFd;
-        let twin = self.stream.as_fd().try_clone_to_owned()?;
-        Ok(std::net::TcpStream::from(twin))
-    }
-
     /// Write everything that is queued.
     pub(super) async fn flush(&mut self, deadline: Instant) -> Result<(), End> {
         while !self.outgoing.is_empty() {
@@ -333,7 +332,7 @@ impl Pipe {
             if self.outgoing.is_empty() {
                 break;
             }
-            timeout_at(deadline.into(), self.stream.writable()).await.map_err(|_| End::Gone)??;
+            timeout_at(deadline.into(), self.way.ready(false, true)).await.map_err(|_| End::Gone)??;
         }
         Ok(())
     }
@@ -348,7 +347,7 @@ pub(super) fn random(bytes: &mut [u8]) {
 }
 
 /// 128 random bits.
-pub(super) fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     let mut bytes = [0; 16];
     random(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -15,6 +15,8 @@ pub(crate) enum Framing {
     /// One after the other in a stream (RFC 6120 4).
     Stream,
     WebSocket(Box<WebSocket>),
+    /// Elements that stand alone, one behind the other (BOSH); the page that sends them, if a page does.
+    Elements(Option<Box<Page>>),
 }
 
 #[derive(Default)]
@@ -51,11 +53,29 @@ impl Framing {
     pub(super) fn is_framed(&self) -> bool {
         !matches!(self, Framing::Stream)
     }
+
+    pub(super) fn page(&self) -> Option<&Page> {
+        match self {
+            Framing::Stream => None,
+            Framing::WebSocket(it) => it.page.as_ref(),
+            Framing::Elements(page) => page.as_deref(),
+        }
+    }
 }
 
 impl Pipe {
     /// The next message in `pending` after `at`.
     pub(super) fn scan_frames(&mut self, at: &mut usize) -> Result<Option<Scanned>, Unread> {
+        if let Framing::Elements(_) = self.framing {
+            let found = self.scanner.scan(self.pending.get(*at..).unwrap_or_default())?;
+            return Ok(match found {
+                Scanned::Stanza { consumed, stanza } => {
+                    *at += consumed;
+                    Some(meant(&mut self.scanner, consumed, stanza))
+                }
+                _ => None,
+            });
+        }
         loop {
             let Framing::WebSocket(it) = &mut self.framing else { return Ok(None) };
             let limits = self.scanner.limits();
@@ -123,6 +143,17 @@ impl Pipe {
     pub(super) fn say_elements(&mut self, elements: &Output) -> Result<(), End> {
         match &self.framing {
             Framing::Stream => self.say(&elements.bytes),
+            Framing::Elements(_) => {
+                let Way::Bosh(link) = &self.way else { return Ok(()) };
+                let mut start = 0;
+                let each = elements.ends.iter().map(|end| {
+                    let element = elements.bytes.get(start..*end).unwrap_or_default();
+                    start = *end;
+                    std::str::from_utf8(element).unwrap_or_default()
+                });
+                link.push(each);
+                Ok(())
+            }
             Framing::WebSocket(it) if it.closed => Ok(()),
             Framing::WebSocket(_) => {
                 let mut frames = Vec::with_capacity(elements.bytes.len() + elements.ends.len() * 4);
@@ -159,11 +190,16 @@ fn document(scanner: &mut Scanner, text: &[u8]) -> Result<Scanned, XmlError> {
     if text.get(consumed..).unwrap_or_default().iter().any(|byte| !byte.is_ascii_whitespace()) {
         return Err(XmlError { kind: XmlErrorKind::NotWellFormed, at: consumed });
     }
+    Ok(meant(scanner, consumed, stanza))
+}
+
+/// A header, an end, or what it is.
+fn meant(scanner: &mut Scanner, consumed: usize, stanza: iris_core::Stanza) -> Scanned {
     if stanza.is(ns::FRAMING, "close") {
-        return Ok(Scanned::Close { consumed });
+        return Scanned::Close { consumed };
     }
     if !stanza.is(ns::FRAMING, "open") {
-        return Ok(Scanned::Stanza { consumed, stanza });
+        return Scanned::Stanza { consumed, stanza };
     }
     let value = |name: &str| stanza.attr(name).map(std::borrow::Cow::into_owned);
     let header = StreamHeader {
@@ -178,7 +214,7 @@ fn document(scanner: &mut Scanner, text: &[u8]) -> Result<Scanned, XmlError> {
         prefixes: Vec::new(),
     };
     scanner.set_header(&header);
-    Ok(Scanned::Open { consumed, header: Box::new(header) })
+    Scanned::Open { consumed, header: Box::new(header) }
 }
 
 /// Without the XML declaration.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::{HttpConnection, Line};
+use crate::proxy;
 use crate::tls::ALPN_HTTP;
 
 /// What a connection turned out to speak.
@@ -12,6 +13,9 @@ pub(super) enum Spoken {
 
 impl Pipe {
     pub(super) async fn front(&mut self, deadline: Instant) -> Result<Spoken, End> {
+        if self.place.proxied {
+            self.read_proxy_header(deadline).await?;
+        }
         let tls = &self.worker.shared.tls;
         let config = match self.place.service {
             Service::StartTls => return Ok(Spoken::Xmpp(Transport::StartTls)),
@@ -25,6 +29,9 @@ impl Pipe {
             End::Gone
         })?;
         self.tls = Some(Box::new(session));
+        // What came behind a PROXY header.
+        self.incoming = std::mem::take(&mut self.pending);
+        self.decrypt()?;
         while self.tls_is_shaking_hands() {
             self.read_more(deadline).await?;
         }
@@ -35,13 +42,42 @@ impl Pipe {
         })
     }
 
+    /// The PROXY protocol: who is really there. Only then it is known whether he may come in.
+    async fn read_proxy_header(&mut self, deadline: Instant) -> Result<(), End> {
+        let peer = loop {
+            match proxy::read(&self.pending) {
+                Ok(Some((peer, length))) => {
+                    self.pending.drain(..length);
+                    break peer;
+                }
+                Ok(None) => self.read_more(deadline).await?,
+                Err(proxy::NoHeader) => {
+                    tracing::debug!(peer = %self.peer, "a connection without a PROXY header is closed");
+                    return Err(End::Gone);
+                }
+            }
+        };
+        if let proxy::Peer::Address(address) = peer {
+            self.peer = address;
+        }
+        let guard = &self.worker.shared.guard;
+        self.place.unlimited |= guard.is_lifted(self.peer);
+        if !self.place.unlimited {
+            if !guard.admit(self.peer, Instant::now()) {
+                return Err(End::Gone);
+            }
+            self.knocking = true;
+        }
+        Ok(())
+    }
+
     /// Wait for bytes, and answer what TLS itself has to answer.
     async fn read_more(&mut self, deadline: Instant) -> Result<(), End> {
         self.flush(deadline).await?;
         let worker = self.worker.clone();
         let readable = async {
             tokio::select! {
-                ready = self.stream.readable() => ready.map_err(|_| End::Gone),
+                ready = self.way.ready(true, false) => ready.map(|_| ()).map_err(|_| End::Gone),
                 () = worker.stop_signal.notified() => Err(End::Gone),
             }
         };
@@ -66,7 +102,8 @@ impl Pipe {
             pending: self.pending,
             outgoing: self.outgoing,
         };
-        match self.stream.into_std() {
+        let Way::Socket(stream) = self.way else { return };
+        match stream.into_std() {
             Ok(stream) => (shared.http)(HttpConnection { stream, line }),
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         }

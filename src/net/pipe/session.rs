@@ -50,16 +50,11 @@ impl Pipe {
                 return End::Gone;
             }
             let reading = pause == Pause::No;
-            let interest = match (reading, self.outgoing.is_empty()) {
-                (true, true) => Some(Interest::READABLE),
-                (true, false) => Some(Interest::READABLE | Interest::WRITABLE),
-                (false, false) => Some(Interest::WRITABLE),
-                (false, true) => None,
-            };
+            let writing = !self.outgoing.is_empty() || self.way.is_full();
             let ready = async {
-                match interest {
-                    Some(interest) => self.stream.ready(interest).await.map(Some),
-                    None => std::future::pending().await,
+                match reading || writing {
+                    true => self.way.ready(reading, writing).await.map(Some),
+                    false => std::future::pending().await,
                 }
             };
             let paused = async {
@@ -75,7 +70,7 @@ impl Pipe {
             };
             match ready {
                 Err(_) => return End::Gone,
-                Ok(Some(ready)) if ready.is_readable() && reading => match self.read_some() {
+                Ok(Some((true, _))) if reading => match self.read_some() {
                     Ok(_) => {}
                     Err(end) => return if matches!(end, End::Said) { End::Gone } else { end },
                 },
@@ -138,7 +133,7 @@ impl Pipe {
         let worker = self.worker.clone();
         loop {
             self.write_some()?;
-            if !self.outgoing.is_empty() || self.has_closed() {
+            if !self.outgoing.is_empty() || self.has_closed() || self.way.is_full() {
                 return Ok(None);
             }
             let mut scratch = worker.scratch.borrow_mut();
@@ -168,7 +163,7 @@ impl Pipe {
     /// The end of the stream: what the session still has, then why.
     fn say_error(&mut self, at: SessionRef, id: u64, error: Option<StreamError>) -> End {
         let mut said = Ok(());
-        if self.outgoing.is_empty() && !self.has_closed() {
+        if self.outgoing.is_empty() && !self.has_closed() && !self.way.is_full() {
             let mut last = Output { framed: self.framing.is_framed(), ..Output::default() };
             let worker = self.worker.clone();
             worker.shard.borrow_mut().pull(at, id, &mut last, CHUNK_BYTES);

@@ -16,7 +16,7 @@ pub fn empty(bench: &mut Bench) -> Result<Vec<Outcome>> {
 
 /// Resident memory per bound and available connection, by the slope between a fifth and all of the connections (what the first
 /// ones bring in of code and caches does not count), and the CPU of all of them idling.
-pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
+pub fn run(bench: &mut Bench, key: &str) -> Result<Vec<Outcome>> {
     let o = bench.options;
     let (few, all) = (o.connections / 5, o.connections);
     ensure!(few > 0, "too few connections");
@@ -34,7 +34,9 @@ pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
     ensure!(bench.pool.clients.iter().all(|client| client.is_online()), "a connection was lost");
     let idle = span.server_share() * 100.0 * 10_000.0 / all as f64;
     Ok(vec![
-        Outcome::new("idle-memory", slope, "KB").note(format!("{few} to {all} connections, {} MB in the end", last / 1024)),
-        Outcome::new("idle-cpu", idle, "%").spent(0, span).note(format!("{all} connections, scaled to 10,000")),
+        Outcome::new(key, slope, "KB").note(format!("{few} to {all} connections, {} MB in the end", last / 1024)),
+        Outcome::new(&key.replace("memory", "cpu").replace("websocket", "websocket-cpu"), idle, "%")
+            .spent(0, span)
+            .note(format!("{all} connections, scaled to 10,000")),
     ])
 }

@@ -1,0 +1,85 @@
+//! What a pipe's bytes travel on: a socket, or the requests of a BOSH session.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::bosh::Link;
+
+pub(crate) enum Way {
+    Socket(TcpStream),
+    Bosh(Arc<Link>),
+}
+
+/// A way that no runtime watches.
+pub(crate) enum Detached {
+    Socket(std::net::TcpStream),
+    Bosh(Arc<Link>),
+}
+
+impl Detached {
+    pub fn attach(self) -> io::Result<Way> {
+        match self {
+            Detached::Socket(socket) => TcpStream::from_std(socket).map(Way::Socket),
+            Detached::Bosh(link) => Ok(Way::Bosh(link)),
+        }
+    }
+}
+
+impl Way {
+    /// Until it can be read from or written to; which of both.
+    pub async fn ready(&self, readable: bool, writable: bool) -> io::Result<(bool, bool)> {
+        match self {
+            Way::Socket(socket) => {
+                let interest = match (readable, writable) {
+                    (true, true) => Interest::READABLE | Interest::WRITABLE,
+                    (true, false) => Interest::READABLE,
+                    (false, _) => Interest::WRITABLE,
+                };
+                let ready = socket.ready(interest).await?;
+                Ok((ready.is_readable(), ready.is_writable()))
+            }
+            Way::Bosh(link) => Ok(link.ready(readable, writable).await),
+        }
+    }
+
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Way::Socket(socket) => socket.try_read(into),
+            // Elements are pulled.
+            Way::Bosh(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    pub fn try_write(&self, from: &[u8]) -> io::Result<usize> {
+        match self {
+            Way::Socket(socket) => socket.try_write(from),
+            // Elements are pushed.
+            Way::Bosh(_) => Ok(from.len()),
+        }
+    }
+
+    /// Nothing more will be written.
+    pub async fn shut(&mut self) -> io::Result<()> {
+        match self {
+            Way::Socket(socket) => tokio::io::AsyncWriteExt::shutdown(socket).await,
+            Way::Bosh(_) => Ok(()),
+        }
+    }
+
+    /// Does it take nothing more for now? Of a socket that is known when it is written to.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Way::Bosh(link) if link.is_full())
+    }
+
+    /// To another thread. The socket is registered with this thread's runtime: it leaves it as a second descriptor.
+    pub fn detach(&self) -> io::Result<Detached> {
+        use std::os::fd::AsFd;
+        match self {
+            Way::Socket(socket) => Ok(Detached::Socket(socket.as_fd().try_clone_to_owned()?.into())),
+            Way::Bosh(link) => Ok(Detached::Bosh(link.clone())),
+        }
+    }
+}
