@@ -42,6 +42,7 @@ mod xep0202_time;
 mod xep0203_delay;
 mod xep0222_public_data;
 mod xep0223_private_data;
+pub mod xep0227_portable;
 mod xep0280_carbons;
 mod xep0292_vcard4;
 mod xep0297_forwarding;
@@ -109,6 +110,7 @@ pub const ROOMS: &[Room] = &[
     xep0203_delay::ROOM,
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,
+    xep0227_portable::ROOM,
     xep0280_carbons::ROOM,
     xep0292_vcard4::ROOM,
     xep0297_forwarding::ROOM,
