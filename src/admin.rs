@@ -11,11 +11,16 @@ use iris_engine::{Ask, AskAnswer, Login};
 use iris_net::Net;
 use iris_xep::xep0377_reporting::{Report, SHELF as REPORTS};
 
-use crate::cli::control::{Admin, InvitationRow, Invited, ReportRow, UserRow, Wanted, check_served};
+use crate::cli::control::{
+    AccountPart, AccountPiece, Admin, InvitationRow, Invited, ReportRow, UserExport, UserImport, UserRow, Wanted, check_served,
+};
 use crate::config::Config;
 use crate::ports::derive;
 
 mod invitations;
+mod moving;
+
+pub(crate) use moving::left_out;
 
 pub struct HouseAdmin {
     net: Arc<Net>,
@@ -155,5 +160,29 @@ impl Admin for HouseAdmin {
 
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {
         self.order(jid, Ask::Remove)
+    }
+
+    fn domains(&self) -> Result<Vec<String>, String> {
+        Ok(self.domains.clone())
+    }
+
+    fn user_import(&self, user: &UserImport) -> Result<(), String> {
+        self.import(user)
+    }
+
+    fn user_export(&self, domain: Option<&str>, after: Option<&str>, max: u32) -> Result<Vec<UserExport>, String> {
+        self.export(domain, after, max)
+    }
+
+    fn account_import(&self, part: &AccountPart) -> Result<Vec<String>, String> {
+        self.take_part(part)
+    }
+
+    fn account_export(&self, jid: &BareJid, at: u64) -> Result<AccountPiece, String> {
+        self.give_part(jid, at)
+    }
+
+    fn log(&self, filter: Option<&str>) -> Result<String, String> {
+        crate::cli::log_filter(filter)
     }
 }

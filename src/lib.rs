@@ -47,7 +47,7 @@ pub fn start(config: Config) -> Result<Running, String> {
     let certificates = wiring::certificates(&config)?;
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());
-    let net = wiring::network(&config, mounted, store.clone(), certificates.clone(), Some(closing.clone()), to_http, began)?;
+    let net = wiring::network(&config, mounted, store.clone(), Some((certificates.clone(), closing.clone())), to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
     let first_admin = first_admin(&config, &admin)?;
@@ -178,9 +178,8 @@ pub fn offline_admin(config: &Config) -> Result<Box<dyn Admin>, String> {
     let mounted = wiring::mount(config)?;
     make_data_dir(config)?;
     let store = wiring::open_store(config, &mounted)?;
-    let certificates = wiring::certificates(config)?;
     let (to_http, _) = http::door();
-    let net = wiring::network(config, mounted, store.clone(), certificates, None, to_http, began)?;
+    let net = wiring::network(config, mounted, store.clone(), None, to_http, began)?;
     Ok(Box::new(HouseAdmin::new(Arc::new(net), store, config)))
 }
 

@@ -16,7 +16,7 @@ use iris_engine::negotiate::{HouseSecret, Policy};
 use iris_engine::{Hosts, Known};
 use iris_net::certs::{Certificates, Source, dev};
 use iris_net::origin::Origins;
-use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, server_config};
+use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, closed_config, server_config};
 use iris_net::{Http, Net, Place, Service, Setup, Tls};
 use iris_store::{SqliteOptions, SqliteStore};
 use iris_web::{Discovery, Site};
@@ -59,9 +59,14 @@ pub fn open_store(config: &Config, mounted: &Mounted) -> Result<Arc<SqliteStore>
 /// Where each domain's certificate lies; without a configured folder a test CA is made at the first start.
 pub fn certificate_sources(config: &Config) -> Result<Vec<Source>, String> {
     let folder = config.tls.certificates.clone().unwrap_or_else(|| config.test_certs_dir());
-    if config.tls.certificates.is_none() && !folder.join("ca.crt").exists() {
+    if config.tls.certificates.is_none() {
         let domains: Vec<&str> = config.domains.iter().map(String::as_str).collect();
-        dev::create(&folder, &domains).map_err(|error| error.to_string())?;
+        let made = match folder.join("ca.crt").exists() {
+            false => dev::create(&folder, &domains).map(drop),
+            // Domains that were added since.
+            true => dev::add(&folder, &domains).map(drop),
+        };
+        made.map_err(|error| crate::cli::operator_message(error, ""))?;
     }
     let found = config.domains.iter().map(|domain| Source::find(&folder, domain));
     found.collect::<Result<_, _>>().map_err(|error| crate::cli::operator_message(error, ""))
@@ -96,19 +101,18 @@ pub fn policy(config: &Config) -> Result<Policy, String> {
     })
 }
 
-/// A network over a store. `closing`: by whose order the house closes that is opened now; without, nobody is let in (administration
-/// of a house that is not open). `http` gets what speaks HTTP.
+/// A network over a store. `open`: what it shows, and by whose order the house closes that is opened now; without, nobody is let in
+/// (administration of a house that is not open). `http` gets what speaks HTTP.
 pub fn network(
     config: &Config,
     mounted: Mounted,
     store: Arc<dyn Store>,
-    certificates: Arc<Certificates>,
-    closing: Option<Arc<Closing>>,
+    open: Option<(Arc<Certificates>, Arc<Closing>)>,
     http: Http,
     began: Instant,
 ) -> Result<Net, String> {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let places = if closing.is_some() { places(config) } else { Vec::new() };
+    let places = if open.is_some() { places(config) } else { Vec::new() };
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),
@@ -116,11 +120,18 @@ pub fn network(
         limits: config.limits.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },
-        ports: crate::ports::ports(config.accounts.scram_iterations, closing.unwrap_or_default())?,
+        ports: crate::ports::ports(
+            config.accounts.scram_iterations,
+            open.as_ref().map(|(_, closing)| closing.clone()).unwrap_or_default(),
+        )?,
     });
     let policy = policy(config)?;
     let tls = |alpn: &[&[u8]], client: ClientAuth| {
-        server_config(certificates.clone(), alpn, client).map_err(|error| error.to_string())
+        let config = match &open {
+            Some((certificates, _)) => server_config(certificates.clone(), alpn, client),
+            None => closed_config(),
+        };
+        config.map_err(|error| error.to_string())
     };
     let clients = client_auth(config)?;
     let setup = Setup {

@@ -75,6 +75,7 @@ mod xep0492_chat_notifications;
 mod xep0494_client_access;
 mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
+pub mod xep0227_portable;
 pub mod xep0377_reporting;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
@@ -113,6 +114,7 @@ pub const ROOMS: &[Room] = &[
     xep0206_xmpp_over_bosh::ROOM,
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,
+    xep0227_portable::ROOM,
     xep0280_carbons::ROOM,
     xep0292_vcard4::ROOM,
     xep0297_forwarding::ROOM,

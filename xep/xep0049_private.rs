@@ -144,7 +144,7 @@ fn keep_all(turn: &mut Turn<'_>, new: BTreeMap<String, Vec<u8>>, settings: &Sett
 }
 
 /// `{namespace}name`. `None`: the element has no namespace of its own.
-fn key_of(element: &El<'_>) -> Option<String> {
+pub(crate) fn key_of(element: &El<'_>) -> Option<String> {
     (!element.ns().is_empty() && element.ns() != NS).then(|| format!("{{{}}}{}", element.ns(), element.local()))
 }
 

@@ -51,7 +51,7 @@ size_bytes_max = 131072
 }
 
 /// A card is large and rarely asked for: it is read when somebody does, and not kept in memory.
-const SHELF: Shelf = Shelf::record("vcard");
+pub(crate) const SHELF: Shelf = Shelf::record("vcard");
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings: Settings = m.config()?;

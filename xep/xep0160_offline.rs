@@ -34,7 +34,7 @@ pub const ROOM: Room = Room {
 /// Entries: byte 0 is the version (1), then the stanza without `to` and without content namespace. Tag: `SentAgain::tag`.
 pub const SHELF: Shelf = Shelf::log("offline");
 /// How many entries there are: decimal.
-const COUNT: Shelf = Shelf::record("offline_count");
+pub const COUNT: Shelf = Shelf::record("offline_count");
 const VERSION: u8 = 1;
 /// A `<message`: behind it stands the `to`.
 const TO_AT: u32 = 8;
@@ -227,6 +227,21 @@ pub fn take_back(turn: &mut Turn<'_>, ids: &[EntryId]) {
 
 fn decode(entry: &Bytes) -> Option<Wire> {
     (entry.first() == Some(&VERSION)).then(|| Wire { bytes: entry.slice(1..), to_at: TO_AT, hold: Hold::Flush })
+}
+
+/// An entry made of a message that waited elsewhere (XEP-0227): rendered, with its delay in it.
+pub(crate) fn keep_rendered(wire: &Wire) -> Bytes {
+    let mut out = vec![VERSION];
+    out.extend_from_slice(&wire.bytes);
+    Bytes::from(out)
+}
+
+/// The other way round: a complete message to `owner`. `None`: not an entry that we wrote.
+pub(crate) fn kept(entry: &Bytes, owner: &str) -> Option<Vec<u8>> {
+    let wire = decode(entry)?;
+    let (name, rest) = wire.bytes.split_at_checked(wire.to_at as usize)?;
+    let to = format!(" xmlns='{}' to='{}'", ns::CLIENT, iris_core::xml::escape_attr(owner));
+    Some([name, to.as_bytes(), rest].concat())
 }
 
 fn set_count(turn: &mut Turn<'_>, count: usize) {

@@ -27,7 +27,7 @@ pub const ROOM: Room = Room {
 };
 
 /// One key per blocked JID; nothing behind it.
-const SHELF: Shelf = Shelf::map("blocked");
+pub(crate) const SHELF: Shelf = Shelf::map("blocked");
 
 static LIST: StateSlot<List> = StateSlot::new();
 /// It has asked for the list and gets its changes (section 3.3).

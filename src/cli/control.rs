@@ -9,6 +9,7 @@
 //! socket may do everything: it has mode 0600.
 
 mod client;
+mod moving;
 mod server;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,10 +19,11 @@ use iris_core::BareJid;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
+pub use moving::{AccountPart, AccountPiece, Secret, UserExport, UserImport};
 pub use server::{ControlServer, serve};
 
-/// A request or an answer is not longer (a list of accounts may be).
-pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
+/// A request is not longer: a part of an account that is imported is the longest. (Answers may be.)
+pub(crate) const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Most of the time of an addition is PBKDF2, then the wait for the disk: several at once share both.
 const THREADS: usize = 16;
@@ -78,6 +80,44 @@ pub trait Admin: Send + Sync {
     /// # Errors
     /// There is none, or it is over.
     fn invite_revoke(&self, id: &str) -> Result<(), String>;
+    /// The domains served, the house's own first.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    fn domains(&self) -> Result<Vec<String>, String>;
+
+    /// # Errors
+    /// As for an addition; and the account is not there for `Secret::Keep`.
+    fn user_import(&self, user: &UserImport) -> Result<(), String>;
+
+    /// A page of accounts, ascending by address within each domain: those behind the address `after`, `max` at most.
+    ///
+    /// # Errors
+    /// The domain is not served.
+    fn user_export(&self, domain: Option<&str>, after: Option<&str>, max: u32) -> Result<Vec<UserExport>, String>;
+
+    /// One part of an account that moves in (XEP-0227). What could not be kept, in sentences.
+    ///
+    /// # Errors
+    /// Nothing of the part was kept.
+    fn account_import(&self, part: &AccountPart) -> Result<Vec<String>, String>;
+
+    /// One part of an account that moves out; the first is asked for with 0, the next with what came.
+    ///
+    /// # Errors
+    /// There is no such account.
+    fn account_export(&self, jid: &BareJid, at: u64) -> Result<AccountPiece, String>;
+
+    /// What the log says from now on, such as `debug` or `iris_net=trace`; `None`: only ask. What it says now.
+    ///
+    /// # Errors
+    /// That is no filter.
+    fn log(&self, filter: Option<&str>) -> Result<String, String>;
+
+    /// Many imports, one result each, in their order.
+    fn user_import_many(&self, users: &[UserImport]) -> Vec<Result<(), String>> {
+        in_parallel(users, |user| self.user_import(user))
+    }
 
     /// Many additions, one result each, in their order.
     fn user_add_many(&self, users: &[NewUser]) -> Vec<Result<(), String>> {
@@ -163,6 +203,27 @@ pub enum Request {
     Ping {},
     #[serde(rename = "user.add")]
     UserAdd { jid: BareJidText, password: String },
+    #[serde(rename = "domains")]
+    Domains {},
+    #[serde(rename = "user.import")]
+    UserImport { user: UserImport },
+    #[serde(rename = "user.export")]
+    UserExport {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        max: u32,
+    },
+    #[serde(rename = "account.import")]
+    AccountImport { part: AccountPart },
+    #[serde(rename = "account.export")]
+    AccountExport { jid: BareJidText, at: u64 },
+    #[serde(rename = "log")]
+    Log {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<String>,
+    },
     #[serde(rename = "user.list")]
     UserList {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,6 +254,12 @@ pub enum Request {
     InviteRevoke { id: String },
 }
 
+impl From<BareJid> for BareJidText {
+    fn from(jid: BareJid) -> BareJidText {
+        BareJidText(jid)
+    }
+}
+
 /// An account's address: checked when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -212,7 +279,7 @@ impl From<BareJidText> for String {
     }
 }
 
-/// Not `Debug`: see [`Invited`].
+/// Not `Debug`: what accounts keep has no place in a log.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
     pub ok: bool,
@@ -230,6 +297,21 @@ pub struct Response {
     /// Answer to `invite.list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitations: Option<Vec<InvitationRow>>,
+    /// Answer to `user.export`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<Vec<UserExport>>,
+    /// Answer to `account.export`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece: Option<AccountPiece>,
+    /// Answer to `account.import`: what could not be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Vec<String>>,
+    /// Answer to `domains`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domains: Option<Vec<String>>,
+    /// Answer to `log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// Answer to `ping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -240,6 +322,13 @@ impl Response {
         match result {
             Ok(()) => Response { ok: true, ..Response::default() },
             Err(error) => Response { ok: false, error: Some(error), ..Response::default() },
+        }
+    }
+
+    fn with<T>(result: Result<T, String>, answer: impl FnOnce(T) -> Response) -> Response {
+        match result {
+            Ok(value) => Response { ok: true, ..answer(value) },
+            Err(error) => Response::of(Err(error)),
         }
     }
 
@@ -281,14 +370,32 @@ pub fn answer(admin: &dyn Admin, request: Request) -> Response {
     match request {
         Request::Ping {} => Response { ok: true, version: Some(env!("CARGO_PKG_VERSION").to_owned()), ..Response::default() },
         Request::UserAdd { jid, password } => Response::of(admin.user_add(&jid.0, &password)),
-        Request::UserList { domain } => match admin.user_list(domain.as_deref()) {
-            Ok(users) => Response { ok: true, users: Some(users), ..Response::default() },
-            Err(error) => Response::of(Err(error)),
-        },
         Request::Reports { domain, max } => match admin.reports(domain.as_deref(), max) {
             Ok(reports) => Response { ok: true, reports: Some(reports), ..Response::default() },
             Err(error) => Response::of(Err(error)),
         },
+        Request::Domains {} => {
+            Response::with(admin.domains(), |domains| Response { domains: Some(domains), ..Response::default() })
+        }
+        Request::UserImport { user } => Response::of(admin.user_import(&user)),
+        Request::UserExport { domain, after, max } => {
+            let accounts = admin.user_export(domain.as_deref(), after.as_deref(), max);
+            Response::with(accounts, |accounts| Response { accounts: Some(accounts), ..Response::default() })
+        }
+        Request::AccountImport { part } => {
+            Response::with(admin.account_import(&part), |notes| Response { notes: Some(notes), ..Response::default() })
+        }
+        Request::AccountExport { jid, at } => {
+            let piece = admin.account_export(&jid.0, at);
+            Response::with(piece, |piece| Response { piece: Some(piece), ..Response::default() })
+        }
+        Request::Log { filter } => {
+            Response::with(admin.log(filter.as_deref()), |log| Response { log: Some(log), ..Response::default() })
+        }
+        Request::UserList { domain } => {
+            let users = admin.user_list(domain.as_deref());
+            Response::with(users, |users| Response { users: Some(users), ..Response::default() })
+        }
         Request::UserPasswd { jid, password } => Response::of(admin.user_passwd(&jid.0, &password)),
         Request::UserDisable { jid } => Response::of(admin.user_set_enabled(&jid.0, false)),
         Request::UserEnable { jid } => Response::of(admin.user_set_enabled(&jid.0, true)),

@@ -1,11 +1,15 @@
 //! The command line: one file for each command. Errors of the operator end in one message and exit code 2.
 
+mod backup;
 mod certs;
 mod configuration;
 pub mod control;
+mod doctor;
 pub mod first_run;
 mod invite;
+mod log;
 mod logging;
+mod migration;
 mod password;
 mod reports;
 mod serve;
@@ -25,7 +29,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::wrap::wrap;
 use crate::config::{Config, ConfigError, DEFAULT_DATA_DIR, Overrides};
 
+pub(crate) use logging::change as log_filter;
 pub use serve::bind_error;
+pub(crate) use users::scram;
 
 /// Something only the operator can put right.
 const OPERATOR_ERROR: u8 = 2;
@@ -64,9 +70,21 @@ enum Command {
     Reports(reports::ReportsArguments),
     /// Invite somebody: a link, and a QR code of it; list and revoke
     Invite(invite::InviteArguments),
+    /// Look at ports, DNS, certificates, disk, clock, limits; say what to do
+    Doctor(doctor::DoctorArguments),
+    /// Copy everything to a new folder, while the server runs or not
+    Backup(backup::BackupArguments),
+    /// Put a backup into a new data folder
+    Restore(backup::RestoreArguments),
+    /// Write a domain in the portable format (XEP-0227): accounts, rosters, messages
+    Export(migration::ExportArguments),
+    /// Take in a domain from another server, in the portable format (XEP-0227)
+    Import(migration::ImportArguments),
     /// Certificates: make some for tests, show those in use
     #[command(subcommand)]
     Certs(certs::CertsCommand),
+    /// Show or change what the running server logs, until it is restarted
+    Log(log::LogArguments),
     /// Print the description of this program as DOAP (XML)
     Doap,
     /// Print the table of supported XEPs (Markdown)
@@ -166,6 +184,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Reports(arguments)) => reports::reports(&arguments),
         Some(Command::Invite(arguments)) => invite::run(arguments),
         Some(Command::Certs(command)) => certs::run(command),
+        Some(Command::Doctor(arguments)) => doctor::doctor(&arguments),
+        Some(Command::Backup(arguments)) => backup::backup(&arguments),
+        Some(Command::Restore(arguments)) => backup::restore(&arguments),
+        Some(Command::Export(arguments)) => migration::export(&arguments),
+        Some(Command::Import(arguments)) => migration::import(&arguments),
+        Some(Command::Log(arguments)) => log::log(&arguments),
         Some(Command::Doap) => say(&crate::doap()),
         Some(Command::XepTable) => say(&crate::xep_table()),
     };

@@ -131,7 +131,11 @@ impl Signals {
 /// A configuration with mistakes changes nothing.
 fn reload(arguments: &ServeArguments, running: &crate::Running) {
     let loaded = arguments.load().map_err(|failure| failure.to_string());
-    match loaded.and_then(|config| running.reload(config)) {
+    let reloaded = loaded.and_then(|config| {
+        let log = config.log;
+        running.reload(config).inspect(|_| logging::configured(log))
+    });
+    match reloaded {
         Ok(changed) if changed.is_empty() => tracing::info!("reloaded, nothing has changed"),
         Ok(changed) => tracing::info!("reloaded: {}", changed.join("; ")),
         Err(why) => tracing::error!("not reloaded, everything stays as it was: {why}"),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{CommandFactory, Parser};
 use iris_core::BareJid;
 
-use super::control::{self, Admin, Client, NewUser, UserRow};
+use super::control::{self, AccountPart, AccountPiece, Admin, Client, NewUser, Secret, UserExport, UserImport, UserRow};
 use super::first_run::{Started, first_run_text, new_password, start_text};
 use super::{Arguments, Command, password, users};
 use crate::config::{ListenKind, Listener};
@@ -74,6 +74,34 @@ impl Admin for Accounts {
 
     fn user_set_enabled(&self, jid: &BareJid, enabled: bool) -> Result<(), String> {
         self.change(jid, |user| user.1 = enabled)
+    }
+
+    fn domains(&self) -> Result<Vec<String>, String> {
+        Ok(vec!["localhost".to_owned()])
+    }
+
+    fn user_import(&self, user: &UserImport) -> Result<(), String> {
+        let Secret::Password(password) = &user.secret else { return Err("only passwords here".to_owned()) };
+        self.user_add(&user.jid.0, password)
+    }
+
+    fn user_export(&self, _domain: Option<&str>, after: Option<&str>, max: u32) -> Result<Vec<UserExport>, String> {
+        let rows = self.user_list(None)?.into_iter().filter(|row| after.is_none_or(|after| *row.jid > *after));
+        let export =
+            |row: UserRow| UserExport { jid: row.jid, scram: String::new(), enabled: row.enabled, created: row.created };
+        Ok(rows.take(max as usize).map(export).collect())
+    }
+
+    fn account_import(&self, part: &AccountPart) -> Result<Vec<String>, String> {
+        Ok(part.children.clone())
+    }
+
+    fn account_export(&self, jid: &BareJid, at: u64) -> Result<AccountPiece, String> {
+        Ok(AccountPiece { children: vec![format!("<{jid}/>")], next: (at < 1).then_some(at + 1) })
+    }
+
+    fn log(&self, filter: Option<&str>) -> Result<String, String> {
+        Ok(filter.unwrap_or("info").to_owned())
     }
 
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {
@@ -406,4 +434,78 @@ fn init_never_writes_over_a_file() {
     let refused = super::configuration::init(&arguments(&file)).expect_err("it is there").to_string();
     assert!(refused.contains("is there already and was not touched"), "{refused}");
     assert_eq!(std::fs::read_to_string(&file).expect("there"), written);
+}
+
+#[test]
+fn moving_goes_over_the_control_socket_too() {
+    let (folder, accounts) = (Folder::new(), Arc::new(Accounts::default()));
+    let _server = control::serve(&folder.socket(), accounts.clone()).expect("a socket");
+    let client = connect(&folder.socket());
+    assert_eq!(client.domains(), Ok(vec!["localhost".to_owned()]));
+    let user = |name: &str, secret| UserImport { jid: jid(name).into(), secret, enabled: true, created: None, replace: false };
+    let many = [
+        user("a@localhost", Secret::Password("x".to_owned())),
+        user("b@localhost", Secret::Nobody),
+        user("a@localhost", Secret::Password("x".to_owned())),
+    ];
+    let results = client.user_import_many(&many);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false]);
+    let page = client.user_export(None, None, 10).expect("a page");
+    assert_eq!(page.iter().map(|row| &*row.jid).collect::<Vec<_>>(), ["a@localhost"]);
+    assert!(client.user_export(None, Some("a@localhost"), 10).is_ok_and(|page| page.is_empty()));
+    let children = vec!["<a/>\n<b/>".to_owned(), "x".repeat(1_000_000)];
+    let part = AccountPart { jid: jid("a@localhost").into(), secret: None, replace: false, children: children.clone() };
+    assert_eq!(client.account_import(&part), Ok(children));
+    let piece = client.account_export(&jid("a@localhost"), 0).expect("a piece");
+    assert_eq!((piece.children, piece.next), (vec!["<a@localhost/>".to_owned()], Some(1)));
+    assert_eq!(client.log(Some("debug")), Ok("debug".to_owned()));
+    assert_eq!(client.log(None), Ok("info".to_owned()));
+}
+
+mod import {
+    use super::super::control::Secret;
+    use super::super::users::import::{Bad, Parsed, parse};
+
+    fn bad(text: &str) -> Vec<Bad> {
+        parse(text.as_bytes()).bad
+    }
+
+    #[test]
+    fn a_table_is_read_as_rfc_4180_has_it() {
+        let text = "\u{feff}password,jid,enabled,created\r\n\"a,b \"\"c\"\"\",juliet@localhost,false,2020-01-01T00:00:00Z\r\n\
+                    \"two\nlines\",romeo@localhost,,\r\n\r\n";
+        let Parsed { users, bad } = parse(text.as_bytes());
+        assert!(bad.iter().all(|bad| bad.line == 3), "{bad:?}");
+        let (line, juliet) = &users[0];
+        assert_eq!((*line, juliet.jid.0.as_str(), juliet.enabled), (2, "juliet@localhost", false));
+        assert_eq!(juliet.created, Some(1_577_836_800));
+        assert!(juliet.secret == Secret::Password("a,b \"c\"".to_owned()));
+        // RFC 4013 has no line ends in a password.
+        assert_eq!((bad.len(), bad[0].column), (1, "password"));
+        let plain = parse(b"juliet@localhost,secret\nromeo@localhost,\"x\"\n");
+        assert_eq!((plain.users.len(), plain.bad.len()), (2, 0), "without a first line that names the columns");
+    }
+
+    #[test]
+    fn every_bad_line_is_named_with_its_column_and_a_remedy() {
+        let text = "jid,password,scram,enabled,created\n@,x,,,\na@localhost,x\nb@localhost,x,SCRAM-SHA-1$x,,\n\
+                    c@localhost,,SCRAM-SHA-1$1:eA==$eA==:eA==,,\nd@localhost,x,,perhaps,\ne@localhost,x,,,yesterday\n\
+                    f@localhost,x,,,\nf@localhost,x,,,\n";
+        let Parsed { users, bad } = parse(text.as_bytes());
+        assert_eq!(users.len(), 1);
+        let said: Vec<(u64, &str)> = bad.iter().map(|bad| (bad.line, bad.column)).collect();
+        assert_eq!(said, [(2, "jid"), (3, ""), (4, "scram"), (5, "scram"), (6, "enabled"), (7, "created"), (9, "jid")]);
+        assert_eq!(bad[6].to_string(), "line 9, column jid: f@localhost is in line 8 already. Keep one of the two.");
+        assert!(!bad.iter().any(|bad| bad.to_string().contains("eA==")), "keys are not shown");
+    }
+
+    #[test]
+    fn a_first_line_that_names_no_columns_is_refused_at_once() {
+        assert!(bad("jid,pasword\n")[0].to_string().starts_with("line 1: \"pasword\" is no column"));
+        assert!(bad("password\nx\n")[0].what.contains("no column jid"));
+        assert!(bad("jid,jid\n")[0].what.contains("twice"));
+        assert!(bad("").is_empty() && bad("\n \n").is_empty());
+        let latin = parse(b"jid,password\nj\xfcrgen@localhost,x\n");
+        assert_eq!(latin.bad[0].to_string(), "line 2, column jid: not UTF-8. Save the file as UTF-8.");
+    }
 }

@@ -1,5 +1,9 @@
 //! `iris user ...`: to the running server if there is one, to its store if not.
 
+mod export;
+pub(super) mod import;
+pub(crate) mod scram;
+
 use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
@@ -35,6 +39,10 @@ pub(super) enum UserCommand {
     Enable(JidArguments),
     /// Remove an account with everything it kept
     Remove(JidArguments),
+    /// Make many accounts from a table (CSV), all or none
+    Import(import::ImportArguments),
+    /// Write all accounts as a table (CSV) that import reads; passwords stay secret and valid
+    Export(export::ExportArguments),
 }
 
 #[derive(Args)]
@@ -55,6 +63,9 @@ pub(super) struct AddArguments {
 pub(super) struct ListArguments {
     /// Only the accounts of this domain
     domain: Option<String>,
+    /// As JSON: a list of objects with jid, enabled, and created in seconds since 1970
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -91,7 +102,9 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
         }
         // clap insists on one of the two.
         UserCommand::Add(_) => Err(Failure::new("there is no address", "iris user add juliet@example.org")),
-        UserCommand::List(ListArguments { domain, place }) => list(domain.as_deref(), &place),
+        UserCommand::List(ListArguments { domain, json, place }) => list(domain.as_deref(), json, &place),
+        UserCommand::Import(arguments) => import::import(&arguments),
+        UserCommand::Export(arguments) => export::export(&arguments),
         UserCommand::Passwd(PasswdArguments { jid, password, place }) => {
             let admin = open(&place, &[&jid])?;
             let password = password.get(jid.as_str())?;
@@ -113,7 +126,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
     }
 }
 
-fn refused(why: String, command: &str) -> Failure {
+pub(super) fn refused(why: String, command: &str) -> Failure {
     let remedy = match command {
         "user add" if why.contains("exist") => "To give it another password: iris user passwd JID.",
         _ if why.contains("no account") || why.contains("no such account") => "To see what there is: iris user list.",
@@ -124,9 +137,37 @@ fn refused(why: String, command: &str) -> Failure {
 
 /// The running server, or its store if it does not run. `jids`: who will be spoken of.
 pub(super) fn open(place: &Place, jids: &[&BareJid]) -> Result<Box<dyn Admin>, Failure> {
+    match reach(place, jids)? {
+        Reached::Running(client) => Ok(Box::new(client)),
+        Reached::Closed(config) => {
+            for jid in jids {
+                let remedy = "Add the domain to the configuration first.";
+                check_served(jid, &config.domains).map_err(|why| Failure::new(why, remedy))?;
+            }
+            crate::offline_admin(&config).map_err(|why| Failure::verbatim(&why))
+        }
+    }
+}
+
+/// The same without a look at the domains of `jids`, which say what the house will serve if nobody else does.
+pub(super) fn open_any(place: &Place, jids: &[&BareJid]) -> Result<Box<dyn Admin>, Failure> {
+    match reach(place, jids)? {
+        Reached::Running(client) => Ok(Box::new(client)),
+        Reached::Closed(config) => crate::offline_admin(&config).map_err(|why| Failure::verbatim(&why)),
+    }
+}
+
+/// What is there.
+pub(super) enum Reached {
+    Running(Client),
+    /// No server runs; this is its configuration.
+    Closed(Box<crate::config::Config>),
+}
+
+pub(super) fn reach(place: &Place, jids: &[&BareJid]) -> Result<Reached, Failure> {
     let mut config = place.load(Overrides::default())?;
     if let Some(client) = Client::connect(&config.control_socket()).map_err(|why| Failure::new(why, ""))? {
-        return Ok(Box::new(client));
+        return Ok(Reached::Running(client));
     }
     // A folder that the operator did not name is not created here: most likely this is the wrong place.
     if place.config.is_none() && place.data_dir.is_none() && !config.data_dir.is_dir() {
@@ -142,10 +183,7 @@ pub(super) fn open(place: &Place, jids: &[&BareJid]) -> Result<Box<dyn Admin>, F
             None => domains_of(jids).unwrap_or(config.domains),
         };
     }
-    for jid in jids {
-        check_served(jid, &config.domains).map_err(|why| Failure::new(why, "Add the domain to the configuration first."))?;
-    }
-    crate::offline_admin(&config).map_err(|why| Failure::verbatim(&why))
+    Ok(Reached::Closed(Box::new(config)))
 }
 
 fn domains_of(jids: &[&BareJid]) -> Option<Vec<String>> {
@@ -162,10 +200,13 @@ pub(super) fn remembered_domains(data_dir: &Path) -> Option<Vec<String>> {
     (!domains.is_empty()).then_some(domains)
 }
 
-fn list(domain: Option<&str>, place: &Place) -> Result<(), Failure> {
+fn list(domain: Option<&str>, json: bool, place: &Place) -> Result<(), Failure> {
     let domain = domain.map(parse_domain).transpose().map_err(|why| Failure::new(why, "A domain looks like example.org."))?;
     let users = open(place, &[])?.user_list(domain.as_deref()).map_err(|why| refused(why, "user list"))?;
-    say(&table(&users))
+    match json {
+        false => say(&table(&users)),
+        true => say(&serde_json::to_string(&users).map_err(|error| Failure::new(error, ""))?),
+    }
 }
 
 pub(super) fn table(users: &[UserRow]) -> String {

@@ -2,6 +2,7 @@
 //! Asked by a task (`Cx::ask`), by the negotiation and by the house itself; answered in the account's own turn.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use jid::{BareJid, FullJid};
 use crate::clients::{Admission, Admitted, Token, TokenRefused};
 use crate::effects::StreamError;
 use crate::login::Login;
+use crate::store::{EntryId, Shelf};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +71,41 @@ pub enum Ask {
         resource: Option<String>,
         why: StreamError,
     },
+    /// Take in what was kept elsewhere (XEP-0227).
+    MoveIn(Box<MovingIn>),
+}
+
+impl Ask {
+    /// Does it make an account that is not there?
+    pub fn makes(&self) -> bool {
+        match self {
+            Ask::Provision { .. } => true,
+            Ask::MoveIn(moving) => moving.login.is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// What an account brings along from elsewhere. All of it is one set of writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MovingIn {
+    /// `Some`: the account is made if there is none. `None`: it has to be there.
+    pub login: Option<Login>,
+    /// With a login: an account that is there gets it too, instead of being in the way.
+    pub replaces: bool,
+    /// Records (empty key) and items of maps, as the rooms keep them.
+    pub items: Vec<(Shelf, Arc<str>, Bytes)>,
+    pub entries: Vec<MovedEntry>,
+}
+
+/// One entry of a log, to be put at its own time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MovedEntry {
+    pub shelf: Shelf,
+    pub id: EntryId,
+    pub peer: u64,
+    pub tag: u64,
+    pub entry: Bytes,
 }
 
 /// Answers to what changes something come after the commit.

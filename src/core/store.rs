@@ -89,6 +89,9 @@ pub enum Write {
     /// Log: append. `id` is greater than every id appended before. `peer` is a hash that pages can be filtered by (0: none);
     /// `tag` a hash that tells a message sent again (0: none).
     Append { owner: OwnerId, shelf: Shelf, id: EntryId, peer: u64, tag: u64, entry: Bytes },
+    /// Log: an entry that was kept elsewhere before, at its own time or, when that place is taken, at the next free one. The same
+    /// entry in one of these places already is nothing: what moves in twice is there once.
+    Insert { owner: OwnerId, shelf: Shelf, id: EntryId, peer: u64, tag: u64, entry: Bytes },
     /// Log: put another entry in the place of one (a tombstone); no such id is not an error.
     Replace { owner: OwnerId, shelf: Shelf, id: EntryId, entry: Bytes },
     /// Log: forget one entry; no such id is not an error.
@@ -113,7 +116,7 @@ impl WriteSet {
         self.writes.is_empty()
     }
     pub fn push(&mut self, write: Write) {
-        self.state |= !matches!(write, Write::Append { .. } | Write::Expire { .. });
+        self.state |= !matches!(write, Write::Append { .. } | Write::Insert { .. } | Write::Expire { .. });
         self.writes.push(write);
     }
 }

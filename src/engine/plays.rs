@@ -196,3 +196,34 @@ fn r22_a_panic_in_a_turn_ends_that_stream_only() {
     house.send(&juliet, "<message to='romeo@house' type='chat'><body>good</body></message>");
     assert!(house.one(&phone).as_str().contains("good"));
 }
+
+#[test]
+fn what_an_account_brings_along_is_there_at_its_next_login_and_not_half_of_it() {
+    use crate::account::roster;
+    use iris_core::ask::{Ask, AskAnswer, MovingIn};
+    use iris_core::login::Login;
+    let mut house = House::with(&[]);
+    house.friends("romeo@house", "juliet@house");
+    let contact = |jid: &str| {
+        let item = iris_core::xml::El::parse(jid.as_bytes()).map(|el| roster::portable::item(&el, 7).expect("an item"));
+        let (key, value) = item.expect("XML");
+        (roster::SHELF, key, value)
+    };
+    let login = Login { enabled: true, created_us: 7, credentials: bytes::Bytes::from_static(b"keys") };
+    let items = vec![contact("<item xmlns='jabber:iq:roster' jid='romeo@house' subscription='both' name='R'/>")];
+    let moving = MovingIn { login: Some(login.clone()), items, ..MovingIn::default() };
+    // Somebody of this name lives here.
+    assert_eq!(house.ask("juliet@house", Ask::MoveIn(Box::new(moving.clone()))), Some(AskAnswer::Exists));
+    assert_eq!(house.ask("nurse@house", Ask::MoveIn(Box::new(moving.clone()))), Some(AskAnswer::Done));
+    assert_eq!(house.ask("nurse@house", Ask::Credentials), Some(AskAnswer::Credentials(Some(login))));
+    let nurse = house.try_login("nurse@house/kitchen").expect("she lives here now");
+    let roster = house.iq(&nurse, "get", None, "<query xmlns='jabber:iq:roster'/>");
+    assert!(roster.as_str().contains("jid='romeo@house'"), "{}", roster.as_str());
+    // Without a login it is for those who are there.
+    let more = MovingIn { login: None, items: vec![contact("<item xmlns='jabber:iq:roster' jid='a@b'/>")], ..moving.clone() };
+    assert_eq!(house.ask("nobody@house", Ask::MoveIn(Box::new(more.clone()))), Some(AskAnswer::NotFound));
+    assert_eq!(house.ask("nurse@house", Ask::MoveIn(Box::new(more))), Some(AskAnswer::Done));
+    let nurse = house.try_login("nurse@house/hall").expect("she logs in anew");
+    let roster = house.iq(&nurse, "get", None, "<query xmlns='jabber:iq:roster'/>");
+    assert!(roster.as_str().contains("jid='a@b'") && roster.as_str().contains("romeo@house"), "{}", roster.as_str());
+}

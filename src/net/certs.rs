@@ -28,7 +28,7 @@ use rustls::sign::CertifiedKey;
 pub use client::{ClientNames, client_auth};
 pub use error::{CertError, Fault, Warning};
 pub use source::Source;
-pub use x509::end_point;
+pub use x509::{chain_fault, end_point};
 
 /// A certificate that ends sooner is worth a warning; renewal runs 30 days ahead, so this one has failed twice.
 pub const EXPIRY_WARNING_DAYS: i64 = 14;

@@ -23,7 +23,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptErr
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 
 pub(crate) use config::provider;
-pub use config::{ALPN_CLIENT, ALPN_HTTP, ALPN_SERVER, ClientAuth, server_config};
+pub use config::{ALPN_CLIENT, ALPN_HTTP, ALPN_SERVER, ClientAuth, closed_config, server_config};
 pub use error::TlsError;
 use witness::Witness;
 

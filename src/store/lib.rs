@@ -6,4 +6,5 @@ mod sqlite;
 #[cfg(test)]
 mod suite;
 
+pub use sqlite::backup;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -19,6 +19,7 @@ use iris_core::store::{Answer, Epoch, Progress, Read, Shelf, Store, Ticket, Writ
 use crate::failpoint::{self, Failpoints};
 
 mod apply;
+pub mod backup;
 mod checkpoint;
 mod fold;
 mod log;

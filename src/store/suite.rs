@@ -293,6 +293,36 @@ fn entries_are_replaced_removed_and_trimmed<S: Store>(client: &Client<S>) {
     assert_eq!(client.ids(first(99)), (vec![130], true));
 }
 
+fn what_moves_in_lies_at_its_own_time_and_is_there_once<S: Store>(client: &Client<S>) {
+    let insert = |id, peer, entry: &str| Write::Insert {
+        owner: ROMEO,
+        shelf: ARCHIVE,
+        id: EntryId(id),
+        peer,
+        tag: 0,
+        entry: entry.to_owned().into(),
+    };
+    for id in [100, 200, 300] {
+        client.commit([append(ROMEO, id, 7, 0)]);
+    }
+    client.commit([append(JULIET, 150, 7, 0)]);
+    // Between what is there, at a place that is taken by one's own and by somebody else's, and twice.
+    let all = [insert(50, 8, "old"), insert(150, 7, "shared"), insert(200, 8, "second"), insert(200, 8, "third")];
+    client.commit(all.clone());
+    client.commit(all);
+    assert_eq!(client.ids(first(99)).0, [50, 100, 151, 200, 201, 202, 300]);
+    assert_eq!(client.ids(LogQuery { peer: Some(8), ..last(99) }).0, [50, 201, 202]);
+    assert_eq!(client.page(ROMEO, ARCHIVE, LogQuery { count: true, ..first(1) }).count, Some(7));
+    let page = client.page(ROMEO, ARCHIVE, LogQuery { from: Some(EntryId(202)), ..first(1) });
+    assert_eq!(page.entries, [Entry { id: EntryId(202), entry: "third".into() }]);
+    assert_eq!(client.page(JULIET, ARCHIVE, first(99)).entries.len(), 1);
+    client.commit([append(ROMEO, 400, 7, 0), Write::Trim { owner: ROMEO, shelf: ARCHIVE, upto: EntryId(201) }]);
+    assert_eq!(client.ids(first(99)).0, [202, 300, 400]);
+    // Later than everything: the house clock goes on above it.
+    client.commit([insert(900, 7, "later")]);
+    assert_eq!((client.ids(last(1)).0, client.store.floor()), (vec![900], 900));
+}
+
 fn tags_are_the_newest_at_or_after_a_time<S: Store>(client: &Client<S>) {
     for (id, tag) in [(10, 1), (20, 0), (30, 3), (40, u64::MAX), (50, 3)] {
         client.commit([append(ROMEO, id, 7, tag)]);
@@ -497,6 +527,7 @@ behaviours! {
     bounds_of_a_query_combine
     count_is_of_all_that_matches
     entries_are_replaced_removed_and_trimmed
+    what_moves_in_lies_at_its_own_time_and_is_there_once
     tags_are_the_newest_at_or_after_a_time
     bounds_are_the_first_and_the_last_entry
     ids_in_another_order_than_submitted_are_found_all_the_same

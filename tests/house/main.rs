@@ -6,6 +6,7 @@ mod client;
 mod depth;
 mod faults;
 mod invites;
+mod operate;
 mod restart;
 mod scene;
 mod scram;

@@ -179,6 +179,16 @@ fn keep(turn: &mut Turn<'_>, keeper: &Keeper, way: Way) -> Option<EntryId> {
     Some(id)
 }
 
+/// An entry made of a message that was archived elsewhere (XEP-0227).
+pub(crate) fn keep_rendered(stanza: &iris_core::Stanza, stamps: &iris_core::xml::wire::Stamps, to: &str) -> bytes::Bytes {
+    entry::encode(stanza, stamps, to)
+}
+
+/// The other way round: the complete message. `None`: not an entry that we wrote.
+pub(crate) fn kept(entry: &bytes::Bytes) -> Option<&[u8]> {
+    entry::message(entry)
+}
+
 /// Whose messages an entry is among.
 pub fn peer_hash(bare: &str) -> u64 {
     hash::stable(&[bare.as_bytes()])

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use iris_core::BareJid;
 
-use super::{Admin, BareJidText, InvitationRow, Invited, NewUser, ReportRow, Request, Response, UserRow, Wanted};
+use super::{
+    AccountPart, AccountPiece, Admin, BareJidText, InvitationRow, Invited, NewUser, ReportRow, Request, Response, UserExport,
+    UserImport, UserRow, Wanted,
+};
 
 /// The slowest answer is the one to a batch of additions.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -141,29 +144,60 @@ impl Admin for Client {
         self.ask(&Request::InviteRevoke { id: id.to_owned() }).map(drop)
     }
 
-    /// All requests go out at once, so the server sees many and works on several.
+    fn domains(&self) -> Result<Vec<String>, String> {
+        Ok(self.ask(&Request::Domains {})?.domains.unwrap_or_default())
+    }
+
+    fn user_import(&self, user: &UserImport) -> Result<(), String> {
+        self.ask(&Request::UserImport { user: user.clone() }).map(drop)
+    }
+
+    fn user_export(&self, domain: Option<&str>, after: Option<&str>, max: u32) -> Result<Vec<UserExport>, String> {
+        let request = Request::UserExport { domain: domain.map(str::to_owned), after: after.map(str::to_owned), max };
+        Ok(self.ask(&request)?.accounts.unwrap_or_default())
+    }
+
+    fn account_import(&self, part: &AccountPart) -> Result<Vec<String>, String> {
+        Ok(self.ask(&Request::AccountImport { part: part.clone() })?.notes.unwrap_or_default())
+    }
+
+    fn account_export(&self, jid: &BareJid, at: u64) -> Result<AccountPiece, String> {
+        Ok(self.ask(&Request::AccountExport { jid: BareJidText(jid.clone()), at })?.piece.unwrap_or_default())
+    }
+
+    fn log(&self, filter: Option<&str>) -> Result<String, String> {
+        Ok(self.ask(&Request::Log { filter: filter.map(str::to_owned) })?.log.unwrap_or_default())
+    }
+
     fn user_add_many(&self, users: &[NewUser]) -> Vec<Result<(), String>> {
+        self.ask_many(users, |user| Request::UserAdd { jid: BareJidText(user.jid.clone()), password: user.password.clone() })
+    }
+
+    fn user_import_many(&self, users: &[UserImport]) -> Vec<Result<(), String>> {
+        self.ask_many(users, |user| Request::UserImport { user: user.clone() })
+    }
+}
+
+impl Client {
+    /// All requests go out at once, so the server sees many and works on several.
+    fn ask_many<T: Sync>(&self, items: &[T], request: impl Fn(&T) -> Request + Send) -> Vec<Result<(), String>> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = match stream.get_ref().try_clone() {
             Ok(writer) => writer,
-            Err(error) => return vec![Err(broken(&error)); users.len()],
+            Err(error) => return vec![Err(broken(&error)); items.len()],
         };
         std::thread::scope(|scope| {
             let writing = scope.spawn(move || -> Result<(), String> {
-                for user in users {
-                    let request = Request::UserAdd { jid: BareJidText(user.jid.clone()), password: user.password.clone() };
-                    writer.write_all(&line(&request)?).map_err(|error| broken(&error))?;
-                }
-                Ok(())
+                items.iter().try_for_each(|item| writer.write_all(&line(&request(item))?).map_err(|error| broken(&error)))
             });
-            let mut results = Vec::with_capacity(users.len());
-            for _ in users {
+            let mut results = Vec::with_capacity(items.len());
+            for _ in items {
                 match read_answer(&mut stream) {
                     Ok(response) => results.push(response.into_result().map(drop)),
                     Err(why) => {
                         // Nothing more will come; the writer must not wait for a reader either.
                         let _ = stream.get_ref().shutdown(std::net::Shutdown::Both);
-                        results.resize(users.len(), Err(why));
+                        results.resize(items.len(), Err(why));
                         break;
                     }
                 }

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use super::client::reachable;
-use super::{Admin, LINE_BYTES_MAX, NewUser, Request, Response, answer};
+use super::{Admin, LINE_BYTES_MAX, NewUser, Request, Response, UserImport, answer};
 
 /// Commands at once; more are told to come again.
 const CONNECTIONS_MAX: usize = 16;
+/// For lines of the usual length, and many of them.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// Additions that are worked on together.
 const BATCH_MAX: usize = 256;
 
@@ -104,24 +106,26 @@ impl Drop for Counted {
 
 /// Answers until the command goes away.
 fn talk(stream: &UnixStream, admin: &dyn Admin) -> io::Result<()> {
-    let mut reader = BufReader::with_capacity(LINE_BYTES_MAX, stream);
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream);
     let mut next = read_request(&mut reader)?;
     while let Some(request) = next.take() {
         let mut answers = Vec::new();
         match request {
             Ok(Request::UserAdd { jid, password }) => {
                 let mut batch = vec![NewUser { jid: jid.0, password }];
-                // Only what has arrived already: a command that waits for its answer must get it.
-                while batch.len() < BATCH_MAX && reader.buffer().contains(&b'\n') {
-                    match read_request(&mut reader)? {
-                        Some(Ok(Request::UserAdd { jid, password })) => batch.push(NewUser { jid: jid.0, password }),
-                        other => {
-                            next = other;
-                            break;
-                        }
-                    }
-                }
+                next = more(&mut reader, &mut batch, |request| match request {
+                    Request::UserAdd { jid, password } => Ok(NewUser { jid: jid.0, password }),
+                    other => Err(other),
+                })?;
                 answers.extend(admin.user_add_many(&batch).into_iter().map(Response::of));
+            }
+            Ok(Request::UserImport { user }) => {
+                let mut batch: Vec<UserImport> = vec![user];
+                next = more(&mut reader, &mut batch, |request| match request {
+                    Request::UserImport { user } => Ok(user),
+                    other => Err(other),
+                })?;
+                answers.extend(admin.user_import_many(&batch).into_iter().map(Response::of));
             }
             Ok(request) => answers.push(answer(admin, request)),
             Err(why) => answers.push(Response::of(Err(why))),
@@ -132,6 +136,25 @@ fn talk(stream: &UnixStream, admin: &dyn Admin) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Puts what comes next into the batch as long as it is of the same kind: only what has arrived already, because a command that
+/// waits for its answer must get it. What is of another kind.
+fn more<T>(
+    reader: &mut BufReader<&UnixStream>,
+    batch: &mut Vec<T>,
+    same: impl Fn(Request) -> Result<T, Request>,
+) -> io::Result<Option<Result<Request, String>>> {
+    while batch.len() < BATCH_MAX && reader.buffer().contains(&b'\n') {
+        match read_request(reader)? {
+            Some(Ok(request)) => match same(request) {
+                Ok(one) => batch.push(one),
+                Err(other) => return Ok(Some(Ok(other))),
+            },
+            other => return Ok(other),
+        }
+    }
+    Ok(None)
 }
 
 /// The next line: `None` at the end, `Err` inside for one that is no request.

@@ -16,6 +16,7 @@ use iris_core::{BareJid, Jid, Relation, ns};
 
 use super::subscription::{Kind, State};
 
+pub mod portable;
 mod render;
 mod stored;
 #[cfg(test)]

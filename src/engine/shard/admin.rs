@@ -1,6 +1,8 @@
 //! Questions to an account that come from the house (`iris_core::ask`), answered in its turn.
 
-use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, RosterItem, SessionFacts};
+use std::sync::Arc;
+
+use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, MovedEntry, MovingIn, RosterItem, SessionFacts};
 use iris_core::clients::Admission;
 use iris_core::effects::{Effect, StreamError};
 use iris_core::login::{self, Login};
@@ -136,6 +138,12 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
                 entity.end(cx, at, why.clone());
             }
         }
+        Ask::MoveIn(moving) => {
+            if !entity.new && moving.login.is_some() && !moving.replaces {
+                return reply(AskAnswer::Exists);
+            }
+            move_in(entity, cx, *moving);
+        }
     }
     let then = Box::new(move |result: Result<(), StoreError>| {
         reply(match result {
@@ -201,12 +209,7 @@ fn admit(entity: &mut AccountEntity, cx: &mut Ctx<'_>, admission: Admission, rep
 }
 
 fn keep(entity: &mut AccountEntity, cx: &mut Ctx<'_>, login: Login) {
-    cx.fx.write.push(Write::Put {
-        owner: entity.owner,
-        shelf: login::SHELF,
-        key: std::sync::Arc::from(""),
-        value: login.encode(),
-    });
+    cx.fx.write.push(Write::Put { owner: entity.owner, shelf: login::SHELF, key: Arc::from(""), value: login.encode() });
     entity.login = Some(login);
 }
 
@@ -215,6 +218,29 @@ fn end_all(entity: &mut AccountEntity, cx: &mut Ctx<'_>, error: &StreamError) {
     for at in entity.sessions.clone() {
         entity.end(cx, at, error.clone());
     }
+}
+
+/// Rooms keep in memory what now changes under them, so the account sleeps after this turn, and reads itself anew.
+fn move_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, moving: MovingIn) {
+    let owner = entity.owner;
+    if std::mem::take(&mut entity.new) {
+        let name = entity.bare.clone();
+        cx.fx.write.push(Write::Own { owner, name });
+    }
+    if let Some(login) = moving.login {
+        let created_us = entity.login.as_ref().map_or(login.created_us, |there| there.created_us.min(login.created_us));
+        keep(entity, cx, Login { created_us, ..login });
+        // Tokens of the old password.
+        clients::forget_all(entity, cx);
+    }
+    end_all(entity, cx, &StreamError::new("reset").text("the account was imported"));
+    for (shelf, key, value) in moving.items {
+        cx.fx.write.push(Write::Put { owner, shelf, key, value });
+    }
+    for MovedEntry { shelf, id, peer, tag, entry } in moving.entries {
+        cx.fx.write.push(Write::Insert { owner, shelf, id, peer, tag, entry });
+    }
+    entity.gone = true;
 }
 
 /// Contacts are told that nobody is here any more, then everything is forgotten.

@@ -79,8 +79,7 @@ impl Shard {
         else {
             return self.nobody(waiting, sessions);
         };
-        let makes = |input: &Input| matches!(input, Input::Ask(Ask::Provision { .. } | Ask::Register { .. } | Ask::Guest, _));
-        let makes = waiting.iter().any(makes);
+        let makes = waiting.iter().any(|input| matches!(input, Input::Ask(ask, _) if ask.makes()));
         let (woken, new) = match woken {
             Some(woken) => (woken, false),
             None if makes => (new_account(iris_core::store::OwnerId(self.house.clock.mint(self.now).0)), true),

@@ -12,6 +12,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+use super::source::a_label;
 use super::{CertError, Fault, Source};
 
 /// The longest life that phones accept from a leaf of a private authority.
@@ -39,18 +40,7 @@ pub struct Created {
 /// [`Fault::Malformed`] for a domain that cannot stand in a certificate.
 pub fn create(folder: &Path, domains: &[&str]) -> Result<Created, CertError> {
     let ca_files = (folder.join("ca.crt"), folder.join("ca.key"));
-    let sources: Vec<Source> = domains
-        .iter()
-        .map(|domain| {
-            let file = |end| folder.join(format!("{}.{end}", domain.to_ascii_lowercase()));
-            Source::new(domain, file("crt"), file("key"))
-        })
-        .collect();
-    for source in &sources {
-        if source.domain.is_empty() || source.domain.contains(['/', '\\', '\0']) || source.domain.starts_with('.') {
-            return Err(CertError::new(&source.domain, folder, Fault::Malformed("not a host name".to_owned())));
-        }
-    }
+    let sources = sources(folder, domains)?;
     let all = sources.iter().flat_map(|source| [&source.chain, &source.key]).chain([&ca_files.0, &ca_files.1]);
     if let Some(there) = all.into_iter().find(|path| path.exists()) {
         return Err(CertError::new("", there, Fault::Exists));
@@ -58,24 +48,63 @@ pub fn create(folder: &Path, domains: &[&str]) -> Result<Created, CertError> {
     fs::create_dir_all(folder).map_err(|error| CertError::new("", folder, Fault::Unwritable(error)))?;
 
     let now = OffsetDateTime::now_utc();
-    let made = |domain: &str, error: rcgen::Error| CertError::new(domain, folder, Fault::Malformed(error.to_string()));
-
-    let ca_key = KeyPair::generate().map_err(|error| made("", error))?;
-    let ca_params = authority(&ca_key, now).map_err(|error| made("", error))?;
-    let ca = ca_params.self_signed(&ca_key).map_err(|error| made("", error))?;
+    let made = |error: rcgen::Error| CertError::new("", folder, Fault::Malformed(error.to_string()));
+    let ca_key = KeyPair::generate().map_err(made)?;
+    let ca_params = authority(&ca_key, now).map_err(made)?;
+    let ca = ca_params.self_signed(&ca_key).map_err(made)?;
     write(&ca_files.0, &ca.pem(), 0o644)?;
     write(&ca_files.1, &ca_key.serialize_pem(), 0o600)?;
     let issuer = Issuer::new(ca_params, ca_key);
-
-    for source in &sources {
-        let key = KeyPair::generate().map_err(|error| made(&source.domain, error))?;
-        let leaf = leaf(&source.domain, now)
-            .and_then(|params| params.signed_by(&key, &issuer))
-            .map_err(|error| made(&source.domain, error))?;
-        write(&source.chain, &(leaf.pem() + &ca.pem()), 0o644)?;
-        write(&source.key, &key.serialize_pem(), 0o600)?;
-    }
+    sources.iter().try_for_each(|source| sign(source, &ca.pem(), &issuer, folder, now))?;
     Ok(Created { ca: ca_files.0, sources })
+}
+
+/// Certificates of the authority that lies in `folder` for those of the domains that have none yet; what is there stays.
+///
+/// # Errors
+/// [`Fault::Unreadable`] or [`Fault::Malformed`] for the authority's files; otherwise as [`create`].
+pub fn add(folder: &Path, domains: &[&str]) -> Result<Vec<Source>, CertError> {
+    let (ca_file, key_file) = (folder.join("ca.crt"), folder.join("ca.key"));
+    let missing: Vec<&str> = domains.iter().copied().filter(|domain| Source::find(folder, domain).is_err()).collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sources = sources(folder, &missing)?;
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| CertError::new("", path, Fault::Unreadable(error)));
+    let (ca, key) = (read(&ca_file)?, read(&key_file)?);
+    let malformed = |error: rcgen::Error| CertError::new("", &key_file, Fault::Malformed(error.to_string()));
+    let key = KeyPair::from_pem(&key).map_err(malformed)?;
+    let now = OffsetDateTime::now_utc();
+    // The authority's name is made of its key: a leaf says it as the authority's own certificate does.
+    let issuer = Issuer::new(authority(&key, now).map_err(malformed)?, key);
+    sources.iter().try_for_each(|source| sign(source, &ca, &issuer, folder, now))?;
+    Ok(sources)
+}
+
+fn sources(folder: &Path, domains: &[&str]) -> Result<Vec<Source>, CertError> {
+    let source = |domain: &&str| {
+        let domain = a_label(domain);
+        if domain.is_empty() || domain.contains(['/', '\\', '\0']) || domain.starts_with('.') {
+            return Err(CertError::new(&domain, folder, Fault::Malformed("not a host name".to_owned())));
+        }
+        let file = |end| folder.join(format!("{domain}.{end}"));
+        Ok(Source::new(&domain, file("crt"), file("key")))
+    };
+    domains.iter().map(source).collect()
+}
+
+fn sign(
+    source: &Source,
+    ca_pem: &str,
+    issuer: &Issuer<'_, KeyPair>,
+    folder: &Path,
+    now: OffsetDateTime,
+) -> Result<(), CertError> {
+    let made = |error: rcgen::Error| CertError::new(&source.domain, folder, Fault::Malformed(error.to_string()));
+    let key = KeyPair::generate().map_err(made)?;
+    let leaf = leaf(&source.domain, now).and_then(|params| params.signed_by(&key, issuer)).map_err(made)?;
+    write(&source.chain, &(leaf.pem() + ca_pem), 0o644)?;
+    write(&source.key, &key.serialize_pem(), 0o600)
 }
 
 fn authority(key: &KeyPair, now: OffsetDateTime) -> Result<CertificateParams, rcgen::Error> {

@@ -41,14 +41,21 @@ impl Source {
     /// # Errors
     /// [`Fault::NotFound`] with the names that were tried.
     pub fn find(folder: &Path, domain: &str) -> Result<Self, CertError> {
-        let domain = domain.to_ascii_lowercase();
-        let file = |end: &str| folder.join(format!("{domain}{end}"));
-        let candidates = [
-            (folder.join(&domain).join("fullchain.pem"), folder.join(&domain).join("privkey.pem")),
-            (file(".crt"), file(".key")),
-            (file(".pem"), file(".key")),
-            (file(".pem"), file(".pem")),
-        ];
+        let (unicode, domain) = (domain.to_ascii_lowercase(), a_label(domain));
+        let named = |name: &str| {
+            let file = |end: &str| folder.join(format!("{name}{end}"));
+            [
+                (folder.join(name).join("fullchain.pem"), folder.join(name).join("privkey.pem")),
+                (file(".crt"), file(".key")),
+                (file(".pem"), file(".key")),
+                (file(".pem"), file(".pem")),
+            ]
+        };
+        // Certificate programs name files by A-labels, people by what they see.
+        let mut candidates = named(&domain).to_vec();
+        if unicode != domain {
+            candidates.extend(named(&unicode));
+        }
         // A domain is a folder's name here: it must not lead elsewhere.
         let plain = !domain.is_empty() && !domain.contains(['/', '\\', '\0']) && !domain.contains("..");
         if plain && let Some((chain, key)) = candidates.iter().find(|(chain, key)| chain.exists() && key.exists()) {
@@ -119,6 +126,12 @@ impl Source {
             Err(CertError::new(&self.domain, path, Fault::TooLarge))
         }
     }
+}
+
+/// A domain as it comes in SNI and stands in certificates (RFC 6066 3, RFC 5890 2.3.2.1): lower case, A-labels.
+pub(super) fn a_label(domain: &str) -> String {
+    // What is no host name (an address in brackets) stays what it is.
+    idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase())
 }
 
 /// PKCS#8 says it in the label, the older PEM in a header.

@@ -336,3 +336,51 @@ HRMBAf8EBTADAQH/MAkGByqGSM49BAEDRwAwRAIgVDmNJ7kNxTvYGILas6AoGAwM
 k+/OMTDrTNOfk2TH07wCIHvB2YBn+DUPGvramAaBsbP+rnYRFKA41Z0CX32rwn0Z
 -----END CERTIFICATE-----
 ";
+
+/// SNI has A-labels (RFC 6066 3); a configuration may say what people read.
+#[test]
+fn a_domain_with_other_letters_shows_its_certificate_to_who_asks_by_its_a_label() {
+    for named in ["bücher.example", "xn--bcher-kva.example"] {
+        let folder = Folder::new();
+        let made = dev::create(folder.path(), &["house.example", named]).unwrap();
+        assert_eq!(&*made.sources[1].domain, "xn--bcher-kva.example");
+        let sources = [Source::find(folder.path(), "house.example"), Source::find(folder.path(), "bücher.example")];
+        let (certificates, _) = Certificates::load(&sources.map(Result::unwrap), now()).unwrap();
+        let leaf = certificates.leaf_for(Some("xn--bcher-kva.example"));
+        assert_eq!(&*leaf.domain, "xn--bcher-kva.example");
+        assert!(leaf.covers("xn--bcher-kva.example"), "{leaf:?}");
+    }
+    // Files that people named as they read.
+    let folder = Folder::new();
+    let names = ["xn--bcher-kva.example"].map(str::to_owned).to_vec();
+    pair(&folder, "bücher.example", rcgen::CertificateParams::new(names).unwrap());
+    let source = Source::find(folder.path(), "bücher.example").unwrap();
+    assert_eq!(&*source.domain, "xn--bcher-kva.example");
+}
+
+#[test]
+fn a_domain_added_later_gets_its_certificate_from_the_same_authority() {
+    use rustls::pki_types::pem::PemObject;
+    let folder = Folder::new();
+    let made = dev::create(folder.path(), &["one.example"]).unwrap();
+    let (ca, first) = (fs::read(&made.ca).unwrap(), fs::read(&made.sources[0].chain).unwrap());
+    assert!(dev::add(folder.path(), &["one.example"]).unwrap().is_empty());
+    let added = dev::add(folder.path(), &["one.example", "two.example"]).unwrap();
+    assert_eq!(added.len(), 1);
+    assert_eq!((fs::read(&made.ca).unwrap(), fs::read(&made.sources[0].chain).unwrap()), (ca, first), "what is there stays");
+    // A client that trusts the authority trusts the new one too.
+    let mut roots = rustls::RootCertStore::empty();
+    let ca: Vec<_> = rustls::pki_types::CertificateDer::pem_file_iter(&made.ca).unwrap().collect::<Result<_, _>>().unwrap();
+    ca.into_iter().for_each(|certificate| roots.add(certificate).unwrap());
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+    let chain: Vec<_> =
+        rustls::pki_types::CertificateDer::pem_file_iter(&added[0].chain).unwrap().collect::<Result<_, _>>().unwrap();
+    let name = rustls::pki_types::ServerName::try_from("two.example").unwrap();
+    use rustls::client::danger::ServerCertVerifier;
+    let verified = verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], rustls::pki_types::UnixTime::now());
+    assert!(verified.is_ok(), "{verified:?}");
+    fs::remove_file(folder.join("ca.key")).unwrap();
+    let said = dev::add(folder.path(), &["three.example"]).unwrap_err().to_string();
+    assert!(said.contains("ca.key"), "{said}");
+}

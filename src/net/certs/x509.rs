@@ -1,6 +1,7 @@
 //! What we need to know from inside a certificate.
 
 use aws_lc_rs::digest::{self, Algorithm};
+use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -94,4 +95,20 @@ fn signature_hash(algorithm: &AlgorithmIdentifier<'_>) -> SignatureHash {
         "1.2.840.10045.4.3.4" => Strong(&digest::SHA512),
         _ => Undefined,
     }
+}
+
+/// Do the certificates name one another (RFC 8446 4.4.2)? What is odd, for the operator. Signatures are not looked at.
+pub fn chain_fault(chain: &[CertificateDer<'_>]) -> Option<String> {
+    let mut parsed = Vec::new();
+    for der in chain {
+        parsed.push(X509Certificate::from_der(der).ok()?.1);
+    }
+    let first = parsed.first()?;
+    for (one, next) in parsed.iter().zip(parsed.iter().skip(1)) {
+        if one.issuer().as_raw() != next.subject().as_raw() {
+            return Some(format!("its chain breaks: {} does not sign {}", next.subject(), one.subject()));
+        }
+    }
+    let alone = parsed.len() == 1 && first.issuer().as_raw() != first.subject().as_raw();
+    alone.then(|| format!("its chain is not there: clients that do not know {} refuse it", first.issuer()))
 }

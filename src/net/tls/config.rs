@@ -59,6 +59,16 @@ pub fn server_config(certs: Arc<Certificates>, alpn: &[&[u8]], client_auth: Clie
     Ok(Arc::new(config))
 }
 
+/// For a house without listeners: nobody is shown a certificate, so none has to be there.
+///
+/// # Errors
+/// As [`server_config`].
+pub fn closed_config() -> Result<Arc<ServerConfig>, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]);
+    let builder = builder.map_err(TlsError::Config)?.with_no_client_auth();
+    Ok(Arc::new(builder.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()))))
+}
+
 /// aws-lc-rs with the suites of RFC 9325 4.2 and a post-quantum hybrid first: chats are recorded today to be read in
 /// ten years.
 pub(crate) fn provider() -> Arc<CryptoProvider> {

@@ -105,6 +105,10 @@ impl<'a> Applying<'a> {
                 let log = self.log(*owner, *shelf)?;
                 self.append(log, *id, *peer as i64, *tag as i64, entry)
             }
+            Write::Insert { owner, shelf, id, peer, tag, entry } => {
+                let log = self.log(*owner, *shelf)?;
+                self.insert(log, *id, *peer as i64, *tag as i64, entry)
+            }
             Write::Replace { owner, shelf, id, entry } => self.replace(*owner, *shelf, *id, entry),
             Write::Remove { owner, shelf, id } => {
                 let log = self.log(*owner, *shelf)?;
@@ -182,6 +186,26 @@ impl<'a> Applying<'a> {
             return Ok(());
         }
         // Two shards may submit in another order than they took their ids: this one comes after the fold passed it.
+        index(self.conn, log, place, peer).map_err(Fault::from)
+    }
+
+    /// It never comes into the tail, which is ascending: the index on disk may have entries of any age.
+    fn insert(&mut self, log: LogKey, id: EntryId, peer: i64, tag: i64, entry: &[u8]) -> Result<(), Fault> {
+        let Ok(mut place) = i64::try_from(id.0) else {
+            return Err(Fault::Set(format!("{} is no time", id.0)));
+        };
+        let (owner, shelf) = log;
+        loop {
+            let mut there =
+                self.conn.prepare_cached("SELECT owner = ?2 AND shelf = ?3 AND entry = ?4 FROM log WHERE id = ?1")?;
+            match there.query_row((place, owner, shelf, entry), |row| row.get::<_, bool>(0)).optional()? {
+                None => break,
+                Some(true) => return Ok(()),
+                Some(false) => place += 1,
+            }
+        }
+        self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
+        self.outcome.floor = self.outcome.floor.max(u64::try_from(place).unwrap_or(0));
         index(self.conn, log, place, peer).map_err(Fault::from)
     }
 

@@ -228,7 +228,7 @@ impl State {
 fn size(write: &Write) -> usize {
     32 + match write {
         Write::Put { value, .. } => value.len(),
-        Write::Append { entry, .. } | Write::Replace { entry, .. } => entry.len(),
+        Write::Append { entry, .. } | Write::Insert { entry, .. } | Write::Replace { entry, .. } => entry.len(),
         _ => 0,
     }
 }

@@ -7,6 +7,7 @@ use iris_core::store::{EntryId, OwnerId, Write};
 use super::{DATABASE, SqliteOptions, SqliteStore};
 use crate::suite::{ARCHIVE, Client, JULIET, ROMEO, VCARD, append, put};
 
+mod backup;
 mod crash;
 mod damage;
 mod faults;

@@ -108,6 +108,9 @@ impl Tables {
                 self.ids.insert(id);
                 self.logs.entry((owner, shelf.name)).or_default().insert(id, Row { peer, tag, entry });
             }
+            Write::Insert { owner, shelf, id, peer, tag, entry } => {
+                self.insert((owner, shelf.name), id, Row { peer, tag, entry })
+            }
             Write::Replace { owner, shelf, id, entry } => {
                 if let Some(row) = self.logs.get_mut(&(owner, shelf.name)).and_then(|log| log.get_mut(&id)) {
                     row.entry = entry;
@@ -135,6 +138,19 @@ impl Tables {
                 }
             }
         }
+    }
+
+    fn insert(&mut self, log: (OwnerId, Name), mut id: EntryId, row: Row) {
+        while self.ids.contains(&id) {
+            let there = self.logs.get(&log).and_then(|log| log.get(&id));
+            if there.is_some_and(|there| there.entry == row.entry) {
+                return;
+            }
+            id = EntryId(id.0 + 1);
+        }
+        self.floor = self.floor.max(id.0);
+        self.ids.insert(id);
+        self.logs.entry(log).or_default().insert(id, row);
     }
 
     pub(super) fn read(&self, read: &Read) -> Rows {

@@ -17,8 +17,8 @@ pub const ITERATIONS_MIN: u32 = 4_096;
 /// More would let one PLAIN login, or one client, calculate for seconds.
 pub const ITERATIONS_MAX: u32 = 1_000_000;
 
-const SALT_SIZE_BYTES_MIN: usize = 8;
-const SALT_SIZE_BYTES_MAX: usize = 64;
+pub(super) const SALT_SIZE_BYTES_MIN: usize = 8;
+pub(super) const SALT_SIZE_BYTES_MAX: usize = 64;
 /// A password longer than this is refused before any work is spent on it.
 const PASSWORD_SIZE_BYTES_MAX: usize = 1_024;
 
@@ -87,6 +87,11 @@ impl Credentials {
             Some(Keys::derive(hash, &password, &salt, iterations))
         });
         Ok(Credentials { keys })
+    }
+
+    /// At least one of them is there.
+    pub(super) fn of_keys(keys: [Option<Keys>; 3]) -> Credentials {
+        Credentials { keys }
     }
 
     /// The hash functions for which keys exist; a record from another server may have only some.
@@ -219,6 +224,14 @@ pub(super) const PLAIN_HASH: Hash = Hash::Sha256;
 
 pub(super) fn clamp_iterations(iterations: u32) -> u32 {
     iterations.clamp(ITERATIONS_MIN, ITERATIONS_MAX)
+}
+
+/// Can this be a password?
+///
+/// # Errors
+/// Why not.
+pub fn check_password(password: &str) -> Result<(), PasswordRefused> {
+    prepare(password).map(drop)
 }
 
 /// SASLprep as a *stored* string (RFC 5802 section 2.2), so unassigned code points are refused.

@@ -24,12 +24,14 @@ mod identity;
 mod mechanism;
 mod offered;
 mod plain;
+mod portable;
 mod scram;
 #[cfg(test)]
 mod tests;
 
 pub use credentials::{
     CorruptCredentials, Credentials, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, PasswordRefused, SALT_SIZE_BYTES,
+    check_password,
 };
 pub use error::SaslError;
 pub use exchange::{Exchange, Lookup, MESSAGE_SIZE_BYTES_MAX, NONCE_SIZE_BYTES, Step};
@@ -38,3 +40,4 @@ pub use hash::Hash;
 pub(super) use identity::account as account_of;
 pub use mechanism::Mechanism;
 pub use offered::{BindingKind, ChannelBinding, Offered, TlsVersion};
+pub use portable::{RecordRefused, ScramRecord};

@@ -1,0 +1,162 @@
+//! `iris backup` and `iris restore`: everything of a house in one folder, taken while it runs, and back again.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use iris_store::backup::{self, Contents};
+
+use super::users::{Reached, reach};
+use super::{Failure, Place, say};
+use crate::config::{Config, Overrides};
+
+/// Beside the database in the data folder.
+const FILES: [&str; 2] = ["secret", super::users::DOMAINS_FILE];
+const CERTS: &str = "certs";
+/// The configuration as it was, for the one who restores.
+const CONFIG: &str = "iris.toml";
+
+#[derive(Args)]
+pub(super) struct BackupArguments {
+    /// A new folder, readable by nobody else
+    to: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+pub(super) struct RestoreArguments {
+    /// A folder that iris backup has made
+    from: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
+    let BackupArguments { to, place } = arguments;
+    let began = Instant::now();
+    // The same folder whether a server runs on it or not: SQLite lets others read beside the one that writes.
+    let config = match reach(place, &[])? {
+        Reached::Running(_) => place.load(Overrides::default())?,
+        Reached::Closed(config) => *config,
+    };
+    let cannot = |error: &dyn std::fmt::Display| Failure::new(format!("no backup was made: {error}"), "");
+    make_folder(to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::new(format!("{} is there already and was not touched", to.display()), "Name a new folder.")
+        }
+        _ => cannot(&format!("{}: {error}", to.display())),
+    })?;
+    let made = fill(&config, to);
+    let contents = made.map_err(|why| {
+        // Half a backup looks like a whole one.
+        let _ = fs::remove_dir_all(to);
+        cannot(&why)
+    })?;
+    let took = began.elapsed().as_millis();
+    say(&format!(
+        "Backed up to {} in {took} ms, and verified: {}.\n\
+         It holds messages and keys: keep it secret. To look into it or to go back:\n  \
+         iris serve --data-dir {}\n  iris restore {} --data-dir NEW-FOLDER\n",
+        to.display(),
+        shown(&contents),
+        to.display(),
+        to.display()
+    ))
+}
+
+fn shown(contents: &Contents) -> String {
+    let Contents { owners, items, entries, bytes } = contents;
+    format!("{owners} accounts,\n  {items} items, {entries} messages, {:.1} MiB", *bytes as f64 / 1024.0 / 1024.0)
+}
+
+fn fill(config: &Config, to: &Path) -> Result<Contents, String> {
+    backup::copy(&config.data_dir, to).map_err(|error| error.to_string())?;
+    for name in FILES {
+        copy_file(&config.data_dir.join(name), &to.join(name))?;
+    }
+    // Test certificates belong to the data; those of production are renewed elsewhere, and a backup is no place for their keys.
+    copy_folder(&config.test_certs_dir(), &to.join(CERTS))?;
+    if !config.source.text.is_empty() {
+        write_private(&to.join(CONFIG), config.source.text.as_bytes())?;
+    }
+    backup::verify(to).map_err(|error| error.to_string())
+}
+
+pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
+    let RestoreArguments { from, place } = arguments;
+    let config = place.load(Overrides::default())?;
+    let into = &config.data_dir;
+    let nothing = "Nothing was changed.";
+    let contents = backup::verify(from)
+        .map_err(|error| Failure::new(format!("{} cannot be restored: {error}", from.display()), nothing))?;
+    make_folder(into).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists if is_empty(into) => Ok(()),
+        io::ErrorKind::AlreadyExists => {
+            let remedy = "A restore never overwrites: name a new folder with --data-dir, or move the old one away.";
+            Err(Failure::new(format!("{} is not empty", into.display()), remedy))
+        }
+        _ => Err(Failure::new(format!("{}: {error}", into.display()), nothing)),
+    })?;
+    let restored = backup::copy(from, into).map_err(|error| error.to_string()).and_then(|()| {
+        FILES.iter().try_for_each(|name| copy_file(&from.join(name), &into.join(name)))?;
+        copy_folder(&from.join(CERTS), &into.join(CERTS))?;
+        backup::verify(into).map_err(|error| error.to_string())
+    });
+    let restored = restored.map_err(|why| Failure::new(format!("not restored: {why}"), "The backup is as it was."))?;
+    if (restored.owners, restored.items, restored.entries) != (contents.owners, contents.items, contents.entries) {
+        let what = format!("not restored: {} was read, {} was written", shown(&contents), shown(&restored));
+        return Err(Failure::new(what, "The backup is as it was."));
+    }
+    let arguments = place.as_arguments();
+    say(&format!("Restored to {}, and verified: {}.\nStart it: iris serve{arguments}\n", into.display(), shown(&restored)))
+}
+
+/// For nobody else from the first moment on.
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// What is not there is not missed.
+fn copy_file(from: &Path, to: &Path) -> Result<(), String> {
+    match fs::read(from) {
+        Ok(bytes) => write_private(to, &bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("{}: {error}", from.display())),
+    }
+}
+
+fn write_private(to: &Path, bytes: &[u8]) -> Result<(), String> {
+    let write = || -> io::Result<()> {
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| format!("{}: {error}", to.display()))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), String> {
+    let in_from = |error: io::Error| format!("{}: {error}", from.display());
+    let entries = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(in_from)?,
+    };
+    make_folder(to).map_err(|error| format!("{}: {error}", to.display()))?;
+    for entry in entries {
+        let entry = entry.map_err(in_from)?;
+        if entry.file_type().map_err(in_from)?.is_file() {
+            let target = to.join(entry.file_name());
+            copy_file(&entry.path(), &target)?;
+            let mode = entry.metadata().map_err(in_from)?.permissions().mode() & 0o777;
+            fs::set_permissions(&target, fs::Permissions::from_mode(mode)).map_err(in_from)?;
+        }
+    }
+    Ok(())
+}

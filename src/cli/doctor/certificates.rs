@@ -1,0 +1,105 @@
+//! Certificates: do they fit their domains, do they end, are their chains whole, who can read their keys; and what they say about
+//! the clock.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use iris_net::certs::{Certificates, EXPIRY_WARNING_DAYS, Leaf, Source};
+
+use super::Finding;
+use crate::config::Config;
+
+/// Renewal begins 30 days ahead; this is the time of the first that failed.
+const SOON_DAYS: i64 = 21;
+
+pub(super) fn examine(config: &Config) -> Vec<Finding> {
+    let folder = config.tls.certificates.clone().unwrap_or_else(|| config.test_certs_dir());
+    let test = config.tls.certificates.is_none();
+    if test && !folder.join("ca.crt").exists() {
+        return vec![Finding::ok("certificates", "none yet; the first start makes test certificates")];
+    }
+    let mut findings = Vec::new();
+    if test {
+        let only_here = config.listeners.iter().all(|listener| listener.address.ip().is_loopback());
+        let what = "a test CA that no client trusts by itself";
+        findings.push(match only_here {
+            true => Finding::ok("certificates", what),
+            false => {
+                Finding::warn("certificates", what, "For others than yourself: set tls.certificates in the configuration.")
+            }
+        });
+    }
+    for domain in &config.domains {
+        findings.extend(of(&folder, domain));
+    }
+    findings
+}
+
+fn of(folder: &Path, domain: &str) -> Vec<Finding> {
+    let about = format!("certificate {domain}");
+    let now = SystemTime::now();
+    let found = Source::find(folder, domain).map_err(|error| vec![error]);
+    let loaded = found.and_then(|source| {
+        let (certificates, warnings) = Certificates::load(std::slice::from_ref(&source), now)?;
+        Ok((source, certificates, warnings))
+    });
+    let (source, certificates, warnings) = match loaded {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let remedy = "Put chain and key there, readable by the server's user; then kill -HUP (or restart) it.";
+            return errors.iter().map(|error| Finding::error(&about, error.to_string(), remedy)).collect();
+        }
+    };
+    let mut findings: Vec<Finding> = warnings
+        .iter()
+        .map(|warning| Finding::warn(&about, warning.to_string(), "Renew it, or correct what is named."))
+        .collect();
+    for leaf in certificates.leaves() {
+        findings.extend(judge(&about, &source, &leaf, now));
+    }
+    findings
+}
+
+fn judge(about: &str, source: &Source, leaf: &Leaf, now: SystemTime) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let days = leaf.days_left(now);
+    let since = now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    let renew = "Renew it, then kill -HUP the server.";
+    if since < leaf.not_before {
+        let clock = "Is the clock of this machine right (timedatectl)? Otherwise wait, or get another certificate.";
+        findings.push(Finding::error(about, "it is not valid yet", clock));
+    } else if days < 0 {
+        findings.push(Finding::error(about, format!("it ended {} days ago: no client connects", -days), renew));
+    } else if days < EXPIRY_WARNING_DAYS {
+        findings.push(Finding::error(about, format!("it ends in {days} days, and was not renewed"), renew));
+    } else if days < SOON_DAYS {
+        findings.push(Finding::warn(about, format!("it ends in {days} days"), "Does your certificate program still renew it?"));
+    }
+    if !leaf.covers(&leaf.domain) {
+        let what = format!("it speaks for {}, not for {}", leaf.names.join(", "), leaf.domain);
+        findings.push(Finding::error(about, what, "Get one with this domain among its names."));
+    }
+    findings.extend(chain(about, leaf));
+    findings.extend(key(about, &source.key));
+    if findings.is_empty() {
+        findings.push(Finding::ok(about, format!("good for {days} days, for {}", leaf.names.join(", "))));
+    }
+    findings
+}
+
+/// RFC 8446 4.4.2: each certificate signs the one before it; the authority's own may be left out.
+fn chain(about: &str, leaf: &Leaf) -> Option<Finding> {
+    let remedy = "Put the whole chain into the file, the certificate of the domain first (certbot: fullchain.pem).";
+    iris_net::certs::chain_fault(&leaf.key.cert).map(|why| Finding::warn(about, why, remedy))
+}
+
+fn key(about: &str, file: &Path) -> Option<Finding> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    let remedy = format!("chmod 600 {}", file.display());
+    match mode {
+        mode if mode & 0o007 != 0 => Some(Finding::error(about, format!("everybody can read its key (mode {mode:o})"), remedy)),
+        mode if mode & 0o020 != 0 => Some(Finding::warn(about, format!("a group can write its key (mode {mode:o})"), remedy)),
+        _ => None,
+    }
+}

@@ -1,0 +1,92 @@
+//! `iris doctor`.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use super::*;
+
+fn findings(data: &Data, more: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let output = iris(data, &[&["doctor", "--json"], more].concat());
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
+    (output.status.code(), json.as_array().expect("a list").clone())
+}
+
+fn about<'a>(findings: &'a [Value], about: &str) -> Vec<&'a Value> {
+    findings.iter().filter(|it| it["about"].as_str().is_some_and(|it| it.starts_with(about))).collect()
+}
+
+#[track_caller]
+fn one<'a>(all: &'a [Value], name: &str) -> &'a Value {
+    about(all, name).first().copied().unwrap_or_else(|| panic!("nothing about {name}: {all:?}"))
+}
+
+#[test]
+fn the_doctor_looks_at_a_house_that_runs_and_at_one_that_does_not() {
+    let data = Data::with_users(["juliet"]);
+    let (_, closed) = findings(&data, &[]);
+    assert!(one(&closed, "server")["what"].as_str().expect("text").contains("does not run"));
+    let server = data.start();
+    let (code, open) = findings(&data, &[]);
+    for name in ["configuration", "certificate", "descriptors", "clock", "disk", "disk speed", "database", "dns"] {
+        assert_ne!(one(&open, name)["grade"], "error", "{open:?}");
+    }
+    assert!(one(&open, "database")["what"].as_str().expect("text").contains("1 accounts"), "{open:?}");
+    // The ports of the default configuration are not those of this server: that is an error with a remedy.
+    let ports = about(&open, "port 127.0.0.1:5222");
+    if let Some(port) = ports.first().filter(|port| port["grade"] == "error") {
+        assert!(port["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()));
+        assert_eq!(code, Some(2));
+    }
+    let text = said(&iris(&data, &["doctor"])).replace(&data.folder().display().to_string(), "F");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(
+        !std::fs::read_dir(data.path())
+            .expect("a folder")
+            .any(|entry| { entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".doctor")) })
+    );
+    drop(server);
+}
+
+#[test]
+fn every_fault_that_was_made_is_found_with_a_remedy() {
+    let data = Data::with_users(["juliet"]);
+    drop(data.start());
+    let key = data.path().join("certs/localhost.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = busy.local_addr().expect("an address");
+    let config = file(
+        &data,
+        "doctor.toml",
+        &format!("domains = [\"localhost\", \"example.org\"]\n[[listen]]\nkind = \"c2s\"\naddress = \"{port}\"\n"),
+    );
+    // A name server that nobody is.
+    let output = iris(&data, &["doctor", "--json", "--dns", "127.0.0.1", "--config", &config]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let all = json.as_array().expect("a list").clone();
+    let graded = |name: &str, grade: &str, what: &str| {
+        let found = about(&all, name).into_iter().any(|it| {
+            it["grade"] == grade && flat(it["what"].as_str().unwrap_or("")).contains(what) && it["remedy"].is_string()
+        });
+        assert!(found, "{name} {grade} {what}: {all:#?}");
+    };
+    graded("port", "error", "another program has that port");
+    graded("certificate localhost", "error", "everybody can read its key");
+    graded("certificate example.org", "error", "no certificate found");
+    graded("dns", "warn", "does not answer");
+    let live = rusqlite::Connection::open(data.database()).expect("a database");
+    live.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
+    drop(live);
+    let bytes = std::fs::read(data.database()).expect("a database");
+    let mut broken = bytes.clone();
+    broken[4096..8192].fill(0xaa);
+    std::fs::write(data.database(), broken).expect("a database");
+    let (code, all) = findings(&data, &["--no-dns"]);
+    assert_eq!((code, &one(&all, "database")["grade"]), (Some(2), &Value::from("error")), "{all:#?}");
+    let bad = file(&data, "bad.toml", "domainss = []\n");
+    let output = iris(&data, &["doctor", "--config", &bad]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(flat(&said(&output)).contains("domainss"), "{}", said(&output));
+}

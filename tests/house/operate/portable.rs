@@ -1,0 +1,158 @@
+//! `iris export` and `iris import`: XEP-0227.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// Made by hand after the examples of the text.
+const SHAKESPEARE: &str = include_str!("portable/shakespeare.xml");
+
+/// A file of the text's example for our domain.
+fn shakespeare(data: &Data) -> String {
+    file(data, "shakespeare.xml", SHAKESPEARE)
+}
+
+/// What a client sees of everything that moved.
+fn belongings(client: &mut Client) -> Vec<String> {
+    let mut seen = Vec::new();
+    for (id, xml) in [
+        ("roster", "<query xmlns='jabber:iq:roster'/>"),
+        ("vcard", "<vCard xmlns='vcard-temp'/>"),
+        ("private", "<query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query>"),
+        ("blocked", "<blocklist xmlns='urn:xmpp:blocking'/>"),
+    ] {
+        client.send(&format!("<iq type='get' id='{id}'>{xml}</iq>"));
+        seen.push(client.expect(&format!("id='{id}'")));
+    }
+    client.send("<iq type='set' id='archive'><query xmlns='urn:xmpp:mam:2'/></iq>");
+    loop {
+        let said = client.read(PATIENCE).expect("the archive");
+        let end = said.contains("id='archive'");
+        seen.push(said);
+        if end {
+            return seen;
+        }
+    }
+}
+
+#[track_caller]
+fn are_juliets(seen: &[String]) {
+    let all = seen.join("\n");
+    for needed in [
+        "jid='romeo@montague.net'",
+        "subscription='both'",
+        "<group>Friends</group>",
+        "jid='nurse@localhost'",
+        "<FN>Juliet Capulet</FN>",
+        "<defaultnick>Juliet</defaultnick>",
+        "jid='tybalt@example.com'",
+        "Call me but love",
+        "What man art thou",
+        "stamp='2010-07-10T23:08:25",
+        "stamp='2010-07-10T23:09:32",
+    ] {
+        assert!(all.contains(needed), "{needed} is not in {all}");
+    }
+    let order = all.find("Call me but love").zip(all.find("What man art thou"));
+    assert!(order.is_some_and(|(first, second)| first < second), "{all}");
+}
+
+#[test]
+fn a_domain_moves_in_whether_the_server_runs_or_not_and_people_find_everything() {
+    for runs in [false, true] {
+        let data = Data::new();
+        let server = runs.then(|| data.start_with(&quick()));
+        let from = shakespeare(&data);
+        let dry = data.iris(&["import", "--dry-run", &from]);
+        assert!(dry.ends_with("3 accounts would be imported.\n"), "{dry}");
+        assert!(!data.iris(&["user", "list"]).contains("juliet@localhost"));
+        let said = data.iris(&["import", &from]);
+        assert!(said.ends_with("3 accounts were imported.\n"), "{said}");
+        // "SHOULD notify the operator".
+        assert!(flat(&said).contains("<strange xmlns='urn:example:unknown'/> is not known"), "{said}");
+        let server = server.unwrap_or_else(|| data.start());
+        let mut juliet = Client::bound(server.plain, "juliet", "balcony");
+        are_juliets(&belongings(&mut juliet));
+        juliet.send("<presence/>");
+        let (mut heard, mut late) = (Vec::new(), 0);
+        while late < 2 {
+            let stanza = juliet.read(PATIENCE).expect("requests and messages");
+            late += usize::from(stanza.contains("Neither, fair saint") || stanza.contains("type='subscribe'"));
+            heard.push(stanza);
+        }
+        let heard = heard.join("\n");
+        assert!(heard.contains("from='mercutio@montague.net'") && heard.contains("stamp='2010-07-21T00:32:29Z'"), "{heard}");
+        assert!(logs_in(&server, "hamlet", "to be"), "the password in clear");
+        assert!(!logs_in(&server, "yorick", ""), "nobody knows a password");
+        let again = refused(&data, &["import", &from]);
+        assert!(flat(&again).contains("shakespeare.xml:4: the account juliet@localhost exists already"), "{again}");
+        assert!(data.iris(&["import", "--update", &from]).contains("0 accounts were imported, 3 were updated."));
+        let mut juliet = Client::bound(server.plain, "juliet", "balcony");
+        let seen = belongings(&mut juliet);
+        are_juliets(&seen);
+        assert_eq!(seen.join("").matches("Call me but love").count(), 1, "what moves in twice is there once");
+    }
+}
+
+#[test]
+fn what_moves_out_moves_in_elsewhere_and_comes_out_the_same() {
+    let data = Data::new();
+    let from = shakespeare(&data);
+    data.iris(&["import", &from]);
+    let (one, two) = (data.folder().join("one.xml"), data.folder().join("two.xml"));
+    let (one, two) = (one.display().to_string(), two.display().to_string());
+    let said = data.iris(&["export", &one, "--domain", DOMAIN]);
+    assert!(said.starts_with("Wrote 3 accounts of localhost to "), "{said}");
+    assert_eq!(std::fs::metadata(&one).expect("there").permissions().mode() & 0o777, 0o600);
+    assert!(refused(&data, &["export", &one, "--domain", DOMAIN]).contains("was not touched"));
+    let elsewhere = Data::new();
+    let said = elsewhere.iris(&["import", &one]);
+    assert_eq!(said, "3 accounts were imported.\n", "nothing of ours is unknown to us");
+    let server = elsewhere.start();
+    elsewhere.iris(&["export", &two, "--domain", DOMAIN]);
+    let text = |file: &str| {
+        let text = std::fs::read_to_string(file).expect("an export");
+        // Versions of the roster are the house's own.
+        text.split(" ver='").map(|part| part.split_once('\'').map_or(part, |(_, rest)| rest)).collect::<String>()
+    };
+    let (first, second) = (std::fs::read_to_string(&one).expect("there"), std::fs::read_to_string(&two).expect("there"));
+    assert_eq!(first.matches("<result ").count(), 2);
+    assert_eq!(first.lines().count(), second.lines().count());
+    let sorted = |text: String| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(text(&one)), sorted(text(&two)));
+    let mut juliet = Client::bound(server.plain, "juliet", "balcony");
+    are_juliets(&belongings(&mut juliet));
+}
+
+#[test]
+fn a_file_with_mistakes_imports_nobody_unless_they_are_to_be_left_out() {
+    let data = Data::with_users(["paris"]);
+    drop(data.start());
+    let text = "<server-data xmlns='urn:xmpp:pie:0'>\n<host jid='localhost'>\n<user name='paris'/>\n<user name='@'/>\n\
+        <user name='nurse'>\n<scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-MD5'>\
+        <iter-count>1</iter-count></scram-credentials></user>\n<user name='abram'/>\n<user name='abram'/>\n</host>\n\
+        <host jid='example.net'><user name='x'/></host></server-data>";
+    let from = file(&data, "bad.xml", text);
+    let said = refused(&data, &["import", &from]);
+    for needed in [
+        "bad.xml:3: the account paris@localhost exists already",
+        "bad.xml:4: ",
+        "bad.xml:6: ",
+        "bad.xml:8: abram@localhost is there twice",
+        "example.net is not served here",
+        "Nothing was imported.",
+    ] {
+        assert!(flat(&said).contains(needed), "{needed}: {said}");
+    }
+    assert!(!data.iris(&["user", "list"]).contains("abram"));
+    let said = data.iris(&["import", "--skip-bad", &from]);
+    assert!(said.contains("1 accounts were imported, 5 left out."), "{said}");
+    assert!(data.iris(&["user", "list"]).contains("abram@localhost"));
+    let broken = file(&data, "broken.xml", "<server-data xmlns='urn:xmpp:pie:0'>\n<host jid='localhost'><user name='z'>");
+    assert!(refused(&data, &["import", &broken]).contains("broken.xml:2: "));
+    assert!(!data.iris(&["user", "list"]).contains("z@localhost"));
+}
