@@ -47,6 +47,7 @@ pub fn start(config: Config) -> Result<Running, String> {
     let certificates = wiring::certificates(&config)?;
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());
+    let hosts = mounted.hosts.clone();
     let net = wiring::network(&config, mounted, store.clone(), Some((certificates.clone(), closing.clone())), to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
@@ -55,7 +56,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
     let discovery = Arc::new(wiring::discovery(&config, net.listening()));
-    let reception = Arc::new(reception::Reception::new(net.clone(), &config));
+    let reception = Arc::new(reception::Reception::new(net.clone(), &config, &hosts, &discovery));
     let app = iris_web::App {
         health,
         streams: Arc::new(http::HouseStreams(net.clone())),

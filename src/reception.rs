@@ -6,7 +6,9 @@ use std::sync::Arc;
 use iris_core::invitation::{Invitation, Purpose, Refusal, Token};
 use iris_core::registration::{Answer, Offer, Refused, Request};
 use iris_core::time::datetime;
+use iris_engine::Hosts;
 use iris_net::Net;
+use iris_web::Discovery;
 use iris_web::invite::{self, Denied, Filled, Invitations, Look, Welcome};
 use iris_web::start::{About, Domain};
 use tokio::sync::oneshot;
@@ -20,9 +22,9 @@ pub struct Reception {
 }
 
 impl Reception {
-    pub fn new(net: Arc<Net>, config: &Config) -> Reception {
+    pub fn new(net: Arc<Net>, config: &Config, hosts: &Hosts, discovery: &Discovery) -> Reception {
         let domains = config.domains.clone();
-        let about = domains.iter().map(|domain| about(domain, config)).collect();
+        let about = domains.iter().map(|domain| about(domain, config, hosts, discovery)).collect();
         Reception { net, domains, about }
     }
 }
@@ -133,26 +135,39 @@ impl About for Reception {
     }
 }
 
-/// Where each kind of client comes in.
-fn about(domain: &str, config: &Config) -> Domain {
+/// Whom to turn to, and where each kind of client comes in.
+fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) -> Domain {
     let mut endpoints: Vec<(String, String)> = Vec::new();
     for listener in &config.listeners {
-        let port = listener.address.port();
-        let found = match listener.kind {
-            ListenKind::C2s => ("XMPP with STARTTLS", format!("{domain}, port {port}")),
-            ListenKind::C2sTls => ("XMPP with TLS", format!("{domain}, port {port}")),
+        let what = match listener.kind {
+            ListenKind::C2s => "XMPP with STARTTLS",
+            ListenKind::C2sTls => "XMPP with TLS",
             ListenKind::C2sPlain | ListenKind::Https | ListenKind::Http => continue,
         };
-        let found = (found.0.to_owned(), found.1);
+        let found = (what.to_owned(), format!("{domain}, port {}", listener.address.port()));
         if !endpoints.contains(&found) {
             endpoints.push(found);
         }
     }
+    let site = discovery.sites.iter().find(|site| site.domain == domain).and_then(|site| site.url.as_deref());
+    if let Some(site) = site {
+        endpoints.push(("WebSocket".into(), format!("{}/xmpp-websocket", site.replacen("http", "ws", 1))));
+    }
+    let doors = hosts.get(domain);
+    let contacts = doors.map(|doors| doors.contacts.as_slice()).unwrap_or_default();
     Domain {
         name: domain.to_owned(),
-        contacts: Vec::new(),
+        contacts: contacts.iter().map(|(field, uri)| (purpose(field), uri.clone())).collect(),
         endpoints,
-        open: false,
+        open: doors.and_then(|doors| doors.registration.as_ref()).is_some_and(|(offer, _)| offer.open),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
+}
+
+/// `abuse-addresses` (XEP-0157 7.1) in a word.
+fn purpose(field: &str) -> String {
+    let word = field.strip_suffix("-addresses").unwrap_or(field);
+    let word = if word == "admin" { "administrator" } else { word };
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

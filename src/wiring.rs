@@ -40,7 +40,7 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     let known = Known::intern(&mut names);
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
-    let rooms = rooms.with_admins(&config.accounts.admins);
+    let rooms = rooms.with_admins(&config.accounts.admins).with_site(site(config));
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
     }
@@ -168,6 +168,15 @@ pub fn origins(config: &Config) -> Origins {
 }
 
 /// What strangers can find out; ports as bound.
+/// The web side, as far as the configuration tells.
+fn site(config: &Config) -> Option<String> {
+    let https = || config.listeners.iter().find(|listener| listener.kind == ListenKind::Https);
+    config.web.url.clone().or_else(|| {
+        let port = https()?.address.port();
+        Some(if port == 443 { "https://{domain}".to_owned() } else { format!("https://{{domain}}:{port}") })
+    })
+}
+
 pub fn discovery(config: &Config, listening: &[iris_net::Listening]) -> Discovery {
     let port = |wanted: fn(Service) -> bool| listening.iter().find(|it| wanted(it.service)).map(|it| it.address.port());
     let https = port(|service| service == Service::Https);

@@ -228,13 +228,19 @@ pub struct RoomConfig {
     tables: BTreeMap<String, usize>,
     /// `accounts.admins`: each may administrate the domain of its own address.
     admins: Vec<BareJid>,
+    site: Option<String>,
 }
 
 impl RoomConfig {
     /// From a whole file: its `[xep.*]` tables. The rest of the file is the caller's.
     pub fn parse(text: &str) -> Result<RoomConfig, MountError> {
         let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
-        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new() })
+        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new(), site: None })
+    }
+
+    /// The web side of the house as people reach it, `https://host[:port]`; `{domain}` stands for each domain.
+    pub fn with_site(self, site: Option<String>) -> RoomConfig {
+        RoomConfig { site, ..self }
     }
 
     pub fn with_admins(self, admins: &[BareJid]) -> RoomConfig {
@@ -298,6 +304,11 @@ impl Mount<'_> {
 
     pub fn domain(&self) -> &str {
         &self.doors.domain
+    }
+
+    /// The web side of this domain, `https://host[:port]`, if people can reach it.
+    pub fn site(&self) -> Option<String> {
+        self.config.site.as_ref().map(|site| site.replace("{domain}", &self.doors.domain))
     }
 
     /// Other rooms may look for a feature without naming the room: disco features are the record.

@@ -18,8 +18,8 @@ struct Link {
 
 fn invite(data: &Data, arguments: &[&str]) -> Link {
     let said = data.iris(&[&["invite"], arguments].concat());
-    let path = between(&said, "https://localhost:5443", "\n").unwrap_or_else(|| panic!("no link: {said}")).to_owned();
-    let token = path.rsplit('/').next().expect("a token").to_owned();
+    let token = between(&said, "/invite/", "\n").unwrap_or_else(|| panic!("no link: {said}")).to_owned();
+    let path = format!("/invite/{token}");
     let uri = said.lines().find(|line| line.starts_with("xmpp:")).unwrap_or_default().to_owned();
     let id = said.trim_end().rsplit(' ').next().expect("an id").to_owned();
     Link { path, token, uri, id, said }

@@ -62,7 +62,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         open: settings.open,
         per_address_per_hour_max: settings.per_address_per_hour_max,
         password_chars_min: chars_min,
-        page: invites.page(m.domain()),
+        page: invitations::page(m),
     };
     let rules = offer.clone();
     m.registrar(offer, move |turn, request, reply| registrar::asked(turn, &rules, &invites, request, reply))?;

@@ -13,8 +13,8 @@ const INVITE: &str = "urn:xmpp:invite#invite";
 const CREATE_ACCOUNT: &str = "urn:xmpp:invite#create-account";
 const INVITATION: &str = "urn:xmpp:invite#invitation";
 
-pub(super) fn mount(m: &mut Mount<'_>, settings: &Settings) -> Result<(), MountError> {
-    let (of_user, of_admin) = (settings.clone(), settings.clone());
+pub(super) fn mount(m: &mut Mount<'_>, settings: &Settings, page: &str) -> Result<(), MountError> {
+    let (of_user, of_admin) = ((settings.clone(), page.to_owned()), (settings.clone(), page.to_owned()));
     let who = if settings.users_may_invite { Who::User } else { Who::Admin };
     m.command(Command::plain(INVITE, "Invite somebody", who, move |stage, cx| contact(stage, cx, of_user.clone())))?;
     m.command(Command::form(CREATE_ACCOUNT, "Invite somebody to an account", Who::Admin, form, move |stage, answers, cx| {
@@ -22,7 +22,7 @@ pub(super) fn mount(m: &mut Mount<'_>, settings: &Settings) -> Result<(), MountE
     }))
 }
 
-async fn contact(stage: Stage, cx: Cx, settings: Settings) -> Result<Done, Bounce> {
+async fn contact(stage: Stage, cx: Cx, settings: (Settings, String)) -> Result<Done, Bounce> {
     let inviter = stage.caller.to_bare();
     make(&cx, &stage, settings, Purpose::Contact, Some(inviter.clone()), Some(inviter)).await
 }
@@ -33,7 +33,7 @@ fn form() -> Form {
         .field(Field::boolean("roster-subscription", "The new account is a contact of yours", false))
 }
 
-async fn account(stage: Stage, answers: Submitted, cx: Cx, settings: Settings) -> Result<Done, Bounce> {
+async fn account(stage: Stage, answers: Submitted, cx: Cx, settings: (Settings, String)) -> Result<Done, Bounce> {
     let inviter = stage.caller.to_bare();
     let username = match answers.text("username").filter(|name| !name.trim().is_empty()) {
         None => None,
@@ -52,12 +52,11 @@ async fn account(stage: Stage, answers: Submitted, cx: Cx, settings: Settings) -
 async fn make(
     cx: &Cx,
     stage: &Stage,
-    settings: Settings,
+    (settings, page): (Settings, String),
     purpose: Purpose,
     inviter: Option<BareJid>,
     contact: Option<BareJid>,
 ) -> Result<Done, Bounce> {
-    let page = settings.page(&stage.domain);
     let made = cx.host(&stage.domain, move |turn| invite(turn, &settings, purpose, inviter, contact, None));
     match made.await.map_err(Bounce::from)? {
         Ok((token, invitation)) => Ok(Done::empty().form(&result(&stage.domain, &page, &token, &invitation))),

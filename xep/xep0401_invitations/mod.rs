@@ -36,7 +36,6 @@ pub(crate) struct Settings {
     lifetime_hours: u64,
     open_per_user_max: usize,
     remembered_max: usize,
-    page: String,
 }
 
 impl Default for Settings {
@@ -47,7 +46,6 @@ impl Default for Settings {
             lifetime_hours: 7 * 24,
             open_per_user_max: rules.live_per_user_max,
             remembered_max: rules.total_max,
-            page: "https://DOMAIN:5443/invite/".to_owned(),
         }
     }
 }
@@ -63,16 +61,10 @@ lifetime_hours = 168
 open_per_user_max = 20
 # Links of a domain that are remembered, those that are over too.
 remembered_max = 10000
-# The address of an invitation's page as people reach it, before the token. DOMAIN is replaced. Empty: links are xmpp: only.
-page = \"https://DOMAIN:5443/invite/\"
 ";
 }
 
 impl Settings {
-    pub(crate) fn page(&self, domain: &str) -> String {
-        self.page.replace("DOMAIN", domain)
-    }
-
     pub(crate) fn rules(&self) -> Rules {
         Rules { live_per_user_max: self.open_per_user_max, total_max: self.remembered_max }
     }
@@ -92,7 +84,8 @@ static INTRODUCED_TO: StateSlot<Option<BareJid>> = StateSlot::new();
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings: Settings = m.config()?;
-    commands::mount(m, &settings)?;
+    let page = page(m);
+    commands::mount(m, &settings, &page)?;
     m.shelf(SHELF)?;
     m.host_state(&LEDGER, &[SHELF], |items: &[Item]| {
         let ledger = Ledger::load(items.iter().map(|item| (&*item.key, &item.value)));
@@ -115,6 +108,11 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.on_event(Event::SessionBound, introduce);
     m.on_event(Event::AccountRemoved, removed);
     Ok(())
+}
+
+/// Before the token: the address of an invitation's page. Empty: there is none that people could reach.
+pub(crate) fn page(m: &Mount<'_>) -> String {
+    m.site().map_or_else(String::new, |site| format!("{site}/invite/"))
 }
 
 /// What has changed in the ledger, to be written in the same turn.

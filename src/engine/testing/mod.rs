@@ -83,6 +83,7 @@ impl House {
         let known = Known::intern(&mut names);
         let config = RoomConfig::parse(config).expect("the configuration of the play");
         let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
+        let config = config.with_site(Some("https://{domain}:5443".to_owned()));
         let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
         let hosts = Hosts::new(doors);
         let names = Arc::new(names);

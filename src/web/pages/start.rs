@@ -41,8 +41,7 @@ async fn start(State(of): State<Arc<dyn About>>, asked: HeaderMap) -> Response {
     let apps = apps::list(Device::of(&asked));
     let version = domains.first().map_or("", |domain| domain.version.as_str());
     let body = format!(
-        "<p class=\"lead\">This is a chat server. Whoever has an account here writes to everybody who uses XMPP, with the app \
-         of their choice.</p>{body}<section><h2>Apps</h2>{apps}</section>\
+        "<p class=\"lead\">This is a chat server. Whoever has an account here uses it with the XMPP app of their choice.</p>{body}<section><h2>Apps</h2>{apps}</section>\
          <footer><p>Iris {}</p></footer>",
         escape(version)
     );
