@@ -22,7 +22,7 @@ const ARCHIVE: Shelf = Shelf::log("archive");
 const CONFIG: &str = "[xep.archive]\npage_entries_max = 500\n";
 
 /// When the first of them was said.
-fn fill(folder: &Path, user: &str) -> u64 {
+fn fill(folder: &Path, user: &str, messages: u64) -> u64 {
     let store = SqliteStore::open(folder, SqliteOptions::default()).expect("the store opens");
     let (send, receive) = channel();
     let name = format!("{user}@{DOMAIN}");
@@ -30,9 +30,9 @@ fn fill(folder: &Path, user: &str) -> u64 {
     store.read(0, read, Box::new(move |rows| drop(send.send(rows))));
     let Ok(Rows::Woken(Some(woken))) = receive.recv().expect("an answer") else { panic!("no such account") };
     let now_us = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_micros() as u64;
-    let first = now_us - (MESSAGES + 1) * MINUTE_US;
+    let first = now_us - (messages + 1) * MINUTE_US;
     let mut last = 0;
-    for portion in 0..MESSAGES / 500 {
+    for portion in 0..messages / 500 {
         let mut set = WriteSet::default();
         for n in portion * 500..(portion + 1) * 500 {
             set.push(append(woken.owner, &name, n, first + n * MINUTE_US));
@@ -97,7 +97,7 @@ fn number(message: &str) -> Option<u64> {
 #[test]
 fn a_hundred_thousand_messages_are_read_once_each_from_both_ends_with_one_taken_back_between() {
     let data = Data::with_users(["alice", "bob", "carol"]);
-    let first = fill(&data.path(), "alice");
+    let first = fill(&data.path(), "alice", MESSAGES);
     let server = data.start_with(&With { config: Some(CONFIG.to_owned()), ..With::default() });
     let mut alice = Client::bound(server.plain, "alice", "desk");
     let (mut ids, mut numbers) = (Vec::new(), Vec::new());
@@ -174,15 +174,16 @@ fn searched(alice: &mut Client) {
 #[test]
 fn s3_2_what_is_too_old_goes_a_little_at_a_time_and_nobody_waits() {
     let data = Data::with_users(["alice", "bob", "carol"]);
-    fill(&data.path(), "alice");
-    // 100,000 minutes are 69.4 days.
-    let config = format!("{CONFIG}keep_days = 67\n");
+    let messages = 20_000;
+    fill(&data.path(), "alice", messages);
+    // 20,000 minutes are 13.9 days.
+    let config = format!("{CONFIG}keep_days = 12\n");
     let server = data.start_with(&With { config: Some(config), ..With::default() });
     let mut alice = Client::online(server.plain, "alice", "desk");
     let mut bob = Client::online(server.plain, "bob", "phone");
     let (mut gone, mut slowest) = (false, Duration::ZERO);
     let end = Instant::now() + Duration::from_secs(120);
-    let kept = 67 * 24 * 60;
+    let kept = 12 * 24 * 60;
     let mut n = 0;
     while !gone {
         assert!(Instant::now() < end, "the old messages are still there");
@@ -192,7 +193,7 @@ fn s3_2_what_is_too_old_goes_a_little_at_a_time_and_nobody_waits() {
         alice.expect(&format!("meanwhile {n}<"));
         slowest = slowest.max(sent.elapsed());
         let first = page(&mut alice, "", "<max>1</max>");
-        gone = first.messages.first().and_then(|it| number(it)).is_some_and(|first| first >= MESSAGES - kept - 2);
+        gone = first.messages.first().and_then(|it| number(it)).is_some_and(|first| first >= messages - kept - 2);
     }
     assert!(slowest < Duration::from_secs(2), "a message waited {slowest:?}");
     // No hole: from the first that is kept on, everything.
