@@ -1,7 +1,7 @@
 //! Questions to an account that come from the house: who may log in, what there is to know, and the administrator's orders.
 //! Asked by a task (`Cx::ask`), by the negotiation and by the house itself; answered in the account's own turn.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -316,7 +316,7 @@ impl Shard {
     }
 
     /// Where the session's connection comes from: for its administrator.
-    pub fn comes_from(&mut self, at: SessionRef, address: std::net::IpAddr) {
+    pub fn comes_from(&mut self, at: SessionRef, address: core::net::IpAddr) {
         if let Some(session) = self.sessions.get_mut(at) {
             session.address = Some(address);
         }

@@ -1,5 +1,6 @@
 //! Integration tests: one binary. The real program, real sockets, real files.
 
+mod administration;
 mod archive;
 mod carbons;
 mod client;

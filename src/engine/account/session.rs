@@ -35,7 +35,7 @@ pub struct Session {
     /// When it was bound, microseconds since 1970.
     pub since_us: u64,
     /// Where its pipe comes from.
-    pub address: Option<std::net::IpAddr>,
+    pub address: Option<core::net::IpAddr>,
     /// The last time the client said anything at all.
     pub heard: Mono,
     /// Its pipe waits for credit.
