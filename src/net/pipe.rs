@@ -47,6 +47,10 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// How long a peer gets to take what is left to say.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How long TLS's goodbye keeps back from the last word. A peer that gets both in one read may see the end only: Smack's modular
+/// connection then waits for a closing tag that it has already thrown away. One that closes by itself is not waited for.
+const GOODBYE_TIME_MAX: Duration = Duration::from_millis(250);
+
 /// How long a peer is listened to, and not heard, after the last word was said to it.
 const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -249,28 +253,46 @@ impl Pipe {
     /// Write what is left, say goodbye in TLS, close.
     async fn last_words(&mut self) {
         self.say_close(crate::websocket::NORMAL);
-        if let Some(tls) = &mut self.tls {
-            tls.close_notify(&mut self.outgoing);
+        // Whatever the peer does not take in time is lost with the connection.
+        if !self.write_out().await {
+            return;
         }
+        if self.tls.is_some() {
+            // RFC 6120 4.4: whoever has got the closing tag closes the connection.
+            let gone = self.hear_out(GOODBYE_TIME_MAX).await;
+            if let Some(tls) = &mut self.tls {
+                tls.close_notify(&mut self.outgoing);
+            }
+            if !self.write_out().await || gone {
+                return;
+            }
+        }
+        if self.way.shut().await.is_ok() {
+            // Closed with bytes unread, the kernel would reset the connection, and the peer might never see why it ended.
+            self.hear_out(HEAR_OUT_TIME_MAX).await;
+        }
+    }
+
+    /// Hand over all that is outgoing; false when the peer does not take it.
+    async fn write_out(&mut self) -> bool {
         let writing = async {
             while !self.outgoing.is_empty() {
                 self.way.ready(false, true).await?;
                 self.write_some()?;
             }
-            self.way.shut().await
+            io::Result::Ok(())
         };
-        // Whatever the peer does not take in time is lost with the connection.
-        if matches!(tokio::time::timeout(LAST_WORDS_TIME_MAX, writing).await, Ok(Ok(()))) {
-            self.hear_out().await;
-        } else {
+        let taken = matches!(tokio::time::timeout(LAST_WORDS_TIME_MAX, writing).await, Ok(Ok(())));
+        if !taken {
             tracing::debug!("a connection closed before everything was taken");
         }
+        taken
     }
 
-    /// Closed with bytes unread, the kernel would reset the connection, and the peer might never see why it ended.
-    async fn hear_out(&mut self) {
+    /// Listen without hearing until the peer has ended; false when it goes on after `time_max`: it is cut off.
+    async fn hear_out(&mut self, time_max: Duration) -> bool {
         if self.ended || matches!(self.way, Way::Bosh(_)) || self.worker.stopping.borrow().is_some() {
-            return;
+            return true;
         }
         let worker = self.worker.clone();
         let hearing = async {
@@ -288,8 +310,7 @@ impl Pipe {
                 }
             }
         };
-        // A peer that goes on talking is cut off.
-        let _ = tokio::time::timeout(HEAR_OUT_TIME_MAX, hearing).await;
+        tokio::time::timeout(time_max, hearing).await.is_ok()
     }
 
     // --- bytes --------------------------------------------------------------------------------------------------------
