@@ -44,6 +44,7 @@ mod xep0203_delay;
 mod xep0206_xmpp_over_bosh;
 mod xep0222_public_data;
 mod xep0223_private_data;
+pub mod xep0227_portable;
 mod xep0280_carbons;
 mod xep0292_vcard4;
 mod xep0297_forwarding;
@@ -53,6 +54,7 @@ mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
 mod xep0368_direct_tls;
+pub mod xep0377_reporting;
 mod xep0379_pars;
 mod xep0386_bind2;
 mod xep0388_sasl2;
@@ -75,8 +77,6 @@ mod xep0492_chat_notifications;
 mod xep0494_client_access;
 mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
-pub mod xep0227_portable;
-pub mod xep0377_reporting;
 
 /// Every room, in the order of their numbers: within a step of the stanza path they run in this order.
 pub const ROOMS: &[Room] = &[

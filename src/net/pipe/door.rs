@@ -115,7 +115,7 @@ impl Pipe {
             && !it.is_secured()
         {
             // Requests come over several connections: there is no one channel that could be bound to.
-            return it.secured(Security { version: TlsVersion::V1_3, bindings: Vec::new() });
+            return it.secured(Security { version: TlsVersion::V1_3, bindings: Vec::new(), addresses: Vec::new() });
         }
         let Some(tls) = self.tls.as_ref().filter(|_| !it.is_secured()) else { return };
         let old = tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_2);
