@@ -79,7 +79,7 @@ impl Ask {
     /// Does it make an account that is not there?
     pub fn makes(&self) -> bool {
         match self {
-            Ask::Provision { .. } => true,
+            Ask::Provision { .. } | Ask::Register { .. } | Ask::Guest => true,
             Ask::MoveIn(moving) => moving.login.is_some(),
             _ => false,
         }

@@ -467,10 +467,10 @@ mod tests {
     fn stanzas_without_their_namespace_are_those_of_clients() {
         let folder = tempfile::tempdir().expect("a folder");
         let text = "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='juliet'>\
-            <presence type='subscribe' from='mercutio@localhost'/>\
+            <presence from='mercutio@localhost' type='subscribe'/>\
             <offline-messages><message from='a@b'><body>x</body></message></offline-messages></user></host></server-data>";
         let all = pieces(folder.path(), text).expect("readable");
-        assert_eq!(all[1], "<presence xmlns='jabber:client' type='subscribe' from='mercutio@localhost'/>");
+        assert_eq!(all[1], "<presence xmlns='jabber:client' from='mercutio@localhost' type='subscribe'/>");
         let offline = "<offline-messages xmlns='urn:xmpp:pie:0'><message xmlns='jabber:client' from='a@b'><body>x</body>\
                        </message></offline-messages>";
         assert_eq!(all[2], offline);
