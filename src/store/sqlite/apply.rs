@@ -176,11 +176,7 @@ impl<'a> Applying<'a> {
         let (owner, shelf) = log;
         self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
         self.outcome.floor = self.outcome.floor.max(id.0);
-        if place > self.reach.worded {
-            self.outcome.wordless += 1;
-        } else {
-            self.word(log, place, peer, entry)?;
-        }
+        self.to_be_found(log, place, peer, entry)?;
         if place > self.reach.folded {
             self.outcome.tail.push(TailChange::Add(log, TailEntry { id: place, peer, tag }));
             return Ok(());
@@ -206,6 +202,7 @@ impl<'a> Applying<'a> {
         }
         self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
         self.outcome.floor = self.outcome.floor.max(u64::try_from(place).unwrap_or(0));
+        self.to_be_found(log, place, peer, entry)?;
         index(self.conn, log, place, peer).map_err(Fault::from)
     }
 
@@ -226,6 +223,15 @@ impl<'a> Applying<'a> {
     fn peer(&self, log: LogKey, id: i64) -> Result<Option<i64>, Fault> {
         let mut query = self.conn.prepare_cached("SELECT peer FROM log WHERE id = ?1 AND owner = ?2 AND shelf = ?3")?;
         Ok(query.query_row((id, log.0, log.1), |row| row.get(0)).optional()?)
+    }
+
+    /// The index of words comes to it later, or has passed it already.
+    fn to_be_found(&mut self, log: LogKey, id: i64, peer: i64, entry: &[u8]) -> Result<(), Fault> {
+        if id > self.reach.worded {
+            self.outcome.wordless += 1;
+            return Ok(());
+        }
+        self.word(log, id, peer, entry)
     }
 
     /// An entry that the index of words has passed.
