@@ -31,7 +31,8 @@ fn befriend(alice: &mut Client, bob: &mut Client) {
     bob.send(&format!("<presence type='subscribed' to='alice@{DOMAIN}'/><presence type='subscribe' to='alice@{DOMAIN}'/>"));
     alice.expect("type='subscribe'");
     alice.send(&format!("<presence type='subscribed' to='bob@{DOMAIN}'/>"));
-    bob.expect("type='subscribed'");
+    // Nobody has asked for the roster, so nobody is told of the approval itself (RFC 6121 3.1.6); its presence follows it.
+    bob.expect(&format!("from='alice@{DOMAIN}/desk'"));
 }
 
 /// The hash in the next presence that has one.
