@@ -36,27 +36,39 @@ class Stack(ClientXMPP):
         self.auto_subscribe = False
         self.token = token
         self.cutting = False
-        for plugin in ("xep_0077", "xep_0198"):
-            self.register_plugin(plugin)
-        self.plugin["xep_0077"].force_registration = token is not None
+        self.register_plugin("xep_0198")
+        if token:
+            self.register_plugin("xep_0077")
+            registration = self.plugin["xep_0077"]
+            registration.force_registration = True
+            # The plugin asks for the form first; with an invitation the token comes before everything (XEP-0445 2).
+            ask_for_form = registration.get_registration
+
+            async def after_token(*arguments, **options):
+                await self.show_token()
+                return await ask_for_form(*arguments, **options)
+
+            registration.get_registration = after_token
+            self.add_event_handler("register", self.register)
         self.add_filter("in", self.hand_over)
         self.add_event_handler("session_start", lambda _: tell(event="online", jid=self.boundjid.full, resumed=False))
         self.add_event_handler("session_resumed", lambda _: tell(event="online", jid=self.boundjid.full, resumed=True))
         self.add_event_handler("failed_all_auth", lambda _: tell(event="failed", why="no mechanism led in"))
-        self.add_event_handler("register", self.register)
 
     def hand_over(self, stanza):
         if stanza.name in ("message", "presence", "iq"):
             tell(event="stanza", xml=tostring(stanza.xml, xmlns="", top_level=True))
         return stanza
 
+    async def show_token(self):
+        invited = self.Iq()
+        invited["type"] = "set"
+        invited["to"] = self.boundjid.domain
+        invited.append(ElementTree.Element("{urn:xmpp:pars:0}preauth", token=self.token))
+        await invited.send(timeout=10)
+
     async def register(self, _):
         try:
-            invited = self.Iq()
-            invited["type"] = "set"
-            invited["to"] = self.boundjid.domain
-            invited.append(ElementTree.Element("{urn:xmpp:pars:0}preauth", token=self.token))
-            await invited.send(timeout=10)
             account = self.Iq()
             account["type"] = "set"
             account["register"]["username"] = self.boundjid.user
