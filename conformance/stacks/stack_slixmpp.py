@@ -35,7 +35,7 @@ class Stack(ClientXMPP):
         self.auto_authorize = None
         self.auto_subscribe = False
         self.token = token
-        self.cutting = False
+        self.answered = None
         self.register_plugin("xep_0198")
         if token:
             self.register_plugin("xep_0077")
@@ -56,16 +56,20 @@ class Stack(ClientXMPP):
         self.add_event_handler("failed_all_auth", lambda _: tell(event="failed", why="no mechanism led in"))
 
     def hand_over(self, stanza):
+        if self.answered is not None and not self.answered.done() and stanza["id"] == "token":
+            self.answered.set_result(stanza)
         if stanza.name in ("message", "presence", "iq"):
             tell(event="stanza", xml=tostring(stanza.xml, xmlns="", top_level=True))
         return stanza
 
     async def show_token(self):
-        invited = self.Iq()
-        invited["type"] = "set"
-        invited["to"] = self.boundjid.domain
-        invited.append(ElementTree.Element("{urn:xmpp:pars:0}preauth", token=self.token))
-        await invited.send(timeout=10)
+        """Written past slixmpp's queue, which holds back what is no registration until there is a session."""
+        self.answered = asyncio.get_running_loop().create_future()
+        domain, token = self.boundjid.domain, self.token
+        self.send_raw(f"<iq type='set' id='token' to='{domain}'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></iq>")
+        answer = await asyncio.wait_for(self.answered, 10)
+        if answer["type"] != "result":
+            tell(event="failed", why=f"the token was refused: {answer}")
 
     async def register(self, _):
         try:
