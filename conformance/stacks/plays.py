@@ -20,8 +20,8 @@ import xml.etree.ElementTree as ElementTree
 SERVER = pathlib.Path(__file__).resolve().parent.parent / "server"
 DOMAIN = os.environ.get("DOMAIN", "localhost")
 PASSWORD = "a plague o' both"
-WAIT_SECONDS = 15
-PLAY_SECONDS_MAX = 60
+WAIT_SECONDS = 30
+PLAY_SECONDS_MAX = 120
 CLIENT = "{jabber:client}"
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

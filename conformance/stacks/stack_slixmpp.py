@@ -35,28 +35,44 @@ class Stack(ClientXMPP):
         self.auto_authorize = None
         self.auto_subscribe = False
         self.token = token
-        self.cutting = False
-        for plugin in ("xep_0077", "xep_0198"):
-            self.register_plugin(plugin)
-        self.plugin["xep_0077"].force_registration = token is not None
+        self.answered = None
+        self.register_plugin("xep_0198")
+        if token:
+            self.register_plugin("xep_0077")
+            registration = self.plugin["xep_0077"]
+            registration.force_registration = True
+            # The plugin asks for the form first; with an invitation the token comes before everything (XEP-0445 2).
+            ask_for_form = registration.get_registration
+
+            async def after_token(*arguments, **options):
+                await self.show_token()
+                return await ask_for_form(*arguments, **options)
+
+            registration.get_registration = after_token
+            self.add_event_handler("register", self.register)
         self.add_filter("in", self.hand_over)
         self.add_event_handler("session_start", lambda _: tell(event="online", jid=self.boundjid.full, resumed=False))
         self.add_event_handler("session_resumed", lambda _: tell(event="online", jid=self.boundjid.full, resumed=True))
         self.add_event_handler("failed_all_auth", lambda _: tell(event="failed", why="no mechanism led in"))
-        self.add_event_handler("register", self.register)
 
     def hand_over(self, stanza):
+        if self.answered is not None and not self.answered.done() and stanza["id"] == "token":
+            self.answered.set_result(stanza)
         if stanza.name in ("message", "presence", "iq"):
             tell(event="stanza", xml=tostring(stanza.xml, xmlns="", top_level=True))
         return stanza
 
+    async def show_token(self):
+        """Written past slixmpp's queue, which holds back what is no registration until there is a session."""
+        self.answered = asyncio.get_running_loop().create_future()
+        domain, token = self.boundjid.domain, self.token
+        self.send_raw(f"<iq type='set' id='token' to='{domain}'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></iq>")
+        answer = await asyncio.wait_for(self.answered, 10)
+        if answer["type"] != "result":
+            tell(event="failed", why=f"the token was refused: {answer}")
+
     async def register(self, _):
         try:
-            invited = self.Iq()
-            invited["type"] = "set"
-            invited["to"] = self.boundjid.domain
-            invited.append(ElementTree.Element("{urn:xmpp:pars:0}preauth", token=self.token))
-            await invited.send(timeout=10)
             account = self.Iq()
             account["type"] = "set"
             account["register"]["username"] = self.boundjid.user

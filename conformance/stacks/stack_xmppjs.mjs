@@ -46,6 +46,8 @@ const actions = {
       },
     });
     xmpp.reconnect.delay = 100;
+    xmpp.timeout = 25_000;
+    for (const [event, sign] of [["element", "<"], ["send", ">"]]) xmpp.on(event, (element) => console.error(sign, String(element)));
     xmpp.on("error", (error) => {
       console.error(String(error));
       if (error.name === "SASLError") tell({ event: "failed", why: String(error) });

@@ -150,11 +150,16 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     };
     let rules = Arc::new(Rules { quotas, default: default_config(settings.item_size_bytes_max) });
     m.identity(At::Account, "pubsub", "pep", None);
-    m.feature(At::Account, pubsub::NS);
+    // The domain names them too: Smack looks nowhere else before it offers OMEMO or keeps an OpenPGP key.
+    for at in [At::Account, At::Host] {
+        m.feature(at, pubsub::NS);
+    }
     let own =
         ["access-presence", "auto-create", "auto-subscribe", "filtered-notifications", "presence-subscribe", "pubsub-on-a-jid"];
     for feature in pubsub::FEATURES.iter().chain(&own) {
-        m.feature(At::Account, &format!("{}#{feature}", pubsub::NS));
+        for at in [At::Account, At::Host] {
+            m.feature(at, &format!("{}#{feature}", pubsub::NS));
+        }
     }
     for shelf in [NODES, INDEX, ITEMS] {
         m.shelf(shelf)?;
