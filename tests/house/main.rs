@@ -2,11 +2,13 @@
 
 mod archive;
 mod carbons;
+mod certificates;
 mod client;
 mod depth;
 mod faults;
 mod invites;
 mod restart;
+mod sasl2;
 mod scene;
 mod scram;
 mod security;
