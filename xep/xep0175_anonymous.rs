@@ -5,7 +5,8 @@
 //! that nothing of a guest is ever written (`Shard::perform`); whom a guest may speak to is said here.
 
 use iris_core::mount::Settings;
-use iris_core::{Bounce, Card, Condition, Flow, Jid, Kind, Mount, MountError, Room, Status, Step, Turn};
+use iris_core::xml::escape_attr;
+use iris_core::{Bounce, Card, Condition, Flow, Jid, Kind, Mount, MountError, Room, Stanza, StanzaType, Status, Step, Turn};
 use serde::Deserialize;
 
 pub const ROOM: Room = Room {
@@ -58,10 +59,22 @@ fn sent(turn: &mut Turn<'_>, accounts: bool) -> Flow {
     if is_near(turn, &envelope.to, accounts) {
         return Flow::Go;
     }
-    match envelope.stanza.kind() {
-        Kind::Presence => Flow::Drop("a guest shows itself to nobody"),
-        _ => Flow::Bounce(Bounce::new(Condition::NotAllowed).text("guests speak to the services of this domain only")),
+    let stanza = envelope.stanza.clone();
+    let answerable = !matches!(stanza.stype(), StanzaType::Error | StanzaType::Result);
+    // Said to the session itself: an error that came from there would not be let in.
+    if let (Kind::Message | Kind::Iq, Some(session), true) = (stanza.kind(), turn.session, answerable) {
+        let error = refusal(&stanza, envelope.to.as_str());
+        turn.push(session, error);
     }
+    Flow::Drop("guests speak to the services of this domain only")
+}
+
+fn refusal(stanza: &Stanza, to: &str) -> String {
+    let mut error = String::new();
+    Bounce::new(Condition::NotAllowed).text("guests speak to the services of this domain only").write(&mut error);
+    let name = if stanza.kind() == Kind::Iq { "iq" } else { "message" };
+    let id = stanza.id().map_or(String::new(), |id| format!(" id='{}'", escape_attr(&id)));
+    format!("<{name} from='{}' type='error'{id}>{error}</{name}>", escape_attr(to))
 }
 
 /// The other way round; an iq to the address itself is answered by the house, which knows what to tell whom.

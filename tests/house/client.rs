@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 pub const DOMAIN: &str = "localhost";
@@ -41,13 +41,26 @@ pub struct Client {
 
 /// Trusts the authority of `ca.crt` and nobody else.
 pub fn trusting(ca: &Path) -> Arc<ClientConfig> {
+    let roots = roots(ca);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn roots(ca: &Path) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).expect("a readable ca.crt") {
         roots.add(certificate.expect("PEM")).expect("a certificate");
     }
+    roots
+}
+
+/// As `trusting`, and shows this certificate to a server that asks for one.
+pub fn trusting_with(ca: &Path, shown: (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+    let config = builder.with_root_certificates(roots(ca)).with_client_auth_cert(vec![shown.0], shown.1);
+    Arc::new(config.expect("a certificate and its key"))
 }
 
 impl Client {

@@ -3,12 +3,14 @@
 mod administration;
 mod archive;
 mod carbons;
+mod certificates;
 mod client;
 mod depth;
 mod faults;
 mod invites;
 mod operate;
 mod restart;
+mod sasl2;
 mod scene;
 mod scram;
 mod security;

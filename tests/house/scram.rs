@@ -117,6 +117,24 @@ impl Scram {
         assert_eq!(said, format!("v={verifier}"), "the server does not know the password");
         Ok(())
     }
+
+    /// The same in the profile of XEP-0388; what stands inline is sent along. `<success/>`, or the failure.
+    pub fn run_sasl2(&self, client: &mut Client, inline: &str) -> Result<String, String> {
+        let ns = "urn:xmpp:sasl:2";
+        let first = STANDARD.encode(format!("{}{}", self.gs2_header, self.bare()));
+        let initial = format!("<initial-response>{first}</initial-response>");
+        client.send(&format!("<authenticate xmlns='{ns}' mechanism='{}'>{initial}{inline}</authenticate>", self.mechanism));
+        let answer = client.read(PATIENCE).expect("an answer");
+        let Some(data) = answer.strip_prefix("<challenge").and_then(|it| between(it, ">", "<")) else { return Err(answer) };
+        let challenge = Challenge { text: String::from_utf8(STANDARD.decode(data).expect("base64")).expect("UTF-8") };
+        let last = self.without_proof(&challenge);
+        let (proof, verifier) = self.sign(&challenge, &last);
+        client.send(&format!("<response xmlns='{ns}'>{}</response>", STANDARD.encode(format!("{last},p={proof}"))));
+        let answer = client.read(PATIENCE).expect("an answer");
+        let Some(said) = between(&answer, "<additional-data>", "</additional-data>") else { return Err(answer) };
+        assert_eq!(said, STANDARD.encode(format!("v={verifier}")), "the server does not know the password");
+        Ok(answer)
+    }
 }
 
 /// RFC 9266.

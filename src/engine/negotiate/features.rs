@@ -98,20 +98,31 @@ fn sasl2(xml: &mut String, offered: &Offered, host: &Doors) {
     xml.push_str("</authentication>");
 }
 
-/// After authentication: bind (unless that is done), and whatever the rooms offer.
-pub(super) fn authenticated(host: &Doors, bound: bool, env: &mut Env<'_>) {
+/// After authentication: bind (unless that is done), and whatever the rooms offer that is not done already.
+pub(super) fn authenticated(host: &Doors, done: &Done, env: &mut Env<'_>) {
     let mut xml = String::from("<stream:features>");
-    if !bound {
+    if !done.bound {
         xml.push_str(&format!("<bind xmlns='{}'/>", ns::BIND));
         // Not needed by anybody since RFC 6121, still asked for by old clients; marked optional.
         xml.push_str(&format!("<session xmlns='{}'><optional/></session>", ns::SESSION));
     }
     xml.push_str(&format!("<ver xmlns='{}'/><sub xmlns='{}'/>", ns::ROSTER_VERSIONING, ns::PRE_APPROVAL));
     xml.push_str(&host.stream_features(When::Always));
-    xml.push_str(&host.stream_features(When::Authenticated));
+    // Offered again, xmpp.js would enable it again, and drop what it has when that is refused.
+    let rest = host.stream_features(When::Authenticated);
+    let sm = format!("<sm xmlns='{}'/>", ns::SM);
+    xml.push_str(&if done.stream_management { rest.replace(&sm, "") } else { rest });
     limits(&mut xml, env.limits.stanza_size_bytes_max, env.limits.idle_timeout.as_secs());
     xml.push_str("</stream:features>");
     env.out.extend_from_slice(xml.as_bytes());
+}
+
+/// What needs no more offering.
+#[derive(Default)]
+pub(super) struct Done {
+    pub bound: bool,
+    /// XEP-0198 was enabled with the bind.
+    pub stream_management: bool,
 }
 
 /// XEP-0478: what the scanner enforces, and after how long a silent client is asked whether it lives.

@@ -228,7 +228,7 @@ impl Negotiator {
                 return self.fail(&StreamError::new("not-authorized").text("you are authenticated for another domain"), env);
             }
             self.state = State::Authenticated;
-            features::authenticated(&host, false, env);
+            features::authenticated(&host, &features::Done::default(), env);
             self.doors = Some(host);
             return Vec::new();
         }

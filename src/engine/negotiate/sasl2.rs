@@ -262,7 +262,7 @@ fn next(it: &mut Negotiator, mut arriving: Arriving, env: &mut Env<'_>) -> Vec<A
         success(&arriving, arriving.account.as_str(), "", env);
         it.state = State::Authenticated;
         if let Some(host) = &it.doors {
-            features::authenticated(host, false, env);
+            features::authenticated(host, &features::Done::default(), env);
         }
         return Vec::new();
     };
@@ -331,7 +331,8 @@ pub(super) fn bound(
             let bound = format!("<bound xmlns='{}'>{inline}</bound>", ns::BIND2);
             success(arriving, jid.as_str(), &bound, env);
             if let Some(host) = &it.doors {
-                features::authenticated(host, true, env);
+                let stream_management = inline.contains(&format!("<enabled xmlns='{}'", ns::SM));
+                features::authenticated(host, &features::Done { bound: true, stream_management }, env);
             }
             vec![Action::Attached(session)]
         }

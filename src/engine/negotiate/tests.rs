@@ -30,6 +30,7 @@ const FEATURED: Room = Room {
 fn features_of_a_room(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.stream_feature(When::Always, |_| "<always xmlns='x'/>".into());
     m.stream_feature(When::Authenticated, |_| "<inside xmlns='x'/>".into());
+    m.stream_feature(When::Authenticated, |_| "<sm xmlns='urn:xmpp:sm:3'/>".into());
     m.sasl2_inline(SaslInline::Bind);
     m.sasl2_inline(SaslInline::StreamManagement);
     m.sasl2_inline(SaslInline::Fast);

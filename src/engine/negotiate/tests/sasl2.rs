@@ -97,6 +97,21 @@ fn xep0386_a_bind_is_done_before_the_success_and_needs_no_other() {
 }
 
 #[test]
+fn s2_6_1_what_was_enabled_inline_is_not_offered_again() {
+    let sm = "<sm xmlns='urn:xmpp:sm:3'/>";
+    for (inline, offered) in
+        [("", true), ("<enabled xmlns='urn:xmpp:sm:3'/>", false), ("<failed xmlns='urn:xmpp:sm:3'/>", true)]
+    {
+        let mut client = Client::open();
+        client.binds("<bind xmlns='urn:xmpp:bind:0'/>");
+        client.step(|it, env| it.bound(Ok((session(), desk(), inline.to_owned())), env));
+        let features = client.heard.split_once("<stream:features>").expect("features").1;
+        assert_eq!(features.contains(sm), offered, "{inline}: {features}");
+        assert!(features.contains("<inside "), "the others are");
+    }
+}
+
+#[test]
 fn xep0386_4_2_1_the_resource_is_stable_for_a_client_and_hides_its_id() {
     let resource = |agent: &str, tag: &str| {
         let bind = Client::open().binds(&format!("{agent}<bind xmlns='urn:xmpp:bind:0'>{tag}</bind>"));
