@@ -176,7 +176,7 @@ impl<'a> Applying<'a> {
         let (owner, shelf) = log;
         self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
         self.outcome.floor = self.outcome.floor.max(id.0);
-        self.to_be_found(log, place, peer, entry)?;
+        self.let_find(log, place, peer, entry)?;
         if place > self.reach.folded {
             self.outcome.tail.push(TailChange::Add(log, TailEntry { id: place, peer, tag }));
             return Ok(());
@@ -202,7 +202,7 @@ impl<'a> Applying<'a> {
         }
         self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
         self.outcome.floor = self.outcome.floor.max(u64::try_from(place).unwrap_or(0));
-        self.to_be_found(log, place, peer, entry)?;
+        self.let_find(log, place, peer, entry)?;
         index(self.conn, log, place, peer).map_err(Fault::from)
     }
 
@@ -226,7 +226,7 @@ impl<'a> Applying<'a> {
     }
 
     /// The index of words comes to it later, or has passed it already.
-    fn to_be_found(&mut self, log: LogKey, id: i64, peer: i64, entry: &[u8]) -> Result<(), Fault> {
+    fn let_find(&mut self, log: LogKey, id: i64, peer: i64, entry: &[u8]) -> Result<(), Fault> {
         if id > self.reach.worded {
             self.outcome.wordless += 1;
             return Ok(());
