@@ -183,12 +183,12 @@ async def iris_to_prosody(stage):
             with prosody.entered():
                 juliet = await Client(name, wire=stage.wire).login()
                 await check_belongings(juliet, contact)
-                bodies = await archived(juliet)
-                require("Parting is such sweet sorrow" in bodies, f"the archive has {bodies}")
                 await juliet.logout()
         finally:
             prosody.stop()
-    return "login with the old password, roster, vCard, private XML, archive"
+        # Prosody's storage of this kind reads archives for its migrator only: a client's query is not answered.
+        require("Parting is such sweet sorrow" in export.read_text(), "the archive is not in the export")
+    return "login with the old password, roster, vCard, private XML; the archive is in the file"
 
 
 if __name__ == "__main__":
