@@ -14,6 +14,9 @@ use super::{account_of, form, node};
 /// Whom administrators may appoint.
 const APPOINTED_MAX: usize = 100;
 
+/// The answer to the order leaves before the streams end.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+
 pub(super) fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.command(Command::new(node!("edit-admin"), "Edit the administrators", Who::Admin, edit_admins))?;
     m.command(Command::form(
@@ -89,7 +92,7 @@ async fn stop(stage: Stage, answers: Submitted, cx: Cx, what: Stop) -> Result<Do
             let why = "only administrators of the server's configuration may";
             return Err(Bounce::new(Condition::Forbidden).text(why));
         }
-        (turn.house.ports.stop)(what, Duration::from_secs(delay))
+        (turn.house.ports.stop)(what, Duration::from_secs(delay).max(ANSWER_TIME))
             .map_err(|why| Bounce::new(Condition::NotAllowed).text(why))?;
         if !text.is_empty() {
             begin_announcement(turn, text);

@@ -142,7 +142,9 @@ impl Pipe {
             return Vec::new();
         }
         let mail = names.mail.iter().filter(|_| self.worker.shared.tls.mail_is_address);
-        names.xmpp.iter().chain(mail).filter_map(|name| BareJid::new(name).ok()).collect()
+        let addresses = names.xmpp.iter().chain(mail).filter_map(|name| BareJid::new(name).ok());
+        // A domain is an address too, of the house and of nobody in it.
+        addresses.filter(|address| address.node().is_some()).collect()
     }
 
     /// One step of the negotiator; what it says is queued.
