@@ -64,7 +64,12 @@ class Person {
   }
 
   async login() {
-    this.jid = await this.xmpp.start();
+    // xmpp.js 0.14 writes its header, waits for that, and only then listens for the answer: a server that is quick over direct TLS has
+    // answered by then, and start() never ends although the client is online. (With SASL1 the second header hides it.)
+    const online = new Promise((done) => this.xmpp.once("online", done));
+    const started = this.xmpp.start();
+    started.catch(() => {});
+    this.jid = await Promise.race([online, started]);
     // "online" comes with the bound JID, before <enable/> went out: xmpp.js 0.14 drops the stream when a stanza overtakes it.
     for (let ms = 0; !this.xmpp.streamManagement.enabled && ms < WAIT_MS; ms += 20) await new Promise((done) => setTimeout(done, 20));
     need(this.xmpp.streamManagement.enabled, "stream management was not enabled");

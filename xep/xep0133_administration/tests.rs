@@ -406,7 +406,7 @@ fn s4_30_and_s4_31_the_house_is_ordered_to_stop_or_to_begin_anew() {
     assert!(house.one(&romeo).as_str().contains("<body>soon</body>"));
     admin.done(&mut house, "shutdown", &field("delay", &["0"]));
     let stops = house.stops.lock().expect("the orders").clone();
-    assert_eq!(stops, [(Stop::Restart, Duration::from_secs(60)), (Stop::ShutDown, Duration::ZERO)]);
+    assert_eq!(stops, [(Stop::Restart, Duration::from_secs(60)), (Stop::ShutDown, Duration::from_millis(500))]);
     house.nothing(&romeo);
 }
 
