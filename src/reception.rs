@@ -153,7 +153,7 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
     if let Some(site) = site {
         endpoints.push(("WebSocket".into(), format!("{}/xmpp-websocket", site.replacen("http", "ws", 1))));
     }
-    let doors = hosts.get(domain);
+    let doors = hosts.domain(domain);
     let contacts = doors.map(|doors| doors.contacts.as_slice()).unwrap_or_default();
     Domain {
         name: domain.to_owned(),

@@ -44,6 +44,13 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
     }
+    let services = || doors.iter().flat_map(|doors| &doors.services);
+    if let Some(taken) = services().find(|service| config.domains.contains(&service.domain)) {
+        return Err(crate::cli::operator_message(
+            format!("{} is in domains and is also the address of a service of {}", taken.domain, taken.home()),
+            "Remove it from domains, or give the service another name in its [xep.*] table.",
+        ));
+    }
     Ok(Mounted { hosts: Hosts::new(doors), names, known })
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::envelope::Envelope;
 use crate::receipt::{SessionRef, Settled};
 use crate::store::{StoreError, Ticket, WriteSet};
-use crate::task::Pending;
+use crate::task::{AccountFn, HostFn, Pending};
 use crate::time::Mono;
 use crate::xml::stanza::Stanza;
 use crate::xml::wire::{Hold, Wire};
@@ -96,6 +96,11 @@ pub type AfterCommit = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 pub enum Effect {
     /// To another entity, by `envelope.to`.
     Send(Envelope),
+    /// The same to each of these; the envelope's own `to` says nothing.
+    FanOut(Envelope, Arc<[jid::Jid]>),
+    /// To be done in another hosted entity's turn, or in an account's, after the commit.
+    Tell(Arc<str>, HostFn),
+    TellAccount(jid::BareJid, AccountFn),
     /// To one of this account's own sessions.
     Out(SessionRef, Out),
     Settle(Settled),

@@ -1,5 +1,7 @@
-//! The turn of a domain. A domain is an entity as an account is one: it has an owner in the store under its own name, states of
-//! its rooms that were read from its shelves, and one place where everything for it arrives in order. It stays awake.
+//! The turn of a domain, of a service of it (`conference.domain`), or of what lives behind one (`room@conference.domain`). Each is an
+//! entity as an account is one: it has an owner in the store under its own name, states that were read from its shelves, and one
+//! place where everything for it arrives in order. Domains and services stay awake; what lives behind a service sleeps when nothing
+//! keeps it awake (`stay_awake`).
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -7,15 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use jid::Jid;
+use jid::{BareJid, Jid};
 
 use crate::effects::{Effect, Effects};
 use crate::envelope::Envelope;
 use crate::mount::Doors;
 use crate::store::{EntryId, OwnerId, Shelf, Write};
 use crate::task::{Cx, Pending, TaskFuture};
-use crate::time::Now;
-use crate::turn::{House, StateSlot};
+use crate::time::{Mono, Now};
+use crate::turn::{House, StateSlot, Turn};
 use crate::xml::scan::XmlError;
 use crate::xml::stanza::Stanza;
 
@@ -23,6 +25,8 @@ pub struct HostTurn<'a> {
     pub now: Now,
     pub house: &'a House,
     pub doors: &'a Doors,
+    /// Whose turn it is.
+    pub jid: &'a Jid,
     /// Who speaks; the domain itself when the house or a task does something in its turn.
     pub from: &'a Jid,
     /// What was spoken to: the domain, or the account that lets the domain answer (`Reply::Domain`).
@@ -30,6 +34,7 @@ pub struct HostTurn<'a> {
     pub owner: OwnerId,
     /// By `StateSlot::index`.
     pub states: &'a mut [Option<Box<dyn Any>>],
+    pub awake: &'a mut bool,
     pub fx: &'a mut Effects,
 }
 
@@ -38,9 +43,9 @@ impl HostTurn<'_> {
         &self.doors.domain
     }
 
-    /// Is the one who speaks somebody of this domain?
+    /// Is the one who speaks somebody of this domain (of a service: of the domain it belongs to)?
     pub fn is_local(&self) -> bool {
-        self.from.domain().as_str() == self.doors.domain
+        self.from.domain().as_str() == self.doors.home()
     }
 
     /// The room's state of this domain. `None` only for a room that did not mount the slot.
@@ -81,9 +86,44 @@ impl HostTurn<'_> {
 
     /// The same stanza to many is parsed once.
     pub fn send_stanza(&mut self, to: Jid, stanza: Arc<Stanza>) {
-        if let Ok(from) = Jid::new(&self.doors.domain) {
-            self.fx.list.push(Effect::Send(Envelope::new(stanza, from, to)));
-        }
+        self.send_as(self.jid.clone(), to, stanza);
+    }
+
+    /// From a resource of this entity: an occupant of a room.
+    pub fn send_as(&mut self, from: Jid, to: Jid, stanza: Arc<Stanza>) {
+        debug_assert_eq!(from.to_bare(), self.jid.to_bare());
+        self.fx.list.push(Effect::Send(Envelope::new(stanza, from, to)));
+    }
+
+    /// The same to all of these, from a resource of this entity. It is rendered once, and goes to each shard as one item.
+    ///
+    /// No child of it may claim to be added by a recipient's server (`<stanza-id by=.../>` of an account): what is rendered once is
+    /// not looked through again for each of them.
+    pub fn fan_out(&mut self, from: Jid, stanza: Arc<Stanza>, to: Arc<[Jid]>) {
+        debug_assert_eq!(from.to_bare(), self.jid.to_bare());
+        self.fx.list.push(Effect::FanOut(Envelope::new(stanza, from, self.jid.clone()), to));
+    }
+
+    /// Behind a service: whether it stays in memory when nothing happens to it for a while. What was not stored is forgotten then.
+    /// Said anew in any turn; `false` at the beginning.
+    pub fn stay_awake(&mut self, awake: bool) {
+        *self.awake = awake;
+    }
+
+    /// Have a turn at this moment (`Mount::on_alarm`), if it is awake then.
+    pub fn alarm(&mut self, at: Mono) {
+        self.fx.list.push(Effect::Alarm(at));
+    }
+
+    /// Do something in the turn of another domain, service or entity behind one, once what this turn writes is on disk. Nobody
+    /// learns what became of it.
+    pub fn tell(&mut self, jid: &str, f: impl FnOnce(&mut HostTurn<'_>) + Send + 'static) {
+        self.fx.list.push(Effect::Tell(Arc::from(jid), Box::new(move |turn| Box::new(f(turn)))));
+    }
+
+    /// The same in the turn of an account; nothing happens if there is none.
+    pub fn tell_account(&mut self, account: BareJid, f: impl FnOnce(&mut Turn<'_>) + Send + 'static) {
+        self.fx.list.push(Effect::TellAccount(account, Box::new(move |turn| Box::new(f(turn)))));
     }
 
     /// Begin work that nobody waits for.

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
@@ -18,7 +19,7 @@ use crate::host::HostTurn;
 use crate::registration::{Offer, Registrar, Reply as RegistrarReply, Request};
 use crate::room::Room;
 use crate::step::{Flow, Step};
-use crate::store::{Item, Shape, Shelf};
+use crate::store::{Entry, Item, Shape, Shelf};
 use crate::task::{Cx, TaskFuture};
 use crate::turn::{Reply, StateSlot, Turn};
 use crate::xml::el::El;
@@ -58,6 +59,10 @@ pub type HostIqFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza, &Child) -> Reply + Se
 /// `None`: the message is for another room.
 pub type HostMessageFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result<(), Bounce>> + Send + Sync>;
 pub type HostEventFn = Box<dyn Fn(&mut HostTurn<'_>) + Send + Sync>;
+pub type HostPresenceFn = Box<dyn Fn(&mut HostTurn<'_>, &Arc<Stanza>) + Send + Sync>;
+pub type HearFn = Box<dyn Fn(&mut HostTurn<'_>, &Arc<Stanza>) -> Reply + Send + Sync>;
+/// Out of what lies on the shelves, the last entries of the log, and what it was before, when it is only read anew.
+pub type LoadEntityFn = Box<dyn Fn(&[Item], &[Entry], Option<Box<dyn Any>>) -> Box<dyn Any> + Send + Sync>;
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
 pub type NonzaFn = Box<dyn Fn(&mut Turn<'_>, &Stanza) + Send + Sync>;
@@ -105,6 +110,22 @@ pub struct MountedState {
     pub load: LoadFn,
 }
 
+/// What lives behind a service, one for each `node@service` (the rooms of a conference service): an entity as an account is one.
+pub struct Entities {
+    pub index: usize,
+    pub shelves: Vec<Shelf>,
+    /// A log whose last entries are read when it wakes, and how many.
+    pub tail: Option<(Shelf, u32)>,
+    pub load: LoadEntityFn,
+    /// Everything that is sent to it or to a resource of it, whatever kind and type. `Reply::Result` answers an iq; `Reply::Error`
+    /// an iq, a message or a presence that may be answered; a task is work that ends in one of these.
+    pub hear: HearFn,
+    /// It was read, before anything else happens to it.
+    pub woken: Vec<HostEventFn>,
+    /// A moment has come that it had asked for (`HostTurn::alarm`).
+    pub alarm: Vec<HostEventFn>,
+}
+
 /// XEP-0030 identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
@@ -116,6 +137,12 @@ pub struct Identity {
 /// All doors of one domain, frozen: what the engine reads in its turns.
 pub struct Doors {
     pub domain: String,
+    /// The domain whose service this is, by `Mount::serve`; `None`: a domain of its own.
+    pub parent: Option<String>,
+    /// Services of this domain, each with doors of its own; taken out when the house is made (`Hosts::new`).
+    pub services: Vec<Doors>,
+    /// What lives behind this service.
+    pub entities: Option<Entities>,
     pub features: Vec<(At, String)>,
     pub identities: Vec<(At, Identity)>,
     /// Complete `<x xmlns='jabber:x:data' type='result'>` elements (XEP-0128).
@@ -127,6 +154,8 @@ pub struct Doors {
     pub iq: HashMap<(At, GetOrSet, NameId), IqFn>,
     pub host_iq: HashMap<(GetOrSet, NameId), HostIqFn>,
     pub host_messages: Vec<HostMessageFn>,
+    /// Presence to a service itself.
+    pub host_presences: Vec<HostPresenceFn>,
     pub host_woken: Vec<HostEventFn>,
     /// What a domain does again and again.
     pub every: Vec<(Duration, HostEventFn)>,
@@ -159,6 +188,9 @@ impl Doors {
     fn new(domain: &str) -> Doors {
         Doors {
             domain: domain.to_owned(),
+            parent: None,
+            services: Vec::new(),
+            entities: None,
             features: Vec::new(),
             identities: Vec::new(),
             forms: Vec::new(),
@@ -168,6 +200,7 @@ impl Doors {
             iq: HashMap::new(),
             host_iq: HashMap::new(),
             host_messages: Vec::new(),
+            host_presences: Vec::new(),
             host_woken: Vec::new(),
             every: Vec::new(),
             commands: Vec::new(),
@@ -203,6 +236,11 @@ impl Doors {
             return Err(config.error_at(unknown, &format!("there is no room with settings of that name: [xep.{unknown}]")));
         }
         Ok(doors)
+    }
+
+    /// The domain whose people this serves: of a service, the domain it belongs to.
+    pub fn home(&self) -> &str {
+        self.parent.as_deref().unwrap_or(&self.domain)
     }
 
     /// Is this one an administrator by configuration?
@@ -306,9 +344,79 @@ impl Mount<'_> {
         &self.doors.domain
     }
 
+    /// A service of this domain under an address of its own, `LABEL.domain`: it has doors as a domain has (`At::Host`, `host_iq_named`,
+    /// `host_state`, `command`), and there may be entities behind it (`entities`).
+    pub fn serve(
+        &mut self,
+        label: &str,
+        open: impl FnOnce(&mut Mount<'_>) -> Result<(), MountError>,
+    ) -> Result<(), MountError> {
+        let domain = format!("{label}.{}", self.doors.domain);
+        let as_domain = jid::Jid::new(&domain).ok().filter(|jid| jid.node().is_none() && jid.resource().is_none());
+        if as_domain.is_none_or(|jid| jid.as_str() != domain) {
+            return Err(MountError { at: None, text: format!("{label:?} cannot be the first part of a domain name") });
+        }
+        let mut doors = Doors { parent: Some(self.doors.domain.clone()), ..Doors::new(&domain) };
+        doors.admins = self.doors.admins.clone();
+        open(&mut Mount { doors: &mut doors, names: self.names, config: self.config, room: self.room })?;
+        self.doors.reference.extend(doors.reference.iter().copied());
+        self.doors.items.push(domain);
+        self.doors.services.push(doors);
+        Ok(())
+    }
+
+    /// What lives behind this service. `load` makes its memory of what lies on `shelves` (and of the last entries of `tail`); both
+    /// are empty for one that does not exist yet. When storage has refused a change it is read anew, and `load` gets what it was, to
+    /// keep what was never stored (who is there).
+    pub fn entities<T: 'static>(
+        &mut self,
+        slot: &StateSlot<T>,
+        shelves: &[Shelf],
+        tail: Option<(Shelf, u32)>,
+        load: impl Fn(&[Item], &[Entry], Option<T>) -> T + Send + Sync + 'static,
+        hear: impl Fn(&mut HostTurn<'_>, &Arc<Stanza>) -> Reply + Send + Sync + 'static,
+    ) -> Result<(), MountError> {
+        if self.doors.parent.is_none() {
+            return Err(self.bug("entities live behind a service"));
+        }
+        if shelves.iter().any(|shelf| shelf.shape == Shape::Log) {
+            return Err(self.bug("a log cannot be woken"));
+        }
+        let load: LoadEntityFn = Box::new(move |items, entries, before| {
+            let before = before.and_then(|before| before.downcast().ok()).map(|before| *before);
+            Box::new(load(items, entries, before))
+        });
+        let (woken, alarm) = (Vec::new(), Vec::new());
+        let entities =
+            Entities { index: slot.index(), shelves: shelves.to_vec(), tail, load, hear: Box::new(hear), woken, alarm };
+        match self.doors.entities.replace(entities) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two kinds of entities behind one service")),
+        }
+    }
+
+    /// `Entities::woken`; after `entities`.
+    pub fn on_entity_woken(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
+        if let Some(entities) = &mut self.doors.entities {
+            entities.woken.push(Box::new(f));
+        }
+    }
+
+    /// `Entities::alarm`; after `entities`.
+    pub fn on_alarm(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
+        if let Some(entities) = &mut self.doors.entities {
+            entities.alarm.push(Box::new(f));
+        }
+    }
+
+    /// Presence to a service itself, of whatever type.
+    pub fn host_presence(&mut self, f: impl Fn(&mut HostTurn<'_>, &Arc<Stanza>) + Send + Sync + 'static) {
+        self.doors.host_presences.push(Box::new(f));
+    }
+
     /// The web side of this domain, `https://host[:port]`, if people can reach it.
     pub fn site(&self) -> Option<String> {
-        self.config.site.as_ref().map(|site| site.replace("{domain}", &self.doors.domain))
+        self.config.site.as_ref().map(|site| site.replace("{domain}", self.doors.home()))
     }
 
     /// Other rooms may look for a feature without naming the room: disco features are the record.

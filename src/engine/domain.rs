@@ -1,16 +1,17 @@
-//! A domain that is awake: what its rooms remember of it, and the questions it is working on. Everything for the domain arrives
-//! here, in order, whoever sent it from whatever shard.
+//! A domain that is awake, a service of one, or what lives behind a service: what its rooms remember of it, and the questions it is
+//! working on. Everything for it arrives here, in order, whoever sent it from whatever shard.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iris_core::effects::{Effect, Effects};
 use iris_core::error::{Bounce, Condition};
 use iris_core::mount::{Doors, GetOrSet};
-use iris_core::store::{Item, OwnerId, Shelf, Ticket, Woken, Write};
+use iris_core::store::{Entry, Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::task::{Asked, Cx, Finish, Pending};
-use iris_core::time::Now;
+use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
 use iris_core::{BareJid, Envelope, HostTurn, Jid, Kind, Stanza, StanzaType};
 
@@ -29,6 +30,22 @@ pub struct DomainEntity {
     pub last_state: Ticket,
     tasks: usize,
     tasks_of: HashMap<BareJid, usize>,
+    /// Behind a service: it wants to stay (`HostTurn::stay_awake`).
+    awake: bool,
+    /// When it last had a turn.
+    heard: Mono,
+    /// A timer will look whether it may sleep.
+    pub resting: bool,
+}
+
+/// What storage has of one.
+pub struct Found<'a> {
+    /// `None`: nothing was ever kept for it.
+    pub woken: Option<&'a Woken>,
+    /// The last entries of the log that its service wants to know (`Entities::tail`).
+    pub tail: &'a [Entry],
+    /// What it was, if it is read anew.
+    pub before: Option<Box<dyn Any>>,
 }
 
 /// What of the shard a domain's turn may touch.
@@ -50,20 +67,63 @@ pub(crate) enum Outcome {
 }
 
 impl DomainEntity {
-    /// As read from disk; `None`: nothing was ever kept for this domain.
-    pub fn load(jid: Jid, doors: Arc<Doors>, woken: Option<&Woken>, new_owner: impl FnOnce() -> OwnerId) -> DomainEntity {
-        let items = woken.map_or(&[][..], |woken| &woken.items);
+    /// As read from disk.
+    pub fn load(jid: Jid, doors: Arc<Doors>, found: Found<'_>, new_owner: impl FnOnce() -> OwnerId) -> DomainEntity {
+        let items = found.woken.map_or(&[][..], |woken| &woken.items);
         let of = |shelf: &Shelf| -> Vec<Item> { items.iter().filter(|item| item.shelf == *shelf).cloned().collect() };
         let mut states: Vec<Option<Box<dyn Any>>> = Vec::new();
-        for state in &doors.host_states {
-            let items: Vec<Item> = state.shelves.iter().flat_map(of).collect();
-            if states.len() <= state.index {
-                states.resize_with(state.index + 1, || None);
+        let mut put = |index: usize, state: Box<dyn Any>| {
+            if states.len() <= index {
+                states.resize_with(index + 1, || None);
             }
-            states[state.index] = Some((state.load)(&items));
+            states[index] = Some(state);
+        };
+        match doors.entities.as_ref().filter(|_| jid.node().is_some()) {
+            Some(entities) => {
+                let items: Vec<Item> = entities.shelves.iter().flat_map(of).collect();
+                put(entities.index, (entities.load)(&items, found.tail, found.before));
+            }
+            None => {
+                for state in &doors.host_states {
+                    let items: Vec<Item> = state.shelves.iter().flat_map(of).collect();
+                    put(state.index, (state.load)(&items));
+                }
+            }
         }
-        let owner = woken.map_or_else(new_owner, |woken| woken.owner);
-        DomainEntity { doors, jid, owner, unowned: woken.is_none(), states, last_state: 0, tasks: 0, tasks_of: HashMap::new() }
+        let owner = found.woken.map_or_else(new_owner, |woken| woken.owner);
+        DomainEntity {
+            doors,
+            jid,
+            owner,
+            unowned: found.woken.is_none(),
+            states,
+            last_state: 0,
+            tasks: 0,
+            tasks_of: HashMap::new(),
+            awake: false,
+            heard: Mono::default(),
+            resting: false,
+        }
+    }
+
+    /// It lives behind a service, and comes and goes.
+    pub fn is_behind(&self) -> bool {
+        self.jid.node().is_some()
+    }
+
+    /// What it was, for when it is read anew.
+    pub fn into_state(mut self) -> Option<Box<dyn Any>> {
+        let index = self.doors.entities.as_ref().filter(|_| self.jid.node().is_some())?.index;
+        self.states.get_mut(index)?.take()
+    }
+
+    pub fn may_sleep(&self, now: Mono, grace: Duration) -> bool {
+        self.is_behind() && !self.awake && self.tasks == 0 && now.since(self.heard) >= grace
+    }
+
+    /// Nothing keeps it; when nothing happens it will sleep.
+    pub fn is_idle(&self) -> bool {
+        self.is_behind() && !self.awake && self.tasks == 0
     }
 
     /// Give somebody the turn. `about`: who speaks, and to whom; without, the domain itself.
@@ -75,19 +135,22 @@ impl DomainEntity {
     ) -> R {
         let doors = self.doors.clone();
         let (from, to) = about.unwrap_or((&self.jid, &self.jid));
+        self.heard = cx.now.mono;
         let result = f(&mut HostTurn {
             now: cx.now,
             house: cx.house,
             doors: &doors,
+            jid: &self.jid,
             from,
             to,
             owner: self.owner,
             states: &mut self.states,
+            awake: &mut self.awake,
             fx: cx.fx,
         });
         if self.unowned && !cx.fx.write.is_empty() {
             self.unowned = false;
-            let name = Arc::from(self.doors.domain.as_str());
+            let name = Arc::from(self.jid.as_str());
             cx.fx.write.writes.insert(0, Write::Own { owner: self.owner, name });
             cx.fx.write.state = true;
         }
@@ -97,16 +160,41 @@ impl DomainEntity {
     /// It lives: rooms publish what they know.
     pub(crate) fn woken(&mut self, cx: &mut Around<'_>) {
         let doors = self.doors.clone();
-        for room in &doors.host_woken {
+        let rooms = match &doors.entities {
+            Some(entities) if self.is_behind() => &entities.woken,
+            _ => &doors.host_woken,
+        };
+        for room in rooms {
+            self.with_turn(cx, None, room);
+        }
+    }
+
+    /// A moment that it had asked for.
+    pub(crate) fn alarm(&mut self, cx: &mut Around<'_>) {
+        let doors = self.doors.clone();
+        for room in doors.entities.iter().flat_map(|entities| &entities.alarm) {
             self.with_turn(cx, None, room);
         }
     }
 
     pub(crate) fn hear(&mut self, cx: &mut Around<'_>, envelope: Envelope) -> Outcome {
+        let doors = self.doors.clone();
+        if let Some(entities) = doors.entities.as_ref().filter(|_| self.is_behind()) {
+            let stanza = envelope.stanza.clone();
+            let reply = self.with_turn(cx, Some((&envelope.from, &envelope.to)), |turn| (entities.hear)(turn, &stanza));
+            return self.answer(cx, envelope, reply);
+        }
         match envelope.stanza.kind() {
             Kind::Message => self.hear_message(cx, envelope),
             Kind::Iq => self.hear_iq(cx, envelope),
-            Kind::Presence | Kind::Other => Outcome::Done(envelope),
+            Kind::Presence => {
+                let stanza = envelope.stanza.clone();
+                for room in &doors.host_presences {
+                    self.with_turn(cx, Some((&envelope.from, &envelope.to)), |turn| room(turn, &stanza));
+                }
+                Outcome::Done(envelope)
+            }
+            Kind::Other => Outcome::Done(envelope),
         }
     }
 
@@ -143,6 +231,7 @@ impl DomainEntity {
     /// The end of a question, or the beginning of the work that ends it.
     fn answer(&mut self, cx: &mut Around<'_>, envelope: Envelope, reply: Reply) -> Outcome {
         match reply {
+            Reply::Result(_) if envelope.stanza.kind() != Kind::Iq => Outcome::Done(envelope),
             Reply::Result(payload) => {
                 let xml = crate::account::reply::result_xml(&envelope.stanza, Some(envelope.to.as_str()), &payload);
                 Outcome::Answer(envelope, xml)
@@ -199,9 +288,16 @@ impl DomainEntity {
 }
 
 /// Does it go to the domain's turn at all? Presence to a server has no meaning here (RFC 6121 says none), an answer to nothing
-/// neither, and behind the domain's resources there are only rooms that take messages.
-pub(crate) fn listens_to(stanza: &Stanza, to: &Jid) -> Result<(), Option<Bounce>> {
+/// neither, and behind the domain's resources there are only rooms that take messages. A service hears presence as well, and what
+/// lives behind it hears everything.
+pub(crate) fn listens_to(doors: &Doors, stanza: &Stanza, to: &Jid) -> Result<(), Option<Bounce>> {
+    let is_service = doors.parent.is_some();
     match stanza.kind() {
+        _ if is_service && to.node().is_some() => match doors.entities {
+            Some(_) => Ok(()),
+            None => Err(Some(Bounce::nobody())),
+        },
+        Kind::Presence if is_service => Ok(()),
         Kind::Message => Ok(()),
         Kind::Iq if !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) => Err(None),
         Kind::Iq if to.resource().is_some() => Err(Some(Bounce::nobody())),

@@ -15,11 +15,32 @@ pub struct Hosts {
 
 impl Hosts {
     pub fn new(doors: impl IntoIterator<Item = Doors>) -> Hosts {
-        Hosts { by_domain: doors.into_iter().map(|doors| (doors.domain.clone(), Arc::new(doors))).collect() }
+        let mut by_domain = HashMap::new();
+        for mut doors in doors {
+            for service in std::mem::take(&mut doors.services).into_iter().chain([doors]) {
+                by_domain.insert(service.domain.clone(), Arc::new(service));
+            }
+        }
+        Hosts { by_domain }
+    }
+
+    /// The doors of the entity with this key: a domain, a service, or a bare JID of one.
+    pub fn of_key(&self, key: &str) -> Option<&Arc<Doors>> {
+        self.get(key.split_once('@').map_or(key, |(_, domain)| domain))
+    }
+
+    /// Is it what lives behind a service?
+    pub fn is_behind_service(&self, key: &str) -> bool {
+        key.contains('@') && self.of_key(key).is_some_and(|doors| doors.parent.is_some())
     }
 
     pub fn get(&self, domain: &str) -> Option<&Arc<Doors>> {
         self.by_domain.get(domain)
+    }
+
+    /// A domain that has accounts; a service has none.
+    pub fn domain(&self, domain: &str) -> Option<&Arc<Doors>> {
+        self.get(domain).filter(|doors| doors.parent.is_none())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Doors>> {
@@ -32,7 +53,7 @@ impl Hosts {
 pub enum Route {
     /// An account of one of our domains, which may not exist.
     Account,
-    /// One of our domains itself.
+    /// One of our domains itself, a service of one, or what lives behind a service.
     Host,
     /// A domain that is not ours.
     Remote,
@@ -40,8 +61,8 @@ pub enum Route {
 
 pub fn decide(hosts: &Hosts, to: &Jid) -> Route {
     match (hosts.get(to.domain().as_str()), to.node()) {
-        (Some(_), Some(_)) => Route::Account,
-        (Some(_), None) => Route::Host,
+        (Some(doors), Some(_)) if doors.parent.is_none() => Route::Account,
+        (Some(_), _) => Route::Host,
         (None, _) => Route::Remote,
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! `perform` is the only place that knows tickets: everything a turn causes is gated by what the turn depends on.
 
+use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use iris_core::host::Facts;
 use iris_core::login;
 use iris_core::mount::Doors;
 use iris_core::receipt::{Settled, take_lost};
-use iris_core::store::{Item, Progress, Shelf, Store, StoreError, Ticket, Woken};
+use iris_core::store::{Entry, Item, LogQuery, Progress, Read, Rows, Shelf, Store, StoreError, Ticket, Woken};
 use iris_core::task::{self, AccountFn, Answered, Asked, Finish, HostFn, Pending, Question};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
 use iris_core::xml::wire::Output;
-use iris_core::{Ask, AskAnswer, AskReply, BareJid, Envelope, Event, Kind, Receipt, SessionRef, Stanza, StanzaType};
+use iris_core::{Ask, AskAnswer, AskReply, BareJid, Envelope, Event, Jid, Kind, Receipt, SessionRef, Stanza, StanzaType};
 
 use crate::account::session::{Pulled, Session};
 use crate::account::{self, AccountEntity, reply, roster, seen};
@@ -110,8 +111,10 @@ enum Timer {
     Every(Arc<str>, usize),
     /// A task's question that nobody has answered.
     Question(u64, u32),
-    /// Questions of an account to its clients.
+    /// Questions of an account to its clients; or a moment that a hosted entity has asked for.
     Overdue(Arc<str>),
+    /// May it sleep, that lives behind a service?
+    Entity(Arc<str>),
 }
 
 struct Running {
@@ -127,8 +130,10 @@ pub struct Shard {
     hosts: Hosts,
     store: Arc<dyn Store>,
     entities: HashMap<Arc<str>, Slot>,
-    /// How many of them are domains: those never leave.
-    domains: usize,
+    /// How many of them are no accounts: domains and services, which never leave, and what lives behind services.
+    hosted: usize,
+    /// What an entity behind a service was, while it is read anew.
+    reloading: HashMap<Arc<str>, Box<dyn Any>>,
     sessions: Sessions,
     inbox: VecDeque<(Arc<str>, Input)>,
     /// What others have for us, and what we have for each of them.
@@ -174,7 +179,8 @@ impl Shard {
             hosts: Hosts::default(),
             store,
             entities: HashMap::new(),
-            domains: 0,
+            hosted: 0,
+            reloading: HashMap::new(),
             sessions: Sessions::of_shard(id),
             inbox: VecDeque::new(),
             inbound,
@@ -203,8 +209,7 @@ impl Shard {
         self.shelves = hosts.iter().flat_map(|doors| shelves_of(doors)).collect();
         self.hosts = hosts;
         for (key, slot) in &mut self.entities {
-            let domain = key.split_once('@').map_or(&**key, |(_, domain)| domain);
-            let Some(doors) = self.hosts.get(domain) else { continue };
+            let Some(doors) = self.hosts.of_key(key) else { continue };
             match slot {
                 Slot::Awake(entity) => entity.doors = doors.clone(),
                 Slot::Domain(entity) => entity.doors = doors.clone(),
@@ -230,7 +235,7 @@ impl Shard {
     }
 
     pub fn accounts_len(&self) -> usize {
-        self.entities.len().saturating_sub(self.domains)
+        self.entities.len().saturating_sub(self.hosted)
     }
 
     // --- from the pipes of this thread ------------------------------------------------------------------------------------
@@ -417,6 +422,8 @@ impl Shard {
                 Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
                 Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
                 Post::Host(envelope) => self.accept_host(envelope),
+                Post::FanOut(envelope, to) => self.fan_out_here(&envelope, &to),
+                Post::Tail(key, woken, rows) => self.tail_loaded(key, woken, rows),
                 Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
                 Post::InAccount(account, f, reply) => self.in_account(&account, f, reply),
                 Post::Survey(domain, reply) => reply(self.present(&domain)),
@@ -566,6 +573,12 @@ impl Shard {
                     envelope.after = envelope.after.max(ticket);
                     self.route(envelope);
                 }
+                Effect::FanOut(mut envelope, to) => {
+                    envelope.after = envelope.after.max(ticket);
+                    self.fan_out(envelope, &to);
+                }
+                Effect::Tell(key, f) => self.tell(ticket, key, f),
+                Effect::TellAccount(account, f) => self.tell_account(ticket, account, f),
                 Effect::Out(at, mut out) => {
                     out.after = out.after.max(ticket);
                     self.out(at, out);
@@ -652,6 +665,13 @@ impl Shard {
         for key in stale {
             let sessions = match self.entities.remove(&key) {
                 Some(Slot::Awake(entity)) => entity.sessions,
+                Some(Slot::Domain(entity)) => {
+                    self.hosted -= 1;
+                    if let Some(before) = entity.into_state() {
+                        self.reloading.insert(key.clone(), before);
+                    }
+                    Vec::new()
+                }
                 _ => Vec::new(),
             };
             tracing::warn!("read anew: storage refused its last change");
@@ -703,7 +723,8 @@ impl Shard {
     }
 }
 
-/// Every shelf that an account of the domain needs to wake, and every one that the domain itself needs.
+/// Every shelf that an account of the domain needs to wake (of a service: what lives behind it), and every one that the domain itself
+/// needs.
 fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
     let with = |mut shelves: Vec<Shelf>, states: &[iris_core::mount::MountedState]| -> Arc<[Shelf]> {
         for shelf in states.iter().flat_map(|state| &state.shelves) {
@@ -713,7 +734,11 @@ fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
         }
         shelves.into()
     };
-    let accounts = with(vec![login::SHELF, account::clients::SHELF, seen::SHELF, roster::SHELF], &doors.states);
+    let accounts = match (&doors.parent, &doors.entities) {
+        (None, _) => with(vec![login::SHELF, account::clients::SHELF, seen::SHELF, roster::SHELF], &doors.states),
+        (Some(_), Some(entities)) => entities.shelves.clone().into(),
+        (Some(_), None) => Arc::from([]),
+    };
     [(format!("@{}", doors.domain), accounts), (doors.domain.clone(), with(Vec::new(), &doors.host_states))]
 }
 

@@ -207,7 +207,7 @@ impl Negotiator {
     pub fn header(&mut self, header: &StreamHeader, env: &mut Env<'_>) -> Vec<Action> {
         let host = header.to.as_deref().and_then(|to| jid::Jid::new(to).ok()).and_then(|to| {
             let is_domain = to.node().is_none() && to.resource().is_none();
-            is_domain.then(|| env.hosts.get(to.domain().as_str()).cloned()).flatten()
+            is_domain.then(|| env.hosts.domain(to.domain().as_str()).cloned()).flatten()
         });
         let from = host.as_ref().or(self.doors.as_ref()).map(|doors| doors.domain.clone());
         // RFC 6120 4.9.1.2: an error follows a header, also when the client's header was the mistake.

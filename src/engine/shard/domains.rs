@@ -1,9 +1,8 @@
-//! Domains of the house: each lives on the shard its name hashes to, from the start to the end.
-
-use std::any::Any;
+//! Domains of the house and their services: each lives on the shard its name hashes to, from the start to the end. What lives behind a
+//! service (a room) is the same kind of entity: it is read when something is sent to it, and sleeps when nothing keeps it.
 
 use super::*;
-use crate::domain::{Around, DomainEntity, Outcome, listens_to};
+use crate::domain::{Around, DomainEntity, Found, Outcome, listens_to};
 
 /// What the asker gets: what the function returned, when its writes are on disk.
 pub type HostReply = Box<dyn FnOnce(Result<Box<dyn Any + Send>, StoreError>) + Send>;
@@ -28,7 +27,6 @@ impl Shard {
             .collect();
         for key in here {
             if !self.entities.contains_key(&key) {
-                self.domains += 1;
                 let jobs = self.hosts.get(&key).map_or(0, |doors| doors.every.len());
                 (0..jobs).for_each(|index| self.arm(self.now.mono, Timer::Every(key.clone(), index)));
                 self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: Vec::new() });
@@ -51,9 +49,9 @@ impl Shard {
         self.arm(self.now.mono + period, Timer::Every(domain, index));
     }
 
-    /// Do something in the turn of a domain, wherever it lives.
+    /// Do something in the turn of a domain, of a service or of what lives behind one, wherever it lives.
     pub fn in_host(&mut self, domain: &str, f: HostFn, reply: HostReply) {
-        if self.hosts.get(domain).is_none() {
+        if self.hosts.get(domain).is_none() && !self.hosts.is_behind_service(domain) {
             return reply(Err(StoreError::Unavailable(format!("{domain} is not served here"))));
         }
         let home = shard_of(domain, self.inbound.len() as u16);
@@ -64,14 +62,24 @@ impl Shard {
         }
     }
 
+    /// Whose turn a stanza for a domain or a service of ours is: its own, or that of what lives behind it.
+    fn host_key<'a>(&self, to: &'a Jid) -> &'a str {
+        let domain = to.domain().as_str();
+        let behind = to.node().is_some() && self.hosts.get(domain).is_some_and(|doors| doors.entities.is_some());
+        if behind { bare_str(to) } else { domain }
+    }
+
     /// A stanza for the domain of its `to`.
     pub(super) fn send_host(&mut self, mut envelope: Envelope) {
-        match listens_to(&envelope.stanza, &envelope.to) {
+        let Some(doors) = self.hosts.get(envelope.to.domain().as_str()) else {
+            return self.bounce(envelope, &Bounce::nobody());
+        };
+        match listens_to(doors, &envelope.stanza, &envelope.to) {
             Ok(()) => {}
             Err(None) => return self.done(&mut envelope),
             Err(Some(why)) => return self.bounce(envelope, &why),
         }
-        let home = shard_of(envelope.to.domain().as_str(), self.inbound.len() as u16);
+        let home = shard_of(self.host_key(&envelope.to), self.inbound.len() as u16);
         if home == self.id {
             self.accept_host(envelope);
         } else {
@@ -80,19 +88,56 @@ impl Shard {
     }
 
     pub(super) fn accept_host(&mut self, envelope: Envelope) {
-        let key = match self.entities.get_key_value(envelope.to.domain().as_str()) {
+        let key = self.host_key(&envelope.to);
+        let key = match self.entities.get_key_value(key) {
             Some((key, _)) => key.clone(),
-            None => Arc::from(envelope.to.domain().as_str()),
+            None => Arc::from(key),
         };
         self.inbox.push_back((key, Input::Stanza(envelope)));
     }
 
-    pub(super) fn domain_loaded(&mut self, key: &Arc<str>, woken: Option<&Woken>, waiting: Vec<Input>) {
-        let (Some(doors), Ok(jid)) = (self.hosts.get(key).cloned(), iris_core::Jid::new(key)) else {
+    pub(super) fn domain_loaded(&mut self, key: &Arc<str>, woken: Option<Woken>, waiting: Vec<Input>) {
+        let Some(doors) = self.hosts.of_key(key) else {
+            return waiting.into_iter().for_each(|input| self.reject(input, &Bounce::nobody()));
+        };
+        let tail = doors.entities.as_ref().filter(|_| key.contains('@')).and_then(|entities| entities.tail);
+        let Some((woken, (shelf, max))) = woken.clone().zip(tail) else {
+            return self.domain_read(key, woken.as_ref(), &[], waiting);
+        };
+        let (home, key, owner) = (self.inbound[usize::from(self.id)].clone(), key.clone(), woken.owner);
+        self.entities.insert(key.clone(), Slot::Loading { waiting, sessions: Vec::new() });
+        let query = LogQuery { max, last: true, ..LogQuery::default() };
+        let after = if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket };
+        let then = Box::new(move |rows| home.post_one(Post::Tail(key, Box::new(woken), rows)));
+        self.store.read(after, Read::Log { owner, shelf, query }, then);
+    }
+
+    /// The last entries of its log are there as well.
+    pub(super) fn tail_loaded(&mut self, key: Arc<str>, woken: Box<Woken>, rows: Result<Rows, StoreError>) {
+        let Some(Slot::Loading { .. }) = self.entities.get(&key) else { return };
+        let Some(Slot::Loading { waiting, sessions }) = self.entities.remove(&key) else { return };
+        match rows {
+            Ok(Rows::Log(page)) => self.domain_read(&key, Some(&woken), &page.entries, waiting),
+            Err(StoreError::Refused) => {
+                self.entities.insert(key.clone(), Slot::Loading { waiting, sessions });
+                self.read_account(key, 0);
+            }
+            Ok(_) | Err(_) => {
+                tracing::error!(entity = &*key, "its log cannot be read from storage");
+                let why = Bounce::new(Condition::InternalServerError);
+                waiting.into_iter().for_each(|input| self.reject(input, &why));
+            }
+        }
+    }
+
+    fn domain_read(&mut self, key: &Arc<str>, woken: Option<&Woken>, tail: &[Entry], waiting: Vec<Input>) {
+        let (Some(doors), Ok(jid)) = (self.hosts.of_key(key).cloned(), Jid::new(key)) else {
             return waiting.into_iter().for_each(|input| self.reject(input, &Bounce::nobody()));
         };
         let new_owner = || iris_core::store::OwnerId(self.house.clock.mint(self.now).0);
-        let entity = DomainEntity::load(jid, doors, woken, new_owner);
+        let found = Found { woken, tail, before: self.reloading.remove(key) };
+        let entity = DomainEntity::load(jid, doors, found, new_owner);
+        self.hosted += 1;
         self.entities.insert(key.clone(), Slot::Domain(Box::new(entity)));
         self.with_domain(key, 0, |entity, cx| {
             entity.woken(cx);
@@ -101,14 +146,95 @@ impl Shard {
         for input in waiting {
             self.run_domain(key, input);
         }
+        self.rest_entity(key);
+    }
+
+    /// When nothing keeps it awake any more, look again after its grace.
+    fn rest_entity(&mut self, key: &Arc<str>) {
+        if let Some(Slot::Domain(entity)) = self.entities.get_mut(key)
+            && entity.is_idle()
+            && !entity.resting
+        {
+            entity.resting = true;
+            self.arm(self.now.mono + self.house.limits.account_grace, Timer::Entity(key.clone()));
+        }
+    }
+
+    pub(super) fn entity_rested(&mut self, key: &Arc<str>) {
+        let (now, grace) = (self.now.mono, self.house.limits.account_grace);
+        let Some(Slot::Domain(entity)) = self.entities.get_mut(key) else { return };
+        entity.resting = false;
+        if entity.may_sleep(now, grace) && entity.last_state <= self.progress.resolved {
+            self.hosted -= 1;
+            self.entities.remove(key);
+        } else {
+            self.rest_entity(key);
+        }
+    }
+
+    // --- to many, and to each other ---------------------------------------------------------------------------------------
+
+    /// The same to many accounts: one item for each shard. Whoever is no account of ours gets a stanza of their own.
+    pub(super) fn fan_out(&mut self, mut envelope: Envelope, to: &[Jid]) {
+        let mut stamps = envelope.stamps.clone();
+        stamps.from = Some(Arc::from(envelope.from.as_str()));
+        envelope.stamps = stamps;
+        envelope.hops += 1;
+        envelope.wire = Some(Arc::new(iris_core::xml::wire::render(&envelope.stanza, &envelope.stamps)));
+        let shards = self.inbound.len() as u16;
+        let mut parts: Vec<Vec<Jid>> = vec![Vec::new(); usize::from(shards)];
+        for to in to {
+            match decide(&self.hosts, to) {
+                Route::Account => parts[usize::from(shard_of(bare_str(to), shards))].push(to.clone()),
+                Route::Host | Route::Remote => self.route(copy_to(&envelope, to.clone())),
+            }
+        }
+        for (shard, to) in parts.into_iter().enumerate() {
+            if shard == usize::from(self.id) {
+                self.fan_out_here(&envelope, &to);
+            } else if !to.is_empty() {
+                self.outbox[shard].push(Post::FanOut(Box::new(copy_to(&envelope, envelope.to.clone())), to));
+            }
+        }
+    }
+
+    pub(super) fn fan_out_here(&mut self, envelope: &Envelope, to: &[Jid]) {
+        for to in to {
+            self.accept(copy_to(envelope, to.clone()));
+        }
+    }
+
+    /// Something for another turn, when this one's writes are on disk.
+    pub(super) fn tell(&mut self, ticket: Ticket, key: Arc<str>, f: HostFn) {
+        if self.hosts.of_key(&key).is_none() {
+            return;
+        }
+        let home = self.inbound[usize::from(shard_of(&key, self.inbound.len() as u16))].clone();
+        let then: AfterCommit = Box::new(move |kept| {
+            if kept.is_ok() {
+                home.post_one(Post::InHost(key, f, Box::new(|_| {})));
+            }
+        });
+        self.when_committed(ticket, then);
+    }
+
+    pub(super) fn tell_account(&mut self, ticket: Ticket, account: BareJid, f: AccountFn) {
+        let home = self.inbound[usize::from(shard_of(account.as_str(), self.inbound.len() as u16))].clone();
+        let then: AfterCommit = Box::new(move |kept| {
+            if kept.is_ok() {
+                home.post_one(Post::InAccount(account, f, Box::new(|_| {})));
+            }
+        });
+        self.when_committed(ticket, then);
     }
 
     /// As `run_guarded`: a panic is a bug, and the domain is read anew.
     pub(super) fn run_domain_guarded(&mut self, key: &Arc<str>, input: Input) {
         let turn = std::panic::AssertUnwindSafe(|| self.run_domain(key, input));
         if std::panic::catch_unwind(turn).is_ok() {
-            return;
+            return self.rest_entity(key);
         }
+        self.hosted -= 1;
         tracing::error!(domain = &**key, "a turn of a domain has panicked: this is a bug; the domain is read anew");
         self.fx = Effects::default();
         self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: Vec::new() });
@@ -129,6 +255,10 @@ impl Shard {
                 cx.fx.list.push(Effect::AfterCommit(Box::new(move |kept| reply(kept.map(|()| result)))));
                 Outcome::Nothing
             }),
+            Input::Overdue => self.with_domain(key, 0, |entity, cx| {
+                entity.alarm(cx);
+                Outcome::Nothing
+            }),
             other => self.reject(other, &Bounce::nobody()),
         }
     }
@@ -145,7 +275,14 @@ impl Shard {
             }
             Outcome::Bounce(mut envelope, why) => {
                 envelope.after = envelope.after.max(ticket);
-                self.bounce(envelope, &why);
+                // Who wants to enter a room waits for an answer (XEP-0045 7.2).
+                match (envelope.stanza.kind(), envelope.stanza.stype()) {
+                    (Kind::Presence, StanzaType::Available) => {
+                        let xml = reply::error_xml(&envelope.stanza, Some(envelope.to.as_str()), &why);
+                        self.answer_from(envelope, xml);
+                    }
+                    _ => self.bounce(envelope, &why),
+                }
             }
             Outcome::Done(mut envelope) => {
                 envelope.after = envelope.after.max(ticket);
@@ -182,5 +319,16 @@ impl Shard {
                 iris_core::ask::Present { jid: entity.jid.clone(), sessions: facts.len(), active }
             })
             .collect()
+    }
+}
+
+/// The same stanza for somebody else.
+fn copy_to(envelope: &Envelope, to: Jid) -> Envelope {
+    Envelope {
+        stamps: envelope.stamps.clone(),
+        wire: envelope.wire.clone(),
+        after: envelope.after,
+        hops: envelope.hops,
+        ..Envelope::new(envelope.stanza.clone(), envelope.from.clone(), to)
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use iris_core::ask::Present;
 use iris_core::host::Known;
 use iris_core::receipt::Settled;
-use iris_core::store::{Rows, Shelf, StoreError};
+use iris_core::store::{Rows, Shelf, StoreError, Woken};
 use iris_core::task::{AccountFn, Answered, HostFn};
 use iris_core::turn::House;
-use iris_core::{Ask, AskReply, BareJid, Envelope};
+use iris_core::{Ask, AskReply, BareJid, Envelope, Jid};
 
 use super::{HostReply, TurnReply};
 use crate::router::Hosts;
@@ -32,7 +32,11 @@ pub enum Post {
     },
     /// A stanza for a domain of ours.
     Host(Envelope),
-    /// To be done in the turn of a domain of ours.
+    /// The same to each of these accounts, which live on this shard.
+    FanOut(Box<Envelope>, Vec<Jid>),
+    /// The last entries of the log of something behind a service, which was read before.
+    Tail(Arc<str>, Box<Woken>, Result<Rows, StoreError>),
+    /// To be done in the turn of a domain of ours, of a service or of what lives behind one.
     InHost(Arc<str>, HostFn, HostReply),
     /// To be done in the turn of an account.
     InAccount(BareJid, AccountFn, TurnReply),

@@ -72,8 +72,8 @@ impl Shard {
                 return self.abandon(sessions);
             }
         };
-        if !key.contains('@') {
-            return self.domain_loaded(&key, woken.as_ref(), waiting);
+        if !key.contains('@') || self.hosts.is_behind_service(&key) {
+            return self.domain_loaded(&key, woken, waiting);
         }
         let (Ok(jid), Some(doors)) = (BareJid::new(&key), key.split_once('@').and_then(|(_, domain)| self.hosts.get(domain)))
         else {
@@ -246,6 +246,7 @@ impl Shard {
                 Timer::Account(key) => self.rested(&key),
                 Timer::Every(domain, index) => self.again(domain, index),
                 Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
+                Timer::Entity(key) => self.entity_rested(&key),
                 Timer::Overdue(key) => self.inbox.push_back((key, Input::Overdue)),
             }
         }

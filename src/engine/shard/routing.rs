@@ -38,7 +38,7 @@ impl Shard {
             );
         // A client of ours asks after somebody in particular whose presence it may see (`probe_out`): that is worth a read.
         let asked =
-            asleep && account::presence::asks_itself(&envelope) && self.hosts.get(envelope.from.domain().as_str()).is_some();
+            asleep && account::presence::asks_itself(&envelope) && self.hosts.domain(envelope.from.domain().as_str()).is_some();
         if asleep && idle_talk && !asked && envelope.interests.is_empty() {
             // Nobody is there to see it, and a probe learns nothing: it never wakes an account. But the last news of an account are
             // there also while it sleeps, for a client that wants them (XEP-0163 4.3.3).

@@ -104,7 +104,7 @@ impl Pipe {
         let (Some(page), Some(to)) = (self.framing.page(), to.and_then(|to| iris_core::Jid::new(to).ok())) else { return true };
         let domain = to.domain().as_str();
         // Whether there is such a domain is for the negotiator to say.
-        let known = self.worker.shard.borrow().hosts().get(domain).is_some();
+        let known = self.worker.shard.borrow().hosts().domain(domain).is_some();
         !known || self.worker.shared.origins.load().allow(domain, page, self.peer)
     }
 
