@@ -118,12 +118,24 @@ impl HostTurn<'_> {
     /// Do something in the turn of another domain, service or entity behind one, once what this turn writes is on disk. Nobody
     /// learns what became of it.
     pub fn tell(&mut self, jid: &str, f: impl FnOnce(&mut HostTurn<'_>) + Send + 'static) {
-        self.fx.list.push(Effect::Tell(Arc::from(jid), Box::new(move |turn| Box::new(f(turn)))));
+        self.fx.list.push(Effect::Tell(
+            Arc::from(jid),
+            Box::new(move |turn| {
+                f(turn);
+                Box::new(())
+            }),
+        ));
     }
 
     /// The same in the turn of an account; nothing happens if there is none.
     pub fn tell_account(&mut self, account: BareJid, f: impl FnOnce(&mut Turn<'_>) + Send + 'static) {
-        self.fx.list.push(Effect::TellAccount(account, Box::new(move |turn| Box::new(f(turn)))));
+        self.fx.list.push(Effect::TellAccount(
+            account,
+            Box::new(move |turn| {
+                f(turn);
+                Box::new(())
+            }),
+        ));
     }
 
     /// Begin work that nobody waits for.
