@@ -12,7 +12,8 @@ use iris_net::Net;
 use iris_xep::xep0377_reporting::{Report, SHELF as REPORTS};
 
 use crate::cli::control::{
-    AccountPart, AccountPiece, Admin, InvitationRow, Invited, ReportRow, UserExport, UserImport, UserRow, Wanted, check_served,
+    AccountPart, AccountPiece, Admin, InvitationRow, Invited, PlanRow, ReportRow, UserExport, UserImport, UserRow, Wanted,
+    check_served,
 };
 use crate::config::Config;
 use crate::ports::derive;
@@ -28,6 +29,9 @@ pub struct HouseAdmin {
     domains: Vec<String>,
     iterations: u32,
 }
+
+/// Instead of the name of a plan: that of the domain. No plan can be called so (`[plans] default`).
+const OF_DOMAIN: &str = "default";
 
 /// Accounts read at once.
 const PAGE: u32 = 500;
@@ -156,6 +160,29 @@ impl Admin for HouseAdmin {
 
     fn user_set_enabled(&self, jid: &BareJid, enabled: bool) -> Result<(), String> {
         self.order(jid, Ask::SetEnabled(enabled))
+    }
+
+    fn user_plan(&self, jid: &BareJid, to: Option<&str>) -> Result<PlanRow, String> {
+        check_served(jid, &self.domains)?;
+        if let Some(name) = to {
+            let names = self.net.host(jid.domain().as_str(), |turn| turn.doors.entitlements.names())?;
+            let plan = names.iter().find(|it| ***it == *name).cloned();
+            if plan.is_none() && name != OF_DOMAIN {
+                return Err(format!("there is no plan {name:?}; there are: {}, {OF_DOMAIN}", names.join(", ")));
+            }
+            self.order(jid, Ask::SetPlan(plan))?;
+        }
+        let own = match self.net.ask(jid, Ask::Account) {
+            AskAnswer::Account(facts) => facts.plan,
+            AskAnswer::NotFound => return Err(format!("there is no account {jid}")),
+            AskAnswer::Failed(why) => return Err(why),
+            _ => return Err("the account answered something else".into()),
+        };
+        let plan = self.net.host(jid.domain().as_str(), move |turn| {
+            let plan = turn.doors.plan(own.as_deref());
+            PlanRow { own: own.is_some_and(|own| own == plan.name), plan: plan.name.to_string() }
+        })?;
+        Ok(plan)
     }
 
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {

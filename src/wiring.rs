@@ -41,6 +41,7 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
     let rooms = rooms.with_admins(&config.accounts.admins).with_site(site(config));
+    rooms.plans().for_domains(&config.domains).map_err(|error| config.mount_error(&error).to_string())?;
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
     }

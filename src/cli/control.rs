@@ -51,6 +51,12 @@ pub trait Admin: Send + Sync {
     /// There is no such account.
     fn user_set_enabled(&self, jid: &BareJid, enabled: bool) -> Result<(), String>;
 
+    /// The plan of an account; `to`: it gets another one first, `default` being that of its domain.
+    ///
+    /// # Errors
+    /// There is no such account, or no such plan.
+    fn user_plan(&self, jid: &BareJid, to: Option<&str>) -> Result<PlanRow, String>;
+
     /// With everything that it kept.
     ///
     /// # Errors
@@ -138,6 +144,13 @@ pub struct UserRow {
     pub enabled: bool,
     /// Seconds since 1970.
     pub created: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRow {
+    pub plan: String,
+    /// It is on the account; otherwise it is that of the domain.
+    pub own: bool,
 }
 
 /// XEP-0377.
@@ -241,6 +254,12 @@ pub enum Request {
     UserDisable { jid: BareJidText },
     #[serde(rename = "user.enable")]
     UserEnable { jid: BareJidText },
+    #[serde(rename = "user.plan")]
+    UserPlan {
+        jid: BareJidText,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
     #[serde(rename = "user.remove")]
     UserRemove { jid: BareJidText },
     #[serde(rename = "invite")]
@@ -288,6 +307,9 @@ pub struct Response {
     /// Answer to `user.list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<UserRow>>,
+    /// Answer to `user.plan`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRow>,
     /// Answer to `reports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<ReportRow>>,
@@ -399,6 +421,10 @@ pub fn answer(admin: &dyn Admin, request: Request) -> Response {
         Request::UserPasswd { jid, password } => Response::of(admin.user_passwd(&jid.0, &password)),
         Request::UserDisable { jid } => Response::of(admin.user_set_enabled(&jid.0, false)),
         Request::UserEnable { jid } => Response::of(admin.user_set_enabled(&jid.0, true)),
+        Request::UserPlan { jid, to } => {
+            let plan = admin.user_plan(&jid.0, to.as_deref());
+            Response::with(plan, |plan| Response { plan: Some(plan), ..Response::default() })
+        }
         Request::UserRemove { jid } => Response::of(admin.user_remove(&jid.0)),
         Request::Invite { wanted } => match admin.invite(&wanted) {
             Ok(invited) => Response { ok: true, invited: Some(invited), ..Response::default() },

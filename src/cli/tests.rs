@@ -104,6 +104,11 @@ impl Admin for Accounts {
         Ok(filter.unwrap_or("info").to_owned())
     }
 
+    fn user_plan(&self, jid: &BareJid, to: Option<&str>) -> Result<control::PlanRow, String> {
+        self.change(jid, |_| ())?;
+        Ok(control::PlanRow { plan: to.unwrap_or("enterprise").to_owned(), own: to.is_some() })
+    }
+
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {
         let mut users = self.users.lock().expect("nobody panics");
         users.remove(jid.as_str()).map(drop).ok_or_else(|| format!("there is no account {jid}"))
@@ -176,6 +181,9 @@ fn every_operation_goes_over_the_control_socket() {
     assert_eq!((reports.len(), reports[1].jid.as_str(), reports[0].text.as_str()), (2, "spammer1@example.net", "localhost"));
     assert_eq!(client.user_set_enabled(&juliet, true), Ok(()));
     assert_eq!(accounts.get("juliet@localhost"), Some(("new".to_owned(), true)));
+    let plan = |plan: &str, own| Ok(control::PlanRow { plan: plan.to_owned(), own });
+    assert_eq!(client.user_plan(&juliet, None), plan("enterprise", false));
+    assert_eq!(client.user_plan(&juliet, Some("business")), plan("business", true));
     assert_eq!(client.user_remove(&juliet), Ok(()));
     assert_eq!(client.user_remove(&juliet), Err("there is no account juliet@localhost".to_owned()));
 }

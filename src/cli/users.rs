@@ -37,6 +37,8 @@ pub(super) enum UserCommand {
     Disable(JidArguments),
     /// Let a disabled account log in again
     Enable(JidArguments),
+    /// Show what plan an account has, or give it another one
+    Plan(PlanArguments),
     /// Remove an account with everything it kept
     Remove(JidArguments),
     /// Make many accounts from a table (CSV), all or none
@@ -90,6 +92,17 @@ pub(super) struct JidArguments {
     place: Place,
 }
 
+#[derive(Args)]
+pub(super) struct PlanArguments {
+    /// The account's address
+    #[arg(value_parser = parse_account)]
+    jid: BareJid,
+    /// The name of a plan (the configuration's table [plans]); default for that of its domain
+    plan: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
 pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
     match command {
         UserCommand::Add(AddArguments { bulk: Some(file), place, .. }) => add_bulk(&file, &place),
@@ -118,6 +131,11 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::Enable(JidArguments { jid, place }) => {
             open(&place, &[&jid])?.user_set_enabled(&jid, true).map_err(|why| refused(why, "user enable"))?;
             say(&format!("Enabled {jid}.\n"))
+        }
+        UserCommand::Plan(PlanArguments { jid, plan, place }) => {
+            let row = open(&place, &[&jid])?.user_plan(&jid, plan.as_deref()).map_err(|why| refused(why, "user plan"))?;
+            let whose = if row.own { "" } else { ", as its domain" };
+            say(&format!("{jid} has the plan {}{whose}.\n", row.plan))
         }
         UserCommand::Remove(JidArguments { jid, place }) => {
             open(&place, &[&jid])?.user_remove(&jid).map_err(|why| refused(why, "user remove"))?;

@@ -38,6 +38,8 @@ pub(super) const SECTIONS: &[Section] = &[
 
 pub(super) const LISTEN: &str = "listen";
 pub(super) const LISTEN_ABOUT: &str = "Where iris listens: one [[listen]] for each. Without any, these, all on loopback.";
+/// Read by core when the rooms are mounted, as those are.
+pub(super) const PLANS: &str = "plans";
 /// Tables `[xep.NAME]`, read by the rooms.
 pub(super) const XEP: &str = "xep";
 

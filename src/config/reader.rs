@@ -90,8 +90,13 @@ pub(super) fn read(config: &mut Config) -> Reading {
 }
 
 fn read_top(config: &mut Config, top: &DeTable<'_>, reading: &mut Reading) {
-    let tables =
-        || SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty()).chain([keys::LISTEN, keys::XEP]);
+    let tables = || {
+        SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty()).chain([
+            keys::LISTEN,
+            keys::PLANS,
+            keys::XEP,
+        ])
+    };
     let (mut plain, mut tables_given) = (Vec::new(), Vec::new());
     for (name, value) in top {
         match tables().any(|table| table == name.get_ref()) {

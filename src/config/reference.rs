@@ -20,6 +20,8 @@ pub fn reference(rooms: &[(&str, &str)]) -> String {
             write_listeners(&mut out, &config);
         }
     }
+    out.push_str(iris_core::entitlements::REFERENCE);
+    out.push('\n');
     for (name, text) in rooms {
         out.push_str(&room(name, text));
     }

@@ -51,9 +51,19 @@ fn an_unknown_key_in_each_table_is_refused() {
     for table in ["", "[log]", "[tls]", "[limits]", "[accounts]", "[policy]", "[store]"] {
         let message = refused(&format!("{table}\nnonsense = 1\n"));
         assert!(message.starts_with("iris.toml:2:1: unknown key"), "{message}");
-        let all = if table == "[limits]" { "All keys: `iris config-reference`." } else { "Known here: " };
+        let all = if matches!(table, "" | "[limits]") { "All keys: `iris config-reference`." } else { "Known here: " };
         assert!(message.contains(all), "{message}");
     }
+}
+
+#[test]
+fn a_plan_that_is_wrong_is_shown_with_its_line() {
+    let config = ok("[plans]\ndefault = \"gold\"\n");
+    let message = config.mount_error(&config.rooms().expect_err("no plan of that name")).to_string();
+    assert!(
+        message.contains("iris.toml:2:11: there is no plan \"gold\"; there are: business, enterprise,\n  essential"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub enum Ask {
         credentials: Bytes,
     },
     SetEnabled(bool),
+    /// The name of its plan; `None`: that of the domain.
+    SetPlan(Option<Arc<str>>),
     Remove,
     /// As `Provision`, for somebody who comes by himself. `contact`: each sees the other from the beginning; the other half is
     /// that one's (`Befriend`).
@@ -137,6 +139,8 @@ pub struct AccountFacts {
     /// When it was last here, if it ever was: of an account that is online, the time before.
     pub seen: Option<Seen>,
     pub roster_items: usize,
+    /// The name of the plan that is on the account.
+    pub plan: Option<Arc<str>>,
 }
 
 /// When the last session of an account that is over began, and when it ended. Microseconds since 1970.

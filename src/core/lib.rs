@@ -7,6 +7,7 @@ pub mod ask;
 pub mod clients;
 pub mod command;
 pub mod effects;
+pub mod entitlements;
 pub mod envelope;
 pub mod error;
 pub mod event;
@@ -32,6 +33,7 @@ pub mod turn;
 pub mod xml;
 
 pub use ask::{Ask, AskAnswer, AskReply};
+pub use entitlements::{Entitlements, Plan};
 pub use envelope::Envelope;
 pub use error::{Bounce, Condition, ErrorType};
 pub use event::Event;

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use xso::FromXml;
 
 use crate::command::Command;
+use crate::entitlements::{Entitlements, Plan, Plans};
 use crate::error::Bounce;
 use crate::event::Event;
 use crate::host::HostTurn;
@@ -167,6 +168,8 @@ pub struct Doors {
     pub registration: Option<(Offer, Registrar)>,
     /// Administrators of the domain by configuration, sorted.
     pub admins: Vec<BareJid>,
+    /// What its users may have.
+    pub entitlements: Arc<dyn Entitlements>,
     pub steps: [Vec<StepFn>; Step::COUNT],
     pub events: [Vec<EventFn>; Event::COUNT],
     pub nonzas: HashMap<NameId, NonzaFn>,
@@ -208,6 +211,7 @@ impl Doors {
             host_states: Vec::new(),
             registration: None,
             admins: Vec::new(),
+            entitlements: Arc::new(Plans::default()),
             steps: std::array::from_fn(|_| Vec::new()),
             events: std::array::from_fn(|_| Vec::new()),
             nonzas: HashMap::new(),
@@ -228,6 +232,7 @@ impl Doors {
         let mut doors = Doors::new(domain);
         doors.admins = config.admins.iter().filter(|admin| admin.domain().as_str() == domain).cloned().collect();
         doors.admins.sort_unstable();
+        doors.entitlements = config.plans.clone();
         for room in rooms {
             let mut mount = Mount { doors: &mut doors, names, config, room };
             (room.mount)(&mut mount)?;
@@ -241,6 +246,11 @@ impl Doors {
     /// The domain whose people this serves: of a service, the domain it belongs to.
     pub fn home(&self) -> &str {
         self.parent.as_deref().unwrap_or(&self.domain)
+    }
+
+    /// What an account of the domain may have that has this plan on it (`None`: none).
+    pub fn plan(&self, name: Option<&str>) -> Arc<Plan> {
+        self.entitlements.plan(self.home(), name)
     }
 
     /// Is this one an administrator by configuration?
@@ -257,7 +267,7 @@ impl Doors {
     }
 }
 
-/// The `[xep.*]` tables, not yet understood by anybody.
+/// The `[xep.*]` tables, not yet understood by anybody, and what else all domains share.
 #[derive(Clone, Debug, Default)]
 pub struct RoomConfig {
     /// The whole file: a room's table is read from it when the room asks, so that errors know their place.
@@ -267,18 +277,25 @@ pub struct RoomConfig {
     /// `accounts.admins`: each may administrate the domain of its own address.
     admins: Vec<BareJid>,
     site: Option<String>,
+    plans: Arc<Plans>,
 }
 
 impl RoomConfig {
-    /// From a whole file: its `[xep.*]` tables. The rest of the file is the caller's.
+    /// From a whole file: its tables `[xep.*]` and `[plans]`. The rest of the file is the caller's.
     pub fn parse(text: &str) -> Result<RoomConfig, MountError> {
         let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
-        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new(), site: None })
+        let plans = Arc::new(Plans::parse(text)?);
+        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new(), site: None, plans })
     }
 
     /// The web side of the house as people reach it, `https://host[:port]`; `{domain}` stands for each domain.
     pub fn with_site(self, site: Option<String>) -> RoomConfig {
         RoomConfig { site, ..self }
+    }
+
+    /// The table `[plans]`.
+    pub fn plans(&self) -> &Plans {
+        &self.plans
     }
 
     pub fn with_admins(self, admins: &[BareJid]) -> RoomConfig {
@@ -358,6 +375,7 @@ impl Mount<'_> {
         }
         let mut doors = Doors { parent: Some(self.doors.domain.clone()), ..Doors::new(&domain) };
         doors.admins = self.doors.admins.clone();
+        doors.entitlements = self.doors.entitlements.clone();
         open(&mut Mount { doors: &mut doors, names: self.names, config: self.config, room: self.room })?;
         self.doors.reference.extend(doors.reference.iter().copied());
         self.doors.items.push(domain);

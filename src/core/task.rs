@@ -14,6 +14,7 @@ use jid::BareJid;
 
 use crate::ask::{Ask, AskAnswer, Present};
 use crate::effects::Out;
+use crate::entitlements::Plan;
 use crate::envelope::Envelope;
 use crate::error::Bounce;
 use crate::host::HostTurn;
@@ -165,6 +166,11 @@ impl Cx {
                 _ => Err(StoreError::Unavailable("the account does not answer".into())),
             }
         }
+    }
+
+    /// What an account of the house may have. `None`: there is no such account.
+    pub fn plan(&self, account: BareJid) -> impl Future<Output = Result<Option<Arc<Plan>>, StoreError>> + use<> {
+        self.account(account, |turn| turn.plan())
     }
 
     /// Everybody of the domain who has a session, in no order. A shard that does not answer in time is left out.

@@ -12,6 +12,7 @@ use jid::{BareJid, FullJid, Jid};
 
 use crate::clients::ClientAccess;
 use crate::effects::{Effect, Effects, Out, StreamError, To, made};
+use crate::entitlements::Plan;
 use crate::envelope::Envelope;
 use crate::error::Bounce;
 use crate::host::{Fact, Facts};
@@ -198,6 +199,8 @@ pub trait Account {
     fn hold(&mut self, session: SessionRef, inactive: bool);
     /// Came in without an account (XEP-0175): nothing of it is kept.
     fn is_guest(&self) -> bool;
+    /// The name of the plan that is on it.
+    fn plan_name(&self) -> Option<&str>;
     /// Who has access to this account.
     fn clients(&self, now: Now) -> Vec<ClientAccess>;
     /// End a client's sessions and kill its tokens. `None`: there is no such client; otherwise as it was.
@@ -243,6 +246,11 @@ impl Turn<'_> {
 
     pub fn host(&self) -> &str {
         &self.doors.domain
+    }
+
+    /// What this user may have.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.doors.plan(self.account.plan_name())
     }
 
     /// Who sent the stanza underway, and what they are to this account.

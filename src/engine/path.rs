@@ -55,6 +55,9 @@ impl turn::Account for View<'_> {
     fn contacts(&self) -> Vec<(BareJid, Relation)> {
         self.entity.roster.contacts().map(|(jid, relation)| (jid.clone(), relation)).collect()
     }
+    fn plan_name(&self) -> Option<&str> {
+        self.entity.plan.as_deref()
+    }
     fn is_guest(&self) -> bool {
         self.entity.guest
     }

@@ -11,6 +11,7 @@ use iris_core::{Flow, Mount, MountError, Step};
 use crate::testing::House;
 
 mod domains;
+mod plans;
 mod services;
 
 const ROMEO: &str = "romeo@house/orchard";

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use iris_core::effects::{AfterCommit, Effect, Effects, Out, StreamError};
+use iris_core::entitlements;
 use iris_core::envelope::HOPS_MAX;
 use iris_core::error::{Bounce, Condition};
 use iris_core::host::Facts;
@@ -735,7 +736,9 @@ fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
         shelves.into()
     };
     let accounts = match (&doors.parent, &doors.entities) {
-        (None, _) => with(vec![login::SHELF, account::clients::SHELF, seen::SHELF, roster::SHELF], &doors.states),
+        (None, _) => {
+            with(vec![login::SHELF, account::clients::SHELF, seen::SHELF, entitlements::SHELF, roster::SHELF], &doors.states)
+        }
         (Some(_), Some(entities)) => entities.shelves.clone().into(),
         (Some(_), None) => Arc::from([]),
     };

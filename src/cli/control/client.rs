@@ -11,8 +11,8 @@ use std::time::Duration;
 use iris_core::BareJid;
 
 use super::{
-    AccountPart, AccountPiece, Admin, BareJidText, InvitationRow, Invited, NewUser, ReportRow, Request, Response, UserExport,
-    UserImport, UserRow, Wanted,
+    AccountPart, AccountPiece, Admin, BareJidText, InvitationRow, Invited, NewUser, PlanRow, ReportRow, Request, Response,
+    UserExport, UserImport, UserRow, Wanted,
 };
 
 /// The slowest answer is the one to a batch of additions.
@@ -125,6 +125,11 @@ impl Admin for Client {
         let jid = BareJidText(jid.clone());
         let request = if enabled { Request::UserEnable { jid } } else { Request::UserDisable { jid } };
         self.ask(&request).map(drop)
+    }
+
+    fn user_plan(&self, jid: &BareJid, to: Option<&str>) -> Result<PlanRow, String> {
+        let response = self.ask(&Request::UserPlan { jid: BareJidText(jid.clone()), to: to.map(str::to_owned) })?;
+        response.plan.ok_or_else(|| "the server's answer is not understood: there is no plan in it".to_owned())
     }
 
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use iris_core::ask::Seen;
 use iris_core::effects::{Effect, Out, StreamError, To};
+use iris_core::entitlements;
 use iris_core::error::Bounce;
 use iris_core::login::{self, Login};
 use iris_core::mount::Doors;
@@ -49,6 +50,8 @@ pub struct AccountEntity {
     pub clients: clients::Clients,
     /// When it was last here.
     pub seen: Option<Seen>,
+    /// The name of the plan that is on it.
+    pub plan: Option<Arc<str>>,
     pub roster: Roster,
     /// By `StateSlot::index`.
     pub states: Vec<Option<Box<dyn Any>>>,
@@ -80,6 +83,7 @@ impl AccountEntity {
         let of = |shelf: Shelf| -> Vec<Item> { woken.items.iter().filter(|item| item.shelf == shelf).cloned().collect() };
         let login = of(login::SHELF).first().and_then(|item| Login::decode(&item.value));
         let seen = of(seen::SHELF).first().and_then(|item| seen::decode(&item.value));
+        let plan = of(entitlements::SHELF).first().and_then(|item| std::str::from_utf8(&item.value).ok().map(Arc::from));
         let mut states: Vec<Option<Box<dyn Any>>> = Vec::new();
         for state in &doors.states {
             let items: Vec<Item> = state.shelves.iter().flat_map(|shelf| of(*shelf)).collect();
@@ -99,6 +103,7 @@ impl AccountEntity {
             login,
             clients,
             seen,
+            plan,
             roster,
             states,
             sessions,

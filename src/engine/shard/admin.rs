@@ -5,6 +5,7 @@ use std::sync::Arc;
 use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, MovedEntry, MovingIn, RosterItem, SessionFacts};
 use iris_core::clients::Admission;
 use iris_core::effects::{Effect, StreamError};
+use iris_core::entitlements;
 use iris_core::login::{self, Login};
 use iris_core::store::{StoreError, Write};
 use iris_core::{Event, Jid, Now, ns};
@@ -106,6 +107,17 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
                 end_all(entity, cx, &StreamError::new("not-authorized").text("the account was disabled"));
             }
         }
+        Ask::SetPlan(plan) => {
+            if entity.login.is_none() {
+                return reply(AskAnswer::NotFound);
+            }
+            let (owner, shelf, key) = (entity.owner, entitlements::SHELF, Arc::from(""));
+            cx.fx.write.push(match &plan {
+                Some(plan) => Write::Put { owner, shelf, key, value: plan.as_bytes().to_vec().into() },
+                None => Write::Delete { owner, shelf, key },
+            });
+            entity.plan = plan;
+        }
         Ask::Remove => {
             if entity.login.is_none() {
                 return reply(AskAnswer::NotFound);
@@ -163,6 +175,7 @@ fn facts(entity: &AccountEntity, cx: &Ctx<'_>) -> Option<AccountFacts> {
         sessions: sessions(entity, cx.sessions, cx.now),
         seen: entity.seen,
         roster_items: entity.roster.len(),
+        plan: entity.plan.clone(),
     })
 }
 
