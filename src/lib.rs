@@ -6,6 +6,7 @@ pub mod closing;
 pub mod config;
 mod health;
 mod http;
+mod metrics;
 mod ports;
 mod reception;
 mod wiring;
@@ -54,11 +55,13 @@ pub fn start(config: Config) -> Result<Running, String> {
     let first_admin = first_admin(&config, &admin)?;
     let control = cli::control::serve(&config.control_socket(), admin)
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
-    let health = Arc::new(health::HouseHealth::new(net.clone(), store, certificates.clone()));
+    let requests = Arc::new(iris_web::Requests::default());
+    let sources = metrics::Sources { net: net.clone(), store, certificates: certificates.clone(), requests: requests.clone() };
     let discovery = Arc::new(wiring::discovery(&config, net.listening()));
     let reception = Arc::new(reception::Reception::new(net.clone(), &config, &hosts, &discovery));
     let app = iris_web::App {
-        health,
+        health: Arc::new(health::HouseHealth(Arc::new(sources))),
+        requests,
         streams: Arc::new(http::HouseStreams(net.clone())),
         discovery,
         invitations: reception.clone(),
@@ -192,4 +195,9 @@ pub fn doap() -> String {
 /// The table of `xep/README.md`, made of the rooms' cards.
 pub fn xep_table() -> String {
     iris_xep::cards::readme(wiring::ROOMS)
+}
+
+/// `METRICS.md`, made of the list.
+pub fn metrics_table() -> String {
+    metrics::table()
 }

@@ -19,6 +19,7 @@ pub mod interest;
 pub mod invitation;
 pub mod limits;
 pub mod login;
+pub mod metrics;
 pub mod mount;
 pub mod ns;
 pub mod ports;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::metrics::Distribution;
+
 mod memory;
 pub mod words;
 pub use memory::MemoryStore;
@@ -256,6 +258,28 @@ impl Progress {
     }
 }
 
+/// What a store has done, for `/metrics`. A driver that does not measure leaves it empty.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Sets that wait for the writer, and reads for a reader.
+    pub sets_waiting: u64,
+    pub reads_waiting: u64,
+    /// Sets on disk.
+    pub sets_committed: u64,
+    /// Entries put into logs.
+    pub entries_appended: u64,
+    /// One transaction as a whole, with whatever the writer does beside it.
+    pub transaction_us: Distribution,
+    /// Its end alone: written to the log of the database, and synced.
+    pub sync_us: Distribution,
+    /// Sets that shared a transaction.
+    pub sets_per_transaction: Distribution,
+    /// Reading one answer, the waiting before it not included.
+    pub read_us: Distribution,
+    /// Of the write-ahead log since it began anew.
+    pub wal_bytes: u64,
+}
+
 /// Called with the answer, on any thread.
 pub type Answer = Box<dyn FnOnce(Result<Rows, StoreError>) + Send>;
 
@@ -275,6 +299,11 @@ pub trait Store: Send + Sync {
 
     /// The greatest id ever committed: the house clock starts above it.
     fn floor(&self) -> u64;
+
+    /// What it has done so far.
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
 
     /// Made at random with the database, the same as long as it lives: what must not be guessed and yet stay the same (`IdSeal`)
     /// is made of it.

@@ -57,6 +57,10 @@ impl Sessions {
         Some(session)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().filter_map(|slot| slot.session.as_deref())
+    }
+
     pub fn iter_refs(&self) -> impl Iterator<Item = SessionRef> + '_ {
         self.slots.iter().filter_map(|slot| slot.session.as_ref().map(|session| session.card.this))
     }

@@ -34,6 +34,7 @@ use crate::sessions::Sessions;
 
 mod admin;
 mod binding;
+mod census;
 mod domains;
 mod inbound;
 mod lives;
@@ -42,8 +43,9 @@ mod tasks;
 
 pub(crate) use binding::offers;
 pub use binding::{Bind, BindReply, Bound, Inline};
+pub use census::{Census, Counters};
 pub use domains::{HostReply, TurnReply};
-pub use inbound::{Counters, Inbound, Post};
+pub use inbound::{Inbound, Post};
 
 /// The answer to a resume: the session and `h`; `None` when there is no such session.
 pub type ResumeReply = Box<dyn FnOnce(Result<(SessionRef, u32), ResumeError>)>;
@@ -131,8 +133,6 @@ pub struct Shard {
     hosts: Hosts,
     store: Arc<dyn Store>,
     entities: HashMap<Arc<str>, Slot>,
-    /// How many of them are no accounts: domains and services, which never leave, and what lives behind services.
-    hosted: usize,
     /// What an entity behind a service was, while it is read anew.
     reloading: HashMap<Arc<str>, Box<dyn Any>>,
     sessions: Sessions,
@@ -180,7 +180,6 @@ impl Shard {
             hosts: Hosts::default(),
             store,
             entities: HashMap::new(),
-            hosted: 0,
             reloading: HashMap::new(),
             sessions: Sessions::of_shard(id),
             inbox: VecDeque::new(),
@@ -231,12 +230,8 @@ impl Shard {
         self.sessions.get(at)
     }
 
-    pub fn sessions_len(&self) -> usize {
-        self.sessions.len()
-    }
-
-    pub fn accounts_len(&self) -> usize {
-        self.entities.len().saturating_sub(self.hosted)
+    fn counters(&self) -> &Counters {
+        &self.inbound[usize::from(self.id)].counters
     }
 
     // --- from the pipes of this thread ------------------------------------------------------------------------------------
@@ -428,6 +423,7 @@ impl Shard {
                 Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
                 Post::InAccount(account, f, reply) => self.in_account(&account, f, reply),
                 Post::Survey(domain, reply) => reply(self.present(&domain)),
+                Post::Census(reply) => reply(self.census()),
                 Post::Published(domain, index, value) => self.facts.set(&domain, index, value),
                 Post::Reloaded(hosts, house) => {
                     self.house = house;
@@ -446,6 +442,7 @@ impl Shard {
                 if waiting.len() < self.house.limits.loading_inputs_max || !matches!(input, Input::Stanza(_)) {
                     waiting.push(input);
                 } else {
+                    self.counters().loading_full.one();
                     self.reject(input, &Bounce::new(Condition::ResourceConstraint));
                 }
             }
@@ -465,6 +462,7 @@ impl Shard {
             return;
         }
         tracing::error!("a turn has panicked: this is a bug; the account is read anew");
+        self.counters().panics.one();
         self.fx = Effects::default();
         if let Some(at) = speaker
             && let Some(session) = self.sessions.get_mut(at)
@@ -667,7 +665,6 @@ impl Shard {
             let sessions = match self.entities.remove(&key) {
                 Some(Slot::Awake(entity)) => entity.sessions,
                 Some(Slot::Domain(entity)) => {
-                    self.hosted -= 1;
                     if let Some(before) = entity.into_state() {
                         self.reloading.insert(key.clone(), before);
                     }
@@ -687,6 +684,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(at) else { return };
         let Err(out) = session.try_push(out, &self.house.limits) else { return self.look_at(at) };
         // The deque is full: a reader that does not read costs this much and no more.
+        self.inbound[usize::from(self.id)].counters.outputs_full.one();
         if session.pipe.is_some() && session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
             session.push_last(out);
             session.pipe = None;

@@ -164,6 +164,7 @@ impl Shared {
         };
         let link = Arc::new(link);
         self.bosh.sessions().insert(sid, link.clone());
+        self.counters.bosh_sessions.one();
         self.bosh.some.notify_one();
         let traveller = pipe::from_bosh(self, link.clone(), request.unlimited, page);
         self.next_worker().command(Command::Adopt(Box::new(traveller)));
@@ -174,6 +175,10 @@ impl Shared {
 impl Bosh {
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn len(&self) -> usize {
+        self.sessions().len()
     }
 }
 

@@ -8,10 +8,24 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use iris_core::BareJid;
 use iris_core::limits::Limits;
+use iris_core::metrics::Counter;
 
 pub(crate) struct Guard {
     rules: ArcSwap<Rules>,
     doors: Mutex<Doors>,
+    pub counters: Counters,
+}
+
+/// Who was turned away, and why.
+#[derive(Default)]
+pub struct Counters {
+    pub address_bans: Counter,
+    /// Of an address for one user.
+    pub user_bans: Counter,
+    pub banned: Counter,
+    pub pre_auth_full: Counter,
+    pub http_full: Counter,
+    pub bosh_full: Counter,
 }
 
 struct Rules {
@@ -48,7 +62,7 @@ const REMEMBERED_MAX: usize = 100_000;
 
 impl Guard {
     pub fn new(limits: Limits, lifted: Vec<IpAddr>) -> Guard {
-        Guard { rules: ArcSwap::from_pointee(Rules { limits, lifted }), doors: Mutex::default() }
+        Guard { rules: ArcSwap::from_pointee(Rules { limits, lifted }), doors: Mutex::default(), counters: Counters::default() }
     }
 
     /// After a reload; what is known of addresses stays.
@@ -71,11 +85,11 @@ impl Guard {
         let mut doors = self.doors();
         doors.sweep(now, limits.auth_failure_window.max(limits.ban_time));
         let entry = doors.addresses.entry(block(address)).or_default();
-        if entry.failures.is_banned(now) || entry.unauthenticated >= limits.pre_auth_connections_per_address_max {
+        if entry.failures.is_banned(now) {
+            self.counters.banned.one();
             return false;
         }
-        entry.unauthenticated += 1;
-        true
+        take(&mut entry.unauthenticated, limits.pre_auth_connections_per_address_max, &self.counters.pre_auth_full)
     }
 
     /// It has authenticated, or is gone.
@@ -90,7 +104,7 @@ impl Guard {
         let most = self.rules.load().limits.http_connections_per_address_max;
         let mut doors = self.doors();
         let entry = doors.addresses.entry(block(address)).or_default();
-        take(&mut entry.http, most)
+        take(&mut entry.http, most, &self.counters.http_full)
     }
 
     pub fn leave_http(&self, address: IpAddr) {
@@ -104,7 +118,7 @@ impl Guard {
         let most = self.rules.load().limits.bosh_sessions_per_address_max;
         let mut doors = self.doors();
         let entry = doors.addresses.entry(block(address)).or_default();
-        take(&mut entry.bosh, most)
+        take(&mut entry.bosh, most, &self.counters.bosh_full)
     }
 
     pub fn leave_bosh(&self, address: IpAddr) {
@@ -119,12 +133,12 @@ impl Guard {
         let limits = &rules.limits;
         let mut doors = self.doors();
         let entry = doors.addresses.entry(block(address)).or_default();
-        entry.failures.add(now, limits.auth_failures_per_address_max, limits);
+        entry.failures.add(now, limits.auth_failures_per_address_max, limits, &self.counters.address_bans);
         if let Some(user) = user
             && doors.guesses.len() < REMEMBERED_MAX
         {
             let guesses = doors.guesses.entry((block(address), user.to_string())).or_default();
-            guesses.add(now, limits.auth_failures_per_address_user_max, limits);
+            guesses.add(now, limits.auth_failures_per_address_user_max, limits, &self.counters.user_bans);
         }
     }
 
@@ -156,20 +170,22 @@ impl Address {
     }
 }
 
-fn take(count: &mut u32, most: u32) -> bool {
+fn take(count: &mut u32, most: u32, full: &Counter) -> bool {
     let room = *count < most;
     *count += u32::from(room);
+    full.add(u64::from(!room));
     room
 }
 
 impl Failures {
-    fn add(&mut self, now: Instant, max: u32, limits: &Limits) {
+    fn add(&mut self, now: Instant, max: u32, limits: &Limits, bans: &Counter) {
         if self.since.is_none_or(|since| now.duration_since(since) > limits.auth_failure_window) {
             self.since = Some(now);
             self.count = 0;
         }
         self.count += 1;
         if self.count >= max {
+            bans.add(u64::from(!self.is_banned(now)));
             self.banned_until = Some(now + limits.ban_time);
         }
     }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::counters::Open;
 use crate::origin::Page;
 use crate::tls::{TlsSession, TlsState};
 use crate::worker::Command;
@@ -36,6 +37,8 @@ pub(crate) struct Line {
     pub pending: Vec<u8>,
     /// Bytes that the socket did not take yet.
     pub outgoing: Vec<u8>,
+    /// Counted among the open connections.
+    pub open: Option<Open>,
 }
 
 impl Drop for Line {
@@ -101,6 +104,7 @@ impl HttpStream {
         match self.stream.into_std() {
             Ok(stream) => {
                 let traveller = pipe::from_http(stream, self.line, page);
+                shared.counters.websockets.one();
                 shared.next_worker().command(Command::Adopt(Box::new(traveller)));
             }
             Err(error) => {

@@ -2,6 +2,7 @@
 
 mod bosh;
 pub mod certs;
+pub mod counters;
 mod guard;
 mod http;
 mod listener;
@@ -29,11 +30,13 @@ use iris_core::store::Store;
 use iris_core::task::HostFn;
 use iris_core::turn::House;
 use iris_engine::negotiate::Policy;
-use iris_engine::{Ask, AskAnswer, HostReply, Hosts, Inbound, Known, Post, shard_of};
+use iris_engine::{Ask, AskAnswer, Census, HostReply, Hosts, Inbound, Known, Post, shard_of};
 use rustls::ServerConfig;
 
 use bosh::Bosh;
 pub use bosh::{Answer as BoshAnswer, Request as BoshRequest};
+use counters::Counters;
+pub use guard::Counters as GuardCounters;
 use guard::Guard;
 pub use http::{Http, HttpConnection, HttpStream};
 pub use listener::{BindError, Listening};
@@ -108,6 +111,7 @@ pub(crate) struct Shared {
     pub tls: Tls,
     pub http: Http,
     pub guard: Guard,
+    pub counters: Counters,
     pub registrations: registrar::Registrations,
     pub workers: Vec<Handle>,
     turn: AtomicU32,
@@ -132,13 +136,8 @@ impl Shared {
     }
 }
 
-/// What the shards have counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counted {
-    pub stanzas_received: u64,
-    pub sessions: u64,
-    pub accounts_awake: u64,
-}
+/// How long a shard gets to count.
+const CENSUS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The running network. Dropped: stopped.
 pub struct Net {
@@ -158,6 +157,7 @@ impl Net {
         setup.store.on_progress(Box::new(move || nudged.iter().for_each(|shard| shard.nudge())));
         let shared = Arc::new(Shared {
             guard: Guard::new(setup.house.limits.clone(), setup.lifted),
+            counters: Counters::default(),
             registrations: registrar::Registrations::default(),
             house: ArcSwap::new(setup.house),
             policy: ArcSwap::new(setup.policy),
@@ -274,16 +274,40 @@ impl Net {
         self.shared.house().limits.stanza_size_bytes_max + bosh::WRAPPER_BYTES_MAX
     }
 
-    /// Sums over all shards.
-    pub fn counters(&self) -> Counted {
-        let mut sum = Counted::default();
-        for worker in &self.shared.workers {
-            let counters = &worker.inbound.counters;
-            sum.stanzas_received += counters.stanzas_received.load(Relaxed);
-            sum.sessions += counters.sessions.load(Relaxed);
-            sum.accounts_awake += counters.accounts_awake.load(Relaxed);
+    /// What connections have done.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Who was turned away.
+    pub fn guard_counters(&self) -> &GuardCounters {
+        &self.shared.guard.counters
+    }
+
+    /// BOSH sessions that there are now.
+    pub fn bosh_sessions(&self) -> usize {
+        self.shared.bosh.len()
+    }
+
+    /// What each shard has counted.
+    pub fn shard_counters(&self) -> impl Iterator<Item = &iris_engine::Counters> {
+        self.shared.workers.iter().map(|worker| &worker.inbound.counters)
+    }
+
+    /// Each shard counts what it has. `None`: one did not answer.
+    pub async fn census(&self) -> Vec<Option<Census>> {
+        let asked = self.shared.workers.iter().map(|worker| {
+            let (sender, answer) = tokio::sync::oneshot::channel();
+            // The asker may have given up; nobody needs the answer then.
+            worker.inbound.post_one(Post::Census(Box::new(move |census| drop(sender.send(census)))));
+            answer
+        });
+        let mut all = Vec::new();
+        for answer in asked.collect::<Vec<_>>() {
+            let answer = tokio::time::timeout(CENSUS_TIME_MAX, answer).await;
+            all.push(answer.ok().and_then(Result::ok));
         }
-        sum
+        all
     }
 
     /// Do all workers run?

@@ -21,9 +21,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::bosh::Link;
+use crate::counters::{Open, State};
 use crate::http::Line;
 use crate::origin::Page;
-use crate::tls::{TlsSession, TlsState};
+use crate::tls::{TlsError, TlsSession, TlsState};
 use crate::worker::{Command, Worker};
 use crate::{Place, Service, Shared};
 
@@ -72,6 +73,8 @@ pub(crate) struct Pipe {
     ended: bool,
     /// Counted by the guard among the unauthenticated.
     knocking: bool,
+    /// Counted among the open connections; a BOSH session is none.
+    open: Option<Open>,
 }
 
 /// A pipe between two workers.
@@ -86,6 +89,7 @@ pub(crate) struct Traveller {
     pending: Vec<u8>,
     outgoing: Vec<u8>,
     knocking: bool,
+    open: Option<Open>,
     negotiator: Negotiator,
     /// Whose shard it travels to, to ask what; `None` when that is not known yet.
     account: Option<(BareJid, Ask)>,
@@ -117,6 +121,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         return;
     }
     let Ok(stream) = TcpStream::from_std(socket) else { return };
+    let open = Open::accepted(worker.shared.clone(), place.service);
     let house = worker.shared.house();
     let scanner = Scanner::new(XmlLimits::PRE_AUTH, house.names.clone());
     // Behind a proxy nobody has been counted yet: it is not known who it is.
@@ -134,6 +139,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         outgoing: Vec::new(),
         ended: false,
         knocking,
+        open: Some(open),
     };
     let deadline = Instant::now() + house.limits.negotiation_timeout;
     match Box::pin(pipe.front(deadline)).await {
@@ -169,6 +175,7 @@ pub(crate) fn from_http(stream: std::net::TcpStream, mut line: Line, page: Optio
         pending: std::mem::take(&mut line.pending),
         outgoing: std::mem::take(&mut line.outgoing),
         knocking: !line.place.unlimited,
+        open: line.open.take(),
         negotiator,
         account: None,
         deadline: Instant::now() + house.limits.negotiation_timeout,
@@ -192,6 +199,7 @@ pub(crate) fn from_bosh(shared: &Shared, link: Arc<Link>, unlimited: bool, page:
         pending: Vec::new(),
         outgoing: Vec::new(),
         knocking: !unlimited,
+        open: None,
         negotiator,
         account: None,
         deadline: Instant::now() + house.limits.negotiation_timeout,
@@ -214,6 +222,7 @@ pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
         outgoing: traveller.outgoing,
         ended: false,
         knocking: traveller.knocking,
+        open: traveller.open,
     };
     pipe.live(traveller.negotiator, traveller.account, traveller.deadline).await;
 }
@@ -222,10 +231,12 @@ impl Pipe {
     async fn live(&mut self, negotiator: Negotiator, arrived: Option<(BareJid, Ask)>, deadline: Instant) {
         let worker = self.worker.clone();
         worker.open.set(worker.open.get() + 1);
+        self.becomes(State::Negotiation);
         // Boxed: what negotiation needs is given back when it is over, instead of being part of a task that lives for days.
         let end = match Box::pin(self.negotiate(negotiator, arrived, deadline)).await {
             Ok(at) => {
                 self.no_longer_knocking();
+                self.becomes(State::Session);
                 self.attached(at.0, at.1).await
             }
             Err(end) => end,
@@ -241,6 +252,12 @@ impl Pipe {
         }
         worker.open.set(worker.open.get() - 1);
         worker.kick();
+    }
+
+    fn becomes(&mut self, state: State) {
+        if let Some(open) = &mut self.open {
+            open.becomes(state);
+        }
     }
 
     fn no_longer_knocking(&mut self) {
@@ -335,6 +352,7 @@ impl Pipe {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(_) => return Err(End::Gone),
         };
+        worker.counters().bytes_received.add(n as u64);
         let Some(tls) = &mut self.tls else {
             self.pending.extend_from_slice(&scratch.read[..n]);
             return Ok(true);
@@ -360,12 +378,20 @@ impl Pipe {
             Ok(TlsState::PeerClosed) => self.ended = true,
             Ok(TlsState::Handshaking | TlsState::Open) => {}
             Err(error) => {
-                tracing::debug!(%error, "TLS ended");
-                self.tls = None;
-                return Err(End::Said);
+                return Err(self.tls_failed(&error));
             }
         }
         Ok(true)
+    }
+
+    /// What TLS itself has to say about it is queued already.
+    fn tls_failed(&mut self, error: &TlsError) -> End {
+        tracing::debug!(%error, "TLS ended");
+        if self.tls_is_shaking_hands() {
+            self.worker.shared.counters.tls_failed.one();
+        }
+        self.tls = None;
+        End::Said
     }
 
     /// Digest ciphertext that waits in `incoming`.
@@ -375,9 +401,7 @@ impl Pipe {
             Ok(TlsState::PeerClosed) => self.ended = true,
             Ok(TlsState::Handshaking | TlsState::Open) => {}
             Err(error) => {
-                tracing::debug!(%error, "TLS ended");
-                self.tls = None;
-                return Err(End::Said);
+                return Err(self.tls_failed(&error));
             }
         }
         Ok(())
@@ -403,6 +427,7 @@ impl Pipe {
                 Err(error) => return Err(error),
             }
         }
+        self.worker.counters().bytes_sent.add(written as u64);
         if written == self.outgoing.len() {
             // A quiet connection holds no buffer; a busy one keeps a small one.
             if self.outgoing.capacity() > 4_096 { self.outgoing = Vec::new() } else { self.outgoing.clear() }

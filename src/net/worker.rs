@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +12,7 @@ use iris_core::store::Store;
 use iris_core::time::{Mono, Now};
 use iris_core::xml::wire::Output;
 use iris_core::{SessionRef, receipt};
-use iris_engine::{Hosts, Inbound, Known, Shard};
+use iris_engine::{Counters, Hosts, Inbound, Known, Shard};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
@@ -85,6 +84,11 @@ impl Worker {
     pub fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { mono: Mono(self.shared.began.elapsed()), wall_us: wall.as_micros() as u64 }
+    }
+
+    /// What this thread counts for each stanza.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.workers[usize::from(self.id)].inbound.counters
     }
 
     /// The shard has something to do.
@@ -183,9 +187,6 @@ async fn turner(worker: Rc<Worker>) {
             let mut shard = worker.shard.borrow_mut();
             let more = shard.turn(worker.now(), TURN_BUDGET);
             shard.take_wakes(&mut wakes);
-            let counters = &worker.shared.workers[usize::from(worker.id)].inbound.counters;
-            counters.sessions.store(shard.sessions_len() as u64, Relaxed);
-            counters.accounts_awake.store(shard.accounts_len() as u64, Relaxed);
             (more, shard.next_timeout())
         };
         debug_assert!(receipt::take_lost().is_empty());

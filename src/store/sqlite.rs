@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use iris_core::store::{Answer, Epoch, Progress, Read, Shelf, Store, Ticket, WriteSet};
+use iris_core::store::{Answer, Epoch, Figures, Progress, Read, Shelf, Store, Ticket, WriteSet};
 
 use crate::failpoint::{self, Failpoints};
 
@@ -23,6 +23,7 @@ pub mod backup;
 mod checkpoint;
 mod fold;
 mod log;
+mod measured;
 mod queues;
 mod reader;
 mod schema;
@@ -208,6 +209,10 @@ impl Store for SqliteStore {
 
     fn on_progress(&self, wake: Box<dyn Fn() + Send + Sync>) {
         self.shared.queues.on_progress(wake.into());
+    }
+
+    fn figures(&self) -> Figures {
+        self.shared.measured.figures(self.shared.queues.waiting(), self.shared.wal_pages.load(Ordering::Relaxed))
     }
 
     fn floor(&self) -> u64 {

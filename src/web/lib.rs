@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use bosh::{BoshAnswer, BoshRequest};
 pub use discovery::{Discovery, Site};
-pub use metrics::{Health, Metric, MetricKind};
+pub use metrics::{Family, Health, MetricKind, Requests, Sample, Value};
 pub use pages::{invite, start};
 pub use serve::{Http, serve};
 
@@ -74,6 +74,8 @@ pub struct Visitor {
 #[derive(Clone)]
 pub struct App {
     pub health: Arc<dyn Health>,
+    /// Counted here, for whoever shows it.
+    pub requests: Arc<Requests>,
     pub streams: Arc<dyn Streams>,
     pub discovery: Arc<Discovery>,
     pub invitations: Arc<dyn invite::Invitations>,
@@ -81,6 +83,7 @@ pub struct App {
 }
 
 fn router<C: Connection>(app: &App) -> Router {
+    let requests = app.requests.clone();
     Router::new()
         .merge(metrics::routes(app.health.clone()).layer(middleware::from_fn(inside_only)))
         .merge(pages::routes(app))
@@ -90,6 +93,12 @@ fn router<C: Connection>(app: &App) -> Router {
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(middleware::map_response(answer::secure_headers))
+        .layer(middleware::map_response(move |response| count(requests.clone(), response)))
+}
+
+async fn count(requests: Arc<Requests>, response: Response) -> Response {
+    requests.answered(&response);
+    response
 }
 
 /// To everybody else these paths do not exist.

@@ -2,6 +2,7 @@
 
 mod bosh;
 mod http;
+mod metrics;
 mod proxy;
 mod websocket;
 
@@ -37,7 +38,7 @@ fn metrics_and_health_are_inside_only() {
     assert_eq!(inside.get("/healthz").text(), "ok\n");
     let metrics = inside.get("/metrics");
     assert_eq!(metrics.status, 200);
-    assert!(metrics.text().contains("\niris_sessions 2\n"), "{}", metrics.text());
+    assert!(metrics.text().contains("\niris_sessions{state=\"attached\"} 2\n"), "{}", metrics.text());
     let mut outside = Http::secure(scene.server.https, speaking(&scene, &["http/1.1"]));
     for path in ["/metrics", "/healthz"] {
         assert_eq!(outside.get(path).status, 404, "{path}");

@@ -105,11 +105,20 @@ pub struct Output {
     /// Each element is a document of its own (WebSocket, BOSH): it declares its content namespace, and `ends` says where it ends.
     pub framed: bool,
     pub ends: Vec<usize>,
+    /// How many stanzas there are: message, presence, iq.
+    pub stanzas: [u32; 3],
 }
 
 impl Output {
     /// Appends a stanza, as it goes to `to`.
     pub fn stanza(&mut self, wire: &Wire, to: Option<&str>) {
+        // Its name is written by this server, without a prefix.
+        match wire.bytes.get(1) {
+            Some(b'm') => self.stanzas[0] += 1,
+            Some(b'p') => self.stanzas[1] += 1,
+            Some(b'i') => self.stanzas[2] += 1,
+            _ => {}
+        }
         if self.framed {
             wire.write_to_framed(to, &mut self.bytes);
             self.ends.push(self.bytes.len());
@@ -129,6 +138,7 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.stanzas = [0; 3];
     }
 }
 

@@ -17,6 +17,7 @@ use iris_core::xml::wire::{Hold, Output};
 use iris_core::{Kind, Receipt, ns};
 
 use super::reply;
+use crate::shard::Census;
 
 pub struct Session {
     pub card: SessionCard,
@@ -361,6 +362,14 @@ impl Session {
         self.sent = 0;
         self.queue_bytes = 0;
         self.queue.drain(..).filter(|out| out.origin.is_some()).collect()
+    }
+
+    pub(crate) fn count(&self, census: &mut Census) {
+        census.output_stanzas += (self.queue.len() + self.held.len()) as u64;
+        census.output_bytes += self.queue_bytes as u64;
+        census.held_stanzas += self.held.len() as u64;
+        census.unacked_stanzas += self.sent as u64;
+        census.unsettled_stanzas += self.inbound.open.len() as u64;
     }
 
     // --- XEP-0198 -----------------------------------------------------------------------------------------------------

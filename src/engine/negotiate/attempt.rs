@@ -9,7 +9,7 @@ use iris_core::{Ask, AskAnswer, BareJid};
 
 use super::fast::{self, HtMechanism};
 use super::sasl::{self, Credentials, Lookup, Mechanism, NONCE_SIZE_BYTES, SaslError, Step};
-use super::{Action, Env, Negotiator, State, passwordless, sasl1, sasl2};
+use super::{Action, Env, MECHANISMS, Negotiator, State, passwordless, sasl1, sasl2};
 
 /// An attempt that waits for something.
 #[derive(Debug)]
@@ -84,6 +84,7 @@ pub(super) fn start(
     initial: Option<&[u8]>,
     env: &mut Env<'_>,
 ) -> Vec<Action> {
+    it.mechanism = MECHANISMS.into_iter().find(|known| *known == mechanism);
     let Some(offered) = &it.offered else {
         // RFC 6120 6.5.4: mechanisms were not offered because the stream is clear.
         return failure(it, &profile, SaslError::EncryptionRequired, None, env);

@@ -25,7 +25,7 @@ pub enum HtMechanism {
 }
 
 impl HtMechanism {
-    const ALL: [HtMechanism; 3] = [HtMechanism::Exporter, HtMechanism::EndPoint, HtMechanism::None];
+    pub(super) const ALL: [HtMechanism; 3] = [HtMechanism::Exporter, HtMechanism::EndPoint, HtMechanism::None];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -43,6 +43,22 @@ pub struct Policy {
     pub secret: HouseSecret,
 }
 
+/// Every mechanism that there is, offered or not: what attempts are counted by.
+pub const MECHANISMS: [&str; 12] = [
+    "SCRAM-SHA-512-PLUS",
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-1",
+    "PLAIN",
+    "HT-SHA-256-EXPR",
+    "HT-SHA-256-ENDP",
+    "HT-SHA-256-NONE",
+    passwordless::EXTERNAL,
+    passwordless::ANONYMOUS,
+];
+
 /// How the bytes come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -145,6 +161,8 @@ pub struct Negotiator {
     /// XEP-0494: as the account remembers the client.
     client: Option<Arc<str>>,
     by_certificate: bool,
+    /// The mechanism of the latest attempt.
+    mechanism: Option<&'static str>,
     failures: u32,
     /// Attempts that ended at their channel binding.
     bindings_refused: u32,
@@ -166,6 +184,7 @@ impl Negotiator {
             from: None,
             client: None,
             by_certificate: false,
+            mechanism: None,
             failures: 0,
             bindings_refused: 0,
             registering: register::Registering::default(),
@@ -185,6 +204,11 @@ impl Negotiator {
             depth_max: limits.stanza_depth_max,
             ..XmlLimits::PRE_AUTH
         }
+    }
+
+    /// The mechanism of the latest attempt; `None`: no attempt, or no mechanism of ours.
+    pub fn mechanism(&self) -> Option<&'static str> {
+        self.mechanism
     }
 
     /// The domain of the stream, once it is known.

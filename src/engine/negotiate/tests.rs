@@ -722,3 +722,12 @@ fn the_clients_goodbye_is_answered_and_nothing_is_heard_after_it() {
     assert_eq!(client.heard, "</stream:stream>");
     closes(&client.send("<message/>"));
 }
+
+#[test]
+fn attempts_are_counted_by_every_mechanism_that_there_is() {
+    let passwords = sasl::Mechanism::ALL.map(|mechanism| mechanism.name());
+    let tokens = super::fast::HtMechanism::ALL.map(|mechanism| mechanism.name());
+    let all: Vec<&str> =
+        passwords.into_iter().chain(tokens).chain([super::passwordless::EXTERNAL, super::passwordless::ANONYMOUS]).collect();
+    assert_eq!(MECHANISMS[..], all);
+}

@@ -137,7 +137,6 @@ impl Shard {
         let new_owner = || iris_core::store::OwnerId(self.house.clock.mint(self.now).0);
         let found = Found { woken, tail, before: self.reloading.remove(key) };
         let entity = DomainEntity::load(jid, doors, found, new_owner);
-        self.hosted += 1;
         self.entities.insert(key.clone(), Slot::Domain(Box::new(entity)));
         self.with_domain(key, 0, |entity, cx| {
             entity.woken(cx);
@@ -165,7 +164,6 @@ impl Shard {
         let Some(Slot::Domain(entity)) = self.entities.get_mut(key) else { return };
         entity.resting = false;
         if entity.may_sleep(now, grace) && entity.last_state <= self.progress.resolved {
-            self.hosted -= 1;
             self.entities.remove(key);
         } else {
             self.rest_entity(key);
@@ -234,8 +232,8 @@ impl Shard {
         if std::panic::catch_unwind(turn).is_ok() {
             return self.rest_entity(key);
         }
-        self.hosted -= 1;
         tracing::error!(domain = &**key, "a turn of a domain has panicked: this is a bug; the domain is read anew");
+        self.counters().panics.one();
         self.fx = Effects::default();
         self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions: Vec::new() });
         self.read_account(key.clone(), if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket });

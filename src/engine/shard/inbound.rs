@@ -1,9 +1,6 @@
 //! What crosses threads: everything another shard, the store or the house has for a shard, taken in batches.
 
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use iris_core::ask::Present;
 use iris_core::host::Known;
@@ -13,7 +10,7 @@ use iris_core::task::{AccountFn, Answered, HostFn};
 use iris_core::turn::House;
 use iris_core::{Ask, AskReply, BareJid, Envelope, Jid};
 
-use super::{HostReply, TurnReply};
+use super::{Census, Counters, HostReply, TurnReply};
 use crate::router::Hosts;
 
 pub enum Post {
@@ -42,6 +39,8 @@ pub enum Post {
     InAccount(BareJid, AccountFn, TurnReply),
     /// Who of this domain has a session here?
     Survey(Arc<str>, Box<dyn FnOnce(Vec<Present>) + Send>),
+    /// How many are there of everything?
+    Census(Box<dyn FnOnce(Census) + Send>),
     /// What a domain lets its accounts know.
     Published(Arc<str>, usize, Known),
     /// The configuration was read anew: doors and limits from now on.
@@ -54,14 +53,6 @@ pub struct Inbound {
     posts: Mutex<Vec<Post>>,
     wake: Box<dyn Fn() + Send + Sync>,
     pub counters: Counters,
-}
-
-/// Counted by the thread of the shard, read by `/metrics`.
-#[derive(Default)]
-pub struct Counters {
-    pub stanzas_received: AtomicU64,
-    pub sessions: AtomicU64,
-    pub accounts_awake: AtomicU64,
 }
 
 impl Inbound {

@@ -52,8 +52,12 @@ impl Pipe {
                         self.read_some()?;
                     }
                 }
-                Err(_) if self.tls_is_shaking_hands() => return Err(End::Gone),
+                Err(_) if self.tls_is_shaking_hands() => {
+                    worker.shared.counters.negotiation_timeouts.one();
+                    return Err(End::Gone);
+                }
                 Err(_) => {
+                    worker.shared.counters.negotiation_timeouts.one();
                     let error = StreamError::new("connection-timeout").text("the stream was not negotiated in time");
                     return self.refuse(&mut it, &error);
                 }
@@ -63,6 +67,15 @@ impl Pipe {
 
     pub(super) fn tls_is_shaking_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.is_open())
+    }
+
+    /// There is TLS: once for each connection.
+    pub(super) fn shook_hands(&self) {
+        let counters = &self.worker.shared.counters;
+        match self.tls.as_ref().and_then(|tls| tls.protocol_version()) {
+            Some(rustls::ProtocolVersion::TLSv1_2) => counters.tls_1_2.one(),
+            _ => counters.tls_1_3.one(),
+        }
     }
 
     /// Everything that has arrived.
@@ -118,6 +131,9 @@ impl Pipe {
             return it.secured(Security { version: TlsVersion::V1_3, bindings: Vec::new(), addresses: Vec::new() });
         }
         let Some(tls) = self.tls.as_ref().filter(|_| !it.is_secured()) else { return };
+        if self.place.service == Service::StartTls {
+            self.shook_hands();
+        }
         let old = tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_2);
         let version = if old { TlsVersion::V1_2 } else { TlsVersion::V1_3 };
         let mut bindings = Vec::new();
@@ -189,6 +205,7 @@ impl Pipe {
                 }
                 Action::Authenticated(account) => {
                     tracing::debug!(%account, "authenticated");
+                    self.worker.shared.counters.authenticated(it.mechanism());
                     self.no_longer_knocking();
                     self.scanner.set_limits(it.limits(&self.worker.shared.house().limits));
                 }
@@ -221,6 +238,7 @@ impl Pipe {
                     todo.extend(self.step(|env| it.registered(answer, env))?);
                 }
                 Action::Failed(account) => {
+                    self.worker.shared.counters.refused(it.mechanism());
                     if !self.place.unlimited {
                         self.worker.shared.guard.failed(self.peer, account.as_ref(), Instant::now());
                     }
@@ -248,9 +266,12 @@ impl Pipe {
                         None => Err(iris_engine::shard::ResumeError::NotFound),
                     });
                     let next = self.step(|env| it.resumed(outcome, env))?;
+                    let counters = &self.worker.shared.counters;
                     if let Some(Action::Attached(at)) = next.first() {
+                        counters.resumed.one();
                         return Ok(Some((*at, pipe)));
                     }
+                    counters.resumptions_refused.one();
                     todo.extend(next);
                 }
                 Action::Attached(_) => {}
@@ -279,7 +300,10 @@ impl Pipe {
         });
         let next = self.step(|env| it.bound(outcome, env))?;
         match next.first() {
-            Some(Action::Attached(at)) => Ok(Ok((*at, pipe))),
+            Some(Action::Attached(at)) => {
+                self.worker.shared.counters.bound.one();
+                Ok(Ok((*at, pipe)))
+            }
             _ => Ok(Err(next)),
         }
     }
@@ -319,6 +343,7 @@ impl Pipe {
             pending: std::mem::take(&mut self.pending),
             outgoing: std::mem::take(&mut self.outgoing),
             knocking: self.knocking,
+            open: self.open.take(),
             negotiator: std::mem::replace(it, Negotiator::new(Transport::Plain)),
             account: Some(account),
             deadline,

@@ -35,6 +35,7 @@ impl Pipe {
         while self.tls_is_shaking_hands() {
             self.read_more(deadline).await?;
         }
+        self.shook_hands();
         let asked = self.tls.as_ref().and_then(|tls| tls.alpn());
         Ok(match (asked, self.place.service) {
             (Some(ALPN_HTTP), _) | (None, Service::Https) => Spoken::Http,
@@ -81,7 +82,10 @@ impl Pipe {
                 () = worker.stop_signal.notified() => Err(End::Gone),
             }
         };
-        tokio::time::timeout_at(deadline.into(), readable).await.map_err(|_| End::Gone)??;
+        tokio::time::timeout_at(deadline.into(), readable).await.map_err(|_| {
+            worker.shared.counters.negotiation_timeouts.one();
+            End::Gone
+        })??;
         self.read_some()?;
         if self.ended { Err(End::Gone) } else { Ok(()) }
     }
@@ -89,6 +93,7 @@ impl Pipe {
     /// To those who read HTTP.
     pub(super) fn hand_over(mut self) {
         self.no_longer_knocking();
+        self.becomes(State::Http);
         let shared = self.worker.shared.clone();
         if !self.place.unlimited && !shared.guard.admit_http(self.peer) {
             return;
@@ -101,6 +106,7 @@ impl Pipe {
             incoming: self.incoming,
             pending: self.pending,
             outgoing: self.outgoing,
+            open: self.open,
         };
         let Way::Socket(stream) = self.way else { return };
         match stream.into_std() {

@@ -2,6 +2,7 @@
 
 use super::door::random_text;
 use super::*;
+use iris_core::metrics::Counter;
 use iris_core::xml::wire::Output;
 
 /// Why reading pauses.
@@ -88,7 +89,7 @@ impl Pipe {
         let mut shard = worker.shard.borrow_mut();
         let now = worker.now();
         let mut upto = 0;
-        let mut fed = 0u64;
+        let mut fed = [0; 4];
         let outcome = loop {
             if !shard.has_credit(at) {
                 break Ok(Pause::Credit);
@@ -101,7 +102,7 @@ impl Pipe {
                     break Ok(Pause::No);
                 }
                 Ok(Some(Scanned::Stanza { stanza, .. })) => {
-                    fed += 1;
+                    fed[stanza.kind() as usize] += 1;
                     if let Err(error) = shard.receive(now, at, stanza, random_text) {
                         break Err(Some(error));
                     }
@@ -120,9 +121,11 @@ impl Pipe {
         };
         drop(shard);
         self.consume(upto);
-        if fed > 0 {
-            let counters = &worker.shared.workers[usize::from(worker.id)].inbound.counters;
-            counters.stanzas_received.fetch_add(fed, std::sync::atomic::Ordering::Relaxed);
+        count(&worker.counters().received, fed);
+        match outcome {
+            Ok(Pause::Credit) => worker.shared.counters.credits.one(),
+            Ok(Pause::Until(_)) => worker.shared.counters.stanza_rates.one(),
+            Ok(Pause::No) | Err(_) => {}
         }
         worker.kick();
         outcome
@@ -142,6 +145,7 @@ impl Pipe {
             let (pulled, over) = worker.shard.borrow_mut().pull(at, id, &mut scratch.stanzas, CHUNK_BYTES);
             let stanzas = std::mem::take(&mut scratch.stanzas);
             drop(scratch);
+            count(&worker.counters().sent, stanzas.stanzas.map(u64::from));
             let empty = stanzas.bytes.is_empty();
             let said = if empty { Ok(()) } else { self.say_elements(&stanzas) };
             worker.scratch.borrow_mut().stanzas = stanzas;
@@ -175,4 +179,9 @@ impl Pipe {
             Err(end) => end,
         }
     }
+}
+
+/// Most are of one kind.
+fn count<const N: usize>(counters: &[Counter; N], seen: [u64; N]) {
+    counters.iter().zip(seen).filter(|(_, n)| *n > 0).for_each(|(counter, n)| counter.add(n));
 }

@@ -60,6 +60,8 @@ pub(super) struct Reach<'a> {
 pub(super) struct Outcome {
     pub tail: Vec<TailChange>,
     pub shelves: Vec<(&'static str, (i64, i64))>,
+    /// Entries put into logs.
+    pub appended: u64,
     /// The greatest id of the sets.
     pub floor: u64,
     /// Rows are gone whose ids the floor may stand on.
@@ -103,6 +105,7 @@ impl<'a> Applying<'a> {
             Write::Delete { owner, shelf, key } => self.delete(*owner, *shelf, key),
             Write::Append { owner, shelf, id, peer, tag, entry } => {
                 let log = self.log(*owner, *shelf)?;
+                self.outcome.appended += 1;
                 self.append(log, *id, *peer as i64, *tag as i64, entry)
             }
             Write::Insert { owner, shelf, id, peer, tag, entry } => {

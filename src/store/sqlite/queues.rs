@@ -35,6 +35,12 @@ pub(super) enum Next {
     Closed,
 }
 
+/// How many there are that nobody has taken yet.
+pub(super) struct Waiting {
+    pub sets: usize,
+    pub reads: usize,
+}
+
 #[derive(Default)]
 pub(super) struct Queues {
     state: Mutex<State>,
@@ -85,6 +91,11 @@ impl Queues {
 
     pub(super) fn progress(&self) -> Progress {
         self.lock().progress.clone()
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        let state = self.lock();
+        Waiting { sets: state.submitted.len(), reads: state.asked.len() }
     }
 
     pub(super) fn on_progress(&self, wake: Wake) {

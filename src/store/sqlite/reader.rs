@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use iris_core::store::{Item, Owned, OwnerId, Read, Rows, Shape, Shelf, StoreError, Woken};
@@ -84,7 +85,9 @@ impl Reader {
         };
         let mut sound = true;
         for (tail, Asked { read, answer: to }) in batch {
+            let began = Instant::now();
             let rows = catch_unwind(AssertUnwindSafe(|| self.read(&conn, &tail, read)));
+            self.shared.measured.read(began);
             let rows = rows.unwrap_or_else(|_| Err(Fault::Damaged("reading panicked".to_owned())));
             if let Err(fault) = &rows {
                 tracing::error!(?fault, "the store cannot read");

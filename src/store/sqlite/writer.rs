@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iris_core::store::Ticket;
 use rusqlite::{Connection, ErrorCode, ffi};
@@ -20,6 +20,7 @@ use super::SqliteOptions;
 use super::apply::{Applying, Fault, Outcome, Reach};
 use super::checkpoint::{Copier, checkpoint};
 use super::fold::Fold;
+use super::measured::Measured;
 use super::queues::{Next, Queues, Submitted};
 use super::schema::{self, set_meta};
 use super::shelves::Shelves;
@@ -49,6 +50,9 @@ const SMALL_COMMIT: usize = 32;
 #[derive(Default)]
 pub(super) struct Shared {
     pub queues: Queues,
+    pub measured: Measured,
+    /// Pages of the WAL since it began anew.
+    pub wal_pages: AtomicI32,
     pub tail: Tail,
     pub shelves: Shelves,
     pub floor: AtomicU64,
@@ -78,8 +82,7 @@ pub(super) struct Writer {
     /// The last step of the store's own failed: the next one waits for a longer silence.
     tired: bool,
     /// Pages in the WAL, as SQLite tells at each commit.
-    wal_pages: Arc<AtomicI32>,
-    /// `wal_pages` at the last checkpoint.
+    /// The pages of the WAL at the last checkpoint.
     checkpointed: i32,
     copier: Copier,
     /// The copier has a job, or had one that the writer has not come after yet.
@@ -142,7 +145,6 @@ impl Writer {
             expiring: BTreeMap::new(),
             erased: false,
             tired: false,
-            wal_pages: Arc::default(),
             checkpointed: 0,
             copier,
             copies: false,
@@ -259,6 +261,7 @@ impl Writer {
         steps: Steps,
         sets: impl FnOnce(&mut Applying<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let began = Instant::now();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut folded_to = None;
         if let Some(fold) = &self.fold {
@@ -287,7 +290,9 @@ impl Writer {
             set_meta(conn, "floor", i64::try_from(floor).unwrap_or(i64::MAX))?;
         }
         self.failpoints.pass(At::CommitBefore).map_err(injected)?;
+        let syncs = Instant::now();
         conn.prepare_cached("COMMIT")?.execute([])?;
+        self.shared.measured.transaction(began, syncs, outcome.appended);
         // Whatever is injected here, it is on disk: never one of the errors that say that nothing was written.
         self.failpoints.pass(At::CommitAfter).map_err(|_| injected(Injected::Io))?;
         self.shared.floor.store(floor, Ordering::Release);
@@ -332,6 +337,7 @@ impl Writer {
     fn publish(&self, batch: &[Submitted]) {
         let Some(last) = batch.last() else { return };
         let stale: Vec<Ticket> = batch.iter().filter(|submitted| submitted.stale).map(|submitted| submitted.ticket).collect();
+        self.shared.measured.sets.observe((batch.len() - stale.len()) as u64);
         self.shared.queues.publish(last.ticket, &stale);
     }
 
@@ -359,12 +365,12 @@ impl Writer {
         self.fold = None;
         self.shared.tail.replace(unfolded(&conn, self.folded)?);
         self.shared.floor.fetch_max(floor(&conn)?, Ordering::Release);
-        let pages = Arc::clone(&self.wal_pages);
+        let shared = Arc::clone(&self.shared);
         conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
-            pages.store(count, Ordering::Relaxed);
+            shared.wal_pages.store(count, Ordering::Relaxed);
             Ok(())
         }))?;
-        self.wal_pages.store(0, Ordering::Relaxed);
+        self.shared.wal_pages.store(0, Ordering::Relaxed);
         self.checkpointed = 0;
         Ok(conn)
     }
@@ -395,14 +401,14 @@ impl Writer {
             // What was erased is still in the WAL, on pages that are written anew in the database only.
             self.erased = false;
             self.checkpoint(&conn, "TRUNCATE");
-        } else if self.wal_pages.load(Ordering::Relaxed) != self.checkpointed {
+        } else if self.shared.wal_pages.load(Ordering::Relaxed) != self.checkpointed {
             self.checkpoint(&conn, "PASSIVE");
         }
         self.conn = Some(conn);
     }
 
     fn checkpoint_when_due(&mut self) {
-        let pages = self.wal_pages.load(Ordering::Relaxed);
+        let pages = self.shared.wal_pages.load(Ordering::Relaxed);
         // Fewer than at the last checkpoint: the WAL has started from its beginning since.
         let grown = if pages < self.checkpointed { pages } else { pages - self.checkpointed };
         let far = pages >= self.options.wal_pages * 4;
@@ -425,7 +431,7 @@ impl Writer {
 
     /// A checkpoint that fails loses nothing: the WAL keeps it all.
     fn checkpoint(&mut self, conn: &Connection, mode: &str) {
-        self.checkpointed = self.wal_pages.load(Ordering::Relaxed);
+        self.checkpointed = self.shared.wal_pages.load(Ordering::Relaxed);
         let passed = self.failpoints.pass(At::Checkpoint).map_err(injected);
         if let Err(error) = passed.and_then(|()| checkpoint(conn, mode)) {
             tracing::warn!(%error, mode, pages = self.checkpointed, "the checkpoint of the store failed");
