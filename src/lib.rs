@@ -1,6 +1,7 @@
 //! Iris, an XMPP server: the program as a library, for `main.rs` and for tests. It only composes; nobody depends on it.
 
 mod admin;
+mod census;
 pub mod cli;
 pub mod closing;
 pub mod config;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use iris_core::ids::IdSeal;
+use iris_core::login::Census;
 use iris_core::mount::Doors;
 use iris_core::room::Room;
 use iris_core::store::{Shelf, Store};
@@ -132,6 +133,12 @@ pub fn network(
             config.accounts.scram_iterations,
             open.as_ref().map(|(_, closing)| closing.clone()).unwrap_or_default(),
         )?,
+        // Nobody is let into a house that is not open.
+        census: Arc::new(if open.is_some() {
+            crate::census::take(store.as_ref(), &config.domains)?
+        } else {
+            Census::default()
+        }),
     });
     let policy = policy(config)?;
     let tls = |alpn: &[&[u8]], client: ClientAuth| {

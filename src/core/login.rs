@@ -3,6 +3,9 @@
 use crate::store::Shelf;
 use bytes::Bytes;
 
+mod census;
+pub use census::{Census, HashSet, Kinds};
+
 /// One record per account. `credentials` is `negotiate::sasl::Credentials`, encoded: no password is ever here.
 pub const SHELF: Shelf = Shelf::record("account");
 

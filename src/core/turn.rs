@@ -19,6 +19,7 @@ use crate::host::{Fact, Facts};
 use crate::ids::IdSeal;
 use crate::interest::Interests;
 use crate::limits::Limits;
+use crate::login::Census;
 use crate::mount::{Doors, GetOrSet};
 use crate::ports::Ports;
 use crate::receipt::SessionRef;
@@ -41,6 +42,8 @@ pub struct House {
     /// When the process began.
     pub started: Now,
     pub ports: Ports,
+    /// What keys the accounts have.
+    pub census: Arc<Census>,
 }
 
 /// Who asks, as the account sees them.

@@ -242,6 +242,7 @@ impl Net {
             version: old.version,
             started: old.started,
             ports: old.ports.clone(),
+            census: old.census.clone(),
         });
         self.shared.house.store(house.clone());
         self.shared.policy.store(Arc::new(policy));

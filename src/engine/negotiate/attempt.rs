@@ -184,11 +184,14 @@ pub(super) fn proved(it: &mut Negotiator, profile: Profile, proved: Proved, env:
     }
 }
 
-pub(super) fn looked_up(it: &mut Negotiator, answer: AskAnswer, banned: bool, env: &mut Env<'_>) -> Vec<Action> {
-    let Attempt { profile, stage } = match std::mem::replace(&mut it.state, State::Over) {
-        State::Sasl(attempt) => *attempt,
-        _ => return Vec::new(),
-    };
+pub(super) fn looked_up(
+    it: &mut Negotiator,
+    attempt: Attempt,
+    answer: AskAnswer,
+    banned: bool,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    let Attempt { profile, stage } = attempt;
     let (lookup, account) = match stage {
         Stage::Login(lookup, account) => (lookup, account),
         Stage::Tokens(proof) => return token(it, profile, *proof, answer, banned, env),
@@ -245,13 +248,21 @@ fn token(
     }
 }
 
-pub(super) fn stepped(it: &mut Negotiator, outcome: Step, env: &mut Env<'_>) -> Vec<Action> {
+pub(super) fn stepped(it: &mut Negotiator, outcome: Step, better: Option<Credentials>, env: &mut Env<'_>) -> Vec<Action> {
     let Attempt { profile, stage } = match std::mem::replace(&mut it.state, State::Over) {
         State::Sasl(attempt) => *attempt,
         _ => return Vec::new(),
     };
-    let Stage::Verifying(asked) = stage else { return Vec::new() };
-    step(it, profile, outcome, Some(asked), env)
+    let Stage::Verifying(mut asked) = stage else { return Vec::new() };
+    let keep = asked.found.as_mut().filter(|_| asked.enabled).zip(better).map(|(found, better)| {
+        let credentials: Bytes = better.encode().into();
+        let was = std::mem::replace(&mut found.record, credentials.clone());
+        found.credentials = better;
+        Action::Keep(asked.account.clone(), Ask::Upgrade { was, credentials })
+    });
+    let mut actions: Vec<Action> = keep.into_iter().collect();
+    actions.extend(step(it, profile, outcome, Some(asked), env));
+    actions
 }
 
 /// RFC 6120 6.4.5: the client may try again, a few times.

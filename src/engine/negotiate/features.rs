@@ -2,28 +2,30 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use iris_core::login::HashSet;
 use iris_core::mount::{Doors, SaslInline, When};
 use iris_core::ns;
 use iris_core::xml::escape::escape_attr;
 use jid::DomainPart;
 
 use super::sasl::{Hash, Mechanism, Offered};
-use super::{Env, Security, Transport, fast, passwordless, upgrade};
+use super::{Env, Security, fast, passwordless, upgrade};
 use crate::shard::offers;
 
-/// Before authentication. `None`: only TLS is offered, nothing can be authenticated yet. Beside it what names these features.
+/// Before authentication; `hashes`: what there are keys for. `None`: only TLS is offered, nothing can be authenticated yet. Beside it what names these features.
 pub(super) fn open(
-    transport: Transport,
+    clear: bool,
     security: Option<&Security>,
     host: &Doors,
+    hashes: HashSet,
     env: &mut Env<'_>,
 ) -> (Option<Offered>, String) {
     let mut xml = String::from("<stream:features>");
-    let offered = if transport == Transport::StartTls && security.is_none() {
+    let offered = if clear {
         xml.push_str(&format!("<starttls xmlns='{}'><required/></starttls>", ns::TLS));
         None
     } else {
-        let offered = mechanisms(security, host, env);
+        let offered = mechanisms(security, host, hashes, env);
         if let Some(offered) = &offered {
             xml.push_str(&format!("<mechanisms xmlns='{}'>", ns::SASL));
             for name in offered.mechanism_names() {
@@ -134,10 +136,10 @@ fn limits(xml: &mut String, size: usize, idle: u64) {
 }
 
 /// PLAIN never travels in the clear, except where development asks for it.
-fn mechanisms(security: Option<&Security>, host: &Doors, env: &Env<'_>) -> Option<Offered> {
+fn mechanisms(security: Option<&Security>, host: &Doors, hashes: HashSet, env: &Env<'_>) -> Option<Offered> {
     let domain = DomainPart::new(&host.domain).ok()?.into_owned();
-    let allowed: Vec<Mechanism> =
-        Mechanism::ALL.into_iter().filter(|mechanism| *mechanism != Mechanism::Plain || env.policy.plain_sasl).collect();
+    let is_allowed = |mechanism: &Mechanism| mechanism.hash().map_or(env.policy.plain_sasl, |hash| hashes.has(hash.bit()));
+    let allowed: Vec<Mechanism> = Mechanism::ALL.into_iter().filter(is_allowed).collect();
     let (bindings, version) = security.map_or((Vec::new(), None), |it| (it.bindings.clone(), Some(it.version)));
     let certified = security.is_some_and(|it| it.addresses.iter().any(|address| *address.domain().as_str() == host.domain));
     // RFC 6120 6.3.4: EXTERNAL only to who has shown a certificate that speaks for somebody here.

@@ -18,12 +18,14 @@ use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, ns};
 use crate::account::reply;
 use crate::router::Hosts;
 use crate::shard::{Bind, ResumeError};
+use iris_core::login::Census;
 use iris_core::{Ask, AskAnswer};
-use sasl::{ChannelBinding, FakeSalt, Lookup, Offered, Step, TlsVersion};
+use sasl::{ChannelBinding, Credentials, FakeSalt, Lookup, Offered, Step, TlsVersion};
 
 mod attempt;
 mod fast;
 mod features;
+mod offering;
 mod passwordless;
 mod register;
 pub mod sasl;
@@ -88,6 +90,7 @@ pub struct Env<'a> {
     pub hosts: &'a Hosts,
     pub limits: &'a Limits,
     pub policy: &'a Policy,
+    pub census: &'a Census,
     pub random: &'a mut dyn FnMut(&mut [u8]),
     /// What is to be written to the client.
     pub out: &'a mut Vec<u8>,
@@ -108,8 +111,10 @@ pub enum Action {
     LookUpFor(BareJid, Ask),
     /// Ask the account, which is here; give the answer to `answered`.
     Ask(BareJid, Ask),
-    /// Costs a whole PBKDF2: run `lookup.credentials(…)` on a side thread and give the outcome to `stepped`.
-    Verify(Box<Lookup>, Option<Box<sasl::Credentials>>),
+    /// Tell the account, which is here; nobody waits for its answer.
+    Keep(BareJid, Ask),
+    /// Costs a whole PBKDF2, or some: run `lookup.verify(…)` on a side thread and give the outcome to `stepped`.
+    Verify(Box<Lookup>, Option<Box<Credentials>>),
     /// An authentication failed.
     Failed(Option<BareJid>),
     /// Ask the domain's registrar; give its answer to `registered`.
@@ -128,6 +133,8 @@ pub enum Action {
 enum State {
     /// A header is expected.
     Header,
+    /// Whom the header says it is from was asked what keys it has.
+    Offering(BareJid),
     /// Offered STARTTLS, or SASL.
     Open,
     Sasl(Box<attempt::Attempt>),
@@ -264,10 +271,13 @@ impl Negotiator {
         if self.from.as_ref().is_some_and(|from| from.domain().as_str() != host.domain) {
             return self.fail(&StreamError::new("invalid-from"), env);
         }
-        self.state = State::Open;
-        (self.offered, self.config_version) = features::open(self.transport, self.security.as_ref(), &host, env);
         self.doors = Some(host);
-        Vec::new()
+        offering::begin(self, env)
+    }
+
+    /// Nothing may be authenticated before TLS.
+    fn is_clear(&self) -> bool {
+        self.transport == Transport::StartTls && self.security.is_none()
     }
 
     /// A first-level element, before there is a session.
@@ -282,6 +292,7 @@ impl Negotiator {
             // A second request while one is being worked on, or anything out of order.
             State::Header
             | State::AuthenticatedHeader
+            | State::Offering(_)
             | State::Arriving(_)
             | State::Registering(_)
             | State::Binding(_)
@@ -431,7 +442,11 @@ impl Negotiator {
 
     /// The account's answer to `Action::LookUp` and `Action::LookUpFor`. `banned`: it is treated as if the password were wrong, whatever it is.
     pub fn looked_up(&mut self, answer: AskAnswer, banned: bool, env: &mut Env<'_>) -> Vec<Action> {
-        attempt::looked_up(self, answer, banned, env)
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Offering(account) => offering::answered(self, &account, &answer, env),
+            State::Sasl(attempt) => attempt::looked_up(self, *attempt, answer, banned, env),
+            _ => Vec::new(),
+        }
     }
 
     /// The domain's answer to `Action::Register`.
@@ -448,8 +463,8 @@ impl Negotiator {
     }
 
     /// The outcome of `Action::Verify`.
-    pub fn stepped(&mut self, step: Step, env: &mut Env<'_>) -> Vec<Action> {
-        attempt::stepped(self, step, env)
+    pub fn stepped(&mut self, step: Step, better: Option<Credentials>, env: &mut Env<'_>) -> Vec<Action> {
+        attempt::stepped(self, step, better, env)
     }
 
     fn sasl(&mut self, attempt: Option<attempt::Attempt>, stanza: Stanza, env: &mut Env<'_>) -> Vec<Action> {

@@ -18,6 +18,7 @@ use crate as engine;
 
 mod fast;
 mod fuzzed;
+mod offering;
 mod oracle;
 mod passwordless;
 mod sasl2;
@@ -45,6 +46,7 @@ struct Client {
     names: NameTable,
     limits: Limits,
     policy: Policy,
+    census: Census,
     counter: u8,
     /// Everything that the server has said.
     heard: String,
@@ -97,6 +99,7 @@ impl Client {
                 fake_salt: FakeSalt::new([9; 32], ITERATIONS_MIN),
                 secret: HouseSecret::new([9; 32]),
             },
+            census: Census::new([A, B].map(str::to_owned)),
             counter: 0,
             heard: String::new(),
         }
@@ -139,8 +142,14 @@ impl Client {
             *counter = counter.wrapping_add(1);
             bytes.fill(*counter);
         };
-        let mut env =
-            Env { hosts: &self.hosts, limits: &self.limits, policy: &self.policy, random: &mut random, out: &mut out };
+        let mut env = Env {
+            hosts: &self.hosts,
+            limits: &self.limits,
+            policy: &self.policy,
+            census: &self.census,
+            random: &mut random,
+            out: &mut out,
+        };
         let actions = f(&mut self.it, &mut env);
         self.heard.push_str(std::str::from_utf8(&out).expect("UTF-8"));
         actions
@@ -167,8 +176,8 @@ impl Client {
         let mut actions = self.step(|it, env| it.looked_up(answer, false, env));
         match actions.pop() {
             Some(Action::Verify(lookup, found)) => {
-                let outcome = lookup.credentials(found.as_deref(), &self.policy.fake_salt);
-                self.step(|it, env| it.stepped(outcome, env))
+                let (outcome, better) = lookup.verify(found.as_deref(), &self.policy.fake_salt, |salt| salt.fill(5));
+                self.step(|it, env| it.stepped(outcome, better, env))
             }
             other => panic!("PLAIN is verified aside, not {other:?}"),
         }
@@ -430,8 +439,8 @@ fn a_wrong_password_an_unknown_user_and_a_ban_sound_the_same() {
     banned.send(&format!("<auth xmlns='{}' mechanism='PLAIN'>{}</auth>", ns::SASL, base64("\0alice\0secret")));
     let mut actions = banned.step(|it, env| it.looked_up(login(true), true, env));
     let Some(Action::Verify(lookup, None)) = actions.pop() else { panic!("a banned client's password is not compared") };
-    let outcome = lookup.credentials(None, &banned.policy.fake_salt);
-    banned.step(|it, env| it.stepped(outcome, env));
+    let (outcome, better) = lookup.verify(None, &banned.policy.fake_salt, |salt| salt.fill(5));
+    banned.step(|it, env| it.stepped(outcome, better, env));
     answers.push(banned.heard);
     assert!(answers.iter().all(|answer| answer.contains("<not-authorized/>") && *answer == answers[0]), "{answers:?}");
 }

@@ -12,6 +12,7 @@ use iris_core::{Event, Jid, Now, ns};
 
 use crate::account::subscription::Kind;
 use crate::account::{AccountEntity, befriend, clients, presence, push_xml};
+use crate::negotiate::sasl::Credentials;
 use crate::path::{self, Ctx};
 use crate::sessions::Sessions;
 
@@ -222,8 +223,24 @@ fn admit(entity: &mut AccountEntity, cx: &mut Ctx<'_>, admission: Admission, rep
 }
 
 fn keep(entity: &mut AccountEntity, cx: &mut Ctx<'_>, login: Login) {
+    count(entity, cx, Some(&login));
     cx.fx.write.push(Write::Put { owner: entity.owner, shelf: login::SHELF, key: Arc::from(""), value: login.encode() });
     entity.login = Some(login);
+}
+
+/// What keys the account has from now on, for those who offer mechanisms.
+fn count(entity: &AccountEntity, cx: &mut Ctx<'_>, login: Option<&Login>) {
+    let set = |login: &Login| Credentials::set_of(&login.credentials);
+    let (before, after) = (entity.login.as_ref().map(set), login.map(set));
+    if before == after {
+        return;
+    }
+    let (census, domain) = (cx.house.census.clone(), entity.jid.domain().to_string());
+    cx.fx.list.push(Effect::AfterCommit(Box::new(move |kept| {
+        if kept.is_ok() {
+            census.change(&domain, before, after);
+        }
+    })));
 }
 
 /// Sessions, and those that could be resumed, are over at once.
@@ -276,6 +293,7 @@ fn remove(entity: &mut AccountEntity, cx: &mut Ctx<'_>) {
             presence::send_kind(entity, cx, &contact, Kind::Unsubscribed);
         }
     }
+    count(entity, cx, None);
     cx.fx.write.push(Write::Disown { owner: entity.owner });
     entity.gone = true;
 }

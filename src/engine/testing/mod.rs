@@ -7,6 +7,7 @@ use std::time::Duration;
 use iris_core::host::HostTurn;
 use iris_core::ids::IdSeal;
 use iris_core::limits::Limits;
+use iris_core::login::Census;
 use iris_core::mount::{Doors, RoomConfig};
 use iris_core::registration::{Answer, Request};
 use iris_core::room::Room;
@@ -95,6 +96,7 @@ impl House {
             version: "0",
             started: now,
             ports: ports::ports(stops.clone()),
+            census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
             ids: IdSeal::new(store.secret()),
         });
         let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();

@@ -168,7 +168,14 @@ impl Pipe {
         let mut out = Vec::new();
         let hosts: Hosts = self.worker.shard.borrow().hosts().clone();
         let (house, policy) = (self.worker.shared.house(), self.worker.shared.policy());
-        let mut env = Env { hosts: &hosts, limits: &house.limits, policy: &policy, random: &mut random, out: &mut out };
+        let mut env = Env {
+            hosts: &hosts,
+            limits: &house.limits,
+            policy: &policy,
+            census: &house.census,
+            random: &mut random,
+            out: &mut out,
+        };
         let actions = f(&mut env);
         self.say_stream(&out)?;
         Ok(actions)
@@ -221,12 +228,17 @@ impl Pipe {
                     let answer = self.ask(&account, ask).await?;
                     todo.extend(self.step(|env| it.answered(answer, env))?);
                 }
+                Action::Keep(account, ask) => {
+                    // Refused or not, the client is in.
+                    self.worker.shard.borrow_mut().ask(&account, ask, Box::new(drop));
+                    self.worker.kick();
+                }
                 Action::Verify(lookup, found) => {
                     let policy = self.worker.shared.policy();
                     // A whole PBKDF2: not on the thread that carries everybody's messages.
-                    let work = tokio::task::spawn_blocking(move || lookup.credentials(found.as_deref(), &policy.fake_salt));
-                    let outcome = work.await.map_err(|_| End::Gone)?;
-                    todo.extend(self.step(|env| it.stepped(outcome, env))?);
+                    let verify = move || lookup.verify(found.as_deref(), &policy.fake_salt, random);
+                    let (outcome, better) = tokio::task::spawn_blocking(verify).await.map_err(|_| End::Gone)?;
+                    todo.extend(self.step(|env| it.stepped(outcome, better, env))?);
                 }
                 Action::Register(request) => {
                     let (sender, receiver) = oneshot::channel();

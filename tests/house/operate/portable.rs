@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::scram::Scram;
 
 /// Made by hand after the examples of the text.
 const SHAKESPEARE: &str = include_str!("portable/shakespeare.xml");
@@ -92,6 +93,61 @@ fn a_domain_moves_in_whether_the_server_runs_or_not_and_people_find_everything()
         are_juliets(&seen);
         assert_eq!(seen.join("").matches("Call me but love").count(), 1, "what moves in twice is there once");
     }
+}
+
+/// RFC 5802 5: the password is `pencil`. As a server writes it that knows SCRAM-SHA-1 only.
+const OLD: &str = "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='user'>\
+    <scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'><iter-count>4096</iter-count>\
+    <salt>QSXCR+Q6sek8bf92</salt><server-key>D+CSWLOshSulAsxiupA+qs2/fTE=</server-key>\
+    <stored-key>6dlGYMOdZcOPutkcNY8U2g7vK9Y=</stored-key></scram-credentials></user></host></server-data>";
+
+#[test]
+fn who_moved_in_with_keys_for_sha_1_alone_comes_in_by_what_is_offered_and_gets_the_others() {
+    let data = Data::with_users(["juliet"]);
+    let server = data.start();
+    let strongest = |client: &Client| -> &'static str {
+        let mut offered = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"].into_iter();
+        offered.find(|name| client.features.contains(&format!("<mechanism>{name}</mechanism>"))).expect("a mechanism")
+    };
+    let stream = |from: Option<&str>| {
+        let mut client = Client::connect(server.plain).expect("a connection");
+        let from = from.map_or(String::new(), |name| format!(" from='{name}@{DOMAIN}'"));
+        client.send(&format!(
+            "<stream:stream to='{DOMAIN}'{from} version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+        ));
+        client.features = client.expect("<stream:features");
+        client
+    };
+    assert_eq!(strongest(&stream(None)), "SCRAM-SHA-512");
+    data.iris(&["import", &file(&data, "old.xml", OLD)]);
+    // A client takes the strongest that it sees.
+    for (from, mechanism) in [(None, "SCRAM-SHA-1"), (Some("user"), "SCRAM-SHA-1")] {
+        let mut client = stream(from);
+        assert_eq!(strongest(&client), mechanism, "{from:?}");
+        Scram::new(strongest(&client), "user", "pencil").run(&mut client).expect("the old password");
+    }
+    let mut juliet = stream(Some("juliet"));
+    assert_eq!(strongest(&juliet), "SCRAM-SHA-512", "what she has is not made worse");
+    Scram::new("SCRAM-SHA-512", "juliet", PASSWORD).run(&mut juliet).expect("juliet");
+    let nobody: Vec<&str> = (0..3).map(|_| strongest(&stream(Some("nobody")))).collect();
+    assert!(nobody.iter().all(|it| *it == nobody[0]), "{nobody:?}");
+    // The count is taken anew at a start.
+    drop(server);
+    let server = data.start();
+    let mut plain = Client::connect(server.plain).expect("a connection");
+    plain.open();
+    assert_eq!(strongest(&plain), "SCRAM-SHA-1");
+    assert!(plain.sasl_plain("user", "pencil").expect("an answer").starts_with("<success"));
+    let mut again = Client::connect(server.plain).expect("a connection");
+    for _ in 0..200 {
+        if again.open().contains("<mechanism>SCRAM-SHA-512<") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        again = Client::connect(server.plain).expect("a connection");
+    }
+    assert_eq!(strongest(&again), "SCRAM-SHA-512", "everybody has everything now");
+    Scram::new("SCRAM-SHA-512", "user", "pencil").run(&mut again).expect("keys that were made of the password");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use iris_core::login::HashSet;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
@@ -111,11 +112,36 @@ impl Credentials {
         Credentials { keys: [keep(sha1, Hash::Sha1), keep(sha256, Hash::Sha256), keep(sha512, Hash::Sha512)] }
     }
 
-    /// Should the keys be derived anew at the next occasion on which we see the password (PLAIN, password change):
-    /// because a hash function is missing or the iteration count is below `iterations`?
+    /// The hash functions of an encoded record; none if it is damaged.
+    pub fn set_of(record: &[u8]) -> HashSet {
+        let credentials = read(record);
+        let hashes = credentials.iter().flat_map(|credentials| credentials.hashes());
+        hashes.fold(HashSet::NONE, |set, hash| set.with(hash.bit()))
+    }
+
+    /// Should the keys be derived anew when we see the password: because a hash function is missing or the iteration count is
+    /// below `iterations`?
     pub fn is_weaker_than(&self, iterations: u32) -> bool {
         let weak = |keys: &Option<Keys>| keys.as_ref().is_none_or(|k| k.iterations < iterations);
         self.keys.iter().any(weak)
+    }
+
+    /// The same password as new ones are kept, when it is at hand and was found to be the right one. Keys that are as good
+    /// already stay: clients remember what belongs to their salts. `None`: nothing would get better.
+    pub(super) fn strengthened(&self, password: &str, mut random: impl FnMut(&mut [u8]), iterations: u32) -> Option<Self> {
+        if !self.is_weaker_than(iterations) {
+            return None;
+        }
+        let password = prepare(password).ok()?;
+        let mut all = self.clone();
+        for (hash, keys) in Hash::ALL.into_iter().zip(&mut all.keys) {
+            if keys.as_ref().is_none_or(|keys| keys.iterations < iterations) {
+                let mut salt = [0; SALT_SIZE_BYTES];
+                random(&mut salt);
+                *keys = Some(Keys::derive(hash, &password, &salt, iterations));
+            }
+        }
+        Some(all)
     }
 
     /// The same password under one more hash function: its SaltedPassword (RFC 5802 section 3), as the client has made it for

@@ -114,6 +114,22 @@ impl Lookup {
             }
         }
     }
+
+    /// As `credentials`; and with PLAIN, whose password is at hand, the keys to keep instead of those found, if they are fewer or
+    /// weaker than new ones would be. `random` fills a slice from a cryptographically secure source.
+    pub fn verify(
+        self,
+        found: Option<&Credentials>,
+        fake: &FakeSalt,
+        random: impl FnMut(&mut [u8]),
+    ) -> (Step, Option<Credentials>) {
+        let Asking::Plain(request) = &self.0 else { return (self.credentials(found, fake), None) };
+        let password = request.password();
+        let step = self.credentials(found, fake);
+        let found = found.filter(|_| matches!(step, Step::Success { .. }));
+        let better = found.and_then(|found| found.strengthened(&password, random, fake.iterations()));
+        (step, better)
+    }
 }
 
 fn first(mechanism: Mechanism, offered: &Offered, nonce: [u8; NONCE_SIZE_BYTES], message: &[u8]) -> Step {

@@ -31,6 +31,12 @@ impl FakeSalt {
         self.iterations
     }
 
+    /// A number that nobody can foresee and that is always the same for the same name.
+    pub fn draw(&self, account: &str) -> u64 {
+        let lot = Hash::Sha256.hmac(self.secret.as_slice(), &[b"hashes\0", account.as_bytes()]);
+        u64::from_be_bytes(lot.as_slice().first_chunk().copied().unwrap_or_default())
+    }
+
     /// Keys nobody has a password for. `account` is the normalised bare JID, so that spelling differences fall together
     /// as they do for real accounts.
     pub(super) fn keys(&self, hash: Hash, account: &str) -> Keys {

@@ -26,6 +26,15 @@ impl Hash {
         }
     }
 
+    /// Its place in a `HashSet`.
+    pub fn bit(self) -> u8 {
+        match self {
+            Hash::Sha1 => 0,
+            Hash::Sha256 => 1,
+            Hash::Sha512 => 2,
+        }
+    }
+
     /// The name in the IANA registry, as it stands in the SCRAM mechanism names.
     pub fn name(self) -> &'static str {
         match self {

@@ -32,6 +32,10 @@ impl Request {
         Ok(Request { account, password: Zeroizing::new(password.to_owned()) })
     }
 
+    pub(super) fn password(&self) -> Password {
+        self.password.clone()
+    }
+
     pub(super) fn verify(&self, found: Option<&Credentials>, fake: &FakeSalt) -> Result<(), SaslError> {
         // Made up for everybody, used for nobodies: the work is the same.
         let made_up = fake.keys(PLAIN_HASH, self.account.as_str());

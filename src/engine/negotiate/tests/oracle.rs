@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use iris_core::clients::Admitted;
 use iris_core::limits::Limits;
+use iris_core::login::{Census, HashSet};
 use iris_core::mount::{Doors, Mount, MountError, RoomConfig, SaslInline};
 use iris_core::registration;
 use iris_core::room::{Card, Room, Status};
@@ -47,8 +48,13 @@ pub fn check(input: &[u8]) -> bool {
     let bindings = vec![ChannelBinding { kind: BindingKind::TlsExporter, data: vec![1; 32] }];
     it.secured(Security { version: TlsVersion::V1_3, bindings, addresses: Vec::new() });
     let mut scanner = Scanner::new(it.limits(&limits), names);
+    // Not all have the same keys, so whoever says whom it comes from is asked about.
+    let census = Census::new(["a.test".to_owned()]);
+    for set in [HashSet::ALL, HashSet::NONE.with(0)] {
+        census.change("a.test", None, Some(set));
+    }
     let mut counter = 0u8;
-    let mut world = World { hosts, limits, policy, said: Vec::new(), inside: false, attached: false };
+    let mut world = World { hosts, limits, policy, census, said: Vec::new(), inside: false, attached: false };
     let mut at = 0;
     while let Some(rest) = input.get(at..).filter(|_| !it.is_over() && !world.attached) {
         let (consumed, actions) = match scanner.scan(rest) {
@@ -76,6 +82,7 @@ struct World {
     hosts: Hosts,
     limits: Limits,
     policy: Policy,
+    census: Census,
     said: Vec<u8>,
     inside: bool,
     attached: bool,
@@ -87,7 +94,14 @@ impl World {
             *counter = counter.wrapping_add(1);
             bytes.fill(*counter);
         };
-        f(&mut Env { hosts: &self.hosts, limits: &self.limits, policy: &self.policy, random: &mut random, out: &mut self.said })
+        f(&mut Env {
+            hosts: &self.hosts,
+            limits: &self.limits,
+            policy: &self.policy,
+            census: &self.census,
+            random: &mut random,
+            out: &mut self.said,
+        })
     }
 
     /// As the pipe and the account do it.
@@ -106,13 +120,14 @@ impl World {
                     self.step(counter, |env| it.looked_up(AskAnswer::Tokens(login, Vec::new()), false, env))
                 }
                 Action::Verify(lookup, found) => {
-                    let outcome = lookup.credentials(found.as_deref(), &self.policy.fake_salt);
-                    self.step(counter, |env| it.stepped(outcome, env))
+                    let (outcome, better) = lookup.verify(found.as_deref(), &self.policy.fake_salt, |salt| salt.fill(5));
+                    self.step(counter, |env| it.stepped(outcome, better, env))
                 }
                 Action::Ask(_, Ask::Admit(_)) => {
                     let admitted = Admitted { client: "client".into(), token_until_us: None };
                     self.step(counter, |env| it.answered(AskAnswer::Admitted(admitted), env))
                 }
+                Action::Keep(..) => Vec::new(),
                 Action::Ask(..) => self.step(counter, |env| it.answered(AskAnswer::Done, env)),
                 Action::Authenticated(account) => {
                     assert_eq!(account.as_str(), ACCOUNT, "somebody else");

@@ -141,7 +141,7 @@ fn upgrades(names: &[&str]) -> String {
     names.iter().map(|name| format!("<upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-SCRAM-{name}</upgrade>")).collect()
 }
 
-/// alice proves her password and selects these tasks.
+/// alice proves her password and selects these tasks. She does it as by SCRAM, which never shows it: no keys are made of it.
 fn selecting(names: &[&str]) -> (Client, Vec<Action>, Bytes) {
     let mut client = Client::open();
     let (answer, record) = imported();
@@ -150,7 +150,7 @@ fn selecting(names: &[&str]) -> (Client, Vec<Action>, Bytes) {
     let Some(Action::Verify(lookup, found)) = actions.pop() else { panic!("PLAIN is verified aside") };
     client.heard.clear();
     let outcome = lookup.credentials(found.as_deref(), &client.policy.fake_salt);
-    let actions = client.step(|it, env| it.stepped(outcome, env));
+    let actions = client.step(|it, env| it.stepped(outcome, None, env));
     (client, actions, record)
 }
 
@@ -200,6 +200,19 @@ fn xep0480_3_a_client_helps_to_make_the_keys_that_are_missing() {
 fn xep0480_2_2_what_the_account_has_is_not_made_again() {
     let mut client = Client::open();
     client.proves(&authenticate(&upgrades(&["SHA-256", "SHA-512"])));
+    client.heard("<success ");
+}
+
+#[test]
+fn xep0480_2_2_a_client_that_has_shown_its_password_needs_not_help() {
+    let mut client = Client::open();
+    client.send(&authenticate(&upgrades(&["SHA-256", "SHA-512"])));
+    let mut actions = client.step(|it, env| it.looked_up(imported().0, false, env));
+    let Some(Action::Verify(lookup, found)) = actions.pop() else { panic!("PLAIN is verified aside") };
+    client.heard.clear();
+    let (outcome, better) = lookup.verify(found.as_deref(), &client.policy.fake_salt, |salt| salt.fill(5));
+    let actions = client.step(|it, env| it.stepped(outcome, better, env));
+    assert!(matches!(&actions[..], [Action::Keep(..), Action::Authenticated(_)]), "{actions:?}");
     client.heard("<success ");
 }
 

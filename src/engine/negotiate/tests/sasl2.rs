@@ -29,8 +29,8 @@ impl Client {
         let mut actions = self.step(|it, env| it.looked_up(login(true), false, env));
         let Some(Action::Verify(lookup, found)) = actions.pop() else { panic!("PLAIN is verified aside") };
         self.heard.clear();
-        let outcome = lookup.credentials(found.as_deref(), &self.policy.fake_salt);
-        self.step(|it, env| it.stepped(outcome, env))
+        let (outcome, better) = lookup.verify(found.as_deref(), &self.policy.fake_salt, |salt| salt.fill(5));
+        self.step(|it, env| it.stepped(outcome, better, env))
     }
 
     /// As `proves`; a client that says which one it is is remembered, and gets no token.

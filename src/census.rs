@@ -1,0 +1,51 @@
+//! What keys the accounts have, counted once at the start; from then on each account counts itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iris_core::login::{self, Census, HashSet};
+use iris_core::store::{Owned, PAGE_ENTRIES_MAX, Read, Rows, Store};
+use iris_engine::Login;
+use iris_engine::negotiate::sasl::Credentials;
+
+/// # Errors
+/// The store cannot be read.
+pub fn take(store: &dyn Store, domains: &[String]) -> Result<Census, String> {
+    let census = Census::new(domains.iter().cloned());
+    for domain in domains {
+        let mut partly = 0_u64;
+        let mut after = None;
+        loop {
+            let page = page(store, domain, after)?;
+            after = page.last().map(|owned| owned.name.clone());
+            for login in page.iter().filter_map(|owned| Login::decode(owned.value.as_ref()?)) {
+                let set = Credentials::set_of(&login.credentials);
+                partly += u64::from(set != HashSet::ALL);
+                census.change(domain, None, Some(set));
+            }
+            if page.len() < PAGE_ENTRIES_MAX as usize {
+                break;
+            }
+        }
+        if partly > 0 {
+            tracing::info!(
+                domain,
+                accounts = partly,
+                "accounts that moved in lack keys for newer mechanisms until their next login"
+            );
+        }
+    }
+    Ok(census)
+}
+
+fn page(store: &dyn Store, domain: &str, after: Option<Arc<str>>) -> Result<Vec<Owned>, String> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let read = Read::Owners { suffix: Arc::from(format!("@{domain}")), after, max: PAGE_ENTRIES_MAX, shelf: login::SHELF };
+    store.read(0, read, Box::new(move |rows| drop(sender.send(rows))));
+    match receiver.recv_timeout(Duration::from_secs(30)) {
+        Ok(Ok(Rows::Owners(owners))) => Ok(owners),
+        Ok(Ok(_)) => Err("the store answered something else".into()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the store does not answer".into()),
+    }
+}
