@@ -7,6 +7,7 @@ mod list;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use iris_core::jids::address;
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El};
 use iris_core::{
@@ -173,7 +174,7 @@ fn items(command: &El<'_>) -> Result<Vec<Jid>, Bounce> {
     let mut jids = BTreeSet::new();
     for item in command.children().filter(|child| child.is(NS, "item")) {
         let jid = item.attr("jid").ok_or_else(|| Bounce::bad_request("an item needs a jid"))?;
-        let jid = Jid::new(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?;
+        let jid = address(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?;
         jids.insert(jid);
     }
     Ok(jids.into_iter().collect())

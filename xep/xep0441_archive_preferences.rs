@@ -1,6 +1,7 @@
 //! XEP-0441: Message Archive Management Preferences - whose messages are kept is the user's own business.
 //! Spec 0.2.0, https://xmpp.org/extensions/xep-0441.html. Not done: the command `urn:xmpp:mam#configure` (section 2.2, a MAY).
 
+use iris_core::jids::address;
 use iris_core::mount::Settings;
 use iris_core::store::{Item, Shelf};
 use iris_core::turn::Account;
@@ -132,7 +133,7 @@ impl Preferences {
             let Some(list) = el.child(NS, name) else { return Ok(Vec::new()) };
             let mut jids = Vec::new();
             for jid in list.children().filter(|child| child.is(NS, "jid")) {
-                let jid = Jid::new(jid.text().trim());
+                let jid = address(jid.text().trim());
                 jids.push(jid.map_err(|_| Bounce::bad_request(&format!("{name} lists what is not a JID")))?);
             }
             jids.sort_unstable();

@@ -17,6 +17,7 @@ pub mod host;
 pub mod ids;
 pub mod interest;
 pub mod invitation;
+pub mod jids;
 pub mod limits;
 pub mod login;
 pub mod metrics;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use iris_core::Stanza;
 use iris_core::limits::Limits;
+use iris_core::{Ask, AskAnswer, BareJid, Stanza};
 
 use iris_core::room::{Card, Room, Status};
 use iris_core::{Flow, Mount, MountError, Step};
@@ -50,6 +50,18 @@ fn a_message_to_nobody_is_answered_like_one_to_a_stranger_who_is_away() {
     let stranger = house.one(&romeo);
     let as_of = |stanza: &Stanza| stanza.as_str().replace("tybalt", "X").replace("juliet", "X");
     assert_eq!(as_of(&nobody), as_of(&stranger));
+}
+
+#[test]
+fn c9_nobody_lives_under_a_name_that_is_read_as_anothers() {
+    let mut house = House::with(&[]);
+    house.login("romeo@house/orchard");
+    let boxed = "\u{1f141}omeo@house";
+    assert_eq!(BareJid::new(boxed).expect("the crate reads it").as_str(), "Romeo@house");
+    for ask in [Ask::Provision { credentials: bytes::Bytes::new() }, Ask::Account, Ask::Remove] {
+        assert_eq!(house.ask(boxed, ask), Some(AskAnswer::NotFound));
+    }
+    assert_eq!(house.ask(boxed, Ask::Credentials), Some(AskAnswer::Credentials(None)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is asked of a service: read once and completely. What is malformed is named.
 
+use iris_core::jids::address;
 use iris_core::xml::El;
 use iris_core::{Bounce, Condition, Jid};
 
@@ -302,7 +303,7 @@ fn too_long(what: &str) -> Bounce {
 
 fn jid(element: &El<'_>) -> Result<Jid, Bounce> {
     let jid = element.attr("jid").ok_or_else(|| error::bad_request("jid-required"))?;
-    Jid::new(&jid).map_err(|_| error::bad_request("invalid-jid"))
+    address(&jid).map_err(|_| error::bad_request("invalid-jid"))
 }
 
 /// 8.6: an owner's answer to a request for a subscription.

@@ -1,10 +1,11 @@
 //! What is asked of an archive (section 4), read once and completely: what is malformed is named, what is unknown refused.
 
 use iris_core::ids::IdSeal;
+use iris_core::jids::address;
 use iris_core::store::words;
 use iris_core::store::{EntryId, LogQuery, OwnerId};
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Condition, Jid, Reply, ns, time};
+use iris_core::{BareJid, Bounce, Condition, Reply, ns, time};
 
 use super::{Config, NS, bare, peer_hash};
 use crate::xep0059_rsm as rsm;
@@ -139,7 +140,7 @@ impl Query {
     }
 
     fn with(&mut self, value: &str) -> Result<(), Bounce> {
-        let jid = Jid::new(value).map_err(|_| wrong("with", "is not a JID"))?;
+        let jid = address(value).map_err(|_| wrong("with", "is not a JID"))?;
         self.log.peer = Some(peer_hash(bare(&jid)));
         self.with = Some(With { bare: bare(&jid).to_owned(), full: jid.resource().is_some().then(|| jid.as_str().to_owned()) });
         Ok(())

@@ -1,8 +1,9 @@
 //! Names that people may choose for themselves.
 
-use jid::{BareJid, DomainPart, NodePart};
+use jid::{BareJid, DomainPart};
 
 use super::Refused;
+use crate::jids::localpart;
 
 /// An address that has to be typed is no longer.
 pub const CHARS_MAX: usize = 64;
@@ -18,7 +19,7 @@ pub fn address(username: &str, domain: &str) -> Result<BareJid, Refused> {
     if username.chars().any(deceives) {
         return Err(Refused::UsernameInvalid);
     }
-    let node = NodePart::new(username).map_err(|_| Refused::UsernameInvalid)?;
+    let node = localpart(username).map_err(|_| Refused::UsernameInvalid)?;
     let domain = DomainPart::new(domain).map_err(|_| Refused::UsernameInvalid)?;
     if !node.as_str().chars().any(char::is_alphanumeric) || node.as_str().chars().any(is_invisible) {
         return Err(Refused::UsernameInvalid);

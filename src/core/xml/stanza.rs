@@ -1,5 +1,6 @@
 //! A first-level element: head and child ranges over the bytes as received. Immutable.
 
+use crate::jids::address;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -316,12 +317,12 @@ impl Stanza {
 
     /// The `to` attribute as a JID; `None` if there is none.
     pub fn to_jid(&self) -> Result<Option<Jid>, jid::Error> {
-        self.to().map(|to| Jid::new(&to)).transpose()
+        self.to().map(|to| address(&to)).transpose()
     }
 
     /// The `from` attribute as a JID; `None` if there is none.
     pub fn from_jid(&self) -> Result<Option<Jid>, jid::Error> {
-        self.from().map(|from| Jid::new(&from)).transpose()
+        self.from().map(|from| address(&from)).transpose()
     }
 
     /// Namespace and local name. The content namespace is always called `jabber:client`.

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use iris_core::error::{Bounce, Condition, ErrorType};
+use iris_core::jids::address;
 use iris_core::limits::Limits;
 use iris_core::store::{Item, OwnerId, Shelf};
 use iris_core::xml::El;
-use iris_core::{BareJid, Jid, Relation, ns};
+use iris_core::{BareJid, Relation, ns};
 
 use super::subscription::{Kind, State};
 
@@ -245,7 +246,7 @@ impl Roster {
             return Err(Bounce::bad_request("a roster set has exactly one item"));
         };
         let Some(jid) = item.attr("jid") else { return Err(Bounce::bad_request("the item has no jid")) };
-        let jid = Jid::new(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?;
+        let jid = address(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?;
         let Ok(jid) = BareJid::try_from(jid) else { return Err(Bounce::bad_request("the jid of an item is bare")) };
         // 2.1.2.5: every value but "remove" is ignored, and so are 'ask' and 'approved'.
         if item.attr("subscription").as_deref() == Some("remove") {

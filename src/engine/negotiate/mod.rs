@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use iris_core::effects::StreamError;
 use iris_core::error::{Bounce, Condition};
+use iris_core::jids::address;
 use iris_core::limits::Limits;
 use iris_core::mount::Doors;
 use iris_core::registration;
@@ -236,7 +237,7 @@ impl Negotiator {
 
     /// A stream header.
     pub fn header(&mut self, header: &StreamHeader, env: &mut Env<'_>) -> Vec<Action> {
-        let host = header.to.as_deref().and_then(|to| jid::Jid::new(to).ok()).and_then(|to| {
+        let host = header.to.as_deref().and_then(|to| address(to).ok()).and_then(|to| {
             let is_domain = to.node().is_none() && to.resource().is_none();
             is_domain.then(|| env.hosts.domain(to.domain().as_str()).cloned()).flatten()
         });
@@ -267,7 +268,7 @@ impl Negotiator {
             return self.fail(&StreamError::new("not-well-formed"), env);
         }
         // XEP-0388 2.1, RFC 6120 4.9.3.9: whoever says who it is says it of the domain it speaks to.
-        self.from = header.from.as_deref().and_then(|from| jid::Jid::new(from).ok()).map(|from| from.to_bare());
+        self.from = header.from.as_deref().and_then(|from| address(from).ok()).map(|from| from.to_bare());
         if self.from.as_ref().is_some_and(|from| from.domain().as_str() != host.domain) {
             return self.fail(&StreamError::new("invalid-from"), env);
         }

@@ -131,7 +131,8 @@ impl Shard {
     }
 
     fn domain_read(&mut self, key: &Arc<str>, woken: Option<&Woken>, tail: &[Entry], waiting: Vec<Input>) {
-        let (Some(doors), Ok(jid)) = (self.hosts.of_key(key).cloned(), Jid::new(key)) else {
+        let jid = Jid::new(key).ok().filter(|jid| *jid.as_str() == **key);
+        let (Some(doors), Some(jid)) = (self.hosts.of_key(key).cloned(), jid) else {
             return waiting.into_iter().for_each(|input| self.reject(input, &Bounce::nobody()));
         };
         let new_owner = || iris_core::store::OwnerId(self.house.clock.mint(self.now).0);

@@ -1,6 +1,7 @@
 //! Who is authenticating, and as whom: the names a client gives, turned into an account.
 
-use jid::{BareJid, DomainPart, Jid, NodePart};
+use iris_core::jids::localpart;
+use jid::{BareJid, DomainPart, Jid};
 
 use super::error::SaslError;
 use super::offered::Offered;
@@ -10,7 +11,7 @@ use super::offered::Offered;
 /// (RFC 6120 section 6.3.8). What can be no localpart can be no account: not-authorized.
 pub(in crate::negotiate) fn account(authcid: &str, domain: &DomainPart) -> Result<BareJid, SaslError> {
     let prepared = stringprep::saslprep(authcid).map_err(|_| SaslError::NotAuthorized)?;
-    let node = NodePart::new(&prepared).map_err(|_| SaslError::NotAuthorized)?;
+    let node = localpart(&prepared).map_err(|_| SaslError::NotAuthorized)?;
     Ok(BareJid::from_parts(Some(&node), domain))
 }
 
