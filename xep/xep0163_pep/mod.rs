@@ -154,8 +154,18 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     for at in [At::Account, At::Host] {
         m.feature(at, pubsub::NS);
     }
-    let own =
-        ["access-presence", "auto-create", "auto-subscribe", "filtered-notifications", "presence-subscribe", "pubsub-on-a-jid"];
+    let own = [
+        "access-authorize",
+        "access-open",
+        "access-presence",
+        "access-roster",
+        "access-whitelist",
+        "auto-create",
+        "auto-subscribe",
+        "filtered-notifications",
+        "presence-subscribe",
+        "pubsub-on-a-jid",
+    ];
     for feature in pubsub::FEATURES.iter().chain(&own) {
         for at in [At::Account, At::Host] {
             m.feature(at, &format!("{}#{feature}", pubsub::NS));

@@ -106,9 +106,18 @@ fn s6_disco_of_the_account_and_of_its_nodes() {
     for client in [&juliet, &romeo] {
         let answer = info(&mut house, client, "");
         assert!(answer.contains("<identity category='pubsub' type='pep'/>"), "{answer}");
-        for feature in
-            ["publish-options", "auto-create", "filtered-notifications", "access-presence", "multi-items", "config-node-max"]
-        {
+        for feature in [
+            "publish-options",
+            "auto-create",
+            "filtered-notifications",
+            "access-authorize",
+            "access-open",
+            "access-presence",
+            "access-roster",
+            "access-whitelist",
+            "multi-items",
+            "config-node-max",
+        ] {
             assert!(answer.contains(&format!("<feature var='http://jabber.org/protocol/pubsub#{feature}'/>")), "{feature}");
         }
     }
