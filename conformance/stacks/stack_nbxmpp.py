@@ -23,7 +23,7 @@ KNOWS = {
     "mechanisms": ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"],
     "doors": list(PORTS),
     "resume": True,
-    "register": False,
+    "register": True,
 }
 
 
@@ -52,6 +52,56 @@ class Stack:
         return True
 
     def login(self, jid, password, door, mechanism=None, token=None):
+        client = self.client_for(jid, password, door)
+        if token:
+            return self.register(client, token, lambda: self.login(jid, password, door, mechanism))
+        if mechanism:
+            client.set_mechs({mechanism})
+        for signal in ("login-successful", "connected", "resume-successful", "resume-failed", "disconnected", "connection-failed", "stanza-received"):
+            client.subscribe(signal, getattr(self, "on_" + signal.replace("-", "_")))
+        self.client = client
+        client.connect()
+
+    def register(self, client, token, then):
+        """On a stream of its own, as Gajim does; nbxmpp has the account (XEP-0077), the token (XEP-0445) is by hand."""
+        client.set_mode(Mode.REGISTER)
+        done = []
+
+        def ask(payload, answered):
+            iq = Iq("set", to=client.domain)
+            iq.addChild(node=Node(node=payload))
+
+            def hear(_client, answer):
+                if answer.getType() != "result":
+                    return tell(event="failed", why=f"registration: {answer}")
+                answered()
+
+            client.send_stanza(iq, callback=hear)
+
+        def registered():
+            done.append(client)
+            client.disconnect()
+
+        def connected(*_):
+            account = Node("query", attrs={"xmlns": "jabber:iq:register"})
+            account.addChild("username", payload=[client.username])
+            account.addChild("password", payload=[client.password])
+            ask(f"<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>", lambda: ask(str(account), registered))
+
+        def disconnected(*_):
+            # It calls the end of every stream an error.
+            if done:
+                then()
+            else:
+                tell(event="failed", why=str(client.get_error()))
+
+        client.subscribe("connected", connected)
+        client.subscribe("disconnected", disconnected)
+        client.subscribe("connection-failed", self.on_connection_failed)
+        client.connect()
+
+    @staticmethod
+    def client_for(jid, password, door):
         port, kind, protocol = PORTS[door]
         where = f"127.0.0.1:{os.environ[port]}"
         if protocol is ConnectionProtocol.WEBSOCKET:
@@ -68,12 +118,7 @@ class Stack:
         client.set_connection_types([kind])
         # What its user would have accepted in a dialogue: the certificate is the test CA's.
         client.set_ignored_tls_errors({Gio.TlsCertificateFlags.UNKNOWN_CA})
-        if mechanism:
-            client.set_mechs({mechanism})
-        for signal in ("login-successful", "connected", "resume-successful", "resume-failed", "disconnected", "connection-failed", "stanza-received"):
-            client.subscribe(signal, getattr(self, "on_" + signal.replace("-", "_")))
-        self.client = client
-        client.connect()
+        return client
 
     def send(self, xml):
         node = Node(node=re.sub(r"^<(\w+)", r"<\1 xmlns='jabber:client'", xml))

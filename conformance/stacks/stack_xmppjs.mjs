@@ -27,13 +27,24 @@ tell({
   mechanisms: ["SCRAM-SHA-1", "PLAIN"],
   doors: Object.keys(doors),
   resume: true,
-  register: false,
+  register: true,
 });
 
 let xmpp;
-let cutting = false;
+
+/** xmpp.js has no in-band registration: the token (XEP-0445) and the account (XEP-0077), before it authenticates. */
+async function register(domain, username, password, token) {
+  for (const payload of [
+    xml("preauth", { xmlns: "urn:xmpp:pars:0", token }),
+    xml("query", { xmlns: "jabber:iq:register" }, xml("username", {}, username), xml("password", {}, password)),
+  ]) {
+    const answer = await xmpp.sendReceive(xml("iq", { type: "set", id: "register", to: domain }, payload), 25_000);
+    if (answer.attrs.type !== "result") throw new Error(`registration: ${answer}`);
+  }
+}
+
 const actions = {
-  login({ jid, password, door, mechanism }) {
+  login({ jid, password, door, mechanism, token }) {
     const { local, domain, resource } = parseJid(jid);
     xmpp = client({
       service: doors[door],
@@ -42,9 +53,15 @@ const actions = {
       credentials: async (authenticate, mechanisms) => {
         const known = mechanism ?? mechanisms.find((one) => ["SCRAM-SHA-1", "PLAIN"].includes(one));
         if (!mechanisms.includes(known)) throw new Error(`${known} is not among ${mechanisms}`);
+        if (token) await register(domain, local, password, token);
+        token = undefined;
         await authenticate({ username: local, password }, known);
       },
     });
+    // xmpp.js 0.14 sends its empty queue again while it still parses the <success/> that resumes. An empty write makes node's TLS
+    // hand over the next record at once (TLSWrap::DoWrite), in the middle of that parse, and the stanza after <success/> is lost.
+    const sendMany = xmpp.sendMany.bind(xmpp);
+    xmpp.sendMany = async (stanzas) => stanzas.length && sendMany(stanzas);
     xmpp.reconnect.delay = 100;
     xmpp.timeout = 25_000;
     for (const [event, sign] of [["element", "<"], ["send", ">"]]) xmpp.on(event, (element) => console.error(sign, String(element)));
