@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """One list of plays for every stack; the stack is a program of its own (see README.md).
 
-    plays.py STACK [PLAY…] -- COMMAND…
+    plays.py STACK [--door DOOR] [PLAY…] -- COMMAND…
 
-COMMAND starts the driver. Environment as printed by `conformance/server start`, and OUT. Prints one line a play:
+COMMAND starts the driver. With DOOR every play goes through that one, and says so in its name; otherwise through the stack's
+first, and `mechanisms` through all. Environment as printed by `conformance/server start`, and OUT. Prints one line a play:
 ok, FAIL, or none when the stack does not know what the play is about. Wire logs: OUT/plays-STACK/PLAY.log.
 """
 
@@ -107,7 +108,7 @@ class Actor:
 
     async def login(self, *, door=None, mechanism=None, token=None, password=PASSWORD):
         """Logs in through `door` (the stack's first, when not given); raises Failed when it is refused."""
-        door = door or self.knows["doors"][0]
+        door = door or self.play.doors(self)[0]
         self.tell(do="login", jid=self.asked, password=password, door=door, mechanism=mechanism, token=token)
         event = await self._event("online", "failed")
         require(event["event"] == "online", f"{self.asked}: login refused: {event.get('why')}")
@@ -163,9 +164,13 @@ class Actor:
 class Play:
     """The accounts and drivers of one play."""
 
-    def __init__(self, stack, name, command, wire):
-        self.stack, self.name, self.command, self.wire = stack, name, command, wire
+    def __init__(self, stack, door, name, command, wire):
+        self.stack, self.name, self.command, self.wire = stack, f"{name}-{door}" if door else name, command, wire
+        self.door = door
         self.actors, self.accounts = [], set()
+
+    def doors(self, actor):
+        return [self.door] if self.door else actor.knows["doors"]
 
     def log(self, text):
         self.wire.write(text + "\n")
@@ -224,7 +229,7 @@ async def mechanisms(play):
     """every mechanism that the stack knows, through every door"""
     first = await play.actor("romeo")
     done = []
-    for door in first.knows["doors"]:
+    for door in play.doors(first):
         for mechanism in first.knows["mechanisms"]:
             actor = await play.actor("romeo", uuid.uuid4().hex[:6])
             await actor.login(door=door, mechanism=mechanism)
@@ -425,8 +430,8 @@ async def bookmark(play):
 PLAYS = [register, mechanisms, roster, presence, chat, archive, carbons, resume, avatar, bookmark]
 
 
-async def run(play_of, stack, command, wire):
-    play = Play(stack, play_of.__name__, command, wire)
+async def run(play_of, stack, door, command, wire):
+    play = Play(stack, door, play_of.__name__, command, wire)
     try:
         return await asyncio.wait_for(play_of(play), PLAY_SECONDS_MAX)
     except TimeoutError:
@@ -438,16 +443,19 @@ async def run(play_of, stack, command, wire):
 def main(arguments):
     cut = arguments.index("--")
     stack, only, command = arguments[0], arguments[1:cut], arguments[cut + 1 :]
+    door = None
+    if only[:1] == ["--door"]:
+        door, only = only[1], only[2:]
     folder = pathlib.Path(os.environ.get("OUT", "conformance/out")).resolve() / f"plays-{stack}"
     folder.mkdir(parents=True, exist_ok=True)
     bad = 0
     for play_of in PLAYS:
-        name = play_of.__name__
-        if only and name not in only:
+        if only and play_of.__name__ not in only:
             continue
+        name = f"{play_of.__name__}({door})" if door else play_of.__name__
         with open(folder / f"{name}.log", "w", encoding="utf-8") as wire:
             try:
-                print(f"ok plays-{stack} {name}: {asyncio.run(run(play_of, stack, command, wire))}", flush=True)
+                print(f"ok plays-{stack} {name}: {asyncio.run(run(play_of, stack, door, command, wire))}", flush=True)
             except Unknown as what:
                 print(f"none plays-{stack} {name}: {what}", flush=True)
             except Exception as error:

@@ -2,13 +2,21 @@
 // strophe.js as a driver of the plays (README.md): stack_strophe.mjs FOLDER, which has node_modules/strophe.js and an
 // XMLHttpRequest (the npm package xmlhttprequest-ssl), which node lacks and BOSH needs.
 
+import { Agent } from "node:http";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(path.join(path.resolve(process.argv[2]), "index.js"));
-globalThis.XMLHttpRequest = require("xmlhttprequest-ssl").XMLHttpRequest ?? require("xmlhttprequest-ssl");
+const { XMLHttpRequest: Plain } = require("xmlhttprequest-ssl");
+const agent = new Agent();
+globalThis.XMLHttpRequest = class extends Plain {
+  constructor() {
+    // strophe.js 5.0 parses the text where there is no responseXML, and then forgets what it parsed (Request.getResponse).
+    super({ agent, xmlParser: (text) => new DOMParser().parseFromString(text, "text/xml") });
+  }
+};
 const folder = path.dirname(require.resolve("strophe.js/package.json"));
 const { Strophe, toStanza } = await import(pathToFileURL(path.join(folder, "dist", "strophe.node.esm.js")).href);
 const { HTTP_PORT } = process.env;
@@ -19,19 +27,47 @@ tell({
   event: "knows",
   version: require("strophe.js/package.json").version,
   mechanisms: ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"],
-  // In node its BOSH stops after the first answer; client_converse.py has it in a browser, where it is at home.
-  doors: ["websocket"],
+  doors: Object.keys(doors),
   resume: true,
-  register: false,
+  register: true,
 });
 
 let connection;
+let bosh = false;
 let cutting = false;
+
+/** An iq before there is a session: strophe.js lets only its own handlers hear the answer then. */
+const early = (payload) => new Promise((done, fail) => {
+  const id = connection.getUniqueId("register");
+  connection._addSysHandler((answer) => {
+    if (answer.getAttribute("type") === "result") done();
+    else fail(new Error(Strophe.serialize(answer)));
+    return false;
+  }, null, "iq", null, id);
+  const to = Strophe.getDomainFromJid(connection.jid);
+  connection.send(toStanza(`<iq xmlns='jabber:client' type='set' id='${id}' to='${to}'>${payload}</iq>`));
+});
+
+/** strophe.js has no in-band registration: the token (XEP-0445) and the account (XEP-0077), before it authenticates. */
+async function register(jid, password, token) {
+  await early(`<preauth xmlns='urn:xmpp:pars:0' token='${token}'/>`);
+  const [username, word] = [Strophe.getNodeFromJid(jid), password].map((text) => Strophe.xmlescape(text));
+  await early(`<query xmlns='jabber:iq:register'><username>${username}</username><password>${word}</password></query>`);
+}
+
 const actions = {
-  login({ jid, password, door, mechanism }) {
+  login({ jid, password, door, mechanism, token }) {
+    bosh = door === "bosh";
     const mechanisms = mechanism ? [Strophe[own[mechanism]]] : undefined;
-    // strophe.js has XEP-0198 over WebSocket only.
-    connection = new Strophe.Connection(doors[door], { mechanisms, enableStreamManagement: door === "websocket" });
+    // strophe.js has XEP-0198 over WebSocket only; BOSH has its own way over a lost connection.
+    connection = new Strophe.Connection(doors[door], { mechanisms, enableStreamManagement: !bosh });
+    if (token) {
+      const authenticate = connection.authenticate.bind(connection);
+      connection.authenticate = (offered) => {
+        connection.authenticate = authenticate;
+        register(jid, password, token).then(() => authenticate(offered), (why) => tell({ event: "failed", why: String(why) }));
+      };
+    }
     connection.xmlInput = (element) => {
       for (const stanza of element.nodeName === "body" ? Array.from(element.childNodes) : [element]) {
         if (!["message", "presence", "iq"].includes(stanza.nodeName)) continue;
@@ -54,6 +90,11 @@ const actions = {
     connection.send(toStanza(xml.replace(/^<(\w+)/, "<$1 xmlns='jabber:client'")));
   },
   cut() {
+    if (bosh) {
+      // Its requests are lost with their connections; it sends them again, with the same ids (XEP-0124 14.2).
+      for (const socket of Object.values(agent.sockets).flat()) socket.destroy();
+      return tell({ event: "online", jid: connection.jid, resumed: true });
+    }
     cutting = true;
     connection._proto.socket.terminate();
   },
