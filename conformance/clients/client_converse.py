@@ -54,6 +54,12 @@ async def pages(doors):
     """Serves a page for each (jid, door); gives their addresses."""
     application = web.Application()
     application.router.add_static("/dist", DIST)
+
+    async def omemo(_):
+        return web.FileResponse(DIST / "curve25519_compiled.wasm", headers={"Content-Type": "application/wasm"})
+
+    # Its library for OMEMO asks for this at the root, whatever assets_path says.
+    application.router.add_get("/curve25519_compiled.wasm", omemo)
     for number, (jid, door) in enumerate(doors):
         body = PAGE % json.dumps(settings(jid, door))
 
@@ -135,7 +141,9 @@ async def chromium_and_firefox(stage):
                 require(lines == said, f"{hearer.name} shows {lines}")
             await left.end()
             await right.end()
-            # A new device: what it shows comes from the archive.
+            # A new device: what it shows comes from the archive. On leaving, the page writes down its session to resume it later;
+            # so what it keeps is cleared from a page of the same place where nothing runs.
+            await chromium.open(urls[0].rsplit("/", 1)[0] + "/nothing")
             await chromium.run("indexedDB.databases().then((all) => all.forEach((one) => indexedDB.deleteDatabase(one.name)))")
             await chromium.run("(localStorage.clear(), sessionStorage.clear())")
             await chromium.open(urls[0])

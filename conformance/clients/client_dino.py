@@ -74,7 +74,7 @@ class Dino:
         await asyncio.sleep(0.3)
         await self.desktop.run("xdotool", "key", "Return")
 
-    async def history(self, text, seconds=20):
+    async def history(self, text, seconds=30):
         """Waits until Dino's own history has a message with `text`; the number of such messages."""
         for _ in range(seconds * 5):
             found = await self.query("SELECT count(*) FROM message WHERE body = ?", text)
@@ -112,9 +112,9 @@ async def with_gajim(stage):
         try:
             await dino.start()
             gajim.start()
-            await watcher.expect("Gajim's presence", lambda s: is_presence(s, jids[1]), seconds=40)
+            await watcher.expect("Gajim's presence", lambda s: is_presence(s, jids[1]), seconds=60)
             await watcher.expect(
-                "Dino's presence", lambda s: is_presence(s, jids[0]) and s["from"].resource.startswith("dino"), seconds=40
+                "Dino's presence", lambda s: is_presence(s, jids[0]) and s["from"].resource.startswith("dino"), seconds=60
             )
             await dino.open_chat(jids[1])
             await asyncio.sleep(2)

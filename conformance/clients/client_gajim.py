@@ -133,7 +133,7 @@ class Gajim:
         await asyncio.sleep(0.3)
         await self.desktop.run("xdotool", "key", "Return")
 
-    async def history(self, text, seconds=15):
+    async def history(self, text, seconds=30):
         """Waits until Gajim's own history has a message with `text`; the number of such messages."""
         path = self.desktop.home / "data" / "gajim" / "logs.db"
         for _ in range(seconds * 5):

@@ -14,7 +14,7 @@ import sys
 import slix
 from slix import DOMAIN, PASSWORD, Failed, require, run_checks, unique
 
-SECONDS_MAX = 20
+SECONDS_MAX = 40
 
 
 class GoSendxmpp:

@@ -98,7 +98,7 @@ class Desktop:
         self._give_away()
         return self._start(command, log)
 
-    async def run(self, *command, seconds=20):
+    async def run(self, *command, seconds=40):
         """Runs a short command on the desktop and returns what it printed."""
         done = await asyncio.create_subprocess_exec(
             *self._as_user(list(command)),

@@ -21,8 +21,8 @@ SERVER = pathlib.Path(__file__).resolve().parent.parent / "server"
 OUT = pathlib.Path(os.environ.get("OUT", "conformance/out"))
 DOMAIN = os.environ.get("DOMAIN", "localhost")
 HOST = os.environ.get("HOST", "127.0.0.1")
-WAIT_SECONDS = 10
-CHECK_SECONDS_MAX = 60
+WAIT_SECONDS = 20
+CHECK_SECONDS_MAX = 150
 PASSWORD = "wherefore art thou"
 
 PLUGINS = [

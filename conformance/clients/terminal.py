@@ -44,7 +44,7 @@ class Terminal:
         """What a person sees now; the empty text once the program has ended."""
         return self._tmux("capture-pane", "-p", check=False)
 
-    async def see(self, text, seconds=15):
+    async def see(self, text, seconds=30):
         """Waits until `text` stands on the screen and returns the screen."""
         for _ in range(seconds * 10):
             screen = self.screen()
