@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::BareJid;
+use iris_core::clients::ClientAccess;
 use iris_core::login;
 use iris_core::store::{LogQuery, Owned, Read, Rows, Store};
 use iris_engine::{Ask, AskAnswer, Login};
@@ -12,8 +13,8 @@ use iris_net::Net;
 use iris_xep::xep0377_reporting::{Report, SHELF as REPORTS};
 
 use crate::cli::control::{
-    AccountPart, AccountPiece, Admin, InvitationRow, Invited, PlanRow, ReportRow, UserExport, UserImport, UserRow, Wanted,
-    check_served,
+    AccountPart, AccountPiece, Admin, ClientRow, InvitationRow, Invited, PlanRow, ReportRow, UserExport, UserImport, UserRow,
+    Wanted, check_served,
 };
 use crate::config::Config;
 use crate::ports::derive;
@@ -189,6 +190,26 @@ impl Admin for HouseAdmin {
         self.order(jid, Ask::Remove)
     }
 
+    fn user_clients(&self, jid: &BareJid) -> Result<Vec<ClientRow>, String> {
+        check_served(jid, &self.domains)?;
+        match self.net.ask(jid, Ask::Clients) {
+            AskAnswer::Clients(clients) => Ok(clients.into_iter().map(row).collect()),
+            AskAnswer::NotFound => Err(format!("there is no account {jid}")),
+            AskAnswer::Failed(why) => Err(why),
+            _ => Err("the account answered something else".into()),
+        }
+    }
+
+    fn user_logout(&self, jid: &BareJid, client: Option<&str>) -> Result<(), String> {
+        // A client that is not there is not an account that is not there.
+        if let Some(client) = client
+            && !self.user_clients(jid)?.iter().any(|row| row.id == client)
+        {
+            return Err(format!("{jid} has no client {client}"));
+        }
+        self.order(jid, Ask::Revoke { client: client.map(str::to_owned), but: None })
+    }
+
     fn domains(&self) -> Result<Vec<String>, String> {
         Ok(self.domains.clone())
     }
@@ -211,5 +232,18 @@ impl Admin for HouseAdmin {
 
     fn log(&self, filter: Option<&str>) -> Result<String, String> {
         crate::cli::log_filter(filter)
+    }
+}
+
+fn row(client: ClientAccess) -> ClientRow {
+    let ways = [(client.password, "password"), (client.token, "token"), (client.certificate, "certificate")];
+    ClientRow {
+        id: client.id,
+        connected: client.connected,
+        first_seen: client.first_seen_us / 1_000_000,
+        last_seen: client.last_seen_us / 1_000_000,
+        ways: ways.into_iter().filter(|(has, _)| *has).map(|(_, way)| way.to_owned()).collect(),
+        software: client.software,
+        device: client.device,
     }
 }

@@ -1,6 +1,8 @@
 //! XEP-0494: Client Access Management - who has access to my account, and who shall have it no longer.
-//! Spec 0.1.0, https://xmpp.org/extensions/xep-0494.html. Not done: grants (there is no OAuth here); administrators see sessions by
-//! XEP-0133, not by this.
+//! Spec 0.1.0, https://xmpp.org/extensions/xep-0494.html. Not done: grants (there is no OAuth here).
+//!
+//! The text revokes one client at a time. All at once, and by an administrator (its section 5), are commands (XEP-0050): `clients` at
+//! one's own address or the domain, `clients-of-user` for administrators; `iris user clients` and `iris user logout` do the same.
 //!
 //! What is known of a client is what it says itself (XEP-0388, `<user-agent/>`); one that says nothing is listed while it has a
 //! session. `[limits] client_memory` says how long one that came no more is remembered.
@@ -12,6 +14,8 @@ use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Reply,
 
 use crate::result;
 
+mod commands;
+
 const NS: &str = "urn:xmpp:cam:0";
 
 pub const ROOM: Room = Room {
@@ -20,7 +24,7 @@ pub const ROOM: Room = Room {
         name: "Client Access Management",
         version: "0.1.0",
         status: Status::Complete,
-        needs: &[82, 388, 484],
+        needs: &[4, 50, 82, 388, 484],
     },
     mount,
 };
@@ -29,7 +33,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Account, NS);
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "list", |turn, _| list(turn))?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "revoke", |turn, el| revoke(turn, &el))?;
-    Ok(())
+    commands::mount(m)
 }
 
 /// Section 3.1.

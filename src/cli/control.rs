@@ -63,6 +63,18 @@ pub trait Admin: Send + Sync {
     /// There is no such account.
     fn user_remove(&self, jid: &BareJid) -> Result<(), String>;
 
+    /// Who has access to the account (XEP-0494).
+    ///
+    /// # Errors
+    /// There is no such account.
+    fn user_clients(&self, jid: &BareJid) -> Result<Vec<ClientRow>, String>;
+
+    /// A client's sessions end and its tokens are worth nothing; `None`: those of all clients. The password stays.
+    ///
+    /// # Errors
+    /// There is no such account, or no such client.
+    fn user_logout(&self, jid: &BareJid, client: Option<&str>) -> Result<(), String>;
+
     /// What was reported as spam and abuse, the newest first; `None`: in all domains.
     ///
     /// # Errors
@@ -151,6 +163,21 @@ pub struct PlanRow {
     pub plan: String,
     /// It is on the account; otherwise it is that of the domain.
     pub own: bool,
+}
+
+/// A client that has access to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRow {
+    pub id: String,
+    pub connected: bool,
+    /// Seconds since 1970.
+    pub first_seen: u64,
+    pub last_seen: u64,
+    /// How it has come in: `password`, `token`, `certificate`.
+    pub ways: Vec<String>,
+    /// What it says itself.
+    pub software: Option<String>,
+    pub device: Option<String>,
 }
 
 /// XEP-0377.
@@ -260,6 +287,14 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
+    #[serde(rename = "user.clients")]
+    UserClients { jid: BareJidText },
+    #[serde(rename = "user.logout")]
+    UserLogout {
+        jid: BareJidText,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
+    },
     #[serde(rename = "user.remove")]
     UserRemove { jid: BareJidText },
     #[serde(rename = "invite")]
@@ -310,6 +345,9 @@ pub struct Response {
     /// Answer to `user.plan`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRow>,
+    /// Answer to `user.clients`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Vec<ClientRow>>,
     /// Answer to `reports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<ReportRow>>,
@@ -425,6 +463,10 @@ pub fn answer(admin: &dyn Admin, request: Request) -> Response {
             let plan = admin.user_plan(&jid.0, to.as_deref());
             Response::with(plan, |plan| Response { plan: Some(plan), ..Response::default() })
         }
+        Request::UserClients { jid } => {
+            Response::with(admin.user_clients(&jid.0), |clients| Response { clients: Some(clients), ..Response::default() })
+        }
+        Request::UserLogout { jid, client } => Response::of(admin.user_logout(&jid.0, client.as_deref())),
         Request::UserRemove { jid } => Response::of(admin.user_remove(&jid.0)),
         Request::Invite { wanted } => match admin.invite(&wanted) {
             Ok(invited) => Response { ok: true, invited: Some(invited), ..Response::default() },

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use clap::{CommandFactory, Parser};
 use iris_core::BareJid;
 
-use super::control::{self, AccountPart, AccountPiece, Admin, Client, NewUser, Secret, UserExport, UserImport, UserRow};
+use super::control::{
+    self, AccountPart, AccountPiece, Admin, Client, ClientRow, NewUser, Secret, UserExport, UserImport, UserRow,
+};
 use super::first_run::{Started, first_run_text, new_password, start_text};
 use super::{Arguments, Command, password, users};
 use crate::config::{ListenKind, Listener};
@@ -36,6 +38,14 @@ impl Accounts {
 }
 
 impl Admin for Accounts {
+    fn user_clients(&self, _: &BareJid) -> Result<Vec<ClientRow>, String> {
+        Ok(Vec::new())
+    }
+
+    fn user_logout(&self, jid: &BareJid, _: Option<&str>) -> Result<(), String> {
+        Err(format!("there is no account {jid}"))
+    }
+
     fn user_add(&self, jid: &BareJid, password: &str) -> Result<(), String> {
         std::thread::sleep(self.addition_takes);
         control::check_served(jid, &["localhost".to_owned()])?;

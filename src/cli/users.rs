@@ -1,5 +1,6 @@
 //! `iris user ...`: to the running server if there is one, to its store if not.
 
+mod clients;
 mod export;
 pub(super) mod import;
 pub(crate) mod scram;
@@ -39,6 +40,10 @@ pub(super) enum UserCommand {
     Enable(JidArguments),
     /// Show what plan an account has, or give it another one
     Plan(PlanArguments),
+    /// List the clients that have access to an account
+    Clients(ClientsArguments),
+    /// End the sessions of an account's clients and their tokens; the password stays
+    Logout(LogoutArguments),
     /// Remove an account with everything it kept
     Remove(JidArguments),
     /// Make many accounts from a table (CSV), all or none
@@ -79,6 +84,30 @@ pub(super) struct PasswdArguments {
     jid: BareJid,
     #[command(flatten)]
     password: PasswordArguments,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+pub(super) struct ClientsArguments {
+    /// The account's address
+    #[arg(value_parser = parse_account)]
+    jid: BareJid,
+    /// As JSON: a list of objects
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+pub(super) struct LogoutArguments {
+    /// The account's address
+    #[arg(value_parser = parse_account)]
+    jid: BareJid,
+    /// Only this client, by the id that iris user clients shows
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
     #[command(flatten)]
     place: Place,
 }
@@ -137,6 +166,8 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
             let whose = if row.own { "" } else { ", as its domain" };
             say(&format!("{jid} has the plan {}{whose}.\n", row.plan))
         }
+        UserCommand::Clients(arguments) => clients::list(&arguments),
+        UserCommand::Logout(arguments) => clients::logout(&arguments),
         UserCommand::Remove(JidArguments { jid, place }) => {
             open(&place, &[&jid])?.user_remove(&jid).map_err(|why| refused(why, "user remove"))?;
             say(&format!("Removed {jid}.\n"))

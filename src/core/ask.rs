@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jid::{BareJid, FullJid};
 
-use crate::clients::{Admission, Admitted, Token, TokenRefused};
+use crate::clients::{Admission, Admitted, ClientAccess, Token, TokenRefused};
 use crate::effects::StreamError;
 use crate::login::Login;
 use crate::store::{EntryId, Shelf};
@@ -73,6 +73,14 @@ pub enum Ask {
         resource: Option<String>,
         why: StreamError,
     },
+    /// Who has access to the account (XEP-0494). -> `AskAnswer::Clients`
+    Clients,
+    /// End the sessions of a client and kill its tokens; `None`: of all clients but the one that has the session of this resource.
+    /// -> `NotFound` if there is no such client.
+    Revoke {
+        client: Option<String>,
+        but: Option<String>,
+    },
     /// Take in what was kept elsewhere (XEP-0227).
     MoveIn(Box<MovingIn>),
 }
@@ -120,6 +128,7 @@ pub enum AskAnswer {
     TokenRefused(TokenRefused),
     Account(Box<AccountFacts>),
     Roster(Vec<RosterItem>),
+    Clients(Vec<ClientAccess>),
     Done,
     NotFound,
     Exists,

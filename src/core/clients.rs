@@ -134,6 +134,8 @@ pub struct ClientAccess {
     pub id: String,
     /// It has a session, attached or to be resumed.
     pub connected: bool,
+    /// Those of its sessions.
+    pub resources: Vec<String>,
     /// Microseconds since 1970.
     pub first_seen_us: u64,
     pub last_seen_us: u64,

@@ -116,6 +116,11 @@ impl Field {
         Field { options, ..Field::new(FieldKind::ListSingle, var, label) }
     }
 
+    /// Any of `options` (label and value).
+    pub fn choices(var: &str, label: &str, options: Vec<(String, String)>) -> Field {
+        Field { options, ..Field::new(FieldKind::ListMulti, var, label) }
+    }
+
     /// Text between fields.
     pub fn fixed(text: &str) -> Field {
         Field::new(FieldKind::Fixed, "", "").value(text)

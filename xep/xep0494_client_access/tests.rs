@@ -88,3 +88,80 @@ fn nobody_sees_or_revokes_the_clients_of_others() {
     let session = house.shards[usize::from(juliet.at.shard)].session(juliet.at);
     assert!(session.is_some_and(|session| session.over.is_none()));
 }
+
+fn node(house: &mut House, who: &iris_engine::testing::Client, node: &str, attrs: &str, inside: &str) -> Stanza {
+    let ns = "http://jabber.org/protocol/commands";
+    house.iq(who, "set", Some("house"), &format!("<command xmlns='{ns}' node='{node}' {attrs}>{inside}</command>"))
+}
+
+fn session(answer: &Stanza) -> String {
+    let (_, rest) = answer.as_str().split_once("sessionid='").unwrap_or_else(|| panic!("{}", answer.as_str()));
+    rest.split_once('\'').expect("its end").0.to_owned()
+}
+
+fn submit(fields: &str) -> String {
+    format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>")
+}
+
+fn is_over(house: &House, client: &iris_engine::testing::Client) -> bool {
+    house.shards[usize::from(client.at.shard)].session(client.at).is_none_or(|session| session.over.is_some())
+}
+
+#[test]
+fn all_clients_but_mine_are_logged_out_at_once() {
+    let mut house = House::with(ROOMS);
+    let other = house.login("juliet@house/other");
+    admit(&mut house, 7, Ways::TOKEN);
+    let (mine, _) = house.bind2_as("juliet@house/mine", "client7");
+    admit(&mut house, 8, Ways::TOKEN);
+    let (theirs, _) = house.bind2_as("juliet@house/theirs", "client8");
+    let asked = node(&mut house, &mine, "clients", "", "");
+    for part in ["type='list-multi'", "Gajim &lt;3, laptop (this one)", "Gajim &lt;3, laptop (connected)", "other (connected)"]
+    {
+        assert!(asked.as_str().contains(part), "{part}: {}", asked.as_str());
+    }
+    let id = session(&asked);
+    let all = submit("<field var='others'><value>1</value></field>");
+    let answer = node(&mut house, &mine, "clients", &format!("sessionid='{id}'"), &all);
+    assert!(answer.as_str().contains("2 clients were logged out") && answer.as_str().contains("Whoever knows the password"));
+    assert!(is_over(&house, &theirs) && is_over(&house, &other) && !is_over(&house, &mine));
+    for (agent, left) in [(7, 1), (8, 0)] {
+        let answer = house.ask(JULIET, Ask::Tokens { agent });
+        assert!(matches!(&answer, Some(AskAnswer::Tokens(_, tokens)) if tokens.len() == left), "{agent}: {answer:?}");
+    }
+}
+
+#[test]
+fn one_client_is_chosen_and_only_among_those_that_were_shown() {
+    let mut house = House::with(ROOMS);
+    let mine = house.login("juliet@house/mine");
+    let other = house.login("juliet@house/other");
+    let third = house.login("juliet@house/third");
+    let id = session(&node(&mut house, &mine, "clients", "", ""));
+    let chosen = |id: &str| submit(&format!("<field var='clients'><value>{id}</value></field>"));
+    let wrong = node(&mut house, &mine, "clients", &format!("sessionid='{id}'"), &chosen("resource:nobody"));
+    assert!(wrong.as_str().contains("type='error'"), "{}", wrong.as_str());
+    let answer = node(&mut house, &mine, "clients", &format!("sessionid='{id}'"), &chosen("resource:other"));
+    assert!(answer.as_str().contains("1 clients were logged out"), "{}", answer.as_str());
+    assert!(is_over(&house, &other) && !is_over(&house, &mine) && !is_over(&house, &third));
+}
+
+#[test]
+fn s5_an_administrator_logs_out_all_clients_of_a_user_and_nobody_else_does() {
+    let mut house = House::with(ROOMS);
+    let juliet = house.login("juliet@house/balcony");
+    admit(&mut house, 7, Ways::TOKEN);
+    let romeo = house.login("romeo@house/orchard");
+    let admin = house.login("admin@house/desk");
+    let refused = node(&mut house, &romeo, "clients-of-user", "", "");
+    assert!(refused.as_str().contains("<forbidden "), "{}", refused.as_str());
+    let id = session(&node(&mut house, &admin, "clients-of-user", "", ""));
+    let of = |jid: &str| submit(&format!("<field var='accountjids'><value>{jid}</value></field>"));
+    let elsewhere = node(&mut house, &admin, "clients-of-user", &format!("sessionid='{id}'"), &of("juliet@away"));
+    assert!(elsewhere.as_str().contains("is not an account of house"), "{}", elsewhere.as_str());
+    let id = session(&node(&mut house, &admin, "clients-of-user", "", ""));
+    let answer = node(&mut house, &admin, "clients-of-user", &format!("sessionid='{id}'"), &of(JULIET));
+    assert!(answer.as_str().contains("All their clients were logged out"), "{}", answer.as_str());
+    assert!(is_over(&house, &juliet) && !is_over(&house, &romeo));
+    assert!(matches!(house.ask(JULIET, Ask::Tokens { agent: 7 }), Some(AskAnswer::Tokens(_, tokens)) if tokens.is_empty()));
+}

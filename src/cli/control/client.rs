@@ -11,8 +11,8 @@ use std::time::Duration;
 use iris_core::BareJid;
 
 use super::{
-    AccountPart, AccountPiece, Admin, BareJidText, InvitationRow, Invited, NewUser, PlanRow, ReportRow, Request, Response,
-    UserExport, UserImport, UserRow, Wanted,
+    AccountPart, AccountPiece, Admin, BareJidText, ClientRow, InvitationRow, Invited, NewUser, PlanRow, ReportRow, Request,
+    Response, UserExport, UserImport, UserRow, Wanted,
 };
 
 /// The slowest answer is the one to a batch of additions.
@@ -134,6 +134,15 @@ impl Admin for Client {
 
     fn user_remove(&self, jid: &BareJid) -> Result<(), String> {
         self.ask(&Request::UserRemove { jid: BareJidText(jid.clone()) }).map(drop)
+    }
+
+    fn user_clients(&self, jid: &BareJid) -> Result<Vec<ClientRow>, String> {
+        Ok(self.ask(&Request::UserClients { jid: BareJidText(jid.clone()) })?.clients.unwrap_or_default())
+    }
+
+    fn user_logout(&self, jid: &BareJid, client: Option<&str>) -> Result<(), String> {
+        let client = client.map(str::to_owned);
+        self.ask(&Request::UserLogout { jid: BareJidText(jid.clone()), client }).map(drop)
     }
 
     fn invite(&self, wanted: &Wanted) -> Result<Invited, String> {

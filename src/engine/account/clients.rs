@@ -203,10 +203,13 @@ pub(crate) fn list(entity: &AccountEntity, sessions: &crate::sessions::Sessions,
         .clients
         .iter()
         .map(|client| {
-            let connected = live.iter().any(|session| session.client.as_ref() == Some(&client.id));
+            let its = live.iter().filter(|session| session.client.as_ref() == Some(&client.id));
+            let resources: Vec<String> = its.map(|session| session.card.jid.resource().to_string()).collect();
+            let connected = !resources.is_empty();
             ClientAccess {
                 id: client.id.to_string(),
                 connected,
+                resources,
                 first_seen_us: client.first_seen_us,
                 last_seen_us: if connected { now_us } else { client.last_seen_us },
                 password: client.ways.has(Ways::PASSWORD),
@@ -221,6 +224,7 @@ pub(crate) fn list(entity: &AccountEntity, sessions: &crate::sessions::Sessions,
     all.extend(nameless.map(|session| ClientAccess {
         id: format!("{NAMELESS}{}", session.card.jid.resource()),
         connected: true,
+        resources: vec![session.card.jid.resource().to_string()],
         first_seen_us: session.since_us,
         last_seen_us: now_us,
         password: !session.by_certificate,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, MovedEntry, MovingIn, RosterItem, SessionFacts};
-use iris_core::clients::Admission;
+use iris_core::clients::{Admission, ClientAccess};
 use iris_core::effects::{Effect, StreamError};
 use iris_core::entitlements;
 use iris_core::login::{self, Login};
@@ -151,6 +151,15 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
                 entity.end(cx, at, why.clone());
             }
         }
+        Ask::Clients => {
+            let listed = || AskAnswer::Clients(clients::list(entity, cx.sessions, cx.now.wall_us));
+            return reply(if entity.login.is_some() { listed() } else { AskAnswer::NotFound });
+        }
+        Ask::Revoke { client, but } => {
+            if !revoke(entity, cx, client, but.as_deref()) {
+                return reply(AskAnswer::NotFound);
+            }
+        }
         Ask::MoveIn(moving) => {
             if !entity.new && moving.login.is_some() && !moving.replaces {
                 return reply(AskAnswer::Exists);
@@ -165,6 +174,32 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         });
     });
     cx.fx.list.push(Effect::AfterCommit(then));
+}
+
+/// False: there is no such account or client.
+fn revoke(entity: &mut AccountEntity, cx: &mut Ctx<'_>, client: Option<String>, but: Option<&str>) -> bool {
+    if entity.login.is_none() {
+        return false;
+    }
+    let now_us = cx.now.wall_us;
+    let stays = |client: &ClientAccess| but.is_some_and(|but| client.resources.iter().any(|resource| resource == but));
+    let ids = match client {
+        Some(id) => vec![id],
+        None => {
+            let others = clients::list(entity, cx.sessions, now_us).into_iter().filter(|client| !stays(client));
+            others.map(|client| client.id).collect()
+        }
+    };
+    for id in ids {
+        let Some(revoked) = clients::revoke(entity, cx.sessions, now_us, &id) else { return false };
+        if let Some(write) = revoked.write {
+            cx.fx.write.push(write);
+        }
+        for at in revoked.ended {
+            entity.end(cx, at, clients::logged_out());
+        }
+    }
+    true
 }
 
 fn facts(entity: &AccountEntity, cx: &Ctx<'_>) -> Option<AccountFacts> {
