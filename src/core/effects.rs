@@ -46,6 +46,8 @@ pub struct Undelivered {
     pub to: jid::Jid,
     pub stamps: crate::xml::wire::Stamps,
     pub kept_id: Option<crate::store::EntryId>,
+    /// The sessions that were given it, if it was for the bare JID.
+    pub shared: Vec<SessionRef>,
 }
 
 impl Out {

@@ -55,6 +55,8 @@ pub type ResumeReply = Box<dyn FnOnce(Result<(SessionRef, u32), ResumeError>)>;
 pub enum ResumeError {
     /// No such session, or not of this account.
     NotFound,
+    /// Another connection of the client resumes it now.
+    Superseded,
     /// The client claims to have more than it was sent.
     TooMany(StreamError),
 }
@@ -439,7 +441,9 @@ impl Shard {
             Some(Slot::Awake(_)) => self.run_guarded(&key, input),
             Some(Slot::Domain(_)) => self.run_domain_guarded(&key, input),
             Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
-                if waiting.len() < self.house.limits.loading_inputs_max || !matches!(input, Input::Stanza(_)) {
+                // What a client sends waits at that client's expense; what the house makes of it has a bound of its own.
+                let has_credit = !matches!(&input, Input::Stanza(envelope) if envelope.receipt.is_none());
+                if has_credit || waiting.len() < self.house.limits.loading_inputs_max {
                     waiting.push(input);
                 } else {
                     self.counters().loading_full.one();
@@ -540,7 +544,13 @@ impl Shard {
         self.wakes.append(&mut self.sessions.ended);
         self.perform(key, cause);
         if let Some(at) = bound {
-            self.arm(self.now.mono + self.house.limits.idle_timeout, Timer::Session(at.slot, at.generation));
+            if self.sessions.get(at).is_some_and(|session| session.resuming.is_some()) {
+                // The pipe that had it learns that it has it no more.
+                self.wakes.push(at);
+                self.detach(self.now.mono, at);
+            } else {
+                self.arm_session(at, self.now.mono + self.house.limits.idle_timeout);
+            }
             self.look_at(at);
         }
         self.rest_when_idle(key);
@@ -708,7 +718,7 @@ impl Shard {
             let key = session.account.clone();
             self.inbox.push_back((key.clone(), Input::Resumed(at)));
             self.inbox.push_back((key, Input::Marks(at)));
-            return;
+            return self.arm_session(at, self.now.mono + self.house.limits.idle_timeout);
         }
         if (moved && session.thirsty) || session.sendable(self.progress.resolved) {
             self.wakes.push(at);

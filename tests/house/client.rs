@@ -323,6 +323,22 @@ impl Client {
         }
     }
 
+    /// Says this and leaves at once: the end of TLS and of the connection come with it, and nothing is read any more.
+    pub fn say_and_leave(mut self, xml: &str) {
+        match self.io.as_mut() {
+            Some(Io::Tls(tls)) => {
+                tls.conn.set_buffer_limit(None);
+                tls.conn.writer().write_all(xml.as_bytes()).expect("a buffer");
+                tls.conn.send_close_notify();
+                while tls.conn.wants_write() {
+                    tls.conn.write_tls(&mut tls.sock).expect("a socket that takes it");
+                }
+                tls.sock.shutdown(std::net::Shutdown::Write).expect("a socket");
+            }
+            _ => self.send(xml),
+        }
+    }
+
     fn receive(&mut self, within: Duration) -> io::Result<()> {
         let mut chunk = [0; 16 * 1024];
         let n = match self.io.as_mut() {

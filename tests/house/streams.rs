@@ -232,6 +232,24 @@ fn s4_4_closing_the_stream_ends_the_session_and_is_seen() {
 }
 
 #[test]
+fn what_a_client_says_before_it_leaves_is_heard_to_the_end() {
+    const SAID: usize = 1_000;
+    let mut scene = Scene::new();
+    let mut leaving = Client::direct_tls(scene.server.direct_tls, speaking(&scene, &[])).expect("a handshake");
+    leaving.login("alice", PASSWORD).expect("a login");
+    leaving.bind("hasty").expect("a resource");
+    let mut said = String::new();
+    for n in 0..SAID {
+        said += &format!("<message to='{}' type='chat' id='hasty-{n}'><body>{n}</body></message>", scene.bob.jid);
+    }
+    leaving.say_and_leave(&(said + "</stream:stream>"));
+    for n in 0..SAID {
+        scene.bob.expect(&format!("id='hasty-{n}'"));
+    }
+    scene.canary();
+}
+
+#[test]
 fn a_connection_that_breaks_ends_the_session_too() {
     let mut scene = Scene::new();
     let second = Client::online(scene.server.plain, "alice", "tablet");

@@ -377,3 +377,23 @@ fn s4_the_house_says_that_it_keeps_what_nobody_hears() {
     let info = house.iq(&romeo, "get", Some("house"), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
     assert!(info.as_str().contains("<feature var='msgoffline'/>"), "{}", info.as_str());
 }
+
+#[test]
+fn a_burst_to_somebody_who_sleeps_waits_until_the_account_is_read() {
+    let (mut house, romeo) = begin();
+    house.advance(Duration::from_secs(120));
+    house.recv(&romeo);
+    for n in 0..200 {
+        house.feed(&romeo, &format!("<message to='juliet@house' type='chat' id='{n}'><body>{n}</body></message>"));
+    }
+    house.run();
+    house.nothing(&romeo);
+    let mut got = Vec::new();
+    while got.len() < 200 {
+        let juliet = come(&mut house, JULIET);
+        let some = messages(&mut house, &juliet);
+        assert!(!some.is_empty(), "{} came", got.len());
+        got.extend(some);
+        house.close(&juliet);
+    }
+}

@@ -275,3 +275,75 @@ fn d1_who_never_acknowledges_has_a_bounded_queue_and_loses_nothing() {
     got.dedup();
     assert_eq!(got, sent);
 }
+
+#[test]
+fn s4_what_a_dead_session_never_acknowledged_goes_to_who_came_online_since() {
+    let (mut house, romeo, juliet, _) = begin();
+    say(&mut house, &romeo, "juliet@house", "1");
+    house.cut(&juliet);
+    let chamber = house.online("juliet@house/chamber");
+    house.recv(&chamber);
+    house.advance(Limits::default().resume_timeout + Duration::from_secs(1));
+    assert_eq!(heard(&mut house, &chamber), ["1"]);
+}
+
+#[test]
+fn s5_a_refused_resumption_leaves_the_session_where_it_is() {
+    let (mut house, romeo, juliet, id) = begin();
+    house.recv(&juliet);
+    let Some(Err(ResumeError::TooMany(_))) = house.resume(&juliet, &id, 1_000) else { panic!("it claims too much") };
+    say(&mut house, &romeo, "juliet@house", "1");
+    assert_eq!(heard(&mut house, &juliet), ["1"], "the connection that has it keeps it");
+    // And a session whose connection is gone still comes to its end.
+    house.cut(&juliet);
+    let Some(Err(ResumeError::TooMany(_))) = house.resume(&juliet, &id, 1_000) else { panic!("it claims too much") };
+    house.advance(Limits::default().resume_timeout + Duration::from_secs(1));
+    assert!(house.shards[usize::from(juliet.at.shard)].session(juliet.at).is_none());
+}
+
+#[test]
+fn d1_the_second_of_two_resumptions_wins_and_the_first_begins_no_new_session() {
+    let store = std::sync::Arc::new(iris_core::store::MemoryStore::manual());
+    let mut house = House::build(ROOMS, "", Limits::default(), store.clone());
+    for who in ["romeo@house", "juliet@house"] {
+        house.ask(who, iris_core::Ask::Provision { credentials: bytes::Bytes::new() });
+    }
+    store.commit();
+    house.run();
+    let juliet = house.try_login(JULIET).expect("a session");
+    let id = enable(&mut house, &juliet);
+    // Something of hers is not on disk yet, so a resumption waits.
+    say(&mut house, &juliet, "romeo@house", "1");
+    house.cut(&juliet);
+    let outcome = |slot: &std::rc::Rc<std::cell::RefCell<Option<Result<u32, ResumeError>>>>| slot.borrow_mut().take();
+    let mut slots = Vec::new();
+    for pipe in [100, 101] {
+        let slot = std::rc::Rc::new(std::cell::RefCell::new(None));
+        let into = slot.clone();
+        let reply = Box::new(move |it: Result<(_, u32), ResumeError>| *into.borrow_mut() = Some(it.map(|(_, h)| h)));
+        let bare = juliet.jid.to_bare();
+        house.shards[usize::from(juliet.at.shard)].resume(&bare, id.clone(), 0, pipe, reply);
+        house.run();
+        slots.push(slot);
+    }
+    assert_eq!(outcome(&slots[0]), Some(Err(ResumeError::Superseded)));
+    assert_eq!(outcome(&slots[1]), None);
+    store.commit();
+    house.run();
+    assert!(matches!(outcome(&slots[1]), Some(Ok(_))));
+}
+
+#[test]
+fn connections_that_broke_do_not_lock_a_person_out() {
+    let limits = Limits { sessions_per_account_max: 3, ..Limits::default() };
+    let mut house = House::with_limits(ROOMS, limits);
+    for n in 0..3 {
+        let client = house.online(&format!("juliet@house/{n}"));
+        enable(&mut house, &client);
+        house.cut(&client);
+        house.advance(Duration::from_secs(1));
+    }
+    let _newest = house.try_login("juliet@house/3").expect("a place");
+    let sessions = |house: &House| house.shards.iter().map(|shard| shard.sessions_len()).sum::<usize>();
+    assert_eq!(sessions(&house), 3);
+}

@@ -97,6 +97,7 @@ fn hand_over(
             to: envelope.to.clone(),
             stamps: envelope.stamps.clone(),
             kept_id: envelope.kept_id,
+            shared: if to == To::Bare { targets.clone() } else { Vec::new() },
         }));
         for session in &targets {
             let out = Out { origin: origin.clone(), after: envelope.after, ..Out::new(wire.clone(), to) };
@@ -119,8 +120,8 @@ fn hand_over(
 pub(crate) fn redeliver(entity: &mut AccountEntity, cx: &mut Ctx<'_>, out: &Out) {
     let Some(origin) = &out.origin else { return };
     let listening = entity.listening(cx);
-    // To the bare JID, and others listened: they have it.
-    if out.to == To::Bare && !listening.is_empty() {
+    // To the bare JID, and another session that was given it too is still there; who came later has not got it.
+    if origin.shared.iter().any(|at| entity.sessions.contains(at)) {
         return;
     }
     let mut envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());

@@ -217,6 +217,13 @@ impl AccountEntity {
             self.end(cx, old, StreamError::new("conflict").text("replaced by a new connection"));
         }
         if self.sessions.len() >= cx.house.limits.sessions_per_account_max {
+            // Connections that broke wait to be resumed; whoever comes now needs the place more than the one that has waited longest.
+            let waits_since = |at: &SessionRef| cx.sessions.get(*at).and_then(|session| Some((session.detached_at?, *at)));
+            if let Some((_, longest)) = self.sessions.iter().filter_map(waits_since).min_by_key(|(since, _)| *since) {
+                self.end(cx, longest, StreamError::new("resource-constraint").text("too many sessions of this account"));
+            }
+        }
+        if self.sessions.len() >= cx.house.limits.sessions_per_account_max {
             return Err(Bounce::new(iris_core::Condition::ResourceConstraint).text("too many sessions of this account"));
         }
         let (now, account) = (cx.now, self.bare.clone());
@@ -258,6 +265,9 @@ impl AccountEntity {
         let login_us = session.since_us;
         session.over = Some(error);
         session.card.detached = true;
+        if let Some(resuming) = session.resuming.take() {
+            (resuming.reply)(Err(crate::shard::ResumeError::NotFound));
+        }
         if session.pipe.is_none() {
             cx.sessions.remove(at);
         } else {

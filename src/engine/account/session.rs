@@ -43,6 +43,8 @@ pub struct Session {
     pub thirsty: bool,
     /// Asked whether it lives; no answer yet.
     pub asked_alive: bool,
+    /// When its timer fires.
+    pub looked_at: Mono,
     /// Detached since, and can be resumed until its time is over.
     pub detached_at: Option<Mono>,
     /// Which installation of a client it is (XEP-0388, `<user-agent id=…/>`).
@@ -138,6 +140,7 @@ impl Session {
             heard: now.mono,
             thirsty: false,
             asked_alive: false,
+            looked_at: Mono::default(),
             detached_at: None,
             agent: None,
             client: None,
@@ -391,17 +394,24 @@ impl Session {
         self.push(out, limits);
     }
 
-    /// `<a h=…/>`: the client has that many. More than we sent ends the stream (XEP-0198 4).
-    pub fn acked(&mut self, h: u32) -> Result<(), StreamError> {
-        let Some(sm) = &mut self.sm else { return Ok(()) };
+    /// How many more that are, if the client has `h`. More than we sent ends the stream (XEP-0198 4).
+    pub fn may_acknowledge(&self, h: u32) -> Result<usize, StreamError> {
+        let Some(sm) = &self.sm else { return Ok(0) };
         let count = h.wrapping_sub(sm.acked) as usize;
-        if count > self.sent {
-            // XEP-0198 4, handled-count-too-high.
-            let sent = sm.acked.wrapping_add(self.sent as u32);
-            let extra = format!("<handled-count-too-high xmlns='{}' h='{h}' send-count='{sent}'/>", ns::SM);
-            let error = StreamError::new("undefined-condition").text("you acknowledged more stanzas than you were sent");
-            return Err(StreamError { extra: Some(extra), ..error });
+        if count <= self.sent {
+            return Ok(count);
         }
+        // XEP-0198 4, handled-count-too-high.
+        let sent = sm.acked.wrapping_add(self.sent as u32);
+        let extra = format!("<handled-count-too-high xmlns='{}' h='{h}' send-count='{sent}'/>", ns::SM);
+        let error = StreamError::new("undefined-condition").text("you acknowledged more stanzas than you were sent");
+        Err(StreamError { extra: Some(extra), ..error })
+    }
+
+    /// `<a h=…/>`: the client has that many.
+    pub fn acked(&mut self, h: u32) -> Result<(), StreamError> {
+        let count = self.may_acknowledge(h)?;
+        let Some(sm) = &mut self.sm else { return Ok(()) };
         sm.acked = h;
         for _ in 0..count {
             self.sent -= 1;

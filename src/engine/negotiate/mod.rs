@@ -424,6 +424,7 @@ impl Negotiator {
                 self.state = State::Authenticated;
                 Vec::new()
             }
+            Err(ResumeError::Superseded) => self.fail(&superseded(), env),
             Err(ResumeError::TooMany(error)) => self.fail(&error, env),
         }
     }
@@ -505,4 +506,9 @@ fn sm_failed(condition: &str) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Two connections of a client resume the same session: the later one has it.
+fn superseded() -> StreamError {
+    StreamError::new("conflict").text("another connection resumes this session")
 }

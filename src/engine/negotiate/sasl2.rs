@@ -316,6 +316,7 @@ pub(super) fn resumed(
             arriving.failed = Some(super::sm_failed("item-not-found"));
             next(it, arriving, env)
         }
+        Err(ResumeError::Superseded) => it.fail(&super::superseded(), env),
         Err(ResumeError::TooMany(error)) => it.fail(&error, env),
     }
 }

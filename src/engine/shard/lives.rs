@@ -229,7 +229,15 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(at) {
             session.detached_at = Some(now);
             session.card.detached = true;
-            self.arm(now + self.house.limits.resume_timeout, Timer::Session(at.slot, at.generation));
+            self.arm_session(at, now + self.house.limits.resume_timeout);
+        }
+    }
+
+    /// Look at this session at that moment, and no more at the one before: a session has one timer.
+    pub(super) fn arm_session(&mut self, at: SessionRef, when: Mono) {
+        if let Some(session) = self.sessions.get_mut(at) {
+            session.looked_at = when;
+            self.arm(when, Timer::Session(at.slot, at.generation));
         }
     }
 
@@ -241,9 +249,9 @@ impl Shard {
 
     pub(super) fn fire_timers(&mut self) {
         while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= self.now.mono) {
-            let Some(Reverse((_, timer))) = self.timers.pop() else { break };
+            let Some(Reverse((when, timer))) = self.timers.pop() else { break };
             match timer {
-                Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }),
+                Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }, when),
                 Timer::Account(key) => self.rested(&key),
                 Timer::Every(domain, index) => self.again(domain, index),
                 Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
@@ -254,10 +262,11 @@ impl Shard {
     }
 
     /// Is the client still there? Has a detached session waited long enough?
-    fn session_timer(&mut self, at: SessionRef) {
-        let limits = &self.house.limits;
+    fn session_timer(&mut self, at: SessionRef, when: Mono) {
+        let house = self.house.clone();
+        let limits = &house.limits;
         let now = self.now.mono;
-        let Some(session) = self.sessions.get_mut(at) else { return };
+        let Some(session) = self.sessions.get_mut(at).filter(|session| session.looked_at == when) else { return };
         let key = session.account.clone();
         if let Some(since) = session.detached_at {
             if now >= since + limits.resume_timeout {
@@ -265,15 +274,14 @@ impl Shard {
             }
             return;
         }
-        let again = |when: Mono| Reverse((when, Timer::Session(at.slot, at.generation)));
         if now.since(session.heard) < limits.idle_timeout {
             let when = session.heard + limits.idle_timeout;
-            return self.timers.push(again(when));
+            return self.arm_session(at, when);
         }
         if !session.asked_alive {
             let host = key.split_once('@').map_or("", |(_, domain)| domain);
             session.ask_alive(host, limits);
-            self.timers.push(again(now + limits.ping_timeout));
+            self.arm_session(at, now + limits.ping_timeout);
             return self.look_at(at);
         }
         // It did not answer: the connection is dead, whatever TCP believes.
@@ -315,16 +323,22 @@ pub(super) fn resume(
         reply(Err(ResumeError::NotFound));
         return None;
     };
-    // One winner: a second resume that comes while the first waits takes over from it.
+    // A client that counts wrong has lost nothing but this attempt: whoever has the session keeps it.
+    if let Err(error) = session.may_acknowledge(h) {
+        reply(Err(ResumeError::TooMany(error)));
+        return None;
+    }
+    // One winner: a second resume that comes while the first waits takes over from it, and the first is over. It must not go on
+    // to bind: a client's new session ends its earlier ones.
     if let Some(earlier) = session.resuming.take() {
-        (earlier.reply)(Err(ResumeError::NotFound));
+        (earlier.reply)(Err(ResumeError::Superseded));
     }
     session.pipe = None;
     session.resuming = Some(Resuming { h, pipe, reply });
     found
 }
 
-/// True when the session has a pipe again.
+/// True when the session has a pipe again. Its time to be resumed goes on otherwise.
 pub(super) fn complete_resume(session: &mut Session, now: Mono) -> bool {
     if session.resuming.is_none() || !session.all_settled() {
         return false;
@@ -341,8 +355,6 @@ pub(super) fn complete_resume(session: &mut Session, now: Mono) -> bool {
             true
         }
         Err(error) => {
-            session.detached_at.get_or_insert(now);
-            session.card.detached = true;
             reply(Err(ResumeError::TooMany(error)));
             false
         }

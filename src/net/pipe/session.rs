@@ -37,21 +37,30 @@ impl Pipe {
     }
 
     async fn exchange(&mut self, at: SessionRef, id: u64, wake: &Notify, rate: &mut Option<Rate>) -> End {
+        // The client has gone and takes nothing more, but what it said before that lies here and waits for credit.
+        let mut deaf = false;
         loop {
             let pause = match self.feed(at, rate) {
                 Ok(pause) => pause,
+                Err(None) => {
+                    // It has closed its stream: a clean end, whether it reads ours or not.
+                    self.say_error(at, id, None);
+                    return End::Said;
+                }
                 Err(over) => return self.say_error(at, id, over),
             };
-            match self.pull(at, id) {
+            let pulled = if deaf { Ok(None) } else { self.pull(at, id) };
+            match pulled {
                 Ok(None) => {}
                 Ok(Some(error)) => return self.say_error(at, id, Some(error)),
+                Err(_) if self.ended && pause != Pause::No => deaf = true,
                 Err(end) => return end,
             }
-            if self.ended {
+            if self.ended && pause == Pause::No {
                 return End::Gone;
             }
             let reading = pause == Pause::No;
-            let writing = !self.outgoing.is_empty() || self.way.is_full();
+            let writing = !deaf && (!self.outgoing.is_empty() || self.way.is_full());
             let ready = async {
                 match reading || writing {
                     true => self.way.ready(reading, writing).await.map(Some),
@@ -70,6 +79,7 @@ impl Pipe {
                 () = paused => Ok(None),
             };
             match ready {
+                Err(_) if self.ended && !reading => deaf = true,
                 Err(_) => return End::Gone,
                 Ok(Some((true, _))) if reading => match self.read_some() {
                     Ok(_) => {}
