@@ -100,7 +100,7 @@ limits! {
     output_stanzas_max: Count 16..=NO_BOUND "Stanzas waiting for one slow client before it is disconnected (it may resume).";
     output_bytes_max: Bytes STANZA_LEAST..=NO_BOUND "The same in bytes; at least stanza_size_bytes_max.";
     sessions_per_account_max: Count 1..=NO_BOUND "Connected devices of one account.";
-    loading_inputs_max: Count 1..=NO_BOUND "Stanzas that wait while an account is read from disk.";
+    loading_inputs_max: Count 1..=NO_BOUND "Stanzas of the server itself that wait while an account is read from disk; those of clients wait on their credit.";
     roster_items_max: Count 1..=NO_BOUND "Contacts in one roster.";
     offline_messages_max: Count 0..=NO_BOUND "Messages kept for an account that is offline.";
     blocked_max: Count 0..=NO_BOUND "Addresses that one account may block.";

@@ -236,6 +236,11 @@ impl Shard {
         &self.inbound[usize::from(self.id)].counters
     }
 
+    /// Does this pipe have the session, and does it go on?
+    pub fn is_held_by(&self, at: SessionRef, pipe: u64) -> bool {
+        self.sessions.get(at).is_some_and(|session| session.pipe == Some(pipe) && session.over.is_none())
+    }
+
     // --- from the pipes of this thread ------------------------------------------------------------------------------------
 
     /// A question to an account of this shard.

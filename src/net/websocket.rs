@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
-/// Pieces of one message at most (security D6). Nobody cuts a stanza into more.
+/// Small pieces of one message at most (security D6): nobody cuts a stanza into crumbs. Libraries do cut at the size of their buffers
+/// (Java's at 16 KiB), so larger pieces count by their bytes only.
 const FRAGMENTS_MAX: u8 = 8;
+const FRAGMENT_BYTES_SMALL: usize = 4_096;
 
 /// Bytes of a ping, a pong or a close (RFC 6455 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
@@ -62,7 +64,9 @@ pub const NORMAL: u16 = 1000;
 /// What has come of a message that comes in pieces.
 #[derive(Default)]
 pub struct Frames {
-    pieces: u8,
+    in_pieces: bool,
+    /// Pieces of it that were small.
+    small: u8,
     gathered: Vec<u8>,
 }
 
@@ -88,20 +92,21 @@ impl Frames {
                 PING => return Ok(Some(Heard::Ping(head.payload))),
                 PONG => return Ok(Some(Heard::Pong)),
                 CLOSE => return closes(payload).map(|()| Some(Heard::Close)),
-                _ if head.last && self.pieces == 0 => {
+                _ if head.last && !self.in_pieces => {
                     check_text(payload)?;
                     return Ok(Some(Heard::Text(head.payload)));
                 }
                 _ => {
-                    self.pieces += 1;
+                    self.in_pieces = true;
+                    self.small += u8::from(payload.len() < FRAGMENT_BYTES_SMALL);
                     self.gathered.extend_from_slice(payload);
                     if head.last {
-                        self.pieces = 0;
+                        (self.in_pieces, self.small) = (false, 0);
                         let gathered = std::mem::take(&mut self.gathered);
                         check_text(&gathered)?;
                         return Ok(Some(Heard::Gathered(gathered)));
                     }
-                    if self.pieces == FRAGMENTS_MAX {
+                    if self.small >= FRAGMENTS_MAX {
                         return Err(Fault::TooManyFragments);
                     }
                 }
@@ -119,11 +124,11 @@ impl Frames {
         if reserved != 0 || !masked {
             return Err(Fault::Protocol);
         }
-        match (opcode, self.pieces) {
+        match (opcode, self.in_pieces) {
             (2, _) => return Err(Fault::Binary),
-            (0, 0) => return Err(Fault::Protocol),
+            (0, false) => return Err(Fault::Protocol),
             // 5.4: a message in pieces is not interrupted by another one.
-            (TEXT, pieces) if pieces > 0 => return Err(Fault::Protocol),
+            (TEXT, true) => return Err(Fault::Protocol),
             (0 | TEXT | CLOSE | PING | PONG, _) => {}
             _ => return Err(Fault::Protocol),
         }

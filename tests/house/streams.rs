@@ -250,6 +250,23 @@ fn what_a_client_says_before_it_leaves_is_heard_to_the_end() {
 }
 
 #[test]
+fn f5_who_reads_nothing_loses_the_connection_with_the_session() {
+    let mut scene = Scene::with("[limits]\nidle_timeout = \"1s\"\nping_timeout = \"1s\"\n");
+    let mut deaf = Client::online(scene.server.plain, "alice", "deaf");
+    let body = "z".repeat(60_000);
+    for _ in 0..120 {
+        let to = &deaf.jid;
+        scene.bob.send(&format!("<message to='{to}' type='headline'><body>{body}</body></message>"));
+    }
+    let begun = std::time::Instant::now();
+    while deaf.try_send(" ").is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "its connection is still there");
+        // It says something now and then, or it would be taken for dead before it is taken for deaf.
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
 fn a_connection_that_breaks_ends_the_session_too() {
     let mut scene = Scene::new();
     let second = Client::online(scene.server.plain, "alice", "tablet");

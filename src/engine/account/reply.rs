@@ -50,8 +50,9 @@ pub fn error_to_sender(stanza: &Stanza, bounce: &Bounce) -> Option<Arc<Wire>> {
     if !answerable(stanza) && !subscription {
         return None;
     }
-    // RFC 6120 8.3.1: from the address the stanza was sent to. An address that is none is given back as it was written.
-    let to = stanza.to();
+    // RFC 6120 8.3.1: from the address the stanza was sent to. What is no address stands nowhere: without a `from` it comes from the
+    // account's server (8.1.2.1), and every library can read it.
+    let to = stanza.to().filter(|to| jid::Jid::new(to).is_ok());
     Some(made(error_xml(stanza, to.as_deref(), bounce), Hold::Flush))
 }
 

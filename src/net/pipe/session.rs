@@ -39,6 +39,8 @@ impl Pipe {
     async fn exchange(&mut self, at: SessionRef, id: u64, wake: &Notify, rate: &mut Option<Rate>) -> End {
         // The client has gone and takes nothing more, but what it said before that lies here and waits for credit.
         let mut deaf = false;
+        // What was written before it does not go out, and the session is somebody else's or over: not for long.
+        let mut forsaken = None;
         loop {
             let pause = match self.feed(at, rate) {
                 Ok(pause) => pause,
@@ -59,6 +61,11 @@ impl Pipe {
             if self.ended && pause == Pause::No {
                 return End::Gone;
             }
+            if self.outgoing.is_empty() || self.worker.shard.borrow().is_held_by(at, id) {
+                forsaken = None;
+            } else if *forsaken.get_or_insert(Instant::now() + LAST_WORDS_TIME_MAX) <= Instant::now() {
+                return End::Gone;
+            }
             let reading = pause == Pause::No;
             let writing = !deaf && (!self.outgoing.is_empty() || self.way.is_full());
             let ready = async {
@@ -67,10 +74,14 @@ impl Pipe {
                     false => std::future::pending().await,
                 }
             };
+            let until = match pause {
+                Pause::Until(until) => Some(forsaken.map_or(until, |end: Instant| end.min(until))),
+                Pause::No | Pause::Credit => forsaken,
+            };
             let paused = async {
-                match pause {
-                    Pause::Until(until) => tokio::time::sleep_until(until.into()).await,
-                    Pause::No | Pause::Credit => std::future::pending().await,
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
                 }
             };
             let ready = tokio::select! {
@@ -123,9 +134,11 @@ impl Pipe {
                 Ok(Some(Scanned::Close { .. } | Scanned::NeedMore { .. })) => break Err(None),
                 Ok(Some(Scanned::Open { .. })) => break Err(Some(StreamError::new("not-well-formed"))),
                 Err(Unread::Xml(error)) => break Err(Some(stream_error(error))),
+                // No end of a stream: the session may be resumed.
                 Err(Unread::Frame(fault)) => {
                     self.say_close(fault.code());
-                    break Err(None);
+                    self.ended = true;
+                    break Ok(Pause::No);
                 }
             }
         };

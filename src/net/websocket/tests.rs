@@ -152,3 +152,14 @@ fn the_corpus_of_the_fuzz_target_is_read_the_same_however_it_is_cut() {
     }
     assert!(replayed >= 10, "{replayed} files");
 }
+
+#[test]
+fn rfc6455_5_4_a_large_message_in_the_pieces_of_a_librarys_buffer_is_one() {
+    let piece = [b'a'; 16 * 1024];
+    let mut bytes = frame(0x01, &piece);
+    (0..10).for_each(|_| bytes.extend(frame(0x00, &piece)));
+    bytes.extend(frame(0x80, b"end"));
+    let (mut frames, mut at) = (Frames::default(), 0);
+    let Ok(Some(Heard::Gathered(text))) = frames.next(&mut bytes, &mut at, 256 * 1024) else { panic!("one message") };
+    assert_eq!(text.len(), 11 * piece.len() + 3);
+}
