@@ -254,7 +254,7 @@ fn f5_who_reads_nothing_loses_the_connection_with_the_session() {
     let mut scene = Scene::with("[limits]\nidle_timeout = \"1s\"\nping_timeout = \"1s\"\n");
     let mut deaf = Client::online(scene.server.plain, "alice", "deaf");
     let body = "z".repeat(60_000);
-    for _ in 0..120 {
+    for _ in 0..300 {
         let to = &deaf.jid;
         scene.bob.send(&format!("<message to='{to}' type='headline'><body>{body}</body></message>"));
     }
