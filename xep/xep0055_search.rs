@@ -117,8 +117,11 @@ pub fn card_changed(turn: &mut Turn<'_>, card: &[u8]) {
     enter(turn, entry);
 }
 
-/// `None`: it stands in the directory no longer.
+/// `None`: it stands in the directory no longer. Guests never do.
 fn enter(turn: &mut Turn<'_>, entry: Option<Entry>) {
+    if turn.account.is_guest() {
+        return;
+    }
     let Some(local) = turn.me().node().map(|node| node.as_str().to_owned()) else { return };
     let domain = turn.host().to_owned();
     turn.spawn(move |cx| {

@@ -2,7 +2,8 @@
 //! Spec 1.2, https://xmpp.org/extensions/xep-0175.html. Not done: nothing.
 //!
 //! Off unless a domain is named in `[xep.anonymous]`. The mechanism is the engine's (`engine/negotiate/passwordless.rs`), and so is
-//! that nothing of a guest is ever written (`Shard::perform`); whom a guest may speak to is said here.
+//! that nothing of a guest is ever written and that no domain takes a guest for one of its users (`Shard::perform`); whom a guest may
+//! speak to is said here.
 
 use iris_core::mount::Settings;
 use iris_core::xml::escape_attr;
@@ -56,6 +57,9 @@ fn sent(turn: &mut Turn<'_>, accounts: bool) -> Flow {
         return Flow::Go;
     }
     let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if is_about_contacts(&envelope.stanza) {
+        return Flow::Drop("a guest has no contacts");
+    }
     if is_near(turn, &envelope.to, accounts) {
         return Flow::Go;
     }
@@ -83,6 +87,9 @@ fn received(turn: &mut Turn<'_>, accounts: bool) -> Flow {
         return Flow::Go;
     }
     let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if is_about_contacts(&envelope.stanza) {
+        return Flow::Drop("a guest has no contacts");
+    }
     let to_the_house = envelope.stanza.kind() == Kind::Iq && envelope.to.resource().is_none();
     if to_the_house || is_near(turn, &envelope.from, accounts) {
         return Flow::Go;
@@ -91,6 +98,12 @@ fn received(turn: &mut Turn<'_>, accounts: bool) -> Flow {
         Kind::Presence => Flow::Drop("a guest sees nobody"),
         _ => Flow::Bounce(Bounce::nobody()),
     }
+}
+
+/// RFC 6121 3.
+fn is_about_contacts(stanza: &Stanza) -> bool {
+    use StanzaType::{Subscribe, Subscribed, Unsubscribe, Unsubscribed};
+    matches!(stanza.stype(), Subscribe | Subscribed | Unsubscribe | Unsubscribed)
 }
 
 /// The domain, its services, oneself; and accounts, if they want to hear from guests.

@@ -33,6 +33,8 @@ pub struct Envelope {
     pub interests: Interests,
     /// A probe that asks for nothing but that: our presence is known.
     pub news_only: bool,
+    /// Its sender is a guest (XEP-0175): of this domain by its address, and nobody's account.
+    pub guest: bool,
     /// Entities passed; at [`HOPS_MAX`] it is dropped (security C5: no loop survives).
     pub hops: u8,
 }
@@ -55,6 +57,7 @@ impl Envelope {
             news_of: None,
             interests: Interests::default(),
             news_only: false,
+            guest: false,
             hops: 0,
         }
     }

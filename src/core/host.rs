@@ -29,6 +29,8 @@ pub struct HostTurn<'a> {
     pub jid: &'a Jid,
     /// Who speaks; the domain itself when the house or a task does something in its turn.
     pub from: &'a Jid,
+    /// Who speaks is a guest (XEP-0175).
+    pub guest: bool,
     /// What was spoken to: the domain, or the account that lets the domain answer (`Reply::Domain`).
     pub to: &'a Jid,
     pub owner: OwnerId,
@@ -43,9 +45,9 @@ impl HostTurn<'_> {
         &self.doors.domain
     }
 
-    /// Is the one who speaks somebody of this domain (of a service: of the domain it belongs to)?
+    /// Has the one who speaks an account of this domain (of a service: of the domain it belongs to)? A guest has none.
     pub fn is_local(&self) -> bool {
-        self.from.domain().as_str() == self.doors.home()
+        !self.guest && self.from.domain().as_str() == self.doors.home()
     }
 
     /// The room's state of this domain. `None` only for a room that did not mount the slot.

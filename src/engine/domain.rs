@@ -126,15 +126,15 @@ impl DomainEntity {
         self.is_behind() && !self.awake && self.tasks == 0
     }
 
-    /// Give somebody the turn. `about`: who speaks, and to whom; without, the domain itself.
+    /// Give somebody the turn. `about`: what was heard; without, it is the domain itself that speaks.
     pub(crate) fn with_turn<R>(
         &mut self,
         cx: &mut Around<'_>,
-        about: Option<(&Jid, &Jid)>,
+        about: Option<&Envelope>,
         f: impl FnOnce(&mut HostTurn<'_>) -> R,
     ) -> R {
         let doors = self.doors.clone();
-        let (from, to) = about.unwrap_or((&self.jid, &self.jid));
+        let (from, to) = about.map_or((&self.jid, &self.jid), |envelope| (&envelope.from, &envelope.to));
         self.heard = cx.now.mono;
         let result = f(&mut HostTurn {
             now: cx.now,
@@ -142,6 +142,7 @@ impl DomainEntity {
             doors: &doors,
             jid: &self.jid,
             from,
+            guest: about.is_some_and(|envelope| envelope.guest),
             to,
             owner: self.owner,
             states: &mut self.states,
@@ -181,7 +182,7 @@ impl DomainEntity {
         let doors = self.doors.clone();
         if let Some(entities) = doors.entities.as_ref().filter(|_| self.is_behind()) {
             let stanza = envelope.stanza.clone();
-            let reply = self.with_turn(cx, Some((&envelope.from, &envelope.to)), |turn| (entities.hear)(turn, &stanza));
+            let reply = self.with_turn(cx, Some(&envelope), |turn| (entities.hear)(turn, &stanza));
             return self.answer(cx, envelope, reply);
         }
         match envelope.stanza.kind() {
@@ -190,7 +191,7 @@ impl DomainEntity {
             Kind::Presence => {
                 let stanza = envelope.stanza.clone();
                 for room in &doors.host_presences {
-                    self.with_turn(cx, Some((&envelope.from, &envelope.to)), |turn| room(turn, &stanza));
+                    self.with_turn(cx, Some(&envelope), |turn| room(turn, &stanza));
                 }
                 Outcome::Done(envelope)
             }
@@ -202,7 +203,7 @@ impl DomainEntity {
         let doors = self.doors.clone();
         let stanza = envelope.stanza.clone();
         for room in &doors.host_messages {
-            match self.with_turn(cx, Some((&envelope.from, &envelope.to)), |turn| room(turn, &stanza)) {
+            match self.with_turn(cx, Some(&envelope), |turn| room(turn, &stanza)) {
                 Some(Ok(())) => return Outcome::Done(envelope),
                 Some(Err(why)) => return Outcome::Bounce(envelope, why),
                 None => {}
@@ -224,7 +225,7 @@ impl DomainEntity {
             return Outcome::Bounce(envelope, why);
         };
         let Some(room) = doors.host_iq.get(&(kind, child.name)) else { return Outcome::Bounce(envelope, Bounce::nobody()) };
-        let reply = self.with_turn(cx, Some((&envelope.from, &envelope.to)), |turn| room(turn, &stanza, child));
+        let reply = self.with_turn(cx, Some(&envelope), |turn| room(turn, &stanza, child));
         self.answer(cx, envelope, reply)
     }
 
@@ -275,7 +276,7 @@ impl DomainEntity {
             Finish::Error(why) => Reply::Error(why),
             Finish::Done => Reply::Sent,
             Finish::HostTurn(then) => {
-                let about = asked.as_ref().map(|asked| (&asked.envelope.from, &asked.envelope.to));
+                let about = asked.as_ref().map(|asked| &asked.envelope);
                 self.with_turn(cx, about, then)
             }
             Finish::Turn(_) => Reply::Error(Bounce::new(Condition::InternalServerError)),

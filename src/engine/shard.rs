@@ -580,11 +580,13 @@ impl Shard {
                 *last_state = self.last_ticket;
             }
         }
+        let of_guest = |envelope: &Envelope| !kept && bare_str(&envelope.from) == &**key;
         let mut list = std::mem::take(&mut self.fx.list);
         for effect in list.drain(..) {
             match effect {
                 Effect::Send(mut envelope) => {
                     envelope.after = envelope.after.max(ticket);
+                    envelope.guest |= of_guest(&envelope);
                     self.route(envelope);
                 }
                 Effect::FanOut(mut envelope, to) => {
@@ -606,6 +608,7 @@ impl Shard {
                 Effect::AfterCommit(then) => self.when_committed(ticket, then),
                 Effect::ToDomain(mut envelope) => {
                     envelope.after = envelope.after.max(ticket);
+                    envelope.guest |= of_guest(&envelope);
                     self.send_host(envelope);
                 }
                 Effect::Publish(index, value) => self.publish(key, ticket, index, value),

@@ -69,7 +69,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Host, NS);
     m.stream_feature(When::Registering, |_| "<register xmlns='http://jabber.org/features/iq-register'/>".to_owned());
     // The own account is spoken of to the server, or to nobody in particular (section 3.2, scenario 1).
-    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |turn, _| on_file(turn.me()))?;
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |turn, _| match turn.account.is_guest() {
+        true => Bounce::nobody().into(),
+        false => on_file(turn.me()),
+    })?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, query| own(turn, &query, chars_min))?;
     m.host_iq_named(GetOrSet::Get, NS, "query", |turn, _| match turn.is_local() {
         true => on_file(&turn.from.to_bare()),
@@ -93,6 +96,10 @@ fn own(turn: &mut Turn<'_>, query: &El<'_>, chars_min: usize) -> Reply {
     let (Some(card), Some(stanza)) = (turn.card(), turn.stanza()) else {
         return Bounce::new(Condition::InternalServerError).into();
     };
+    if turn.account.is_guest() {
+        // Table 1; as `own_by_host`.
+        return Bounce::new(Condition::RegistrationRequired).into();
+    }
     asked(&card.jid, stanza, query, chars_min)
 }
 

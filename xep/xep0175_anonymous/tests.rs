@@ -1,3 +1,4 @@
+use iris_core::command::Who;
 use iris_core::{Ask, AskAnswer};
 use iris_engine::testing::House;
 
@@ -104,4 +105,65 @@ fn b8_not_applicable_where_it_is_not_configured() {
     for house in [&mut house, &mut config] {
         assert!(house.shards[0].hosts().iter().all(|doors| !doors.guests));
     }
+}
+
+/// Security D11: what a guest may do is said in one place, and no room has to remember it.
+#[test]
+fn d11_every_command_of_the_house_is_forbidden_to_a_guest() {
+    let mut house = house("may_speak_to_accounts = true");
+    let guest = house.try_login(GUEST).expect("a session");
+    let doors = house.shards[0].hosts().iter().next().expect("the domain").clone();
+    assert!(doors.commands.iter().any(|command| command.who == Who::User), "else this says nothing");
+    for command in &doors.commands {
+        for to in ["house", "c0ffee@house"] {
+            let execute = format!("<command xmlns='http://jabber.org/protocol/commands' node='{}'/>", command.node);
+            let answer = house.iq(&guest, "set", Some(to), &execute);
+            assert!(answer.as_str().contains("<forbidden "), "{}: {}", command.node, answer.as_str());
+        }
+    }
+    let items = "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>";
+    let listed = house.iq(&guest, "get", Some("house"), items);
+    assert!(!listed.as_str().contains("<item"), "{}", listed.as_str());
+}
+
+#[test]
+fn s3_a_guest_is_nobody_in_the_directory_and_in_the_register() {
+    let mut house = house("may_speak_to_accounts = true\n[xep.search]\nvisible_to = \"local\"\n");
+    let juliet = house.online("juliet@house/balcony");
+    let card = "<vCard xmlns='vcard-temp'><FN>Juliet Capulet</FN></vCard>";
+    house.iq(&juliet, "set", None, card);
+    let guest = house.try_login(GUEST).expect("a session");
+    let wanted = "<query xmlns='jabber:iq:search'><first>jul</first></query>";
+    assert!(house.iq(&juliet, "set", Some("house"), wanted).as_str().contains("Juliet"));
+    assert!(house.iq(&guest, "set", Some("house"), wanted).as_str().contains("<service-unavailable "));
+    // A card of its own does not bring it into the directory either.
+    house.iq(&guest, "set", None, &card.replace("Juliet Capulet", "Wolf in sheep's clothing"));
+    let wolf = "<query xmlns='jabber:iq:search'><first>wolf</first></query>";
+    assert!(!house.iq(&juliet, "set", Some("house"), wolf).as_str().contains("c0ffee"));
+    for to in [Some("house"), None] {
+        let of = house.iq(&guest, "get", to, "<query xmlns='jabber:iq:register'/>");
+        assert!(of.as_str().contains("type='error'") && !of.as_str().contains("registered"), "{}", of.as_str());
+        for asked in ["<remove/>", "<username>c0ffee</username><password>a good password</password>"] {
+            let set = house.iq(&guest, "set", to, &format!("<query xmlns='jabber:iq:register'>{asked}</query>"));
+            // XEP-0077 3.2, table 1.
+            assert!(set.as_str().contains("<registration-required "), "{}", set.as_str());
+        }
+    }
+    assert!(!house.is_over(&guest));
+}
+
+#[test]
+fn s3_a_guest_subscribes_to_nobody() {
+    let mut house = house("may_speak_to_accounts = true");
+    let guest = house.try_login(GUEST).expect("a session");
+    let juliet = house.online("juliet@house/balcony");
+    for kind in ["subscribe", "subscribed", "unsubscribe", "unsubscribed"] {
+        house.send(&guest, &format!("<presence to='juliet@house' type='{kind}'/>"));
+        house.send(&juliet, &format!("<presence to='c0ffee@house' type='{kind}'/>"));
+    }
+    assert!(house.hear(&guest).is_empty());
+    house.recv(&juliet);
+    house.send(&guest, "<presence/>");
+    house.nothing(&juliet);
+    assert!(!house.iq(&guest, "get", None, "<query xmlns='jabber:iq:roster'/>").as_str().contains("<item"));
 }
