@@ -33,7 +33,7 @@ impl HouseAdmin {
             return self.order(jid, Ask::SetEnabled(user.enabled));
         }
         let created_us = user.created.map_or_else(now_us, |created| created.saturating_mul(1_000_000));
-        let login = Login { enabled: user.enabled, created_us, credentials: self.keys(&user.secret)? };
+        let login = Login { enabled: user.enabled, created_us, since_us: 0, credentials: self.keys(&user.secret)? };
         let moving = MovingIn { login: Some(login), replaces: user.replace, ..MovingIn::default() };
         self.order(jid, Ask::MoveIn(Box::new(moving)))
     }
@@ -102,7 +102,7 @@ impl HouseAdmin {
             None => None,
             // Whoever is not there yet has no password to keep.
             Some(Secret::Keep) if self.woken(jid, &[])?.is_some() => None,
-            Some(secret) => Some(Login { enabled: true, created_us: now_us(), credentials: self.keys(secret)? }),
+            Some(secret) => Some(Login { enabled: true, created_us: now_us(), since_us: 0, credentials: self.keys(secret)? }),
         };
         let moving = MovingIn { login, replaces: part.replace, items, entries };
         self.order(jid, Ask::MoveIn(Box::new(moving)))?;

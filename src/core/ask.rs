@@ -99,7 +99,7 @@ impl Ask {
 /// What an account brings along from elsewhere. All of it is one set of writes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MovingIn {
-    /// `Some`: the account is made if there is none. `None`: it has to be there.
+    /// `Some`: the account is made if there is none. `None`: it has to be there. Since when it opens is for the account to say.
     pub login: Option<Login>,
     /// With a login: an account that is there gets it too, instead of being in the way.
     pub replaces: bool,

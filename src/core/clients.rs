@@ -92,6 +92,8 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     pub agent: UserAgent,
+    /// The login that was proved (`Login::since_us`). `None`: nobody who came by a stream.
+    pub login_us: Option<u64>,
     pub way: Ways,
     /// The token that proved it, and how the client wants it treated.
     pub used: Option<Used>,

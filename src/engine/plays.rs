@@ -223,13 +223,14 @@ fn what_an_account_brings_along_is_there_at_its_next_login_and_not_half_of_it() 
         let (key, value) = item.expect("XML");
         (roster::SHELF, key, value)
     };
-    let login = Login { enabled: true, created_us: 7, credentials: bytes::Bytes::from_static(b"keys") };
+    let login = Login { enabled: true, created_us: 7, since_us: 0, credentials: bytes::Bytes::from_static(b"keys") };
     let items = vec![contact("<item xmlns='jabber:iq:roster' jid='romeo@house' subscription='both' name='R'/>")];
     let moving = MovingIn { login: Some(login.clone()), items, ..MovingIn::default() };
     // Somebody of this name lives here.
     assert_eq!(house.ask("juliet@house", Ask::MoveIn(Box::new(moving.clone()))), Some(AskAnswer::Exists));
     assert_eq!(house.ask("nurse@house", Ask::MoveIn(Box::new(moving.clone()))), Some(AskAnswer::Done));
-    assert_eq!(house.ask("nurse@house", Ask::Credentials), Some(AskAnswer::Credentials(Some(login))));
+    let Some(AskAnswer::Credentials(Some(moved))) = house.ask("nurse@house", Ask::Credentials) else { panic!("no login") };
+    assert_eq!(Login { since_us: 0, ..moved }, login);
     let nurse = house.try_login("nurse@house/kitchen").expect("she lives here now");
     let roster = house.iq(&nurse, "get", None, "<query xmlns='jabber:iq:roster'/>");
     assert!(roster.as_str().contains("jid='romeo@house'"), "{}", roster.as_str());

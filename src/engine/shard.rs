@@ -73,6 +73,7 @@ enum Input {
     Resume {
         previd: String,
         h: u32,
+        login_us: Option<u64>,
         pipe: u64,
         reply: ResumeReply,
     },
@@ -252,8 +253,16 @@ impl Shard {
         self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { bind, pipe, reply }));
     }
 
-    pub fn resume(&mut self, account: &BareJid, previd: String, h: u32, pipe: u64, reply: ResumeReply) {
-        self.inbox.push_back((Arc::from(account.as_str()), Input::Resume { previd, h, pipe, reply }));
+    /// `login_us`: as for a bind.
+    pub fn resume(
+        &mut self,
+        account: &BareJid,
+        (previd, h): (String, u32),
+        login_us: Option<u64>,
+        pipe: u64,
+        reply: ResumeReply,
+    ) {
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Resume { previd, h, login_us, pipe, reply }));
     }
 
     /// One first-level element of a bound client. `random`: 128 bits as text, for a session id.
@@ -516,7 +525,8 @@ impl Shard {
                 entity.hear_route(&mut cx, envelope);
             }
             Input::Bind { bind, pipe, reply } => bound = binding::bind(entity, &mut cx, bind, pipe, reply),
-            Input::Resume { previd, h, pipe, reply } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),
+            Input::Resume { login_us, reply, .. } if !entity.is_open_to(login_us) => reply(Err(ResumeError::NotFound)),
+            Input::Resume { previd, h, pipe, reply, .. } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),
             Input::End(at, error) => entity.end(&mut cx, at, error),
             Input::Redeliver(out) => {
                 cause = out.after;

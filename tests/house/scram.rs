@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::client::{Client, PATIENCE, between};
 
+const SASL2: &str = "urn:xmpp:sasl:2";
+
 pub struct Scram {
     pub mechanism: &'static str,
     pub user: String,
@@ -22,6 +24,13 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// `<challenge/>` of either profile; anything else is the failure.
+    fn of(answer: String) -> Result<Challenge, String> {
+        let Some(data) = answer.strip_prefix("<challenge").and_then(|it| between(it, ">", "<")) else { return Err(answer) };
+        let text = String::from_utf8(STANDARD.decode(data).expect("base64")).expect("UTF-8");
+        Ok(Challenge { text })
+    }
+
     pub fn attribute(&self, name: char) -> &str {
         let found = self.text.split(',').find_map(|it| it.strip_prefix(name).and_then(|it| it.strip_prefix('=')));
         found.unwrap_or_else(|| panic!("no {name}= in {}", self.text))
@@ -68,10 +77,7 @@ impl Scram {
     pub fn begin_with(&self, client: &mut Client, first: &str) -> Result<Challenge, String> {
         let auth = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{}'>", self.mechanism);
         client.send(&format!("{auth}{}</auth>", STANDARD.encode(first)));
-        let answer = client.read(PATIENCE).expect("an answer");
-        let Some(data) = answer.strip_prefix("<challenge").and_then(|it| between(it, ">", "<")) else { return Err(answer) };
-        let text = String::from_utf8(STANDARD.decode(data).expect("base64")).expect("UTF-8");
-        Ok(Challenge { text })
+        Challenge::of(client.read(PATIENCE).expect("an answer"))
     }
 
     /// The last message without its proof, as it should be.
@@ -118,19 +124,26 @@ impl Scram {
         Ok(())
     }
 
-    /// The same in the profile of XEP-0388; what stands inline is sent along. `<success/>`, or the failure.
-    pub fn run_sasl2(&self, client: &mut Client, inline: &str) -> Result<String, String> {
-        let ns = "urn:xmpp:sasl:2";
+    /// `begin` in the profile of XEP-0388; what stands inline is sent along.
+    pub fn begin_sasl2(&self, client: &mut Client, inline: &str) -> Result<Challenge, String> {
         let first = STANDARD.encode(format!("{}{}", self.gs2_header, self.bare()));
         let initial = format!("<initial-response>{first}</initial-response>");
-        client.send(&format!("<authenticate xmlns='{ns}' mechanism='{}'>{initial}{inline}</authenticate>", self.mechanism));
-        let answer = client.read(PATIENCE).expect("an answer");
-        let Some(data) = answer.strip_prefix("<challenge").and_then(|it| between(it, ">", "<")) else { return Err(answer) };
-        let challenge = Challenge { text: String::from_utf8(STANDARD.decode(data).expect("base64")).expect("UTF-8") };
+        let mechanism = self.mechanism;
+        client.send(&format!("<authenticate xmlns='{SASL2}' mechanism='{mechanism}'>{initial}{inline}</authenticate>"));
+        Challenge::of(client.read(PATIENCE).expect("an answer"))
+    }
+
+    pub fn respond_sasl2(&self, client: &mut Client, last: &str) -> String {
+        client.send(&format!("<response xmlns='{SASL2}'>{}</response>", STANDARD.encode(last)));
+        client.read(PATIENCE).expect("an answer")
+    }
+
+    /// `run` in the profile of XEP-0388. `<success/>`, or the failure.
+    pub fn run_sasl2(&self, client: &mut Client, inline: &str) -> Result<String, String> {
+        let challenge = self.begin_sasl2(client, inline)?;
         let last = self.without_proof(&challenge);
         let (proof, verifier) = self.sign(&challenge, &last);
-        client.send(&format!("<response xmlns='{ns}'>{}</response>", STANDARD.encode(format!("{last},p={proof}"))));
-        let answer = client.read(PATIENCE).expect("an answer");
+        let answer = self.respond_sasl2(client, &format!("{last},p={proof}"));
         let Some(said) = between(&answer, "<additional-data>", "</additional-data>") else { return Err(answer) };
         assert_eq!(said, STANDARD.encode(format!("v={verifier}")), "the server does not know the password");
         Ok(answer)

@@ -20,6 +20,7 @@ fn token(mask: u8) -> Token {
 fn by_password(agent: u128, wanted: Option<u8>) -> Admission {
     Admission {
         agent: UserAgent { id: Some(agent), ..UserAgent::default() },
+        login_us: None,
         way: Ways::PASSWORD,
         used: None,
         token: wanted.map(token),
@@ -200,4 +201,25 @@ fn clients_are_bounded_and_the_one_seen_longest_ago_gives_way() {
     assert!(tokens(&mut house).is_empty(), "the phone was first");
     let three = house.ask(JULIET, Ask::Tokens { agent: 3 });
     assert!(matches!(three, Some(AskAnswer::Tokens(_, tokens)) if tokens.len() == 1));
+}
+
+#[test]
+fn b18_what_was_proved_of_an_earlier_login_gets_no_token() {
+    let mut house = House::with(ROOMS);
+    house.user(JULIET);
+    let since = |house: &mut House| match house.ask(JULIET, Ask::Credentials) {
+        Some(AskAnswer::Credentials(Some(login))) => login.since_us,
+        other => panic!("{other:?}"),
+    };
+    let proved = since(&mut house);
+    let orders =
+        [Ask::SetCredentials { credentials: bytes::Bytes::from_static(b"new") }, Ask::SetEnabled(false), Ask::SetEnabled(true)];
+    for order in orders {
+        house.ask(JULIET, order);
+    }
+    for (login_us, admitted) in [(proved, false), (since(&mut house), true)] {
+        let admission = Admission { login_us: Some(login_us), ..by_password(PHONE, Some(1)) };
+        let answer = house.ask(JULIET, Ask::Admit(Box::new(admission)));
+        assert_eq!(matches!(answer, Some(AskAnswer::Admitted(_))), admitted, "{answer:?}");
+    }
 }

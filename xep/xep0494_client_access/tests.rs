@@ -12,7 +12,7 @@ fn admit(house: &mut House, agent: u128, way: Ways) {
     let agent = UserAgent { id: Some(agent), software: Some("Gajim <3".into()), device: Some("laptop".into()) };
     let token = Token { mechanism: 1, mask: [1; 16], sealed: [1; 32], issued_us: 0, expires_us: 0, count: None };
     let id = format!("client{}", agent.id.unwrap_or_default());
-    let first = Admission { agent, way, used: None, token: Some(token), asked: true, id };
+    let first = Admission { agent, login_us: None, way, used: None, token: Some(token), asked: true, id };
     let answer = house.ask(JULIET, Ask::Admit(Box::new(first)));
     assert!(matches!(answer, Some(AskAnswer::Admitted(_))), "{answer:?}");
 }
@@ -51,7 +51,7 @@ fn s3_2_a_revoked_client_loses_its_session_and_its_token() {
     assert!(matches!(house.ask(JULIET, Ask::Tokens { agent: 7 }), Some(AskAnswer::Tokens(_, tokens)) if tokens.is_empty()));
     let used = Some(Used { mask: [1; 16], count: None, invalidate: false });
     let agent = UserAgent { id: Some(7), ..UserAgent::default() };
-    let again = Admission { agent, way: Ways::TOKEN, used, token: None, asked: false, id: "x".into() };
+    let again = Admission { agent, login_us: None, way: Ways::TOKEN, used, token: None, asked: false, id: "x".into() };
     assert!(matches!(house.ask(JULIET, Ask::Admit(Box::new(again))), Some(AskAnswer::TokenRefused(_))));
     let listed = clients(&house.iq(&mine, "get", None, &format!("<list xmlns='{NS}'/>")));
     assert_eq!(listed.len(), 1, "only mine: {listed:?}");

@@ -103,7 +103,7 @@ impl Client {
 /// Remember a client that comes in. What is written is committed before a token is told.
 pub(crate) fn admit(entity: &mut AccountEntity, cx: &mut Ctx<'_>, admission: Admission) -> Result<Admitted, TokenRefused> {
     let now_us = cx.now.wall_us;
-    let Admission { agent, way, used, token, asked, id } = admission;
+    let Admission { agent, login_us: _, way, used, token, asked, id } = admission;
     let Some(agent_id) = agent.id else { return Err(TokenRefused::Unknown) };
     forget_old(entity, cx);
     let at = match entity.clients.0.iter().position(|client| client.agent == agent_id) {

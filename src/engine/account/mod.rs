@@ -127,6 +127,14 @@ impl AccountEntity {
         self.roster.relation(jid)
     }
 
+    /// Does what was proved of a login (`Login::since_us`) still open the account? Guests, who have none, come in without a proof.
+    pub(crate) fn is_open_to(&self, login_us: Option<u64>) -> bool {
+        match &self.login {
+            Some(login) => login.enabled && login_us.is_none_or(|proved| proved == login.since_us),
+            None => self.guest && login_us.is_none(),
+        }
+    }
+
     /// The session bound to this full JID.
     pub(crate) fn session_of(&self, cx: &Ctx<'_>, jid: &str) -> Option<SessionRef> {
         let is = |at: &&SessionRef| cx.sessions.get(**at).is_some_and(|session| session.card.jid.as_str() == jid);

@@ -48,6 +48,7 @@ enum Stage {
 struct Asked {
     account: BareJid,
     enabled: bool,
+    login_us: Option<u64>,
     found: Option<Box<Found>>,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Proved {
     pub account: BareJid,
+    /// Of which login (`Login::since_us`); a guest has none.
+    pub login_us: Option<u64>,
     /// Data of the mechanism that goes with the success.
     pub additional: Option<Vec<u8>>,
     pub by: By,
@@ -147,7 +150,8 @@ fn step(it: &mut Negotiator, profile: Profile, step: Step, asked: Option<Asked>,
         }
         Step::Success { account, .. } if !enabled => failure(it, &profile, SaslError::AccountDisabled, Some(account), env),
         Step::Success { account, additional, .. } => {
-            proved(it, profile, Proved { account, additional, by: By::Password(asked.and_then(|asked| asked.found)) }, env)
+            let (login_us, found) = asked.map(|asked| (asked.login_us, asked.found)).unwrap_or_default();
+            proved(it, profile, Proved { account, login_us, additional, by: By::Password(found) }, env)
         }
         // Who was guessed at matters: bans are of an address for one user (security B12).
         Step::Failure(error) => failure(it, &profile, error, asked.map(|asked| asked.account), env),
@@ -178,6 +182,7 @@ pub(super) fn make_guest(it: &mut Negotiator, profile: Profile, account: BareJid
 pub(super) fn proved(it: &mut Negotiator, profile: Profile, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
     it.by_certificate = matches!(proved.by, By::Certificate);
     it.identity = Some(proved.account.clone());
+    it.login_us = proved.login_us;
     match profile {
         Profile::Sasl1 => sasl1::success(it, &proved, env),
         Profile::Sasl2(request) => sasl2::proved(it, *request, proved, env),
@@ -203,6 +208,7 @@ pub(super) fn looked_up(
         return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env);
     };
     let enabled = login.as_ref().is_none_or(|login: &Login| login.enabled);
+    let login_us = login.as_ref().map(|login| login.since_us);
     let record = login.filter(|_| !banned).map(|login| login.credentials);
     let found = match record.map(|record| Credentials::decode(&record).map(|credentials| Found { record, credentials })) {
         None => None,
@@ -214,11 +220,11 @@ pub(super) fn looked_up(
     };
     if lookup.is_expensive() {
         let credentials = found.as_ref().map(|found| Box::new(found.credentials.clone()));
-        wait(it, profile, Stage::Verifying(Asked { account, enabled, found }));
+        wait(it, profile, Stage::Verifying(Asked { account, enabled, login_us, found }));
         return vec![Action::Verify(lookup, credentials)];
     }
     let next = lookup.credentials(found.as_ref().map(|found| &found.credentials), &env.policy.fake_salt);
-    step(it, profile, next, Some(Asked { account, enabled, found }), env)
+    step(it, profile, next, Some(Asked { account, enabled, login_us, found }), env)
 }
 
 /// XEP-0484 3.4. Nobody, and a client without tokens, are the same as a wrong token.
@@ -236,15 +242,14 @@ fn token(
         _ => return failure(it, &profile, SaslError::TemporaryAuthFailure, None, env),
     };
     let found = proof.check(&tokens, &env.policy.secret).filter(|_| !banned);
-    match found {
-        Some(_) if login.is_none_or(|login| !login.enabled) => {
-            failure(it, &profile, SaslError::AccountDisabled, Some(proof.account), env)
-        }
-        Some((mask, additional)) => {
+    match (found, login.filter(|login| login.enabled)) {
+        (Some((mask, additional)), Some(login)) => {
             let by = By::Token { mask, mechanism: proof.mechanism() };
-            proved(it, profile, Proved { account: proof.account, additional: Some(additional), by }, env)
+            let (login_us, additional) = (Some(login.since_us), Some(additional));
+            proved(it, profile, Proved { account: proof.account, login_us, additional, by }, env)
         }
-        None => failure(it, &profile, SaslError::NotAuthorized, Some(proof.account), env),
+        (Some(_), None) => failure(it, &profile, SaslError::AccountDisabled, Some(proof.account), env),
+        (None, _) => failure(it, &profile, SaslError::NotAuthorized, Some(proof.account), env),
     }
 }
 

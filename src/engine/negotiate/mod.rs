@@ -164,6 +164,8 @@ pub struct Negotiator {
     /// XEP-0509: what the features were.
     config_version: String,
     identity: Option<BareJid>,
+    /// The login that was proved (`Login::since_us`); a guest has proved none.
+    login_us: Option<u64>,
     /// Who the client says it is, in its stream header; nothing is let in on that.
     from: Option<BareJid>,
     /// XEP-0494: as the account remembers the client.
@@ -189,6 +191,7 @@ impl Negotiator {
             offered: None,
             config_version: String::new(),
             identity: None,
+            login_us: None,
             from: None,
             client: None,
             by_certificate: false,
@@ -439,7 +442,12 @@ impl Negotiator {
 
     /// A session that begins on this stream, with what is known of the client.
     pub fn begins(&self, bind: Bind) -> Bind {
-        Bind { client: self.client.clone(), by_certificate: self.by_certificate, ..bind }
+        Bind { login_us: self.login_us, client: self.client.clone(), by_certificate: self.by_certificate, ..bind }
+    }
+
+    /// What goes with a resumption as it goes with a bind.
+    pub fn login_us(&self) -> Option<u64> {
+        self.login_us
     }
 
     /// The account's answer to `Action::LookUp` and `Action::LookUpFor`. `banned`: it is treated as if the password were wrong, whatever it is.

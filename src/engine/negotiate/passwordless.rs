@@ -69,7 +69,8 @@ pub(super) fn certified(
 ) -> Vec<Action> {
     match answer {
         AskAnswer::Credentials(Some(login)) if login.enabled => {
-            attempt::proved(it, profile, Proved { account, additional: None, by: By::Certificate }, env)
+            let login_us = Some(login.since_us);
+            attempt::proved(it, profile, Proved { account, login_us, additional: None, by: By::Certificate }, env)
         }
         AskAnswer::Credentials(Some(_)) => attempt::failure(it, &profile, SaslError::AccountDisabled, Some(account), env),
         AskAnswer::Credentials(None) => attempt::failure(it, &profile, SaslError::NotAuthorized, Some(account), env),
@@ -86,7 +87,9 @@ pub(super) fn guest(
     env: &mut Env<'_>,
 ) -> Vec<Action> {
     match answer {
-        AskAnswer::Done => attempt::proved(it, profile, Proved { account, additional: None, by: By::Nothing }, env),
+        AskAnswer::Done => {
+            attempt::proved(it, profile, Proved { account, login_us: None, additional: None, by: By::Nothing }, env)
+        }
         _ => attempt::failure(it, &profile, SaslError::TemporaryAuthFailure, None, env),
     }
 }

@@ -158,8 +158,8 @@ pub(super) fn arrive(
     env: &mut Env<'_>,
 ) -> Vec<Action> {
     it.identity = Some(proved.account.clone());
-    let Proved { account, additional, by } = proved;
-    let admission = admission(&request, &account, &by, env);
+    let Proved { account, login_us, additional, by } = proved;
+    let admission = admission(&request, &account, login_us, &by, env);
     let by_token = matches!(by, By::Token { .. });
     let (admission, token) = admission.unzip();
     let mut arriving = Arriving {
@@ -190,6 +190,7 @@ pub(super) fn arrive(
 fn admission(
     request: &Request,
     account: &BareJid,
+    login_us: Option<u64>,
     by: &By,
     env: &mut Env<'_>,
 ) -> Option<(Admission, Option<Zeroizing<String>>)> {
@@ -211,7 +212,7 @@ fn admission(
     let mut id = [0; 12];
     (env.random)(&mut id);
     let (agent, asked) = (request.agent.clone(), request.token.is_some());
-    Some((Admission { agent, way, used, token, asked, id: resource_of(&id) }, text))
+    Some((Admission { agent, login_us, way, used, token, asked, id: resource_of(&id) }, text))
 }
 
 /// The account has remembered the client, or will not have its token any more.
@@ -223,6 +224,10 @@ pub(super) fn admitted(it: &mut Negotiator, mut arriving: Arriving, answer: AskA
         return vec![Action::Ask(account, Ask::Admit(admission))];
     }
     if matches!(answer, AskAnswer::Done) {
+        return begin(it, arriving, env);
+    }
+    // Keys were to be upgraded and have changed meanwhile; whether the password has, the account knows when a session begins.
+    if matches!(answer, AskAnswer::NotFound) && arriving.request.agent.id.is_none() {
         return begin(it, arriving, env);
     }
     let token = arriving.token.take();

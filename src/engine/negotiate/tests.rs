@@ -61,7 +61,7 @@ fn alice() -> BareJid {
 
 fn login(enabled: bool) -> AskAnswer {
     let credentials = Credentials::derive("secret", |salt| salt.fill(7), ITERATIONS_MIN).expect("a password");
-    AskAnswer::Credentials(Some(Login { enabled, created_us: 0, credentials: credentials.encode().into() }))
+    AskAnswer::Credentials(Some(Login { enabled, created_us: 0, since_us: 0, credentials: credentials.encode().into() }))
 }
 
 fn session() -> SessionRef {
@@ -460,7 +460,12 @@ fn a_store_that_cannot_say_is_no_wrong_password() {
     assert!(actions.is_empty(), "no guess is counted: {actions:?}");
     assert!(!client.heard.contains("disk"));
     client.heard("<temporary-auth-failure/>");
-    let damaged = AskAnswer::Credentials(Some(Login { enabled: true, created_us: 0, credentials: Bytes::from_static(b"?") }));
+    let damaged = AskAnswer::Credentials(Some(Login {
+        enabled: true,
+        created_us: 0,
+        since_us: 0,
+        credentials: Bytes::from_static(b"?"),
+    }));
     client.send(&format!("<auth xmlns='{}' mechanism='PLAIN'>{}</auth>", ns::SASL, base64("\0alice\0secret")));
     assert!(client.step(|it, env| it.looked_up(damaged, false, env)).is_empty());
     client.heard("<temporary-auth-failure/>");

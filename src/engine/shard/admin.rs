@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iris_core::ask::{AccountFacts, Ask, AskAnswer, AskReply, MovedEntry, MovingIn, RosterItem, SessionFacts};
-use iris_core::clients::{Admission, ClientAccess};
+use iris_core::clients::{Admission, ClientAccess, TokenRefused};
 use iris_core::effects::{Effect, StreamError};
 use iris_core::entitlements;
 use iris_core::login::{self, Login};
@@ -31,7 +31,7 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         Ask::Upgrade { was, credentials } => {
             match entity.login.clone().filter(|login| login.credentials == was) {
                 Some(login) => keep(entity, cx, Login { credentials, ..login }),
-                // The password was changed meanwhile.
+                // The password was changed meanwhile, or somebody else was faster.
                 None => return reply(AskAnswer::NotFound),
             }
         }
@@ -42,7 +42,7 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
             entity.new = false;
             let name = entity.bare.clone();
             cx.fx.write.push(Write::Own { owner: entity.owner, name });
-            keep(entity, cx, Login { enabled: true, created_us: cx.now.wall_us, credentials });
+            renew(entity, cx, Login { enabled: true, created_us: cx.now.wall_us, since_us: 0, credentials });
         }
         Ask::Register { credentials, contact } => {
             if !entity.new {
@@ -51,7 +51,7 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
             entity.new = false;
             let name = entity.bare.clone();
             cx.fx.write.push(Write::Own { owner: entity.owner, name });
-            keep(entity, cx, Login { enabled: true, created_us: cx.now.wall_us, credentials });
+            renew(entity, cx, Login { enabled: true, created_us: cx.now.wall_us, since_us: 0, credentials });
             if let Some(contact) = &contact {
                 befriend::befriend(entity, cx, contact);
             }
@@ -59,7 +59,7 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         }
         Ask::ChangePassword { credentials, by } => {
             let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };
-            keep(entity, cx, Login { credentials, ..login });
+            renew(entity, cx, Login { credentials, ..login });
             // XEP-0484 5: what was given for the old password is worth nothing any more.
             clients::forget_all(entity, cx);
             let stays = entity.session_of(cx, by.as_str());
@@ -95,14 +95,14 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         }
         Ask::SetCredentials { credentials } => {
             let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };
-            keep(entity, cx, Login { credentials, ..login });
+            renew(entity, cx, Login { credentials, ..login });
             clients::forget_all(entity, cx);
             // RFC 6120 4.9.3.16: whoever is logged in with the old password logs in anew.
             end_all(entity, cx, &StreamError::new("reset").text("the password was changed"));
         }
         Ask::SetEnabled(enabled) => {
             let Some(login) = entity.login.clone() else { return reply(AskAnswer::NotFound) };
-            keep(entity, cx, Login { enabled, ..login });
+            renew(entity, cx, Login { enabled, ..login });
             if !enabled {
                 clients::forget_all(entity, cx);
                 end_all(entity, cx, &StreamError::new("not-authorized").text("the account was disabled"));
@@ -243,6 +243,9 @@ fn admit(entity: &mut AccountEntity, cx: &mut Ctx<'_>, admission: Admission, rep
     if entity.login.as_ref().is_none_or(|login| !login.enabled) {
         return reply(AskAnswer::NotFound);
     }
+    if !entity.is_open_to(admission.login_us) {
+        return reply(AskAnswer::TokenRefused(TokenRefused::Unknown));
+    }
     let used = admission.used.is_some();
     let answer = match clients::admit(entity, cx, admission) {
         Ok(admitted) if !used && admitted.token_until_us.is_none() => return reply(AskAnswer::Admitted(admitted)),
@@ -255,6 +258,12 @@ fn admit(entity: &mut AccountEntity, cx: &mut Ctx<'_>, admission: Admission, rep
             Err(why) => AskAnswer::Failed(why.to_string()),
         });
     })));
+}
+
+/// It opens to something else from now on: whoever has proved what opened it until now begins anew.
+fn renew(entity: &mut AccountEntity, cx: &mut Ctx<'_>, login: Login) {
+    let since_us = cx.house.clock.mint(cx.now).0;
+    keep(entity, cx, Login { since_us, ..login });
 }
 
 fn keep(entity: &mut AccountEntity, cx: &mut Ctx<'_>, login: Login) {
@@ -294,7 +303,7 @@ fn move_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, moving: MovingIn) {
     }
     if let Some(login) = moving.login {
         let created_us = entity.login.as_ref().map_or(login.created_us, |there| there.created_us.min(login.created_us));
-        keep(entity, cx, Login { created_us, ..login });
+        renew(entity, cx, Login { created_us, ..login });
         // Tokens of the old password.
         clients::forget_all(entity, cx);
     }

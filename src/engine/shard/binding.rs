@@ -22,6 +22,8 @@ pub struct Bind {
     pub wanted: Option<String>,
     /// 128 random bits as text: the resource when none is wanted.
     pub random: String,
+    /// The login that was proved (`Login::since_us`). `None`: a guest, or nobody who came by a stream.
+    pub login_us: Option<u64>,
     /// The client's installation (XEP-0388, `<user-agent id=…/>`): its earlier sessions end.
     pub agent: Option<u128>,
     /// The same, as its owner knows it.
@@ -34,7 +36,7 @@ pub struct Bind {
 impl Bind {
     /// RFC 6120 7.
     pub fn resource(wanted: Option<String>, random: String) -> Bind {
-        Bind { wanted, random, agent: None, client: None, by_certificate: false, inline: None }
+        Bind { wanted, random, login_us: None, agent: None, client: None, by_certificate: false, inline: None }
     }
 }
 
@@ -65,7 +67,7 @@ pub(super) fn bind(
     pipe: u64,
     reply: BindReply,
 ) -> Option<SessionRef> {
-    if !entity.guest && entity.login.as_ref().is_none_or(|login| !login.enabled) {
+    if !entity.is_open_to(bind.login_us) {
         reply(Err(Bounce::new(iris_core::Condition::NotAllowed)));
         return None;
     }

@@ -329,7 +329,7 @@ impl House {
         let slot = answer.clone();
         let reply = Box::new(move |it| *slot.borrow_mut() = Some(it));
         let bare = client.jid.to_bare();
-        self.shard(bare.as_str()).resume(&bare, previd.to_owned(), h, pipe, reply);
+        self.shard(bare.as_str()).resume(&bare, (previd.to_owned(), h), None, pipe, reply);
         self.run();
         let jid = client.jid.clone();
         let outcome = answer.borrow_mut().take()?;

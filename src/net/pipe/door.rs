@@ -270,7 +270,7 @@ impl Pipe {
                     let pipe = self.worker.pipe_id();
                     let (sender, receiver) = oneshot::channel();
                     let reply = Box::new(move |outcome| drop(sender.send(outcome)));
-                    self.worker.shard.borrow_mut().resume(&account, previd, h, pipe, reply);
+                    self.worker.shard.borrow_mut().resume(&account, (previd, h), it.login_us(), pipe, reply);
                     self.worker.kick();
                     let outcome: Result<_, iris_engine::shard::ResumeError> = receiver.await.map_err(|_| End::Gone)?;
                     let outcome = outcome.and_then(|(at, h)| match self.address(at) {

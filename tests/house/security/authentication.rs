@@ -664,3 +664,45 @@ fn b18_a_new_password_a_disabled_and_a_removed_account_end_every_session() {
         scene.canary();
     }
 }
+
+/// Who has begun with the old password has until the deadline of the stream to end with it.
+#[test]
+fn b18_a_password_changed_between_challenge_and_response_opens_nothing() {
+    let scene = Scene::new();
+    let agent = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>";
+    let token = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
+    let bind = "<bind xmlns='urn:xmpp:bind:0'/>";
+    let mut password = PASSWORD;
+    for inline in [format!("{agent}{token}{bind}"), format!("{agent}{token}"), bind.to_owned()] {
+        let scram = Scram::new("SCRAM-SHA-256", "mallory", password);
+        let mut client = scene.stranger();
+        let challenge = scram.begin_sasl2(&mut client, &inline).expect("a challenge");
+        password = if password == PASSWORD { "another password" } else { PASSWORD };
+        scene.control().user_passwd(&jid("mallory@localhost"), password).expect("a password");
+        let last = scram.without_proof(&challenge);
+        let (proof, _) = scram.sign(&challenge, &last);
+        let answer = scram.respond_sasl2(&mut client, &format!("{last},p={proof}"));
+        assert!(!answer.contains("<success") && answer.contains("<not-authorized "), "{inline}: {answer}");
+    }
+}
+
+/// Authenticated, and not bound yet: RFC 6120 has a new stream in between, which may take its time.
+#[test]
+fn b18_a_password_changed_and_an_account_made_anew_before_the_bind_open_nothing() {
+    let scene = Scene::new();
+    type Order = fn(&dyn Admin) -> Result<(), String>;
+    let orders: [(&str, Order); 2] = [
+        ("a new password", |admin| admin.user_passwd(&jid("mallory@localhost"), PASSWORD)),
+        ("made anew", |admin| {
+            admin.user_remove(&jid("mallory@localhost"))?;
+            admin.user_add(&jid("mallory@localhost"), PASSWORD)
+        }),
+    ];
+    for (name, order) in orders {
+        let mut client = Client::connect(scene.server.plain).expect("a connection");
+        client.login("mallory", PASSWORD).expect("a login");
+        order(&scene.control()).expect("an order");
+        let refused = client.bind("late");
+        assert!(refused.as_ref().is_err_and(|why| why.to_string().contains("not-allowed")), "{name}: {refused:?}");
+    }
+}

@@ -169,5 +169,5 @@ fn login() -> Login {
         // As if it came from elsewhere with keys for some hash functions; nothing here costs a second.
         Credentials::derive(PASSWORD, |salt| salt.fill(7), ITERATIONS_MIN).map(|made| made.encode()).unwrap_or_default()
     });
-    Login { enabled: true, created_us: 0, credentials: record.clone().into() }
+    Login { enabled: true, created_us: 0, since_us: 0, credentials: record.clone().into() }
 }

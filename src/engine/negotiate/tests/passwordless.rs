@@ -133,7 +133,7 @@ fn b8_anonymous_where_it_was_not_switched_on() {
 fn imported() -> (AskAnswer, Bytes) {
     let all = Credentials::derive("secret", |salt| salt.fill(7), ITERATIONS_MIN).expect("a password");
     let record = Bytes::from(all.only(Hash::Sha1).encode());
-    let login = Login { enabled: true, created_us: 0, credentials: record.clone() };
+    let login = Login { enabled: true, created_us: 0, since_us: 0, credentials: record.clone() };
     (AskAnswer::Credentials(Some(login)), record)
 }
 
