@@ -276,6 +276,10 @@ impl Config {
             let open = !listener.address.ip().is_loopback();
             if open && listener.kind == ListenKind::Http {
                 warnings.push(format!("metrics are open to everybody who reaches {}", listener.address));
+                if !listener.proxy_protocol {
+                    let who = "this machine and policy.lifted_addresses";
+                    warnings.push(format!("{} has no TLS: only {who} can log in there", listener.address));
+                }
             }
             if open && listener.proxy_protocol {
                 warnings

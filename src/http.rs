@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use iris_net::{HttpConnection, HttpStream, Net};
+use iris_net::{HttpConnection, HttpStream, Net, WebSocketRequest};
 use iris_web::{BoshAnswer, BoshRequest, Connection, Streams, Visitor};
 use tokio::sync::mpsc;
 
@@ -32,8 +32,10 @@ impl Connection for Incoming {
         Visitor {
             peer: self.0.peer(),
             secure: self.0.is_secure(),
+            private: self.0.is_private(),
             inside: self.0.is_inside(),
             unlimited: self.0.is_unlimited(),
+            proxy: self.0.is_proxy(),
         }
     }
 
@@ -41,8 +43,9 @@ impl Connection for Incoming {
         self.0.attach()
     }
 
-    fn websocket(io: HttpStream, read: &[u8], origin: Option<&str>, host: Option<&str>) {
-        io.into_websocket(read, origin, host);
+    fn websocket(io: HttpStream, read: &[u8], visitor: Visitor, origin: Option<&str>, host: Option<&str>) {
+        let Visitor { peer, unlimited, .. } = visitor;
+        io.into_websocket(read, &WebSocketRequest { peer, unlimited, origin, host });
     }
 }
 

@@ -281,7 +281,8 @@ const POLICY: &[Key<Config>] = &[
     },
     Key {
         name: "lifted_addresses",
-        about: "Rate limits and bans are lifted for these peers: gateways, tests, a reverse proxy.",
+        about: "Rate limits and bans are lifted for these peers: gateways, tests, a reverse proxy. One that asks for somebody else on a \
+                listener of kind http and says so (X-Forwarded-For) is believed, and the limits are those of that address.",
         set: |config, given| {
             config.policy.lifted_addresses = values::list(given, "a list of IP addresses", values::ip_address)?;
             Ok(())

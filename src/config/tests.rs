@@ -150,7 +150,11 @@ fn a_listener_open_to_the_world_needs_certificates() {
     assert!(message.starts_with("iris.toml:3:11: [::]:5222 can be reached from outside"), "{message}");
     assert!(ok(&format!("{listen}[tls]\ncertificates = \"certs\"\n")).tls.certificates.is_some());
     assert!(ok(&format!("dev = true\n{listen}")).dev);
-    assert!(ok(&listen.replace("c2s", "http")).warnings()[0].contains("metrics are open"));
+    let http = listen.replace("c2s", "http");
+    let warnings = ok(&http).warnings();
+    assert!(warnings[0].contains("metrics are open") && warnings[1].contains("[::]:5222 has no TLS"), "{warnings:?}");
+    let behind = ok(&format!("{http}proxy_protocol = true\n")).warnings();
+    assert!(!behind.iter().any(|warning| warning.contains("has no TLS")), "{behind:?}");
 }
 
 #[test]

@@ -41,6 +41,13 @@ pub(crate) struct Line {
     pub open: Option<Open>,
 }
 
+impl Line {
+    /// On this machine, or one whose limits are lifted.
+    fn is_near(&self) -> bool {
+        self.peer.to_canonical().is_loopback() || self.shared.guard.is_lifted(self.peer)
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.place.unlimited {
@@ -70,6 +77,16 @@ impl HttpConnection {
         self.line.place.unlimited
     }
 
+    /// Does nobody between here and there hear what is said? TLS sees to that, or a proxy that the operator vouches for.
+    pub fn is_private(&self) -> bool {
+        self.is_secure() || self.line.place.proxied || self.line.is_near()
+    }
+
+    /// May it say for whom it asks (`X-Forwarded-For`)? A proxy in front, that does not say it by the PROXY protocol.
+    pub fn is_proxy(&self) -> bool {
+        self.is_inside() && !self.line.place.proxied && self.line.is_near()
+    }
+
     /// Bytes both ways, on the runtime that calls this.
     ///
     /// # Errors
@@ -77,6 +94,17 @@ impl HttpConnection {
     pub fn attach(self) -> io::Result<HttpStream> {
         Ok(HttpStream { stream: TcpStream::from_std(self.stream)?, line: self.line, ended: false })
     }
+}
+
+/// A request that becomes a WebSocket.
+pub struct WebSocketRequest<'a> {
+    /// Who asks; not the connection's peer if that is a proxy.
+    pub peer: IpAddr,
+    /// Limits and bans are lifted for this visitor.
+    pub unlimited: bool,
+    /// As the request says.
+    pub origin: Option<&'a str>,
+    pub host: Option<&'a str>,
 }
 
 /// The plain bytes of a connection.
@@ -87,29 +115,29 @@ pub struct HttpStream {
 }
 
 impl HttpStream {
-    /// A WebSocket from here on, its handshake answered: to a worker, to live there. `read`: what came behind the request. `origin`,
-    /// `host`: as the request said.
-    pub fn into_websocket(mut self, read: &[u8], origin: Option<&str>, host: Option<&str>) {
+    /// A WebSocket from here on, its handshake answered: to a worker, to live there. `read`: what came behind the request.
+    pub fn into_websocket(mut self, read: &[u8], asked: &WebSocketRequest<'_>) {
         let shared = self.line.shared.clone();
+        let WebSocketRequest { peer, unlimited, origin, host } = *asked;
         let page = match origin.map(|origin| Page::new(origin, host)) {
             None => None,
             Some(Some(page)) => Some(page),
             // The handshake should have refused it.
             Some(None) => return,
         };
-        if !self.line.place.unlimited && !shared.guard.admit(self.line.peer, std::time::Instant::now()) {
+        if !unlimited && !shared.guard.admit(peer, std::time::Instant::now()) {
             return;
         }
         self.line.pending.splice(..0, read.iter().copied());
         match self.stream.into_std() {
             Ok(stream) => {
-                let traveller = pipe::from_http(stream, self.line, page);
+                let traveller = pipe::from_http(stream, self.line, (peer, unlimited), page);
                 shared.counters.websockets.one();
                 shared.next_worker().command(Command::Adopt(Box::new(traveller)));
             }
             Err(error) => {
-                if !self.line.place.unlimited {
-                    shared.guard.leave(self.line.peer);
+                if !unlimited {
+                    shared.guard.leave(peer);
                 }
                 tracing::debug!(%error, "a connection was lost");
             }

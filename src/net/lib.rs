@@ -38,7 +38,7 @@ pub use bosh::{Answer as BoshAnswer, Request as BoshRequest};
 use counters::Counters;
 pub use guard::Counters as GuardCounters;
 use guard::Guard;
-pub use http::{Http, HttpConnection, HttpStream};
+pub use http::{Http, HttpConnection, HttpStream, WebSocketRequest};
 pub use listener::{BindError, Listening};
 use origin::Origins;
 use worker::{Command, Handle};

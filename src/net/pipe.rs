@@ -159,22 +159,27 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
     }
 }
 
-/// A connection that comes back from HTTP as a WebSocket.
-pub(crate) fn from_http(stream: std::net::TcpStream, mut line: Line, page: Option<Page>) -> Traveller {
+/// A connection that comes back from HTTP as a WebSocket, of this peer.
+pub(crate) fn from_http(
+    stream: std::net::TcpStream,
+    mut line: Line,
+    (peer, unlimited): (IpAddr, bool),
+    page: Option<Page>,
+) -> Traveller {
     let negotiator = Negotiator::new(Transport::WebSocket);
     let house = line.shared.house();
     let scanner = Scanner::for_fragments(negotiator.limits(&house.limits), house.names.clone());
     Traveller {
         way: Detached::Socket(stream),
-        peer: line.peer,
-        place: line.place.clone(),
+        peer,
+        place: Place { unlimited, ..line.place.clone() },
         tls: line.tls.take(),
         framing: Framing::WebSocket(Box::new(WebSocket::of(page))),
         scanner,
         incoming: std::mem::take(&mut line.incoming),
         pending: std::mem::take(&mut line.pending),
         outgoing: std::mem::take(&mut line.outgoing),
-        knocking: !line.place.unlimited,
+        knocking: !unlimited,
         open: line.open.take(),
         negotiator,
         account: None,

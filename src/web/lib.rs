@@ -6,6 +6,7 @@
 mod answer;
 mod bosh;
 mod discovery;
+mod forwarded;
 mod metrics;
 mod pages;
 pub mod qr;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,7 +45,7 @@ pub trait Connection: Send + 'static {
     fn attach(self) -> io::Result<Self::Io>;
 
     /// It is a WebSocket from here on. `read`: what came behind the request.
-    fn websocket(io: Self::Io, read: &[u8], origin: Option<&str>, host: Option<&str>);
+    fn websocket(io: Self::Io, read: &[u8], visitor: Visitor, origin: Option<&str>, host: Option<&str>);
 }
 
 /// XMPP, for those who come by HTTP.
@@ -58,16 +60,21 @@ pub trait Streams: Send + Sync {
     fn bosh_body_bytes_max(&self) -> usize;
 }
 
-/// Who is at the other end of a connection; an extension of every request.
-#[derive(Clone, Copy, Debug)]
+/// Who asks; an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visitor {
     pub peer: IpAddr,
     /// The connection is encrypted.
     pub secure: bool,
+    /// Nobody on the way hears what is said: by TLS, or because the operator vouches for the way from the proxy. Only then may a
+    /// password be asked for.
+    pub private: bool,
     /// It came in where the house shows its insides (`kind = "http"`).
     pub inside: bool,
     /// Rate limits and bans are lifted.
     pub unlimited: bool,
+    /// It may ask for others, and say so (`forwarded.rs`).
+    pub proxy: bool,
 }
 
 /// What the requests are answered from.
@@ -88,8 +95,7 @@ fn router<C: Connection>(app: &App) -> Router {
         .merge(metrics::routes(app.health.clone()).layer(middleware::from_fn(inside_only)))
         .merge(pages::routes(app))
         .merge(discovery::routes(app.discovery.clone()))
-        .merge(websocket::routes::<C>(app))
-        .merge(bosh::routes(app))
+        .merge(websocket::routes::<C>(app).merge(bosh::routes(app)).layer(middleware::from_fn(private_only)))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(middleware::map_response(answer::secure_headers))
@@ -104,4 +110,43 @@ async fn count(requests: Arc<Requests>, response: Response) -> Response {
 /// To everybody else these paths do not exist.
 async fn inside_only(Extension(visitor): Extension<Visitor>, request: Request, next: Next) -> Response {
     if visitor.inside { next.run(request).await } else { answer::not_found(request.headers().clone()).await }
+}
+
+/// XEP-0388 7, RFC 7590: whoever logs in here does so where nobody listens.
+async fn private_only(Extension(visitor): Extension<Visitor>, request: Request, next: Next) -> Response {
+    match visitor.private {
+        true => next.run(request).await,
+        false => answer::problem(StatusCode::FORBIDDEN, "XMPP is spoken here by HTTPS only.", request.headers()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower_service::Service;
+
+    use super::*;
+
+    /// The connection of somebody on this machine.
+    pub(crate) const NEAR: Visitor = Visitor {
+        peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        secure: false,
+        private: true,
+        inside: true,
+        unlimited: true,
+        proxy: true,
+    };
+
+    #[test]
+    fn b2_no_stream_begins_where_somebody_may_listen() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for (private, status) in [(true, StatusCode::OK), (false, StatusCode::FORBIDDEN)] {
+            let mut routes = Router::new().route("/", get(|| async { "" })).layer(middleware::from_fn(private_only));
+            let mut request = Request::new(Body::empty());
+            request.extensions_mut().insert(Visitor { private, ..NEAR });
+            let response = runtime.block_on(routes.call(request)).expect("an answer");
+            assert_eq!(response.status(), status);
+        }
+    }
 }

@@ -73,7 +73,8 @@ async fn requests<C: Connection>(connection: C, router: Router) {
         Err(error) => return tracing::debug!(%error, "a connection was lost"),
     };
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(visitor);
+        let asking = visitor.asking(request.headers());
+        request.extensions_mut().insert(asking);
         router.clone().call(request)
     });
     let served = http1::Builder::new()

@@ -54,7 +54,7 @@ async fn open<C: Connection>(State(app): State<App>, Extension(visitor): Extensi
     };
     tokio::spawn(async move {
         match upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<C::Io>>) {
-            Ok(Ok(parts)) => C::websocket(parts.io.into_inner(), &parts.read_buf, origin.as_deref(), host.as_deref()),
+            Ok(Ok(parts)) => C::websocket(parts.io.into_inner(), &parts.read_buf, visitor, origin.as_deref(), host.as_deref()),
             Ok(Err(_)) => tracing::error!("an upgraded connection is not the one that came in"),
             Err(error) => tracing::debug!(%error, peer = %visitor.peer, "a WebSocket did not come about"),
         }

@@ -125,6 +125,10 @@ async fn filled(
     asked: HeaderMap,
     form: Result<Form<Filled>, axum::extract::rejection::FormRejection>,
 ) -> Response {
+    if !visitor.private {
+        let body = "<p>A password would be heard on the way. Open the link by <code>https</code>, please.</p>";
+        return private(page(StatusCode::FORBIDDEN, "Not without encryption", "", body));
+    }
     if !is_same_site(&asked) {
         let body = "<p>This form can only be sent from its own page.</p>";
         return private(page(StatusCode::FORBIDDEN, "Not from here", "", body));

@@ -1,10 +1,11 @@
-//! The PROXY protocol on listeners that ask for it.
+//! Proxies in front: the PROXY protocol on listeners that ask for it, and those that speak HTTP.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use super::http::Http;
 use super::speaking;
+use super::websocket::{Said, WebSocket};
 use crate::client::{Client, PASSWORD, PATIENCE, trusting};
 use crate::scene::Scene;
 
@@ -111,5 +112,27 @@ fn b12_bans_are_of_the_address_in_the_header_not_of_the_proxy() {
     assert!(connect(&scene, "203.0.113.66").is_err(), "banned");
     let mut other = connect(&scene, "203.0.113.67").expect("somebody else is not");
     other.login("mallory", PASSWORD).expect("a login");
+    scene.canary();
+}
+
+/// As the README has it: a web server on this machine, whose limits are lifted, ends TLS and says who is there.
+#[test]
+fn b12_behind_an_http_proxy_a_guesser_is_banned_and_nobody_else() {
+    let mut scene = Scene::with("[limits]\nauth_failures_per_address_max = 3\nauth_failures_per_stream_max = 1\n");
+    let connect = |scene: &Scene, address: &str| {
+        let seen = format!("203.0.113.1, {address}");
+        WebSocket::over(Http::connect(scene.server.http), &[("X-Forwarded-For", &seen)]).expect("a WebSocket")
+    };
+    let wrong = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AG1hbGxvcnkAd3Jvbmc=</auth>";
+    for _ in 0..3 {
+        let mut guesser = connect(&scene, "203.0.113.66");
+        guesser.open();
+        guesser.send(wrong);
+        guesser.expect("<not-authorized");
+    }
+    assert_eq!(connect(&scene, "203.0.113.66").read(), Said::Nothing, "banned");
+    connect(&scene, "203.0.113.67").login("mallory", "elsewhere");
+    // Who comes from this machine itself is let off, as ever.
+    WebSocket::connect(scene.server.http).login("mallory", "here");
     scene.canary();
 }
