@@ -12,7 +12,7 @@ const OLD: &str = "<mechanism>SCRAM-SHA-1</mechanism>";
 fn old_login() -> AskAnswer {
     let credentials = Credentials::derive("secret", |salt| salt.fill(7), ITERATIONS_MIN).expect("a password");
     let credentials = credentials.only(Hash::Sha1).encode().into();
-    AskAnswer::Credentials(Some(Login { enabled: true, created_us: 0, credentials }))
+    AskAnswer::Credentials(Some(Login { enabled: true, created_us: 0, since_us: 0, credentials }))
 }
 
 /// `old` of the domain's accounts have keys for SHA-1 alone.
@@ -83,7 +83,7 @@ fn b10_names_of_nobody_are_answered_like_accounts_and_always_alike() {
     assert!((35..=85).contains(&old), "three of ten accounts are old, so are about three of ten strangers: {old} of 200");
     assert!(names.iter().zip(&first).take(20).all(|(name, old)| is_old(name) == *old), "the same every time");
     // An account that has no keys at all sounds the same.
-    let empty = Login { enabled: true, created_us: 0, credentials: Bytes::new() };
+    let empty = Login { enabled: true, created_us: 0, since_us: 0, credentials: Bytes::new() };
     let (said, _) = offered(house(300, 700), Some("nobody0"), AskAnswer::Credentials(Some(empty)));
     assert_eq!(!said.contains(STRONG), first[0]);
 }
