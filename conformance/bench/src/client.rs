@@ -52,6 +52,8 @@ pub enum Goal {
     Bound,
     /// The same, then send initial presence.
     Available,
+    /// Authenticate and resume (XEP-0198 5), instead of binding.
+    Resumed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +63,7 @@ enum Stage {
     Proceed,
     Sasl,
     Bind,
+    Resume,
     Online,
     /// `</stream:stream>` is sent; anything may come until the end.
     Closing,
@@ -84,6 +87,8 @@ pub struct Client {
     pub user: String,
     pub resource: String,
     pub acks: Acks,
+    /// What the server calls the session, to resume it.
+    pub previd: String,
     pub(crate) socket: TcpStream,
     tls: Option<ClientConnection>,
     stage: Stage,
@@ -104,6 +109,7 @@ impl Client {
             user: user.into(),
             resource: resource.into(),
             acks: Acks::default(),
+            previd: String::new(),
             socket,
             tls: None,
             stage: Stage::Features(false),
@@ -159,6 +165,19 @@ impl Client {
             Some(websocket) => websocket.write(bytes, &mut self.output),
             None => self.output.extend_from_slice(bytes),
         }
+    }
+
+    /// The connection breaks without a word.
+    pub fn cut(&mut self) {
+        // It may be broken already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        self.stage = Stage::Ended;
+    }
+
+    /// Continues the session of another connection.
+    pub fn continues(&mut self, earlier: &Client) {
+        self.previd.clone_from(&earlier.previd);
+        self.acks = earlier.acks;
     }
 
     /// Ends the stream in the orderly way.
@@ -306,11 +325,23 @@ impl Client {
                 }
                 Ok(Step::Reached)
             }
+            Stage::Resume => {
+                ensure!(frame.starts_with(b"<resumed"), "not resumed: {}", String::from_utf8_lossy(frame));
+                self.stage = Stage::Online;
+                Ok(Step::Reached)
+            }
         }
     }
 
     fn features(&mut self, frame: &[u8], authenticated: bool) -> Result<Step> {
         ensure!(frame.starts_with(b"<stream:features"), "no features: {}", String::from_utf8_lossy(frame));
+        if authenticated && self.goal == Goal::Resumed {
+            self.stage = Stage::Resume;
+            let (h, previd) = (self.acks.handled, &self.previd);
+            let resume = format!("<resume xmlns='urn:xmpp:sm:3' h='{h}' previd='{previd}'/>");
+            self.queue(resume.as_bytes());
+            return Ok(Step::Taken);
+        }
         if authenticated {
             self.stage = Stage::Bind;
             let bind = format!(

@@ -58,6 +58,17 @@ impl Pool {
         Ok(())
     }
 
+    /// Resumes the session of the client at `index`, whose connection has been cut, on a new one.
+    pub fn resume(&mut self, index: usize) -> Result<()> {
+        let earlier = &self.clients[index];
+        self.serial += 1;
+        let mut client = Client::connect(&self.target, &earlier.user, &earlier.resource, Goal::Resumed, self.serial)?;
+        client.continues(earlier);
+        self.poll.registry().register(&mut client.socket, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        self.clients[index] = client;
+        Ok(())
+    }
+
     /// Logs in `users` with one resource each, at most 64 at a time, and waits for all. Stanzas that arrive meanwhile are dropped.
     pub fn log_in(&mut self, users: &[(String, String)], goal: Goal) -> Result<()> {
         let (begun, first) = (self.reached, self.clients.len());

@@ -62,7 +62,7 @@ const fn rate(key: &'static str, name: &'static str, must: f64, aim: f64) -> Goa
     Goal { key, name, unit: "/s", must: Some(must), aim: Some(aim), rising: true, writes: false }
 }
 
-const GOALS: [Goal; 24] = [
+const GOALS: [Goal; 28] = [
     cost("chat", "1:1 chat, server CPU per delivered message", "us", 9.0, 5.0),
     Goal {
         writes: true,
@@ -81,6 +81,15 @@ const GOALS: [Goal; 24] = [
     cost("room-join-300", "300 people join one room (all presences)", "s", 0.5, 0.25),
     cost("presence", "presence to 50 contacts, CPU per delivery", "us", 7.0, 4.0),
     cost("login", "login TLS + SCRAM + bind + roster, CPU per login", "ms", 0.4, 0.3),
+    Goal { must: None, aim: None, ..cost("login-mass", "2,000 logins at once, CPU per login", "ms", 0.0, 0.0) },
+    Goal { must: None, aim: None, ..cost("login-mass-time", "the same, until the last is in", "s", 0.0, 0.0) },
+    Goal {
+        must: None,
+        aim: None,
+        ..cost("resume-storm", "2,000 sessions cut and resumed at once, CPU per session", "ms", 0.0, 0.0)
+    },
+    // reliability.md, R11.
+    Goal { aim: None, ..cost("resume-storm-time", "the same, until the last is resumed", "s", 10.0, 0.0) },
     rate("ping", "iq ping, per core", 50_000.0, 90_000.0),
     rate("roster-500", "roster of 500, per core", 5_000.0, 12_000.0),
     rate("archive-page-1000", "archive page, last 50 of 1,000, per core", 5_000.0, 12_000.0),

@@ -9,6 +9,7 @@ mod login;
 mod presence;
 mod queries;
 mod rooms;
+mod storm;
 
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub fn run(scenario: &str, options: &Options) -> Result<Vec<Outcome>> {
     match scenario {
         "register" => accounts::register(&mut bench),
         "login" => login::run(&mut bench),
+        "login-mass" => storm::login(&mut bench),
+        "resume-storm" => storm::resume(&mut bench),
         "empty" => idle::empty(&mut bench),
         "idle-memory" => idle::run(&mut bench, "idle-memory"),
         "chat" => chat::closed(&mut bench, "chat"),
