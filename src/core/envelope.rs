@@ -61,4 +61,23 @@ impl Envelope {
             hops: 0,
         }
     }
+
+    /// The same to somebody else. Nobody waits for what becomes of a copy, and no archive has it.
+    pub fn copy_to(&self, to: Jid) -> Envelope {
+        Envelope {
+            stanza: self.stanza.clone(),
+            from: self.from.clone(),
+            to,
+            stamps: self.stamps.clone(),
+            wire: self.wire.clone(),
+            sent_id: None,
+            kept_id: None,
+            after: self.after,
+            receipt: None,
+            news_of: self.news_of.clone(),
+            interests: self.interests.clone(),
+            news_only: self.news_only,
+            hops: self.hops,
+        }
+    }
 }

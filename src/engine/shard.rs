@@ -434,7 +434,7 @@ impl Shard {
                 Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
                 Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
                 Post::Host(envelope) => self.accept_host(envelope),
-                Post::FanOut(envelope, to) => self.fan_out_here(&envelope, &to),
+                Post::FanOut(envelope, to) => self.fan_out_here(&envelope, to),
                 Post::Tail(key, woken, rows) => self.tail_loaded(key, woken, rows),
                 Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
                 Post::InAccount(account, f, reply) => self.in_account(&account, f, reply),

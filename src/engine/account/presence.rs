@@ -71,9 +71,7 @@ fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut e
         push(cx, at, wire, To::Bare);
     } else {
         let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
-        for contact in contacts {
-            send_one(entity, cx, Some(at), &envelope, contact, &wire);
-        }
+        send_to(entity, cx, at, &envelope, contacts, &wire);
         // 4.2.2: also to the user's own available resources, this one among them.
         for other in entity.available(cx) {
             push(cx, other, wire.clone(), To::Bare);
@@ -193,20 +191,15 @@ fn unavailable(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, sta
     if was_shown {
         if let Flow::Go = path::step(entity, cx, Step::PresenceOut, &mut envelope, Some(at)) {
             let contacts: Vec<Jid> = entity.roster.watchers().map(|jid| jid.clone().into()).collect();
-            for contact in contacts {
-                send_one(entity, cx, Some(at), &envelope, contact, &wire);
-            }
+            send_to(entity, cx, at, &envelope, contacts, &wire);
         }
         for other in entity.available(cx) {
             push(cx, other, wire.clone(), To::Bare);
         }
     }
     // 4.6.3: those who were shown presence directly are told, unless the roster told them.
-    for contact in directed {
-        if !was_shown || !entity.relation(&contact.to_bare()).sees_us() {
-            send_one(entity, cx, Some(at), &envelope, contact, &wire);
-        }
-    }
+    let untold = directed.into_iter().filter(|contact| !was_shown || !entity.relation(&contact.to_bare()).sees_us()).collect();
+    send_to(entity, cx, at, &envelope, untold, &wire);
     if was.is_some() {
         path::event(entity, cx, Event::SessionUnavailable, Some(at));
     }
@@ -259,20 +252,23 @@ fn probe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut e
     }
 }
 
-/// The presence of one session to one contact, if a guard lets it.
-fn send_one(
+/// The presence of one session to these, as far as the guards let it: one item for each shard.
+fn send_to(
     entity: &mut AccountEntity,
     cx: &mut Ctx<'_>,
-    at: Option<SessionRef>,
+    at: SessionRef,
     shown: &Envelope,
-    contact: Jid,
+    mut contacts: Vec<Jid>,
     wire: &Arc<Wire>,
 ) {
-    let mut copy = Envelope::new(shown.stanza.clone(), shown.from.clone(), contact);
-    copy.stamps = shown.stamps.clone();
+    let mut copy = shown.copy_to(shown.to.clone());
     copy.wire = Some(wire.clone());
-    if path::step(entity, cx, Step::SentGuard, &mut copy, at) == Flow::Go {
-        cx.fx.list.push(Effect::Send(copy));
+    contacts.retain(|contact| {
+        copy.to.clone_from(contact);
+        path::step(entity, cx, Step::SentGuard, &mut copy, Some(at)) == Flow::Go
+    });
+    if !contacts.is_empty() {
+        cx.fx.list.push(Effect::FanOut(copy, contacts.into()));
     }
 }
 

@@ -175,31 +175,31 @@ impl Shard {
 
     /// The same to many accounts: one item for each shard. Whoever is no account of ours gets a stanza of their own.
     pub(super) fn fan_out(&mut self, mut envelope: Envelope, to: &[Jid]) {
-        let mut stamps = envelope.stamps.clone();
-        stamps.from = Some(Arc::from(envelope.from.as_str()));
-        envelope.stamps = stamps;
+        envelope.stamps.from = Some(Arc::from(envelope.from.as_str()));
         envelope.hops += 1;
-        envelope.wire = Some(Arc::new(iris_core::xml::wire::render(&envelope.stanza, &envelope.stamps)));
+        if envelope.wire.is_none() {
+            envelope.wire = Some(Arc::new(iris_core::xml::wire::render(&envelope.stanza, &envelope.stamps)));
+        }
         let shards = self.inbound.len() as u16;
         let mut parts: Vec<Vec<Jid>> = vec![Vec::new(); usize::from(shards)];
         for to in to {
             match decide(&self.hosts, to) {
                 Route::Account => parts[usize::from(shard_of(bare_str(to), shards))].push(to.clone()),
-                Route::Host | Route::Remote => self.route(copy_to(&envelope, to.clone())),
+                Route::Host | Route::Remote => self.route(envelope.copy_to(to.clone())),
             }
         }
         for (shard, to) in parts.into_iter().enumerate() {
             if shard == usize::from(self.id) {
-                self.fan_out_here(&envelope, &to);
+                self.fan_out_here(&envelope, to);
             } else if !to.is_empty() {
-                self.outbox[shard].push(Post::FanOut(Box::new(copy_to(&envelope, envelope.to.clone())), to));
+                self.outbox[shard].push(Post::FanOut(Box::new(envelope.copy_to(envelope.to.clone())), to));
             }
         }
     }
 
-    pub(super) fn fan_out_here(&mut self, envelope: &Envelope, to: &[Jid]) {
+    pub(super) fn fan_out_here(&mut self, envelope: &Envelope, to: Vec<Jid>) {
         for to in to {
-            self.accept(copy_to(envelope, to.clone()));
+            self.accept(envelope.copy_to(to));
         }
     }
 
@@ -318,16 +318,5 @@ impl Shard {
                 iris_core::ask::Present { jid: entity.jid.clone(), sessions: facts.len(), active }
             })
             .collect()
-    }
-}
-
-/// The same stanza for somebody else.
-fn copy_to(envelope: &Envelope, to: Jid) -> Envelope {
-    Envelope {
-        stamps: envelope.stamps.clone(),
-        wire: envelope.wire.clone(),
-        after: envelope.after,
-        hops: envelope.hops,
-        ..Envelope::new(envelope.stanza.clone(), envelope.from.clone(), to)
     }
 }
