@@ -76,7 +76,7 @@ impl Contact {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// The result with this `<query/>`.
-    Full(String),
+    Full(Arc<str>),
     /// The empty result; the client has everything.
     Unchanged,
     /// The empty result, then one push for each of these `<query/>`, in this order.
@@ -110,6 +110,8 @@ pub struct Roster {
     /// Of changes up to here removals may be forgotten: a client that is older gets everything.
     floor: u64,
     unreadable: usize,
+    /// The version that was asked for as a whole, and what that is from the second time on: most clients ask once.
+    whole: (u64, Option<Arc<str>>),
 }
 
 impl Roster {
@@ -217,15 +219,14 @@ impl Roster {
     }
 
     /// 2.1.3, 2.6.3: `ver` is the attribute of the `<query/>`, if there is one.
-    pub fn get(&self, ver: Option<&str>) -> Answer {
-        let full = || Answer::Full(render::query(self.latest, self.items()));
+    pub fn get(&mut self, ver: Option<&str>) -> Answer {
         // 2.6.3: what we can not associate with an earlier version, and 2.6.2: the empty string.
-        let Some(known) = ver.and_then(|ver| ver.parse().ok()) else { return full() };
+        let Some(known) = ver.and_then(|ver| ver.parse().ok()) else { return self.full() };
         if known == self.latest {
             return Answer::Unchanged;
         }
         if known < self.floor || known > self.latest {
-            return full();
+            return self.full();
         }
         let mut news: Vec<&Contact> = self.contacts.iter().filter(|contact| contact.ver > known).collect();
         // 2.6.3: in order of modification; then a client that leaves halfway has the version of what it has seen.
@@ -233,9 +234,20 @@ impl Roster {
         // 2.6.3: the complete roster where that is shorter, "e.g., if the roster contains only a few items".
         let pushes: usize = news.iter().map(|contact| render::push_len(contact) + PUSH_FRAME_BYTES).sum();
         if pushes >= render::query_len(self.items()) {
-            return full();
+            return self.full();
         }
         Answer::Changes(news.into_iter().map(render::push).collect())
+    }
+
+    /// Every change that clients see has a version of its own.
+    fn full(&mut self) -> Answer {
+        let again = self.whole.0 == self.latest;
+        if let (true, Some(whole)) = (again, &self.whole.1) {
+            return Answer::Full(whole.clone());
+        }
+        let whole: Arc<str> = render::query(self.latest, self.items()).into();
+        self.whole = (self.latest, again.then(|| whole.clone()));
+        Answer::Full(whole)
     }
 
     /// A roster set (2.1.5): adds, updates or removes one item. `ver`: from the house clock. The caller has checked that the

@@ -21,7 +21,10 @@ pub(super) fn ask(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, 
             session.interested = true;
         }
         return match entity.roster.get(query.attr("ver").as_deref()) {
-            Answer::Full(xml) => Reply::Result(xml),
+            Answer::Full(xml) => {
+                push_xml(cx, at, super::reply::result_xml(stanza, stanza.to().as_deref(), &xml));
+                Reply::Sent
+            }
             Answer::Unchanged => Reply::empty(),
             Answer::Changes(pushes) => {
                 // 2.6.3: an empty result, then a push per change; the result is queued first.

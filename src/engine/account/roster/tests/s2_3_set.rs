@@ -16,7 +16,7 @@ fn s2_3_2_a_new_item_is_kept_and_pushed_with_its_version() {
         )
     );
     assert!(change.extra_writes.is_empty() && change.cancel.is_empty());
-    assert_eq!(house.woken().get(None), house.roster.get(None));
+    assert_eq!(house.woken().get(None), house.roster.clone().get(None));
 }
 
 #[test]
