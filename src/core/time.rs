@@ -57,12 +57,23 @@ pub fn datetime(wall_us: u64) -> String {
     let (secs, us) = (wall_us / 1_000_000, wall_us % 1_000_000);
     let (days, rest) = (secs / 86_400, secs % 86_400);
     let (year, month, day) = civil(days as i64);
-    let (h, m, s) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    if us == 0 {
-        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
-    } else {
-        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{us:06}Z")
+    // Digit by digit: a page of an archive has fifty of them, and the formatter of the language took a twentieth of its time.
+    let mut text = String::with_capacity(27);
+    let mut put = |before: &str, number: u64, width: u32| {
+        text.push_str(before);
+        (0..width).rev().for_each(|place| text.push(char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8)));
+    };
+    put("", year.unsigned_abs(), 4);
+    put("-", month.unsigned_abs(), 2);
+    put("-", day.unsigned_abs(), 2);
+    put("T", rest / 3_600, 2);
+    put(":", rest / 60 % 60, 2);
+    put(":", rest % 60, 2);
+    if us > 0 {
+        put(".", us, 6);
     }
+    text.push('Z');
+    text
 }
 
 /// A XEP-0082 date-time as microseconds since 1970; `None` for anything else or before 1970.
