@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use iris_core::store::words::{self, TextOf};
 use iris_core::store::{Entry, EntryId, LogQuery, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page};
-use rusqlite::{Connection, OptionalExtension, Params, Statement};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Params, Row, Statement};
 
 use super::reader::Fault;
 use super::schema::entry_sum;
@@ -38,8 +39,12 @@ pub(super) fn page(
         }
         gather.page.count = query.count.then_some(gather.found as u64);
     } else {
-        let indexed = window.indexed(conn, log, max + 1)?;
-        gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last), &all)?;
+        if window.tailed(tail).next().is_none() {
+            gather.sweep(conn, log, &window)?;
+        } else {
+            let indexed = window.indexed(conn, log, max + 1)?;
+            gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last), &all)?;
+        }
         if query.count {
             gather.page.count = Some(window.count(conn, log, window.tailed(tail))?);
         }
@@ -84,27 +89,57 @@ impl Gather {
     ) -> Result<(), Fault> {
         let mut fetch = conn.prepare_cached("SELECT owner, shelf, peer, sum, entry FROM log WHERE id = ?1")?;
         for (id, indexed) in candidates {
-            match entry(&mut fetch, log, id, peer)? {
+            match fetched(&mut fetch, log, id, peer)? {
                 Some(entry) if !wanted(&entry.entry) => continue,
-                Some(entry) if self.has_room(&entry) => {
-                    self.bytes += entry.entry.len();
-                    self.page.entries.push(entry);
-                }
-                Some(_) => self.page.complete = false,
-                // Index and log change in one transaction.
-                None if indexed => {
-                    return Err(Fault::Damaged(format!("the index names entry {id}, the log has none")));
-                }
+                Some(entry) => self.put(entry),
+                None if indexed => return Err(missing(id)),
                 // Removed since, or never there.
                 None => continue,
             }
-            self.found += 1;
             if self.has_enough() {
                 break;
             }
         }
         Ok(())
     }
+
+    /// All that the index on disk names, with one statement: where the tail has nothing to put between.
+    fn sweep(&mut self, conn: &Connection, log: LogKey, window: &Window) -> Result<(), Fault> {
+        let sql = window.sql("log.owner, log.shelf, log.peer, log.sum, log.entry, i.id", "LEFT JOIN log ON log.id = i.id");
+        let mut query = conn.prepare_cached(&sql)?;
+        let limit = i64::try_from(self.max + 1).unwrap_or(i64::MAX);
+        let mut rows = match window.peer.filter(|peer| *peer != 0) {
+            Some(peer) => query.query((log.0, log.1, window.low, window.high, limit, peer))?,
+            None => query.query((log.0, log.1, window.low, window.high, limit))?,
+        };
+        while let Some(row) = rows.next()? {
+            let id = row.get(5)?;
+            if row.get_ref(0)? == ValueRef::Null {
+                return Err(missing(id));
+            }
+            self.put(entry(row, log, id, window.peer)?.ok_or_else(|| missing(id))?);
+            if self.has_enough() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next one that matches.
+    fn put(&mut self, entry: Entry) {
+        if self.has_room(&entry) {
+            self.bytes += entry.entry.len();
+            self.page.entries.push(entry);
+        } else {
+            self.page.complete = false;
+        }
+        self.found += 1;
+    }
+}
+
+/// Index and log change in one transaction.
+fn missing(id: i64) -> Fault {
+    Fault::Damaged(format!("the index names entry {id}, the log has none"))
 }
 
 pub(super) fn nothing(query: &LogQuery) -> Page {
@@ -167,38 +202,25 @@ impl Window {
         (part.low <= part.high).then_some(part)
     }
 
+    /// Of the index on disk, in the direction of paging: ?1 owner, ?2 shelf, ?3 and ?4 from where to where, ?5 how many, ?6 peer.
+    /// `join`: what the columns need beside the index `i`.
+    fn sql(&self, columns: &str, join: &str) -> String {
+        let (index, join, peer) = match self.peer {
+            None => ("log_order", join, ""),
+            // Entries without a peer are not in log_peer.
+            Some(0) => ("log_order", "CROSS JOIN log ON log.id = i.id", "AND log.peer = 0"),
+            Some(_) => ("log_peer", join, "AND i.peer = ?6"),
+        };
+        let order = if self.last { "DESC" } else { "ASC" };
+        format!(
+            "SELECT {columns} FROM {index} AS i {join}
+             WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 {peer} ORDER BY i.id {order} LIMIT ?5"
+        )
+    }
+
     /// The first `limit` ids that the index on disk has, in the direction of paging.
     pub(super) fn indexed(&self, conn: &Connection, log: LogKey, limit: usize) -> rusqlite::Result<Vec<i64>> {
-        let sql = match (self.peer, self.last) {
-            (None, false) => {
-                "SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4
-                 ORDER BY id LIMIT ?5"
-            }
-            (None, true) => {
-                "SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4
-                 ORDER BY id DESC LIMIT ?5"
-            }
-            // Entries without a peer are not in log_peer.
-            (Some(0), false) => {
-                "SELECT i.id FROM log_order AS i CROSS JOIN log ON log.id = i.id
-                 WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 AND log.peer = 0
-                 ORDER BY i.id LIMIT ?5"
-            }
-            (Some(0), true) => {
-                "SELECT i.id FROM log_order AS i CROSS JOIN log ON log.id = i.id
-                 WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 AND log.peer = 0
-                 ORDER BY i.id DESC LIMIT ?5"
-            }
-            (Some(_), false) => {
-                "SELECT id FROM log_peer WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4 AND peer = ?6
-                 ORDER BY id LIMIT ?5"
-            }
-            (Some(_), true) => {
-                "SELECT id FROM log_peer WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4 AND peer = ?6
-                 ORDER BY id DESC LIMIT ?5"
-            }
-        };
-        let mut query = conn.prepare_cached(sql)?;
+        let mut query = conn.prepare_cached(&self.sql("i.id", ""))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         match self.peer.filter(|peer| *peer != 0) {
             Some(peer) => ids(&mut query, (log.0, log.1, self.low, self.high, limit, peer)),
@@ -285,11 +307,17 @@ pub(super) fn merge(indexed: &[i64], tailed: impl Iterator<Item = i64>, last: bo
 }
 
 /// None when there is no such entry in this log, or it is another peer's.
-fn entry(fetch: &mut Statement<'_>, log: LogKey, id: i64, peer: Option<u64>) -> Result<Option<Entry>, Fault> {
-    let mut rows = fetch.query([id])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
+fn fetched(fetch: &mut Statement<'_>, log: LogKey, id: i64, peer: Option<u64>) -> Result<Option<Entry>, Fault> {
+    match fetch.query([id])?.next()? {
+        Some(row) => entry(row, log, id, peer.map(|peer| peer as i64)),
+        None => Ok(None),
+    }
+}
+
+/// Of `owner, shelf, peer, sum, entry`.
+fn entry(row: &Row<'_>, log: LogKey, id: i64, peer: Option<i64>) -> Result<Option<Entry>, Fault> {
     let (owner, shelf, of): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    if (owner, shelf) != log || peer.is_some_and(|peer| peer as i64 != of) {
+    if (owner, shelf) != log || peer.is_some_and(|peer| peer != of) {
         return Ok(None);
     }
     let (sum, bytes): (i64, _) = (row.get(3)?, row.get_ref(4)?);

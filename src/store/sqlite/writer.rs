@@ -33,6 +33,11 @@ const IDLE: Duration = Duration::from_secs(2);
 const BUSY_IDLE: Duration = Duration::from_millis(20);
 const STEP_IDLE: Duration = Duration::from_millis(2);
 
+/// When the last commit was shared by so many sets, the next waits a moment for more of them: what a commit costs beside its rows is
+/// the same for one as for a hundred.
+const SHARED_SETS: usize = 8;
+const SHARED_WAIT: Duration = Duration::from_micros(500);
+
 /// So many entries are worth a step of the index of words as soon as nothing comes for a moment; fewer wait for real silence.
 const WORDS_AT: usize = 512;
 /// From so many on every commit carries a step, as fast as entries come.
@@ -173,7 +178,12 @@ impl Writer {
                 None => IDLE,
             };
             match self.shared.queues.next_batch(self.options.batch_sets, self.options.batch_bytes, patience) {
-                Next::Batch(batch) => self.batch(&batch),
+                Next::Batch(batch) => {
+                    self.batch(&batch);
+                    if batch.len() >= SHARED_SETS && self.shared.queues.waiting().sets < batch.len() {
+                        std::thread::sleep(SHARED_WAIT);
+                    }
+                }
                 Next::Idle => self.idle(),
                 Next::Closed => return self.close(),
             }
