@@ -322,7 +322,7 @@ fn d1_the_second_of_two_resumptions_wins_and_the_first_begins_no_new_session() {
         let into = slot.clone();
         let reply = Box::new(move |it: Result<(_, u32), ResumeError>| *into.borrow_mut() = Some(it.map(|(_, h)| h)));
         let bare = juliet.jid.to_bare();
-        house.shards[usize::from(juliet.at.shard)].resume(&bare, id.clone(), 0, pipe, reply);
+        house.shards[usize::from(juliet.at.shard)].resume(&bare, (id.clone(), 0), None, pipe, reply);
         house.run();
         slots.push(slot);
     }
