@@ -16,7 +16,7 @@ use crate::config::{Config, Overrides};
 /// Beside the database in the data folder.
 const FILES: [&str; 2] = ["secret", super::users::DOMAINS_FILE];
 const CERTS: &str = "certs";
-/// The configuration as it was, for the one who restores.
+/// The configuration as it was, in the backup and in what is restored from it.
 const CONFIG: &str = "iris.toml";
 
 #[derive(Args)]
@@ -60,12 +60,19 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
     say(&format!(
         "Backed up to {} in {took} ms, and verified: {}.\n\
          It holds messages and keys: keep it secret. To look into it or to go back:\n  \
-         iris serve --data-dir {}\n  iris restore {} --data-dir NEW-FOLDER\n",
+         {}\n  iris restore {} --data-dir NEW-FOLDER\n",
         to.display(),
         shown(&contents),
-        to.display(),
+        start(to),
         to.display()
     ))
+}
+
+/// How to start the house that lies in this folder. Without its configuration it knows its domains, and no more.
+fn start(folder: &Path) -> String {
+    let config = folder.join(CONFIG);
+    let with = if config.is_file() { format!(" --config {}", config.display()) } else { String::new() };
+    format!("iris serve{with} --data-dir {}", folder.display())
 }
 
 fn shown(contents: &Contents) -> String {
@@ -102,7 +109,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
         _ => Err(Failure::new(format!("{}: {error}", into.display()), nothing)),
     })?;
     let restored = backup::copy(from, into).map_err(|error| error.to_string()).and_then(|()| {
-        FILES.iter().try_for_each(|name| copy_file(&from.join(name), &into.join(name)))?;
+        FILES.iter().chain([&CONFIG]).try_for_each(|name| copy_file(&from.join(name), &into.join(name)))?;
         copy_folder(&from.join(CERTS), &into.join(CERTS))?;
         backup::verify(into).map_err(|error| error.to_string())
     });
@@ -111,8 +118,12 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
         let what = format!("not restored: {} was read, {} was written", shown(&contents), shown(&restored));
         return Err(Failure::new(what, "The backup is as it was."));
     }
-    let arguments = place.as_arguments();
-    say(&format!("Restored to {}, and verified: {}.\nStart it: iris serve{arguments}\n", into.display(), shown(&restored)))
+    let start = match (&place.config, into.join(CONFIG).is_file()) {
+        (Some(_), _) => format!("Start it: iris serve{}\n", place.as_arguments()),
+        (None, false) => format!("Start it: {}\n", start(into)),
+        (None, true) => format!("Look at the paths and ports in its configuration, then start it:\n  {}\n", start(into)),
+    };
+    say(&format!("Restored to {}, and verified: {}.\n{start}", into.display(), shown(&restored)))
 }
 
 /// For nobody else from the first moment on.

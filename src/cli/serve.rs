@@ -8,17 +8,18 @@ use clap::Args;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::users::{DOMAINS_FILE, remembered_domains};
 use super::{Failure, Place, first_run, logging, operator_message, say};
 use iris_core::ports::Stop;
 
 use crate::closing::Closing;
-use crate::config::{Config, ListenKind, Listener, Overrides};
+use crate::config::{Config, DEFAULT_DATA_DIR, ListenKind, Listener, Overrides};
 
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct ServeArguments {
     #[command(flatten)]
     pub place: Place,
-    /// A domain to serve, instead of the configuration's; repeatable [without one: localhost]
+    /// A domain to serve, instead of the configuration's; repeatable [without one: those of the data, or localhost]
     #[arg(long = "domain", value_name = "DOMAIN")]
     pub domains: Vec<String>,
     /// Listen here instead of where the configuration says; repeatable (c2s=127.0.0.1:5222)
@@ -31,13 +32,20 @@ pub(super) struct ServeArguments {
 
 impl ServeArguments {
     fn load(&self) -> Result<Config, Failure> {
-        let overrides = Overrides {
-            domains: self.domains.clone(),
-            dev: self.dev,
-            listeners: self.listeners.clone(),
-            ..Overrides::default()
-        };
+        let overrides =
+            Overrides { domains: self.domains(), dev: self.dev, listeners: self.listeners.clone(), ..Overrides::default() };
         Ok(self.place.load(overrides)?)
+    }
+}
+
+impl ServeArguments {
+    /// Without a configuration it is the data that say whose they are: a backup is not a house of `localhost`.
+    fn domains(&self) -> Vec<String> {
+        if !self.domains.is_empty() || self.place.config.is_some() {
+            return self.domains.clone();
+        }
+        let data_dir = self.place.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
+        remembered_domains(data_dir).unwrap_or_default()
     }
 }
 
@@ -57,6 +65,10 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     let (data_dir, domains) = (config.data_dir.clone(), config.domains.clone());
+    let before = remembered_domains(&data_dir).unwrap_or_default();
+    for domain in before.iter().filter(|domain| !domains.contains(domain)) {
+        tracing::warn!("{domain} was served at the last start and is not now: nobody of that domain can log in");
+    }
     // Before anybody can know that the server is there.
     let mut signals = Signals::listen()?;
     let running = crate::start(config).map_err(|why| Failure::verbatim(&why))?;
@@ -142,10 +154,10 @@ fn reload(arguments: &ServeArguments, running: &crate::Running) {
     }
 }
 
-/// Which domains this data belongs to, for `iris user` without a configuration: a typing error in a domain is then noticed
-/// also while the server does not run. No more than a convenience, so a failure is not one.
+/// Which domains this data belongs to, for whoever comes without a configuration: a typing error in a domain is then noticed also
+/// while the server does not run, and a backup knows whose it is. No more than a convenience, so a failure is not one.
 fn remember_domains(data_dir: &Path, domains: &[String]) {
-    let _ = std::fs::write(data_dir.join(super::users::DOMAINS_FILE), domains.join("\n") + "\n");
+    let _ = std::fs::write(data_dir.join(DOMAINS_FILE), domains.join("\n") + "\n");
 }
 
 /// Why a listener could not be opened, with what to do about it.

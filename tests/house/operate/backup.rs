@@ -98,3 +98,37 @@ fn r25_a_damaged_backup_is_not_restored_and_half_a_backup_is_not_left() {
     assert!(refused(&data, &["backup", &second]).contains("no backup was made"));
     assert!(!Path::new(&second).exists());
 }
+
+#[test]
+fn r25_a_backup_elsewhere_is_the_house_of_its_own_domains_with_or_without_its_configuration() {
+    let data = Data::new();
+    let text = "domains = [\"example.org\", \"example.net\"]\n[accounts]\nscram_iterations = 4096\n";
+    let server = data.start_with(&With { config: Some(text.to_owned()), ..With::default() });
+    let config = data.config().display().to_string();
+    data.iris(&["user", "add", "juliet@example.org", "--password", PASSWORD, "--config", &config]);
+    let to = other(&data, "backup");
+    let said = data.iris(&["backup", &to, "--config", &config]);
+    assert!(flat(&said).contains(&format!("iris serve --config {to}/iris.toml --data-dir {to} ")), "{said}");
+    drop(server);
+
+    let elsewhere = Data::new();
+    let said = elsewhere.iris(&["restore", &to]);
+    let kept = elsewhere.path().join("iris.toml");
+    let start = format!("iris serve --config {} --data-dir {}\n", kept.display(), elsewhere.path().display());
+    assert!(said.ends_with(&start), "{said}");
+    assert_eq!(std::fs::read_to_string(&kept).expect("its configuration"), text);
+    for with in [With::default(), With { config: Some(text.to_owned()), ..With::default() }] {
+        let second = elsewhere.start_with(&with);
+        assert!(second.said.contains(" serves example.org, example.net\n"), "{}", second.said);
+        assert!(!second.said.contains("Administrator"), "{}", second.said);
+        let mut client = Client::connect(second.plain).expect("a connection");
+        client.try_open_to("example.org").expect("a stream");
+        assert!(client.sasl_plain("juliet", PASSWORD).expect("an answer").starts_with("<success"));
+    }
+    let users = elsewhere.iris(&["user", "list"]);
+    assert!(users.contains("juliet@example.org") && !users.contains("localhost"), "{users}");
+    // A domain that is left out is not forgotten without a word.
+    let less = text.replace(", \"example.net\"", "");
+    drop(elsewhere.start_with(&With { config: Some(less), ..With::default() }));
+    assert!(elsewhere.logged().contains("example.net was served at the last start and is not now"), "{}", elsewhere.logged());
+}
