@@ -1,5 +1,6 @@
 //! XEP-0227: Portable Import/Export Format for XMPP-IM Servers - what an account keeps moves to another server, and here.
-//! Spec 1.1, https://xmpp.org/extensions/xep-0227.html. Not done: PEP nodes; of privacy lists more than who is blocked.
+//! Spec 1.1, https://xmpp.org/extensions/xep-0227.html. Not done: of privacy lists more than who is blocked; items of nodes that stand more than 1 MiB behind their options.
+//! Archive preferences travel as XEP-0441 writes them: the text has no place for them.
 //!
 //! What stands inside a `<user/>`, child by child, to and from the shelves of the rooms. Roster, subscription requests and SCRAM
 //! credentials are the account's own (`iris-engine`); the file around the users is the command line's.
@@ -12,7 +13,13 @@ use iris_core::xml::wire::{Stamps, render};
 use iris_core::xml::{Build, El, NameTable};
 use iris_core::{BareJid, Card, Jid, Room, Stanza, Status, ns, time};
 
-use crate::{xep0049_private, xep0054_vcard_temp, xep0160_offline, xep0191_blocking, xep0313_archive};
+use crate::xep0060_pubsub as pubsub;
+use crate::{
+    xep0049_private, xep0054_vcard_temp, xep0160_offline, xep0163_pep, xep0191_blocking, xep0313_archive,
+    xep0441_archive_preferences as preferences,
+};
+
+mod pep;
 
 pub const ROOM: Room = Room {
     card: Card {
@@ -41,13 +48,24 @@ const VCARD: &str = "vcard-temp";
 const LIST: &str = "blocked";
 
 /// Records and maps that are moved.
-pub const ITEMS: [Shelf; 3] = [xep0049_private::SHELF, xep0054_vcard_temp::SHELF, xep0191_blocking::SHELF];
+pub const ITEMS: [Shelf; 7] = [
+    xep0049_private::SHELF,
+    xep0054_vcard_temp::SHELF,
+    xep0191_blocking::SHELF,
+    preferences::SHELF,
+    xep0163_pep::NODES,
+    xep0163_pep::INDEX,
+    xep0163_pep::ITEMS,
+];
 /// Logs that are moved, in this order.
 pub const LOGS: [Shelf; 2] = [xep0160_offline::SHELF, xep0313_archive::SHELF];
 
 /// Messages that wait, and how many they are: whoever adds to them counts.
 pub const OFFLINE: Shelf = xep0160_offline::SHELF;
 pub const OFFLINE_COUNT: Shelf = xep0160_offline::COUNT;
+
+/// Which items an account's nodes have.
+pub const PEP_INDEX: Shelf = xep0163_pep::INDEX;
 
 /// What an account brings along, ready for its shelves.
 #[derive(Default)]
@@ -57,6 +75,7 @@ pub struct Moving {
     /// What cannot be kept, for the operator.
     pub notes: Vec<String>,
     last: u64,
+    pep: pep::Nodes,
 }
 
 pub struct MovingEntry {
@@ -85,10 +104,22 @@ impl Moving {
             // Schema: <offline-messages/> is of the file's own namespace.
             (NS, "offline-messages") => child.children().for_each(|message| self.offline(&message, owner, now_us)),
             (NS_MAM, "archive") => child.children().for_each(|result| self.archived(&result, owner, now_us)),
+            (pubsub::OWNER, "pubsub") => self.pep.owned(child, owner, now_us),
+            (pubsub::NS, "pubsub") => self.pep.published(child),
+            (MAM, "prefs") => match preferences::move_in(child) {
+                Some(kept) => self.items.push((preferences::SHELF, "".into(), kept)),
+                None => self.notes.push("archive preferences: they cannot be read".into()),
+            },
             (MAM, "result") => self.archived(child, owner, now_us),
             _ => return false,
         }
         true
+    }
+
+    /// Every child was taken. `there`: what is on `PEP_INDEX` already.
+    pub fn finish(&mut self, owner: &BareJid, now_us: u64, there: &[Item]) {
+        let pep = std::mem::take(&mut self.pep);
+        self.items.extend(pep.finish(owner, now_us, there, &mut self.notes));
     }
 
     fn private(&mut self, query: &El<'_>) {
@@ -235,6 +266,8 @@ pub fn move_out(items: &[Item]) -> Vec<String> {
         children.push(text(&list.finish()));
         children.push(text(&privacy.finish()));
     }
+    children.extend(of(preferences::SHELF).filter_map(|kept| preferences::move_out(&kept.value)));
+    children.extend(pep::move_out(items));
     children
 }
 

@@ -26,7 +26,7 @@ pub const ROOM: Room = Room {
 };
 
 /// One record: see [`Preferences::encode`].
-const SHELF: Shelf = Shelf::record("archive_preferences");
+pub const SHELF: Shelf = Shelf::record("archive_preferences");
 
 static PREFERENCES: StateSlot<Preferences> = StateSlot::new();
 
@@ -116,6 +116,18 @@ impl Keep {
     fn parse(text: &str) -> Option<Keep> {
         [Keep::Always, Keep::Never, Keep::Roster].into_iter().find(|it| it.as_str() == text)
     }
+}
+
+/// `<prefs/>` from elsewhere, as it is kept. `None`: they are no preferences.
+pub fn move_in(prefs: &El<'_>) -> Option<bytes::Bytes> {
+    Some(Preferences::parse(prefs, Config::default().listed_max).ok()?.encode().into())
+}
+
+/// What is kept, as `<prefs/>`.
+pub fn move_out(kept: &[u8]) -> Option<String> {
+    let mut xml = Preferences::decode(std::str::from_utf8(kept).ok()?)?.to_xml();
+    xml.close();
+    String::from_utf8(xml.finish()).ok()
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -92,7 +92,7 @@ impl HouseAdmin {
     pub(super) fn take_part(&self, part: &AccountPart) -> Result<Vec<String>, String> {
         let jid = &part.jid.0;
         check_served(jid, &self.domains)?;
-        let Converted { mut items, entries, notes } = convert(jid, &part.children)?;
+        let Converted { mut items, entries, notes } = convert(jid, &part.children, Some(&self.nodes_of(jid)?))?;
         let waiting = entries.iter().filter(|entry| entry.shelf == portable::OFFLINE).count();
         if waiting > 0 {
             let count = self.waiting(jid)? + waiting as u64;
@@ -107,6 +107,11 @@ impl HouseAdmin {
         let moving = MovingIn { login, replaces: part.replace, items, entries };
         self.order(jid, Ask::MoveIn(Box::new(moving)))?;
         Ok(notes)
+    }
+
+    /// The items of its nodes: one that comes again takes the place of the one that is there.
+    fn nodes_of(&self, jid: &BareJid) -> Result<Vec<Item>, String> {
+        Ok(self.woken(jid, &[portable::PEP_INDEX])?.map_or(Vec::new(), |(_, items)| items))
     }
 
     /// Messages that wait for an account already.
@@ -212,8 +217,8 @@ struct Converted {
     notes: Vec<String>,
 }
 
-/// Children of a `<user/>` as the account will keep them.
-fn convert(jid: &BareJid, children: &[String]) -> Result<Converted, String> {
+/// Children of a `<user/>` as the account will keep them. `there`: which items it has; `None`: not all that belongs together is at hand.
+fn convert(jid: &BareJid, children: &[String], there: Option<&[Item]>) -> Result<Converted, String> {
     let parsed = children.iter().map(|child| check(child)).collect::<Result<Vec<_>, String>>()?;
     let now = now_us();
     let mut moving = portable::Moving::default();
@@ -226,6 +231,9 @@ fn convert(jid: &BareJid, children: &[String]) -> Result<Converted, String> {
             _ => unknown.push(format!("<{} xmlns='{}'/> is not known and was left out", child.local(), child.ns())),
         }
     }
+    if let Some(there) = there {
+        moving.finish(jid, now, there);
+    }
     let (kept, mut notes) = roster::portable::move_in(contacts.into_iter(), requests.into_iter(), now);
     notes.append(&mut moving.notes);
     notes.append(&mut unknown);
@@ -237,7 +245,7 @@ fn convert(jid: &BareJid, children: &[String]) -> Result<Converted, String> {
 
 /// What of one child of a `<user/>` will not be kept.
 pub(crate) fn left_out(jid: &BareJid, child: &str) -> Vec<String> {
-    match convert(jid, std::slice::from_ref(&child.to_owned())) {
+    match convert(jid, std::slice::from_ref(&child.to_owned()), None) {
         Ok(converted) => converted.notes,
         Err(why) => vec![why],
     }

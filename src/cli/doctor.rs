@@ -5,6 +5,7 @@ mod certificates;
 mod dns;
 mod machine;
 mod ports;
+mod web;
 
 use clap::Args;
 use serde::Serialize;
@@ -25,6 +26,9 @@ pub(super) struct DoctorArguments {
     /// Do not ask the DNS at all
     #[arg(long, conflicts_with = "dns")]
     no_dns: bool,
+    /// Do not fetch host-meta and what it names
+    #[arg(long)]
+    no_web: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -104,6 +108,9 @@ fn examine(arguments: &DoctorArguments, config: &Config, running: bool) -> Vec<F
     match arguments.no_dns {
         true => findings.push(Finding::ok("dns", "not asked")),
         false => findings.extend(dns::examine(config, arguments.dns)),
+    }
+    if !arguments.no_web {
+        findings.extend(web::examine(config, running));
     }
     findings.extend(machine::examine(config, running));
     findings

@@ -18,13 +18,17 @@ pub struct Filled {
 
 impl Filled {
     pub fn parse(form: &El<'_>) -> Result<Filled, Bounce> {
-        let mut filled = Filled::default();
         match form.attr("type").as_deref() {
             // Some clients forget it.
-            Some("submit") | None => {}
-            Some("cancel") => filled.cancelled = true,
-            Some(_) => return Err(Bounce::bad_request("the form is not submitted")),
+            Some("submit") | None => Filled::told(form),
+            Some("cancel") => Ok(Filled { cancelled: true, ..Filled::told(form)? }),
+            Some(_) => Err(Bounce::bad_request("the form is not submitted")),
         }
+    }
+
+    /// What a form says, whatever it is for.
+    pub fn told(form: &El<'_>) -> Result<Filled, Bounce> {
+        let mut filled = Filled::default();
         for field in form.children().filter(|child| child.is(ns::DATA_FORMS, "field")) {
             let Some(var) = field.attr("var") else { continue };
             let values = field.children().filter(|child| child.is(ns::DATA_FORMS, "value"));

@@ -35,10 +35,10 @@ mod tests;
 
 pub use access::{Affiliation, Asker, Standing};
 pub use config::{Access, Config, ItemReply, MaxItems, NodeFull, Notification, PublishModel, SendLast};
-pub use node::{Node, State, Subscription};
+pub use node::{Entry, Node, State, Subscription};
 pub use request::{Approval, NewItem, Request};
 pub use service::{Answer, Change, Context, Fetch, Notice, Outcome, Quotas, Service};
-pub use stored::{decode_entry, decode_node, serial_key};
+pub use stored::{decode_entry, decode_node, encode_entry, encode_node, serial_key};
 
 pub const NS: &str = "http://jabber.org/protocol/pubsub";
 pub const OWNER: &str = "http://jabber.org/protocol/pubsub#owner";

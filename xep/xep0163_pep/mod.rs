@@ -82,9 +82,9 @@ subscriptions_per_node_max = 1000
 }
 
 /// Key: the node's name.
-const NODES: Shelf = Shelf::map("pep_nodes");
+pub const NODES: Shelf = Shelf::map("pep_nodes");
 /// Key: `pubsub::serial_key`; which items there are.
-const INDEX: Shelf = Shelf::map("pep_index");
+pub const INDEX: Shelf = Shelf::map("pep_index");
 /// The same key; the payload. Never woken.
 pub const ITEMS: Shelf = Shelf::map("pep_items");
 

@@ -12,6 +12,7 @@ fn taken(children: &[&str]) -> Moving {
         let el = El::parse(child.as_bytes()).expect("XML");
         assert!(moving.take(&el, &juliet(), NOW), "{child}");
     }
+    moving.finish(&juliet(), NOW, &[]);
     moving
 }
 
@@ -120,4 +121,98 @@ fn what_is_no_message_and_what_is_no_ours_is_named_and_left_out() {
     // Nothing is later than now.
     let future = result("2099-01-01T00:00:00Z", "a@b", "juliet@capulet.com", "x");
     assert_eq!(taken(&[&future]).entries[0].id, EntryId(NOW));
+}
+
+/// The example of the text, with an option that nobody knows.
+const OWNED: &str = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='urn:xmpp:bookmarks:1'>\
+    <x xmlns='jabber:x:data' type='form'><field var='FORM_TYPE' type='hidden'>\
+    <value>http://jabber.org/protocol/pubsub#node_config</value></field><field var='pubsub#access_model'><value>whitelist</value></field>\
+    <field var='pubsub#max_items'><value>max</value></field><field var='other#option'><value>1</value></field></x></configure>\
+    <affiliations node='urn:xmpp:bookmarks:1'><affiliation jid='mercutio@example.net' affiliation='member'/></affiliations>\
+    <subscriptions node='urn:xmpp:bookmarks:1'><subscription jid='mercutio@example.net' subscription='subscribed' subid='1'/></subscriptions>\
+    <configure node='http://jabber.org/protocol/nick'><x xmlns='jabber:x:data' type='form'>\
+    <field var='pubsub#access_model'><value>open</value></field></x></configure></pubsub>";
+const PUBLISHED: &str = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'>\
+    <item id='theplay@conference.shakespeare.lit'><conference xmlns='urn:xmpp:bookmarks:1' name='The Play&apos;s the Thing'/></item>\
+    <item id='orchard@conference.shakespeare.lit'><conference xmlns='urn:xmpp:bookmarks:1'><nick>Romeo</nick></conference></item></items>\
+    <items node='http://jabber.org/protocol/nick'><item id='current'><nick xmlns='http://jabber.org/protocol/nick'>Romy</nick></item>\
+    </items></pubsub>";
+
+#[test]
+fn pep_nodes_come_out_as_they_went_in_whichever_stands_first() {
+    for children in [[OWNED, PUBLISHED], [PUBLISHED, OWNED]] {
+        let moving = taken(&children);
+        assert!(moving.notes.is_empty(), "{:?}", moving.notes);
+        let out = move_out(&items(&moving));
+        let [owned, published] = &out[..] else { panic!("{out:?}") };
+        for part in [
+            "<configure node='urn:xmpp:bookmarks:1'>",
+            "<field var='pubsub#access_model'><value>whitelist</value>",
+            "<field var='pubsub#access_model'><value>open</value>",
+            "<affiliation jid='mercutio@example.net' affiliation='member'/>",
+            "<subscription jid='mercutio@example.net' subscription='subscribed'/>",
+        ] {
+            assert!(owned.contains(part), "{part}: {owned}");
+        }
+        let (play, orchard) = (published.find("theplay@"), published.find("orchard@"));
+        assert!(play.zip(orchard).is_some_and(|(play, orchard)| play < orchard), "{published}");
+        assert!(published.contains(">Romy</nick>") && published.contains("<nick>Romeo</nick>"), "{published}");
+        let again = taken(&[owned, published]);
+        assert!(again.notes.is_empty());
+        assert_eq!(move_out(&items(&again)), out, "what moves out moves in");
+    }
+}
+
+#[test]
+fn a_node_of_which_nobody_says_who_may_read_it_shows_nothing_to_anybody() {
+    let alone = taken(&[PUBLISHED]);
+    assert!(alone.items.is_empty() && alone.notes.len() == 2, "{:?}", alone.notes);
+    let strange = OWNED.replace("<value>open</value>", "<value>everybody-but-tybalt</value>");
+    let moving = taken(&[&strange, PUBLISHED]);
+    assert_eq!(moving.notes.len(), 1, "{:?}", moving.notes);
+    let owned = &move_out(&items(&moving))[0];
+    assert_eq!(owned.matches("<field var='pubsub#access_model'><value>whitelist</value>").count(), 2, "{owned}");
+}
+
+#[test]
+fn the_newest_items_are_kept_where_not_all_are_and_an_id_counts_once() {
+    let published =
+        PUBLISHED.replace("<item id='current'>", "<item id='current'><nick xmlns='x'>old</nick></item><item id='current'>");
+    let moving = taken(&[OWNED, &published]);
+    let out = move_out(&items(&moving)).concat();
+    assert!(out.contains("Romy") && !out.contains(">old<"), "{out}");
+    let published =
+        PUBLISHED.replace("<item id='current'>", "<item id='before'><nick xmlns='x'>old</nick></item><item id='current'>");
+    let out = move_out(&items(&taken(&[OWNED, &published]))).concat();
+    assert!(out.contains("Romy") && !out.contains(">old<"), "max_items of a node that says nothing is 1: {out}");
+}
+
+#[test]
+fn archive_preferences_travel() {
+    let prefs =
+        "<prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>romeo@montague.net</jid></always><never></never></prefs>";
+    let moving = taken(&[prefs]);
+    assert_eq!(moving.items.len(), 1);
+    let out = move_out(&items(&moving));
+    assert!(
+        out[0].contains("default='roster'") && out[0].contains("<always><jid>romeo@montague.net</jid></always>"),
+        "{out:?}"
+    );
+    assert_eq!(taken(&["<prefs xmlns='urn:xmpp:mam:2' default='perhaps'/>"]).notes.len(), 1);
+}
+
+#[test]
+fn an_item_that_moves_in_again_is_there_once() {
+    let before = items(&taken(&[OWNED, PUBLISHED]));
+    let mut again = Moving::default();
+    for child in [OWNED, PUBLISHED] {
+        again.take(&El::parse(child.as_bytes()).expect("XML"), &juliet(), NOW + 1_000_000);
+    }
+    again.finish(&juliet(), NOW + 1_000_000, &before);
+    let keys = |items: &[Item]| {
+        let mut keys: Vec<_> = items.iter().map(|item| (item.shelf.name, item.key.clone())).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&items(&again)), keys(&before));
 }

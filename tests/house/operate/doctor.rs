@@ -90,3 +90,29 @@ fn every_fault_that_was_made_is_found_with_a_remedy() {
     assert_eq!(output.status.code(), Some(2));
     assert!(flat(&said(&output)).contains("domainss"), "{}", said(&output));
 }
+
+#[test]
+fn the_doctor_tries_the_ways_that_host_meta_names() {
+    let data = Data::with_users(["juliet"]);
+    let place = |url: &str| {
+        let text = format!("domains = [\"localhost\"]\n[web]\nurl = \"{url}\"\n");
+        file(&data, "web.toml", &text)
+    };
+    let server = data.start();
+    let port = server.https.port();
+    let config = place(&format!("https://localhost:{port}"));
+    let (_, all) = findings(&data, &["--no-dns", "--config", &config]);
+    let said = |all: &[Value], grade: &str| -> String {
+        let web = about(all, "web localhost").into_iter().filter(|it| it["grade"] == grade);
+        web.map(|it| format!("{} {}\n", it["what"], it["remedy"])).collect()
+    };
+    let good = said(&all, "ok");
+    assert!(good.contains("WebSocket answers at") && good.contains("BOSH answers at"), "{all:#?}");
+    assert!(said(&all, "warn").contains("host-meta cannot be fetched") || good.contains("host-meta"), "{all:#?}");
+    let config = place("https://127.0.0.1:1");
+    let (_, all) = findings(&data, &["--no-dns", "--config", &config]);
+    let bad = said(&all, "error");
+    assert!(bad.contains("WebSocket: https://127.0.0.1:1/xmpp-websocket cannot be reached") && bad.contains("Correct web.url"));
+    let (_, all) = findings(&data, &["--no-dns", "--no-web", "--config", &config]);
+    assert!(about(&all, "web").is_empty());
+}
