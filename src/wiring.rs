@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use iris_core::ids::IdSeal;
+use iris_core::keyed::Keyed;
 use iris_core::login::Census;
 use iris_core::mount::Doors;
 use iris_core::room::Room;
@@ -126,6 +127,7 @@ pub fn network(
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),
         ids: IdSeal::new(store.secret()),
+        keyed: Keyed::new(&store.secret()),
         limits: config.limits.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },

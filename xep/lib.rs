@@ -13,6 +13,7 @@ mod testing;
 mod xep0004_data_forms;
 mod xep0012_last_activity;
 mod xep0030_disco;
+mod xep0045_muc;
 mod xep0048_bookmarks;
 mod xep0049_private;
 mod xep0050_commands;
@@ -45,6 +46,7 @@ mod xep0206_xmpp_over_bosh;
 mod xep0222_public_data;
 mod xep0223_private_data;
 pub mod xep0227_portable;
+mod xep0249_direct_invitations;
 mod xep0280_carbons;
 mod xep0292_vcard4;
 mod xep0297_forwarding;
@@ -62,6 +64,8 @@ mod xep0390_caps2;
 mod xep0398_avatar_conversion;
 mod xep0401_invitations;
 mod xep0402_bookmarks;
+mod xep0410_self_ping;
+mod xep0421_occupant_ids;
 mod xep0424_retraction;
 mod xep0431_fulltext;
 mod xep0440_channel_bindings;
@@ -83,6 +87,7 @@ pub const ROOMS: &[Room] = &[
     xep0004_data_forms::ROOM,
     xep0012_last_activity::ROOM,
     xep0030_disco::ROOM,
+    xep0045_muc::ROOM,
     xep0048_bookmarks::ROOM,
     xep0049_private::ROOM,
     xep0050_commands::ROOM,
@@ -115,6 +120,7 @@ pub const ROOMS: &[Room] = &[
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,
     xep0227_portable::ROOM,
+    xep0249_direct_invitations::ROOM,
     xep0280_carbons::ROOM,
     xep0292_vcard4::ROOM,
     xep0297_forwarding::ROOM,
@@ -132,6 +138,8 @@ pub const ROOMS: &[Room] = &[
     xep0398_avatar_conversion::ROOM,
     xep0401_invitations::ROOM,
     xep0402_bookmarks::ROOM,
+    xep0410_self_ping::ROOM,
+    xep0421_occupant_ids::ROOM,
     xep0424_retraction::ROOM,
     xep0431_fulltext::ROOM,
     xep0440_channel_bindings::ROOM,

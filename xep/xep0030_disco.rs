@@ -132,7 +132,10 @@ fn info(doors: &Doors, at: &[At], node: Option<&str>) -> Reply {
     let mut xml = Build::new();
     xml.open_ns("query", INFO).attr_opt("node", node);
     for (_, identity) in doors.identities.iter().filter(|(place, _)| at.contains(place)) {
-        xml.open("identity").attr("category", identity.category).attr("type", identity.kind).attr_opt("name", identity.name);
+        xml.open("identity")
+            .attr("category", identity.category)
+            .attr("type", identity.kind)
+            .attr_opt("name", identity.name.as_deref());
         xml.close();
     }
     let mut features: Vec<&str> = at.iter().flat_map(|at| doors.features_at(*at)).collect();
@@ -146,6 +149,11 @@ fn info(doors: &Doors, at: &[At], node: Option<&str>) -> Reply {
     }
     xml.close();
     result(xml)
+}
+
+/// What a service says of itself (its rooms answer for its nodes and items).
+pub fn info_of(doors: &Doors) -> Reply {
+    info(doors, &[At::Host], None)
 }
 
 fn items<'a>(jids: impl Iterator<Item = &'a str>) -> Reply {
@@ -201,7 +209,7 @@ mod tests {
         once.sort();
         once.dedup();
         assert_eq!(once.len(), answer.features.len());
-        assert!(items(&house.iq(&romeo, "get", Some("house"), ITEMS)).is_empty());
+        assert_eq!(items(&house.iq(&romeo, "get", Some("house"), ITEMS)), ["conference.house"]);
     }
 
     #[test]

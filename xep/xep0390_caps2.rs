@@ -51,7 +51,7 @@ pub fn is_node_of(doors: &Doors, node: &str) -> bool {
 fn hash_of(doors: &Doors, algo: Algo) -> Option<String> {
     let mut xml = format!("<query xmlns='{INFO}'>");
     for (_, it) in doors.identities.iter().filter(|(at, _)| *at == At::Host) {
-        let name = it.name.map_or(String::new(), |name| format!(" name='{}'", escape_attr(name)));
+        let name = it.name.as_deref().map_or(String::new(), |name| format!(" name='{}'", escape_attr(name)));
         xml.push_str(&format!("<identity category='{}' type='{}'{name}/>", it.category, it.kind));
     }
     let mut features: Vec<&str> = doors.features_at(At::Host).collect();

@@ -20,6 +20,7 @@ use crate::time::{Mono, Now};
 use crate::turn::{House, StateSlot, Turn};
 use crate::xml::scan::XmlError;
 use crate::xml::stanza::Stanza;
+use crate::xml::wire::{Stamps, Wire};
 
 pub struct HostTurn<'a> {
     pub now: Now,
@@ -37,6 +38,7 @@ pub struct HostTurn<'a> {
     /// By `StateSlot::index`.
     pub states: &'a mut [Option<Box<dyn Any>>],
     pub awake: &'a mut bool,
+    pub disowned: &'a mut bool,
     pub fx: &'a mut Effects,
 }
 
@@ -53,6 +55,16 @@ impl HostTurn<'_> {
     /// The room's state of this domain. `None` only for a room that did not mount the slot.
     pub fn state<T: 'static>(&mut self, slot: &StateSlot<T>) -> Option<&mut T> {
         self.states.get_mut(slot.index())?.as_deref_mut()?.downcast_mut()
+    }
+
+    /// Work with the state and have the turn at the same time. What is in the slot meanwhile: nothing.
+    pub fn with_state<T: 'static, R>(&mut self, slot: &StateSlot<T>, f: impl FnOnce(&mut Self, &mut T) -> R) -> Option<R> {
+        let mut state = self.states.get_mut(slot.index())?.take()?;
+        let result = state.downcast_mut().map(|state| f(self, state));
+        if let Some(place) = self.states.get_mut(slot.index()) {
+            *place = Some(state);
+        }
+        result
     }
 
     /// A new id of the house clock.
@@ -79,6 +91,13 @@ impl HostTurn<'_> {
         id
     }
 
+    /// Behind a service: forget everything that is kept for it. What is written after this turn belongs to a new owner.
+    pub fn disown(&mut self) {
+        self.fx.write.writes.retain(|write| !matches!(write, Write::Put { .. } | Write::Delete { .. } | Write::Append { .. }));
+        self.write(Write::Disown { owner: self.owner });
+        *self.disowned = true;
+    }
+
     /// To anybody, from the domain. `xml` is a stanza without from and to.
     pub fn send(&mut self, to: Jid, xml: &str) -> Result<(), XmlError> {
         let stanza = Arc::new(Stanza::parse(xml.as_bytes(), &self.house.names)?);
@@ -102,8 +121,24 @@ impl HostTurn<'_> {
     /// No child of it may claim to be added by a recipient's server (`<stanza-id by=.../>` of an account): what is rendered once is
     /// not looked through again for each of them.
     pub fn fan_out(&mut self, from: Jid, stanza: Arc<Stanza>, to: Arc<[Jid]>) {
+        self.fan_out_stamped(from, stanza, Stamps::default(), to);
+    }
+
+    /// The same with what this entity leaves out of it and adds to it. (`Stamps::from` is `from`.)
+    pub fn fan_out_stamped(&mut self, from: Jid, stanza: Arc<Stanza>, stamps: Stamps, to: Arc<[Jid]>) {
         debug_assert_eq!(from.to_bare(), self.jid.to_bare());
-        self.fx.list.push(Effect::FanOut(Envelope::new(stanza, from, self.jid.clone()), to));
+        if !to.is_empty() {
+            let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..stamps };
+            let envelope = Envelope { stamps, ..Envelope::new(stanza, from, self.jid.clone()) };
+            self.fx.list.push(Effect::FanOut(envelope, to));
+        }
+    }
+
+    /// To one, from a resource of this entity; `wire` is the stanza with its stamps, rendered already.
+    pub fn send_wire(&mut self, from: Jid, to: Jid, stanza: Arc<Stanza>, stamps: Stamps, wire: Arc<Wire>) {
+        debug_assert_eq!(from.to_bare(), self.jid.to_bare());
+        let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..stamps };
+        self.fx.list.push(Effect::Send(Envelope { stamps, wire: Some(wire), ..Envelope::new(stanza, from, to) }));
     }
 
     /// Behind a service: whether it stays in memory when nothing happens to it for a while. What was not stored is forgotten then.

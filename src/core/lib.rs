@@ -18,6 +18,7 @@ pub mod ids;
 pub mod interest;
 pub mod invitation;
 pub mod jids;
+pub mod keyed;
 pub mod limits;
 pub mod login;
 pub mod metrics;

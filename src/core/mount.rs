@@ -3,6 +3,7 @@
 //! of what was said.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -132,7 +133,7 @@ pub struct Entities {
 pub struct Identity {
     pub category: &'static str,
     pub kind: &'static str,
-    pub name: Option<&'static str>,
+    pub name: Option<Cow<'static, str>>,
 }
 
 /// All doors of one domain, frozen: what the engine reads in its turns.
@@ -446,7 +447,12 @@ impl Mount<'_> {
     }
 
     pub fn identity(&mut self, at: At, category: &'static str, kind: &'static str, name: Option<&'static str>) {
-        self.doors.identities.push((at, Identity { category, kind, name }));
+        self.doors.identities.push((at, Identity { category, kind, name: name.map(Cow::Borrowed) }));
+    }
+
+    /// With a name out of the configuration.
+    pub fn named_identity(&mut self, at: At, category: &'static str, kind: &'static str, name: &str) {
+        self.doors.identities.push((at, Identity { category, kind, name: Some(Cow::Owned(name.to_owned())) }));
     }
 
     /// Nodes of an account that disco may ask for.

@@ -18,6 +18,7 @@ use crate::error::Bounce;
 use crate::host::{Fact, Facts};
 use crate::ids::IdSeal;
 use crate::interest::Interests;
+use crate::keyed::Keyed;
 use crate::limits::Limits;
 use crate::login::Census;
 use crate::mount::{Doors, GetOrSet};
@@ -37,6 +38,8 @@ pub struct House {
     pub clock: Arc<HouseClock>,
     /// How ids of entries are shown.
     pub ids: IdSeal,
+    /// Names that only this house can make.
+    pub keyed: Keyed,
     pub limits: Limits,
     pub version: &'static str,
     /// When the process began.

@@ -136,6 +136,7 @@ impl DomainEntity {
         let doors = self.doors.clone();
         let (from, to) = about.map_or((&self.jid, &self.jid), |envelope| (&envelope.from, &envelope.to));
         self.heard = cx.now.mono;
+        let mut disowned = false;
         let result = f(&mut HostTurn {
             now: cx.now,
             house: cx.house,
@@ -147,8 +148,14 @@ impl DomainEntity {
             owner: self.owner,
             states: &mut self.states,
             awake: &mut self.awake,
+            disowned: &mut disowned,
             fx: cx.fx,
         });
+        if disowned {
+            self.owner = OwnerId(cx.house.clock.mint(cx.now).0);
+            self.unowned = true;
+            return result;
+        }
         if self.unowned && !cx.fx.write.is_empty() {
             self.unowned = false;
             let name = Arc::from(self.jid.as_str());

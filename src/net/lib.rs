@@ -238,6 +238,7 @@ impl Net {
             names: old.names.clone(),
             clock: old.clock.clone(),
             ids: old.ids,
+            keyed: old.keyed.clone(),
             limits: limits.clone(),
             version: old.version,
             started: old.started,

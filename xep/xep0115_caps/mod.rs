@@ -52,7 +52,7 @@ fn ver_of(doors: &Doors) -> String {
         category: it.category,
         kind: it.kind,
         lang: "",
-        name: it.name.unwrap_or_default(),
+        name: it.name.as_deref().unwrap_or_default(),
     });
     let forms: Vec<El<'_>> =
         doors.forms.iter().filter(|(at, _)| *at == At::Host).filter_map(|(_, form)| El::parse(form.as_bytes())).collect();

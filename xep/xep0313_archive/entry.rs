@@ -34,6 +34,11 @@ pub fn made(message: &[u8]) -> Bytes {
 /// What a search looks at (XEP-0431): what people wrote. `None`: nothing of it can be read here.
 pub fn text(entry: &[u8]) -> Option<String> {
     let (&VERSION, message) = entry.split_first()? else { return None };
+    text_of(message)
+}
+
+/// The same of a complete message.
+pub fn text_of(message: &[u8]) -> Option<String> {
     let message = El::parse(message)?;
     let mut text = String::new();
     for child in message.children() {

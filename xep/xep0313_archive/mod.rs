@@ -18,7 +18,7 @@ use crate::xep0441_archive_preferences as preferences;
 
 pub mod entry;
 mod page;
-mod policy;
+pub mod policy;
 mod query;
 
 use policy::Policy;

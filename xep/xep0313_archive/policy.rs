@@ -59,6 +59,27 @@ impl Policy {
         }
     }
 
+    /// What a room keeps (6.1.2): everything that somebody who was away would otherwise never learn.
+    pub fn is_content(&self, stanza: &Stanza) -> bool {
+        stanza.has(self.retract) || self.is_content_and_wanted(stanza).is_some_and(|(content, asked)| content || asked)
+    }
+
+    /// `None`: its sender wants nothing kept. Otherwise whether it has content, and whether it asks to be kept.
+    fn is_content_and_wanted(&self, stanza: &Stanza) -> Option<(bool, bool)> {
+        let (mut content, mut asked) = (false, false);
+        for child in stanza.children() {
+            // XEP-0334 4.1, 4.2: who asks that nothing is kept is heard before who asks that it is.
+            if child.name == self.no_store || child.name == self.no_permanent_store {
+                return None;
+            }
+            asked |= child.name == self.store;
+            content |= child.name != NameId::UNKNOWN && self.content.contains(&child.name);
+            // XEP-0045 7.8.2: an invitation. The same element without one only marks a private message of a room.
+            content |= child.name == self.muc_user && stanza.child_el(child).child(MUC_USER, "invite").is_some();
+        }
+        Some((content, asked))
+    }
+
     /// Groupchat is its room's business (section 6.1.1 leaves that to the server); an error tells of a delivery, not of what
     /// people said; a headline is kept only when its sender asks for it (XEP-0334 4.4).
     pub fn keeps(&self, stanza: &Stanza) -> bool {
@@ -70,17 +91,7 @@ impl Policy {
         if stanza.has(self.retract) && kind != StanzaType::Headline {
             return true;
         }
-        let (mut content, mut asked) = (false, false);
-        for child in stanza.children() {
-            // XEP-0334 4.1, 4.2: who asks that nothing is kept is heard before who asks that it is.
-            if child.name == self.no_store || child.name == self.no_permanent_store {
-                return false;
-            }
-            asked |= child.name == self.store;
-            content |= child.name != NameId::UNKNOWN && self.content.contains(&child.name);
-            // XEP-0045 7.8.2: an invitation. The same element without one only marks a private message of a room.
-            content |= child.name == self.muc_user && stanza.child_el(child).child(MUC_USER, "invite").is_some();
-        }
+        let Some((content, asked)) = self.is_content_and_wanted(stanza) else { return false };
         asked || (content && kind != StanzaType::Headline)
     }
 }

@@ -219,6 +219,17 @@ pub fn render_forwarded(stanza: &Stanza, stamps: &Stamps, to: Option<&str>, out:
     push_rest(stanza, stamps, to.is_none(), out);
 }
 
+/// The same without any `to`: said to many (XEP-0313, archives of rooms).
+pub fn render_unaddressed(stanza: &Stanza, stamps: &Stamps, out: &mut Vec<u8>) {
+    out.reserve(room(stanza, stamps) + 64);
+    out.push(b'<');
+    out.extend_from_slice(name(stanza).as_bytes());
+    if stanza.head.ns == Ns::Content {
+        push_attribute("xmlns", Some(stanza.name().0), out);
+    }
+    push_rest(stanza, stamps, false, out);
+}
+
 fn room(stanza: &Stanza, stamps: &Stamps) -> usize {
     stanza.size()
         + stamps.from.as_ref().map_or(0, |f| f.len() + 8)

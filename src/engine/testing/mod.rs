@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use iris_core::host::HostTurn;
 use iris_core::ids::IdSeal;
+use iris_core::keyed::Keyed;
 use iris_core::limits::Limits;
 use iris_core::login::Census;
 use iris_core::mount::{Doors, RoomConfig};
@@ -98,6 +99,7 @@ impl House {
             ports: ports::ports(stops.clone()),
             census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
             ids: IdSeal::new(store.secret()),
+            keyed: Keyed::new(&store.secret()),
         });
         let inbound: Vec<Arc<Inbound>> = (0..SHARDS).map(|_| Arc::new(Inbound::new(|| {}))).collect();
         let shards = (0..SHARDS)

@@ -1,0 +1,244 @@
+//! `muc#admin`: roles by nickname, affiliations by address, lists of both (sections 8 and 9, 10.3 to 10.8).
+
+use std::sync::Arc;
+
+use iris_core::xml::{Build, El};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Reply};
+
+use super::affiliations::{Affiliated, address};
+use super::association::{Affiliation, Role, Standing, may_affiliate, may_give_role};
+use super::room::{Room, bare};
+use super::{ADMIN, nick};
+use crate::result;
+
+/// Changes in one request.
+const ITEMS_MAX: usize = 1_000;
+const REASON_BYTES_MAX: usize = 1_024;
+
+/// One item of a request that may be done.
+enum Change {
+    Role { key: Arc<str>, role: Role, reason: Option<String> },
+    Affiliation { address: String, affiliated: Affiliated, is_new_member: bool },
+}
+
+impl Room {
+    /// What the one who speaks may do: their role if they are there, their affiliation in any case.
+    fn standing(&self, turn: &HostTurn<'_>) -> Standing {
+        let affiliation = self.affiliation_of(turn.from);
+        let of_person = self.occupants.of_person(bare(turn.from)).map(|(_, it)| it.role).max();
+        let role = self.speaker(turn).map(|it| it.role).or(of_person).unwrap_or(Role::None);
+        Standing { affiliation, role }
+    }
+
+    // --- lists --------------------------------------------------------------------------------------------------------------
+
+    pub fn admin_get(&self, turn: &HostTurn<'_>, query: &El<'_>) -> Reply {
+        let Some(item) = query.children().find(|child| child.is(ADMIN, "item")) else {
+            return Bounce::bad_request("which list?").into();
+        };
+        let standing = self.standing(turn);
+        match (item.attr("affiliation"), item.attr("role")) {
+            (Some(affiliation), None) => match Affiliation::parse(&affiliation) {
+                Some(Affiliation::None) | None => Bounce::bad_request("there is no such list").into(),
+                Some(affiliation) => self.list_affiliation(standing, affiliation),
+            },
+            (None, Some(role)) => match Role::parse(&role) {
+                Some(Role::None) | None => Bounce::bad_request("there is no such list").into(),
+                Some(role) => self.list_role(standing, role),
+            },
+            _ => Bounce::bad_request("either an affiliation or a role").into(),
+        }
+    }
+
+    /// Who may see whom (9.2, 9.5, 10.5; security D2): admins everybody, members each other where addresses are no secret.
+    fn may_list(&self, standing: Standing, affiliation: Affiliation) -> bool {
+        let may_see_members = self.config.non_anonymous
+            && affiliation >= Affiliation::Member
+            && (standing.affiliation >= Affiliation::Member || self.config.get_member_list.has(standing.role));
+        standing.affiliation >= Affiliation::Admin || may_see_members
+    }
+
+    fn list_affiliation(&self, standing: Standing, affiliation: Affiliation) -> Reply {
+        if !self.may_list(standing, affiliation) {
+            return Bounce::new(Condition::Forbidden).into();
+        }
+        let mut xml = Build::new();
+        xml.open_ns("query", ADMIN);
+        for (address, affiliated) in self.affiliations.having(affiliation) {
+            let occupant = self.occupants.of_person(address).next().map(|(_, it)| it);
+            let nick = occupant.map(|it| &*it.nick).or(affiliated.nick.as_deref());
+            xml.open("item").attr("affiliation", affiliation.as_str()).attr("jid", address).attr_opt("nick", nick);
+            xml.attr_opt("role", occupant.map(|it| it.role.as_str()));
+            if let Some(reason) = &affiliated.reason {
+                xml.leaf("reason", reason);
+            }
+            xml.close();
+        }
+        xml.close();
+        result(xml)
+    }
+
+    /// 8.5, 9.8: the lists of voice are the moderators', that of moderators the admins'.
+    fn list_role(&self, standing: Standing, role: Role) -> Reply {
+        let is_admin = standing.affiliation >= Affiliation::Admin;
+        if !is_admin && standing.role != Role::Moderator {
+            return Bounce::new(Condition::Forbidden).into();
+        }
+        let mut xml = Build::new();
+        xml.open_ns("query", ADMIN);
+        for occupant in self.occupants.iter().filter(|it| it.role == role) {
+            let jid = occupant.sessions.last().map(|session| session.jid.as_str());
+            xml.open("item").attr("nick", &occupant.nick).attr("role", role.as_str());
+            xml.attr("affiliation", occupant.affiliation.as_str()).attr_opt("jid", jid).close();
+        }
+        xml.close();
+        result(xml)
+    }
+
+    // --- changes ------------------------------------------------------------------------------------------------------------
+
+    /// 9.2: all of it, or an error and nothing.
+    pub fn admin_set(&mut self, turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+        let items = query.children().filter(|child| child.is(ADMIN, "item"));
+        let mut changes = Vec::new();
+        for item in items {
+            if changes.len() >= ITEMS_MAX {
+                return Bounce::new(Condition::ResourceConstraint).text(format!("more than {ITEMS_MAX} items")).into();
+            }
+            match self.change_of(turn, &item) {
+                Ok(change) => changes.push(change),
+                Err(why) => return why.into(),
+            }
+        }
+        if changes.is_empty() {
+            return Bounce::bad_request("nothing to do").into();
+        }
+        if let Err(why) = self.keeps_an_owner(&changes).and_then(|()| self.has_place_for(&changes)) {
+            return why.into();
+        }
+        let actor = self.actor(turn);
+        for change in changes {
+            match change {
+                Change::Role { key, role, reason } => self.set_role(turn, &key, role, Some(&actor), reason.as_deref()),
+                Change::Affiliation { address, affiliated, is_new_member } => {
+                    let reason = affiliated.reason.clone();
+                    self.set_affiliation(turn, &address, affiliated, Some(&actor));
+                    if is_new_member {
+                        self.tell_new_member(turn, &address, reason.as_deref());
+                    }
+                }
+            }
+        }
+        Reply::empty()
+    }
+
+    fn change_of(&self, turn: &HostTurn<'_>, item: &El<'_>) -> Result<Change, Bounce> {
+        let reason = item.child(ADMIN, "reason").map(|it| it.text().into_owned()).filter(|it| !it.is_empty());
+        if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+            return Err(Bounce::new(Condition::NotAcceptable).text("the reason is too long"));
+        }
+        match (item.attr("affiliation"), item.attr("role")) {
+            (None, Some(role)) => {
+                let role = Role::parse(&role).ok_or_else(|| Bounce::bad_request("there is no such role"))?;
+                self.role_change(turn, item, role, reason)
+            }
+            (Some(affiliation), None) => {
+                let affiliation =
+                    Affiliation::parse(&affiliation).ok_or_else(|| Bounce::bad_request("there is no such affiliation"))?;
+                self.affiliation_change(turn, item, affiliation, reason)
+            }
+            _ => Err(Bounce::bad_request("an item has either a role or an affiliation")),
+        }
+    }
+
+    fn role_change(&self, turn: &HostTurn<'_>, item: &El<'_>, role: Role, reason: Option<String>) -> Result<Change, Bounce> {
+        let nick = item.attr("nick").ok_or_else(|| Bounce::bad_request("roles are given by nickname"))?;
+        let standing = self.standing(turn);
+        // Before it is said whether such a one is there.
+        if standing.role != Role::Moderator && standing.affiliation < Affiliation::Admin {
+            return Err(Bounce::new(Condition::Forbidden));
+        }
+        let target = self.occupants.by_nick(&nick).ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
+        may_give_role(standing, target.standing(), role)?;
+        Ok(Change::Role { key: Arc::from(nick::key(&nick)), role, reason })
+    }
+
+    fn affiliation_change(
+        &self,
+        turn: &HostTurn<'_>,
+        item: &El<'_>,
+        new: Affiliation,
+        reason: Option<String>,
+    ) -> Result<Change, Bounce> {
+        let actor = self.affiliation_of(turn.from);
+        if actor < Affiliation::Admin {
+            return Err(Bounce::new(Condition::Forbidden));
+        }
+        let address = match (item.attr("jid"), item.attr("nick")) {
+            (Some(jid), _) => address(&Jid::new(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?),
+            // Some clients ban by nickname: who that is, the room knows.
+            (None, Some(nick)) => {
+                let target = self.occupants.by_nick(&nick).ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
+                target.person.to_string()
+            }
+            (None, None) => return Err(Bounce::bad_request("affiliations are given by address")),
+        };
+        let old = self.affiliations.at(&address).cloned().unwrap_or_else(|| Affiliated::new(Affiliation::None));
+        let is_self = address == bare(turn.from);
+        may_affiliate(actor, is_self, old.affiliation, new)?;
+        if !address.contains('@') && new >= Affiliation::Admin && Jid::new(&address).is_err() {
+            return Err(Bounce::new(Condition::JidMalformed));
+        }
+        let nick = self.nick_for(item, &address, &old, new)?;
+        let is_new_member = self.config.members_only && old.affiliation < Affiliation::Member && new >= Affiliation::Member;
+        Ok(Change::Affiliation { address, affiliated: Affiliated { affiliation: new, nick, reason }, is_new_member })
+    }
+
+    /// 9.3, 9.5: a nickname that is given with it is reserved; an empty one is given up; 9.1: an outcast has none.
+    fn nick_for(&self, item: &El<'_>, address: &str, old: &Affiliated, new: Affiliation) -> Result<Option<String>, Bounce> {
+        if new < Affiliation::Member {
+            return Ok(None);
+        }
+        let Some(wanted) = item.attr("nick").filter(|_| item.attr("jid").is_some()) else { return Ok(old.nick.clone()) };
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        if !nick::is_one(&wanted, self.service.settings.nick_bytes_max) {
+            return Err(Bounce::new(Condition::NotAcceptable).text("that is no nickname, or it is too long"));
+        }
+        let is_others = self.affiliations.owner_of_nick(&wanted).is_some_and(|owner| **owner != *address)
+            || self.occupants.by_nick(&wanted).is_some_and(|it| *it.person != *address);
+        if is_others { Err(Bounce::new(Condition::Conflict)) } else { Ok(Some(wanted.into_owned())) }
+    }
+
+    /// 10.4: after all of it somebody is still an owner.
+    fn keeps_an_owner(&self, changes: &[Change]) -> Result<(), Bounce> {
+        let mut owners: Vec<&str> = self.affiliations.having(Affiliation::Owner).map(|(address, _)| &**address).collect();
+        for change in changes {
+            if let Change::Affiliation { address, affiliated, .. } = change {
+                owners.retain(|owner| *owner != address);
+                if affiliated.affiliation == Affiliation::Owner {
+                    owners.push(address);
+                }
+            }
+        }
+        if owners.is_empty() { Err(Bounce::new(Condition::Conflict).text("a room has at least one owner")) } else { Ok(()) }
+    }
+
+    fn has_place_for(&self, changes: &[Change]) -> Result<(), Bounce> {
+        let is_more = |change: &&Change| {
+            matches!(change, Change::Affiliation { address, affiliated, .. }
+                if affiliated.affiliation != Affiliation::None && self.affiliations.at(address).is_none())
+        };
+        self.has_place(changes.iter().filter(is_more).count())
+    }
+
+    pub fn has_place(&self, more: usize) -> Result<(), Bounce> {
+        let most = self.service.settings.affiliations_max;
+        if self.affiliations.len() + more <= most {
+            return Ok(());
+        }
+        let text = format!("a room has at most {most} affiliations; whoever runs this server can change it");
+        Err(Bounce::new(Condition::ResourceConstraint).text(text))
+    }
+}

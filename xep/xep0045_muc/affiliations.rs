@@ -1,0 +1,148 @@
+//! Who is what for as long as the room exists, and which nickname is whose (section 5.2, 7.10).
+//!
+//! One value of the map `muc-affiliation` for each address that is not "none": lines, each with a name.
+//! ```text
+//! affiliation member
+//! nick thirdwitch
+//! reason ...
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iris_core::Jid;
+use iris_core::store::Item;
+
+use super::association::Affiliation;
+use super::nick;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affiliated {
+    pub affiliation: Affiliation,
+    /// The nickname that nobody else may take.
+    pub nick: Option<String>,
+    pub reason: Option<String>,
+}
+
+impl Affiliated {
+    pub fn new(affiliation: Affiliation) -> Affiliated {
+        Affiliated { affiliation, nick: None, reason: None }
+    }
+
+    pub fn encode(&self) -> String {
+        let mut text = format!("affiliation {}\n", self.affiliation.as_str());
+        for (name, value) in [("nick", &self.nick), ("reason", &self.reason)] {
+            if let Some(value) = value {
+                text.push_str(&format!("{name} {}\n", value.replace(['\n', '\r'], " ")));
+            }
+        }
+        text
+    }
+
+    fn decode(text: &str) -> Option<Affiliated> {
+        let mut affiliated = Affiliated::new(Affiliation::None);
+        for line in text.lines() {
+            match line.split_once(' ')? {
+                ("affiliation", value) => affiliated.affiliation = Affiliation::parse(value)?,
+                ("nick", value) => affiliated.nick = Some(value.to_owned()),
+                ("reason", value) => affiliated.reason = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        Some(affiliated)
+    }
+}
+
+/// By bare JID, or by domain (9.2: "any user@domain").
+#[derive(Clone, Debug, Default)]
+pub struct Affiliations {
+    map: BTreeMap<Arc<str>, Affiliated>,
+}
+
+impl Affiliations {
+    pub fn load<'a>(items: impl Iterator<Item = &'a Item>) -> Affiliations {
+        let read = |item: &Item| Some((item.key.clone(), Affiliated::decode(std::str::from_utf8(&item.value).ok()?)?));
+        Affiliations { map: items.filter_map(read).collect() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Affiliated)> {
+        self.map.iter()
+    }
+
+    pub fn having(&self, affiliation: Affiliation) -> impl Iterator<Item = (&Arc<str>, &Affiliated)> {
+        self.map.iter().filter(move |(_, it)| it.affiliation == affiliation)
+    }
+
+    /// What stands under this very address.
+    pub fn at(&self, address: &str) -> Option<&Affiliated> {
+        self.map.get(address)
+    }
+
+    /// Of somebody: their own address first, then their domain (9.2).
+    pub fn of(&self, bare: &str) -> Affiliation {
+        if let Some(own) = self.map.get(bare) {
+            return own.affiliation;
+        }
+        let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);
+        self.map.get(domain).map_or(Affiliation::None, |it| it.affiliation)
+    }
+
+    /// Whose nickname is it?
+    pub fn owner_of_nick(&self, wanted: &str) -> Option<&Arc<str>> {
+        let wanted = nick::key(wanted);
+        self.map.iter().find(|(_, it)| it.nick.as_deref().is_some_and(|nick| nick::key(nick) == wanted)).map(|(jid, _)| jid)
+    }
+
+    pub fn nick_of(&self, bare: &str) -> Option<&str> {
+        self.map.get(bare)?.nick.as_deref()
+    }
+
+    /// Sets it; `None` to forget. What it was.
+    pub fn set(&mut self, address: &str, affiliated: Option<Affiliated>) -> Option<Affiliated> {
+        match affiliated {
+            Some(affiliated) => self.map.insert(Arc::from(address), affiliated),
+            None => self.map.remove(address),
+        }
+    }
+}
+
+/// Affiliations are of bare JIDs (10.3: "When processing a request that identifies a user by its full JID, a service SHOULD use the
+/// bare JID").
+pub fn address(jid: &Jid) -> String {
+    jid.to_bare().as_str().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(list: &[(&str, Affiliation)]) -> Affiliations {
+        let mut affiliations = Affiliations::default();
+        for (jid, affiliation) in list {
+            affiliations.set(jid, Some(Affiliated::new(*affiliation)));
+        }
+        affiliations
+    }
+
+    #[test]
+    fn s9_2_a_ban_is_looked_for_at_the_address_and_then_at_the_domain() {
+        let all = of(&[("evil.example", Affiliation::Outcast), ("romeo@evil.example", Affiliation::Member)]);
+        assert_eq!(all.of("romeo@evil.example"), Affiliation::Member);
+        assert_eq!(all.of("tybalt@evil.example"), Affiliation::Outcast);
+        assert_eq!(all.of("juliet@house"), Affiliation::None);
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let kept =
+            Affiliated { affiliation: Affiliation::Member, nick: Some("third witch".into()), reason: Some("a\nb".into()) };
+        let read = Affiliated::decode(&kept.encode()).expect("ours");
+        assert_eq!((read.affiliation, read.nick.as_deref()), (Affiliation::Member, Some("third witch")));
+        assert_eq!(read.reason.as_deref(), Some("a b"));
+        assert_eq!(Affiliated::decode("nonsense"), None);
+    }
+}

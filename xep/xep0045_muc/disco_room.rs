@@ -1,0 +1,169 @@
+//! What a room says of itself (6.4, 6.5), which nickname is whose (7.12), and every other question to it.
+
+use std::sync::Arc;
+
+use iris_core::form::{Field, Form};
+use iris_core::xml::{Build, El, Stanza};
+use iris_core::{Bounce, Condition, HostTurn, Reply, StanzaType, ns};
+
+use super::association::Affiliation;
+use super::room::{Room, Stage, bare};
+use super::{ADMIN, MUC, OCCUPANT_ID, OWNER, REGISTER, stanzas};
+use crate::result;
+use crate::xep0030_disco as disco;
+
+pub const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
+const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
+const ROOM_USER_ITEM: &str = "x-roomuser-item";
+const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
+const PING: &str = "urn:xmpp:ping";
+
+impl Room {
+    pub fn hear_iq(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        if turn.to.resource().is_some() {
+            return if self.stage == Stage::Absent {
+                Bounce::new(Condition::ItemNotFound).into()
+            } else {
+                self.relay_iq(turn, stanza)
+            };
+        }
+        let is_set = match stanza.stype() {
+            StanzaType::Get => false,
+            StanzaType::Set => true,
+            _ => return Reply::Sent,
+        };
+        let [child] = stanza.children() else {
+            return Bounce::bad_request("an iq of type get or set has exactly one child").into();
+        };
+        if self.stage == Stage::Absent {
+            return Bounce::new(Condition::ItemNotFound).into();
+        }
+        let el = stanza.child_el(child);
+        match (el.ns(), el.local(), is_set) {
+            (disco::INFO, "query", false) => self.disco_info(turn, &el),
+            (disco::ITEMS, "query", false) => self.disco_items(turn, &el),
+            (ADMIN, "query", false) => self.admin_get(turn, &el),
+            (ADMIN, "query", true) => self.admin_set(turn, &el),
+            (OWNER, "query", false) => self.owner_get(turn),
+            (OWNER, "query", true) => self.owner_set(turn, &el),
+            ("jabber:iq:register", "query", false) => self.register_get(turn),
+            ("jabber:iq:register", "query", true) => self.register_set(turn, &el),
+            (PING, "ping", false) => Reply::empty(),
+            _ => Bounce::nobody().into(),
+        }
+    }
+
+    fn disco_info(&self, turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+        match query.attr("node").as_deref().filter(|node| !node.is_empty()) {
+            None => self.info(turn),
+            Some(ROOM_USER_ITEM) => self.registered_nick(turn),
+            // 17.1.1: nothing that is said by clients is kept back.
+            Some(TRAFFIC) => Bounce::nobody().into(),
+            Some(_) => Bounce::new(Condition::ItemNotFound).into(),
+        }
+    }
+
+    fn info(&self, turn: &HostTurn<'_>) -> Reply {
+        let mut xml = Build::new();
+        xml.open_ns("query", disco::INFO);
+        let name =
+            if self.config.name.is_empty() { turn.jid.node().map_or("", |node| node.as_str()) } else { &self.config.name };
+        xml.open("identity").attr("category", "conference").attr("type", "text").attr("name", name).close();
+        for feature in self.features() {
+            xml.open("feature").attr("var", feature).close();
+        }
+        xml.raw(self.room_info(turn).to_tell().as_bytes()).close();
+        result(xml)
+    }
+
+    /// 16.4: what the room does, and what it is.
+    fn features(&self) -> Vec<&'static str> {
+        let it = &self.config;
+        let either = |is: bool, yes, no| if is { yes } else { no };
+        let mut features = vec![
+            disco::INFO,
+            disco::ITEMS,
+            MUC,
+            "http://jabber.org/protocol/muc#roomconfig",
+            ROOM_INFO,
+            STABLE_ID,
+            SELF_PING,
+            OCCUPANT_ID,
+            ns::STANZA_ID,
+            PING,
+            either(it.public, "muc_public", "muc_hidden"),
+            either(it.members_only, "muc_membersonly", "muc_open"),
+            either(it.moderated, "muc_moderated", "muc_unmoderated"),
+            either(it.non_anonymous, "muc_nonanonymous", "muc_semianonymous"),
+            either(it.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
+            either(it.persistent, "muc_persistent", "muc_temporary"),
+        ];
+        if it.registration {
+            features.extend([REGISTER, "jabber:iq:register"]);
+        }
+        features
+    }
+
+    /// 13.4: what is said inside is told outside only by a room that everybody may find and enter.
+    fn room_info(&self, turn: &HostTurn<'_>) -> Form {
+        let it = &self.config;
+        let is_inside = self.speaker(turn).is_some() || self.affiliation_of(turn.from) >= Affiliation::Member;
+        let is_open = it.public && !it.members_only && it.password.is_none();
+        let mut form = Form::default()
+            .of_type(ROOM_INFO)
+            .field(Field::text("muc#roominfo_description", "Description").value(&it.description))
+            .field(Field::text("muc#roomconfig_roomname", "Name").value(&it.name))
+            .field(Field::boolean("muc#roominfo_subjectmod", "Everybody with voice may change the subject", it.change_subject))
+            .field(Field::boolean(
+                "muc#roomconfig_changesubject",
+                "Everybody with voice may change the subject",
+                it.change_subject,
+            ))
+            .field(Field::text("muc#maxhistoryfetch", "Most messages shown").value(it.history_max.to_string()));
+        if !it.lang.is_empty() {
+            form = form.field(Field::text("muc#roominfo_lang", "Language").value(&it.lang));
+        }
+        if !it.pubsub.is_empty() {
+            form = form.field(Field::text("muc#roominfo_pubsub", "Node").value(&it.pubsub));
+        }
+        if is_inside || is_open {
+            let subject = self.subject.as_ref().and_then(|past| past.subject_text()).unwrap_or_default();
+            form = form
+                .field(Field::text("muc#roominfo_occupants", "Number of people").value(self.occupants.len().to_string()))
+                .field(Field::text("muc#roominfo_subject", "Subject").value(subject));
+        }
+        if it.non_anonymous && is_inside {
+            let owners = self.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string());
+            form = form.field(Field::jids("muc#roominfo_contactjid", "Contact").values(owners));
+        }
+        form
+    }
+
+    /// 7.12.
+    fn registered_nick(&self, turn: &HostTurn<'_>) -> Reply {
+        let mut xml = Build::new();
+        xml.open_ns("query", disco::INFO).attr("node", ROOM_USER_ITEM);
+        if let Some(nick) = self.affiliations.nick_of(bare(turn.from)) {
+            xml.open("identity").attr("category", "conference").attr("type", "text").attr("name", nick).close();
+        }
+        xml.close();
+        Reply::Result(stanzas::text(xml))
+    }
+
+    /// 6.5: those who are here see each other anyway; nobody else is told.
+    fn disco_items(&self, turn: &HostTurn<'_>, query: &El<'_>) -> Reply {
+        if query.attr("node").is_some_and(|node| !node.is_empty()) {
+            return Bounce::new(Condition::ItemNotFound).into();
+        }
+        let mut xml = Build::new();
+        xml.open_ns("query", disco::ITEMS);
+        if self.speaker(turn).is_some() {
+            for occupant in self.occupants.iter().filter(|it| self.config.presence_broadcast.has(it.role)) {
+                xml.open("item").attr("jid", occupant.jid.as_str()).close();
+            }
+        }
+        xml.close();
+        result(xml)
+    }
+}

@@ -1,0 +1,199 @@
+//! What was said (7.2.13, 7.2.14): the end of it is shown to those who come in.
+//!
+//! An entry of the log `muc-archive`, and the value of the record `muc-subject` behind eight bytes of its id:
+//! ```text
+//! byte 0     version: 1
+//! byte 1, 2  length of the sender's real address, big-endian
+//! then       that address, and the <message/> as it stands in <forwarded/>: from the occupant, without a `to`
+//! ```
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iris_core::store::{Entry, EntryId, Shelf};
+use iris_core::xml::wire::{self, Wire, render_unaddressed};
+use iris_core::xml::{El, Stamps, Stanza, StanzaId};
+use iris_core::{HostTurn, Jid, ns, time};
+
+use super::stanzas;
+use crate::xep0313_archive::entry as personal;
+
+const VERSION: u8 = 1;
+
+/// Entries: see above. Peer: the hash of the occupant's address. Tag: `SentAgain::tag`.
+pub const ARCHIVE: Shelf = Shelf::log("muc-archive").searchable(text);
+
+pub fn encode(real: &str, stanza: &Stanza, stamps: &Stamps) -> Bytes {
+    let mut out = Vec::with_capacity(stanza.size() + real.len() + 192);
+    out.push(VERSION);
+    out.extend_from_slice(&u16::try_from(real.len()).unwrap_or(0).to_be_bytes());
+    out.extend_from_slice(real.as_bytes());
+    render_unaddressed(stanza, stamps, &mut out);
+    Bytes::from(out)
+}
+
+/// The sender's real address and the message. `None`: not an entry that we wrote.
+pub fn parts(entry: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = entry.strip_prefix(&[VERSION])?;
+    let (len, rest) = rest.split_first_chunk::<2>()?;
+    let (real, message) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+    Some((std::str::from_utf8(real).ok()?, message))
+}
+
+fn text(entry: &[u8]) -> Option<String> {
+    personal::text_of(parts(entry)?.1)
+}
+
+/// A message that was said.
+#[derive(Debug)]
+pub struct Past {
+    pub id: EntryId,
+    pub entry: Bytes,
+    /// Made when it is shown for the first time.
+    shown: OnceCell<Option<Delayed>>,
+}
+
+#[derive(Debug)]
+pub struct Delayed {
+    pub from: Jid,
+    pub stanza: Arc<Stanza>,
+    pub stamps: Stamps,
+    pub wire: Arc<Wire>,
+}
+
+impl Past {
+    pub fn new(id: EntryId, entry: Bytes) -> Past {
+        Past { id, entry, shown: OnceCell::new() }
+    }
+
+    pub fn of_entry(entry: &Entry) -> Past {
+        Past::new(entry.id, entry.entry.clone())
+    }
+
+    pub fn keep(&self) -> Bytes {
+        let mut out = self.id.0.to_be_bytes().to_vec();
+        out.extend_from_slice(&self.entry);
+        Bytes::from(out)
+    }
+
+    pub fn restore(value: &Bytes) -> Option<Past> {
+        let (id, _) = value.split_first_chunk::<8>()?;
+        Some(Past::new(EntryId(u64::from_be_bytes(*id)), value.slice(8..)))
+    }
+
+    fn el(&self) -> Option<El<'_>> {
+        El::parse(parts(&self.entry)?.1)
+    }
+
+    /// 8.1: a subject, and neither a body nor a thread.
+    pub fn is_subject(&self) -> bool {
+        self.el().is_some_and(|message| {
+            let has = |name: &str| message.child(ns::CLIENT, name).is_some();
+            has("subject") && !has("body") && !has("thread")
+        })
+    }
+
+    pub fn subject_text(&self) -> Option<String> {
+        Some(self.el()?.child(ns::CLIENT, "subject")?.text().into_owned())
+    }
+
+    /// As it is sent to somebody who comes in later.
+    pub fn delayed(&self, turn: &HostTurn<'_>) -> Option<&Delayed> {
+        self.shown.get_or_init(|| self.make_delayed(turn)).as_ref()
+    }
+
+    fn make_delayed(&self, turn: &HostTurn<'_>) -> Option<Delayed> {
+        let (_, message) = parts(&self.entry)?;
+        let stanza = Arc::new(Stanza::parse(message, &turn.house.names).ok()?);
+        let from = stanza.from_jid().ok().flatten()?;
+        let room = turn.jid.as_str();
+        // 7.2.13: "The 'from' attribute MUST be set to the JID of the room itself."
+        let delay = stanzas::delay(room, self.id.0);
+        let id = StanzaId { by: Arc::from(room), id: Arc::from(turn.house.ids.show(turn.owner, self.id)) };
+        let stamps = stanzas::stamps(&from, iris_core::xml::Strip::default(), delay, Some(id));
+        let wire = Arc::new(wire::render(&stanza, &stamps));
+        Some(Delayed { from, stanza, stamps, wire })
+    }
+}
+
+/// What somebody wants to be shown (7.2.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub chars_max: Option<usize>,
+    pub messages_max: usize,
+    /// Nothing from before this moment.
+    pub since_us: u64,
+}
+
+impl Wanted {
+    /// `most`: what the room shows at most. What is no number is as if it had not been said.
+    pub fn read(history: Option<&El<'_>>, most: usize, now_us: u64) -> Wanted {
+        let number = |name: &str| history.and_then(|it| it.attr(name)).and_then(|text| text.trim().parse::<u64>().ok());
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let seconds = number("seconds").map(|seconds| now_us.saturating_sub(seconds.saturating_mul(1_000_000)));
+        let since = history.and_then(|it| it.attr("since")).and_then(|text| time::parse_datetime(&text));
+        Wanted {
+            chars_max: number("maxchars").map(clamp),
+            messages_max: number("maxstanzas").map_or(most, |wanted| clamp(wanted).min(most)),
+            since_us: seconds.max(since).unwrap_or(0),
+        }
+    }
+
+    /// The newest of these that fit all limits: how many. `size` is that of the complete stanza.
+    pub fn take<'a, T: 'a>(
+        &self,
+        newest_first: impl Iterator<Item = &'a T>,
+        at_us: impl Fn(&T) -> u64,
+        size: impl Fn(&T) -> usize,
+    ) -> usize {
+        let mut chars = 0usize;
+        newest_first
+            .take(self.messages_max)
+            .take_while(|past| at_us(past) >= self.since_us)
+            .take_while(|past| {
+                self.chars_max.is_none_or(|max| {
+                    chars = chars.saturating_add(size(past));
+                    chars <= max
+                })
+            })
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(attributes: &str) -> Wanted {
+        let xml = format!("<history {attributes}/>");
+        Wanted::read(El::parse(xml.as_bytes()).as_ref(), 20, 1_000_000_000)
+    }
+
+    /// Five messages of 100 characters, one a second, the newest now.
+    fn count(attributes: &str) -> usize {
+        let past: Vec<u64> = (0..5).map(|ago| 1_000_000_000 - ago * 1_000_000).collect();
+        wanted(attributes).take(past.iter(), |at| *at, |_| 100)
+    }
+
+    #[test]
+    fn s7_2_14_every_limit_alone_and_together() {
+        for (attributes, expected) in [
+            ("", 5),
+            ("maxstanzas='2'", 2),
+            ("maxstanzas='0'", 0),
+            ("maxchars='0'", 0),
+            ("maxchars='99'", 0),
+            ("maxchars='250'", 2),
+            ("seconds='1'", 2),
+            ("seconds='0'", 1),
+            ("since='1970-01-01T00:16:38Z'", 3),
+            ("maxstanzas='4' seconds='2' maxchars='1000'", 3),
+            ("maxstanzas='99999999999999999999999'", 5),
+            ("maxstanzas='-1' maxchars='x' seconds='' since='yesterday'", 5),
+        ] {
+            assert_eq!(count(attributes), expected, "{attributes}");
+        }
+        assert_eq!(wanted("maxstanzas='1000000000'").messages_max, 20, "D2: no more than the room shows");
+    }
+}

@@ -1,0 +1,182 @@
+//! Invitations that the room passes on, and what became of them (7.8.2, 9.5). A direct one (XEP-0249) is none of the room's business.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use iris_core::xml::{Build, El, Stanza};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Reply};
+
+use super::affiliations::{Affiliated, address};
+use super::association::{Affiliation, Role};
+use super::room::{Room, bare};
+use super::{USER, stanzas};
+
+/// Invitations of one message, and of one room that are not answered yet: the oldest are forgotten.
+const INVITEES_MAX: usize = 20;
+const OPEN_MAX: usize = 1_000;
+const REASON_BYTES_MAX: usize = 4_096;
+
+/// Who was invited by whom and has neither come nor declined: only they may decline, and only the inviter is told.
+#[derive(Debug, Default)]
+pub struct Invitations {
+    open: VecDeque<(Arc<str>, Jid)>,
+}
+
+impl Invitations {
+    fn add(&mut self, invitee: &str, inviter: Jid) {
+        self.open.retain(|(of, by)| **of != *invitee || *by != inviter);
+        self.open.push_back((Arc::from(invitee), inviter));
+        if self.open.len() > OPEN_MAX {
+            self.open.pop_front();
+        }
+    }
+
+    pub fn accepted(&mut self, invitee: &str) {
+        self.open.retain(|(of, _)| **of != *invitee);
+    }
+
+    /// Everybody who has invited this one.
+    fn declined(&mut self, invitee: &str) -> Vec<Jid> {
+        let inviters = self.open.iter().filter(|(of, _)| **of == *invitee).map(|(_, by)| by.clone()).collect();
+        self.accepted(invitee);
+        inviters
+    }
+}
+
+/// What an inviter says.
+#[derive(Default)]
+struct Words {
+    reason: Option<String>,
+    /// `<continue/>` (7.9) with its thread.
+    continues: Option<Option<String>>,
+}
+
+impl Words {
+    fn of(invite: &El<'_>) -> Words {
+        let reason = invite.child(USER, "reason").map(|it| it.text().into_owned()).filter(|it| !it.is_empty());
+        let continues = invite.child(USER, "continue").map(|it| it.attr("thread").map(std::borrow::Cow::into_owned));
+        Words { reason, continues }
+    }
+}
+
+impl Room {
+    pub fn hear_invitation(&mut self, turn: &mut HostTurn<'_>, x: &El<'_>) -> Reply {
+        if let Some(decline) = x.child(USER, "decline") {
+            return self.decline(turn, &decline);
+        }
+        let invites: Vec<El<'_>> = x.children().filter(|child| child.is(USER, "invite")).take(INVITEES_MAX + 1).collect();
+        if invites.is_empty() || invites.len() > INVITEES_MAX {
+            return Bounce::bad_request(&format!("from one to {INVITEES_MAX} invitations")).into();
+        }
+        if let Err(why) = self.may_invite(turn) {
+            return why.into();
+        }
+        let mut invitees = Vec::with_capacity(invites.len());
+        for invite in &invites {
+            let Some(Ok(to)) = invite.attr("to").map(|to| Jid::new(&to)) else {
+                return Bounce::new(Condition::JidMalformed).into();
+            };
+            let words = Words::of(invite);
+            if words.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+                return Bounce::new(Condition::NotAcceptable).text("the reason is too long").into();
+            }
+            if self.affiliation_of(&to) == Affiliation::Outcast {
+                return Bounce::new(Condition::NotAllowed).text("whom you invite is banned here").into();
+            }
+            invitees.push((to, words));
+        }
+        let joining = |to: &Jid| self.config.members_only && self.affiliation_of(to) < Affiliation::Member;
+        if let Err(why) = self.has_place(invitees.iter().filter(|(to, _)| joining(to)).count()) {
+            return why.into();
+        }
+        for (to, words) in invitees {
+            // 9.5: "any invitation sent SHOULD automatically trigger the addition of the invitee to the member list"; in an open room
+            // it MUST NOT.
+            if self.config.members_only && self.affiliation_of(&to) < Affiliation::Member {
+                let actor = self.actor(turn);
+                self.set_affiliation(turn, &address(&to), Affiliated::new(Affiliation::Member), Some(&actor));
+            }
+            self.invite(turn, to, &words);
+        }
+        Reply::Sent
+    }
+
+    /// 5.1.1, 7.8.2: whoever is here; into a room of members its admins, or all members if its owners say so.
+    fn may_invite(&self, turn: &HostTurn<'_>) -> Result<(), Bounce> {
+        let affiliation = self.affiliation_of(turn.from);
+        let Some(role) = self.speaker(turn).map(|it| it.role) else {
+            // An admin need not be here.
+            return if affiliation >= Affiliation::Admin { Ok(()) } else { Err(Bounce::new(Condition::NotAcceptable)) };
+        };
+        let is_allowed = match (self.config.members_only, self.config.allow_invites) {
+            (true, true) => affiliation >= Affiliation::Member,
+            (true, false) => affiliation >= Affiliation::Admin,
+            (false, _) => role > Role::None,
+        };
+        if is_allowed { Ok(()) } else { Err(Bounce::new(Condition::Forbidden).text("only admins may invite here")) }
+    }
+
+    fn invite(&mut self, turn: &mut HostTurn<'_>, to: Jid, words: &Words) {
+        let mut xml = Build::new();
+        xml.open_ns("x", USER).open("invite").attr("from", bare(turn.from));
+        if let Some(reason) = &words.reason {
+            xml.leaf("reason", reason);
+        }
+        if let Some(thread) = &words.continues {
+            xml.open("continue").attr_opt("thread", thread.as_deref()).close();
+        }
+        xml.close();
+        if let Some(password) = &self.config.password {
+            xml.leaf("password", password);
+        }
+        xml.close();
+        self.invitations.add(bare(&to), turn.from.clone());
+        self.tell_one(turn, to, &stanzas::text(xml));
+    }
+
+    /// 9.5: somebody was made a member of a room of members, and is not here.
+    pub fn tell_new_member(&mut self, turn: &mut HostTurn<'_>, address: &str, reason: Option<&str>) {
+        let is_here = self.occupants.of_person(address).next().is_some();
+        if let (false, Ok(to)) = (is_here, Jid::new(address)) {
+            let words = Words { reason: reason.map(str::to_owned), continues: None };
+            self.invite(turn, to, &words);
+        }
+    }
+
+    fn decline(&mut self, turn: &mut HostTurn<'_>, decline: &El<'_>) -> Reply {
+        let reason = decline.child(USER, "reason").map(|it| it.text().into_owned());
+        let reason = reason.filter(|reason| !reason.is_empty() && reason.len() <= REASON_BYTES_MAX);
+        let inviters = self.invitations.declined(bare(turn.from));
+        if inviters.is_empty() {
+            return Bounce::new(Condition::ItemNotFound).text("nobody has invited you").into();
+        }
+        let mut xml = Build::new();
+        xml.open_ns("x", USER).open("decline").attr("from", bare(turn.from));
+        if let Some(reason) = &reason {
+            xml.leaf("reason", reason);
+        }
+        xml.close().close();
+        let inside = stanzas::text(xml);
+        for inviter in inviters {
+            // Whoever has left meanwhile hears of it on whatever device.
+            let to = if self.occupants.by_session(&inviter).is_some() { inviter } else { inviter.to_bare().into() };
+            self.tell_one(turn, to, &inside);
+        }
+        Reply::Sent
+    }
+
+    /// A message to the room itself that is not for everybody.
+    pub fn hear_request(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let names = self.service.names;
+        if let Some(x) = stanza.child(names.user).map(|child| stanza.child_el(child)) {
+            return self.hear_invitation(turn, &x);
+        }
+        if let Some(form) = stanza.child(names.form).map(|child| stanza.child_el(child)) {
+            return self.hear_form(turn, &form);
+        }
+        match self.speaker(turn) {
+            None => Bounce::new(Condition::NotAcceptable).into(),
+            Some(_) => Bounce::bad_request("what is said to all is of type groupchat").into(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is said to everybody (7.4), to one (7.5), and what the subject is (8.1).
+
+use std::sync::Arc;
+
+use iris_core::store::Write;
+use iris_core::xml::wire::{self};
+use iris_core::xml::{El, Stanza, StanzaId};
+use iris_core::{Bounce, Condition, HostTurn, Reply, hash, ns};
+
+use super::association::Role;
+use super::history::{self, ARCHIVE, Past};
+use super::room::{Room, SUBJECT, bare};
+use super::{USER, stanzas};
+
+/// RFC 6121, 8.5.3; XEP-0045 17.2.2: errors that say that nobody is there.
+const NOBODY_THERE: &[&str] = &[
+    "gone",
+    "item-not-found",
+    "recipient-unavailable",
+    "redirect",
+    "remote-server-not-found",
+    "remote-server-timeout",
+    "service-unavailable",
+    "internal-server-error",
+    "jid-malformed",
+];
+
+impl Room {
+    /// 7.4.
+    pub fn say(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let Some(speaker) = self.speaker(turn) else { return Bounce::new(Condition::NotAcceptable).into() };
+        let names = self.service.names;
+        // 8.1: "only a message that contains a <subject/> but no <body/>" (and no <thread/>) changes the subject.
+        let is_subject = stanza.has(names.subject) && !stanza.has(names.body) && !stanza.has(names.thread);
+        if is_subject && !self.may_change_subject(speaker.role) {
+            return Bounce::new(Condition::Forbidden).text("the subject is the moderators'").into();
+        }
+        if !is_subject && speaker.role < Role::Participant {
+            return Bounce::new(Condition::Forbidden).text("only those with voice may speak here").into();
+        }
+        let (from, occupant_id) = (speaker.jid.clone(), stanzas::occupant_id(&speaker.id));
+        let strip = self.forged(turn, stanza);
+        let mut stamps = stanzas::stamps(&from, strip, occupant_id, None);
+        let is_content = self.service.policy.is_content(stanza);
+        if is_content {
+            let real = turn.from.as_str();
+            let entry = history::encode(real, stanza, &stamps);
+            let id = turn.mint();
+            if self.config.archive {
+                let peer = hash::stable(&[from.as_str().as_bytes()]);
+                let tag = self.service.again.tag(stanza, bare(turn.from));
+                let owner = turn.owner;
+                turn.write(Write::Append { owner, shelf: ARCHIVE, id, peer, tag, entry: entry.clone() });
+            }
+            let shown = turn.house.ids.show(turn.owner, id);
+            stamps.stanza_id = Some(StanzaId { by: Arc::from(turn.jid.as_str()), id: Arc::from(shown) });
+            self.remember(turn, Past::new(id, entry), is_subject);
+        }
+        turn.fan_out_stamped(from, stanza.clone(), stamps, self.occupants.everybody());
+        Reply::Sent
+    }
+
+    fn may_change_subject(&self, role: Role) -> bool {
+        role == Role::Moderator || (self.config.change_subject && role >= Role::Participant)
+    }
+
+    fn remember(&mut self, turn: &mut HostTurn<'_>, past: Past, is_subject: bool) {
+        if is_subject {
+            if self.is_kept() {
+                turn.put(SUBJECT, "", past.keep());
+            }
+            self.subject = Some(past);
+            return;
+        }
+        self.history.push_back(past);
+        while self.history.len() > self.service.settings.history_messages_max {
+            self.history.pop_front();
+        }
+    }
+
+    /// 7.5.
+    pub fn whisper(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let Some(speaker) = self.speaker(turn) else { return Bounce::new(Condition::NotAcceptable).into() };
+        let nick = turn.to.resource().map_or("", |nick| nick.as_str());
+        let Some(to) = self.occupants.by_nick(nick) else { return Bounce::new(Condition::ItemNotFound).into() };
+        if !self.config.allow_pm.lets(speaker.role) {
+            return Bounce::new(Condition::Forbidden).text("private messages are not allowed here").into();
+        }
+        let from = speaker.jid.clone();
+        let extra = stanzas::occupant_id(&speaker.id) + &format!("<x xmlns='{USER}'/>");
+        let stamps = stanzas::stamps(&from, self.forged(turn, stanza), extra, None);
+        let wire = Arc::new(wire::render(stanza, &stamps));
+        for session in &to.sessions {
+            turn.send_wire(from.clone(), session.jid.clone(), stanza.clone(), stamps.clone(), wire.clone());
+        }
+        Reply::Sent
+    }
+
+    /// An error from somebody who is there: they cannot be reached (11.1, 17.2.2), or whoever had told them something is to know.
+    pub fn hear_error(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let Some(speaker) = self.speaker(turn) else { return Reply::Sent };
+        let condition = stanza.child_named(ns::CLIENT, "error").and_then(|child| condition(&stanza.child_el(child)));
+        if condition.as_deref().is_none_or(|condition| NOBODY_THERE.contains(&condition)) {
+            self.gone_by_error(turn);
+            return Reply::Sent;
+        }
+        let to = turn.to.resource().and_then(|nick| self.occupants.by_nick(nick.as_str()));
+        if let Some(to) = to.filter(|_| stanza.kind() == iris_core::Kind::Message) {
+            let from = speaker.jid.clone();
+            let stamps = stanzas::stamps(&from, self.forged(turn, stanza), stanzas::occupant_id(&speaker.id), None);
+            let to = to.sessions.iter().map(|session| session.jid.clone()).collect();
+            turn.fan_out_stamped(from, stanza.clone(), stamps, to);
+        }
+        Reply::Sent
+    }
+}
+
+fn condition(error: &El<'_>) -> Option<String> {
+    error.children().find(|child| child.ns() == ns::STANZAS && child.local() != "text").map(|child| child.local().to_owned())
+}

@@ -1,0 +1,114 @@
+//! XEP-0045: Multi-User Chat - rooms in which many talk to many.
+//! Spec 1.35.5, https://xmpp.org/extensions/xep-0045.html. Not done: nickname changes by the service other than to a registered one;
+//! 332 when the house stops (streams are closed then); presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it
+//! refused).
+//!
+//! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
+//! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
+//! says). In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq between
+//! occupants), `disco`. `service` knows all rooms.
+
+use std::sync::Arc;
+
+use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
+
+use crate::xep0030_disco as disco;
+use crate::xep0313_archive::policy::Policy;
+use crate::xep0359_stanza_ids::SentAgain;
+
+mod admin;
+mod affiliations;
+mod association;
+mod config;
+mod disco_room;
+mod enter;
+mod history;
+mod invite;
+mod messages;
+mod nick;
+mod occupants;
+mod owner;
+mod relay;
+mod requests;
+mod room;
+mod service;
+mod settings;
+mod stanzas;
+#[cfg(test)]
+mod tests;
+
+use room::Room;
+use service::Service;
+
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+pub const USER: &str = "http://jabber.org/protocol/muc#user";
+pub const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+pub const OWNER: &str = "http://jabber.org/protocol/muc#owner";
+pub const REQUEST: &str = "http://jabber.org/protocol/muc#request";
+pub const REGISTER: &str = "http://jabber.org/protocol/muc#register";
+/// XEP-0421.
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+
+pub const ROOM: Extension = Extension {
+    card: Card {
+        xep: Some(45),
+        name: "Multi-User Chat",
+        version: "1.35.5",
+        status: Status::Partial,
+        needs: &[4, 30, 59, 82, 203, 359],
+    },
+    mount,
+};
+
+static ROOM_STATE: StateSlot<Room> = StateSlot::new();
+
+fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
+    let settings = m.config::<settings::Config>()?;
+    if settings.occupants_max == 0 || settings.nick_bytes_max == 0 {
+        return Err(MountError { at: None, text: "[xep.muc]: occupants_max and nick_bytes_max are at least 1".into() });
+    }
+    let label = settings.service.clone();
+    let service = Arc::new(Service {
+        names: stanzas::Names::intern(m),
+        policy: Policy::intern(m),
+        again: SentAgain::intern(m),
+        settings,
+    });
+    m.serve(&label, |s| {
+        s.named_identity(At::Host, "conference", "text", &service.settings.name);
+        for feature in [disco::INFO, disco::ITEMS, MUC, "muc_rooms", disco_room::STABLE_ID, OCCUPANT_ID, "urn:xmpp:ping"] {
+            s.feature(At::Host, feature);
+        }
+        for shelf in [room::ROOM, room::SUBJECT, room::AFFILIATIONS, room::REQUESTS, history::ARCHIVE, service::ROOMS] {
+            s.shelf(shelf)?;
+        }
+        s.host_iq_named(GetOrSet::Get, disco::INFO, "query", |turn, query| service::info(turn, &query))?;
+        s.host_iq_named(GetOrSet::Get, disco::ITEMS, "query", |turn, query| service::items(turn, &query))?;
+        s.host_iq_named(GetOrSet::Get, "urn:xmpp:ping", "ping", |_, _| Reply::empty())?;
+        s.host_state(&service::REGISTRY, &[service::ROOMS], service::Registry::load)?;
+        s.on_host_woken(service::woken);
+        let history = u32::try_from(service.settings.history_messages_max).unwrap_or(u32::MAX);
+        let shelves = [room::ROOM, room::SUBJECT, room::AFFILIATIONS, room::REQUESTS];
+        let newest = service.clone();
+        s.entities(
+            &ROOM_STATE,
+            &shelves,
+            Some((history::ARCHIVE, history.max(1))),
+            move |items, tail, before| Room::load(service.clone(), items, tail, before),
+            move |turn, stanza| {
+                let heard = turn.with_state(&ROOM_STATE, |turn, room| {
+                    // The configuration was read anew since the room was.
+                    if !Arc::ptr_eq(&room.service, &newest) {
+                        room.service = newest.clone();
+                    }
+                    room.hear(turn, stanza)
+                });
+                heard.unwrap_or(Reply::Sent)
+            },
+        )?;
+        s.on_entity_woken(|turn| {
+            turn.with_state(&ROOM_STATE, |turn, room| room.woken(turn));
+        });
+        Ok(())
+    })
+}

@@ -1,0 +1,237 @@
+//! What somebody asks for and somebody else grants, by forms in messages: voice (7.13, 8.6) and membership (7.10, 9.9).
+
+use iris_core::form::{Field, Form};
+use iris_core::xml::{Build, El};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, ns};
+
+use super::affiliations::Affiliated;
+use super::association::{Affiliation, Role};
+use super::room::{REQUESTS, Room, bare};
+use super::{REGISTER, REQUEST, nick, stanzas};
+use crate::result;
+
+const IQ_REGISTER: &str = "jabber:iq:register";
+/// Requests for membership of one room at once.
+const REQUESTS_MAX: usize = 500;
+
+/// A field of a form that was filled in.
+fn field(form: &El<'_>, var: &str) -> Option<String> {
+    let field = form.children().find(|child| child.is(ns::DATA_FORMS, "field") && child.attr("var").as_deref() == Some(var))?;
+    Some(field.child(ns::DATA_FORMS, "value")?.text().into_owned())
+}
+
+fn is_yes(value: Option<String>) -> bool {
+    matches!(value.as_deref(), Some("1" | "true"))
+}
+
+impl Room {
+    pub fn hear_form(&mut self, turn: &mut HostTurn<'_>, form: &El<'_>) -> Reply {
+        if form.attr("type").as_deref() == Some("cancel") {
+            return Reply::Sent;
+        }
+        match field(form, "FORM_TYPE").as_deref() {
+            Some(REQUEST) if field(form, "muc#request_allow").is_some() => self.answer_voice(turn, form),
+            Some(REQUEST) => self.ask_for_voice(turn, form),
+            Some(REGISTER) => self.answer_registration(turn, form),
+            _ => Bounce::bad_request("a form of a kind that is not known here").into(),
+        }
+    }
+
+    // --- voice --------------------------------------------------------------------------------------------------------------
+
+    /// 7.13.
+    fn ask_for_voice(&mut self, turn: &mut HostTurn<'_>, form: &El<'_>) -> Reply {
+        let Some(key) = self.occupants.key_of(turn.from).cloned() else { return Bounce::new(Condition::NotAcceptable).into() };
+        if field(form, "muc#role").as_deref() != Some("participant") {
+            return Bounce::bad_request("voice is what can be asked for").into();
+        }
+        let Some(occupant) = self.occupants.by_key_mut(&key) else { return Reply::Sent };
+        if occupant.role != Role::Visitor {
+            return Bounce::new(Condition::NotAllowed).text("you have voice").into();
+        }
+        // Once: whoever asks again and again disturbs nobody.
+        if std::mem::replace(&mut occupant.asks_for_voice, true) {
+            return Reply::Sent;
+        }
+        let form = Form::new("Voice request", "To let this person speak, choose so and submit; otherwise cancel.")
+            .of_type(REQUEST)
+            .field(Field::choice("muc#role", "Requested role", [("Participant", "participant")]).value("participant"))
+            .field(Field::jid("muc#jid", "User ID").value(turn.from.as_str()))
+            .field(Field::text("muc#roomnick", "Room nickname").value(&*occupant.nick))
+            .field(Field::boolean("muc#request_allow", "Grant voice to this person?", false));
+        self.tell_those(turn, |it| it.role == Role::Moderator, &form.to_ask());
+        Reply::Sent
+    }
+
+    fn answer_voice(&mut self, turn: &mut HostTurn<'_>, form: &El<'_>) -> Reply {
+        if self.speaker(turn).is_none_or(|it| it.role != Role::Moderator) {
+            return Bounce::new(Condition::Forbidden).into();
+        }
+        let asked = field(form, "muc#jid").and_then(|jid| Jid::new(&jid).ok());
+        let by_jid = asked.and_then(|jid| self.occupants.key_of(&jid).cloned());
+        let by_nick = || field(form, "muc#roomnick").map(|nick| nick::key(&nick).into());
+        let Some(key) = by_jid.or_else(by_nick) else { return Bounce::new(Condition::ItemNotFound).into() };
+        let Some(occupant) = self.occupants.by_key_mut(&key) else { return Bounce::new(Condition::ItemNotFound).into() };
+        occupant.asks_for_voice = false;
+        if is_yes(field(form, "muc#request_allow")) && occupant.role == Role::Visitor {
+            let actor = self.actor(turn);
+            self.set_role(turn, &key, Role::Participant, Some(&actor), None);
+        }
+        Reply::Sent
+    }
+
+    fn tell_those(&self, turn: &mut HostTurn<'_>, which: impl Fn(&super::occupants::Occupant) -> bool, inside: &str) {
+        let to = self.occupants.iter().filter(|it| which(it)).flat_map(|it| &it.sessions).map(|it| it.jid.clone()).collect();
+        if let Some(stanza) = stanzas::made(turn, &format!("<message>{inside}</message>")) {
+            turn.fan_out(turn.jid.clone(), stanza, to);
+        }
+    }
+
+    // --- membership ---------------------------------------------------------------------------------------------------------
+
+    /// 7.10, first half: what has to be said.
+    pub fn register_get(&self, turn: &HostTurn<'_>) -> Reply {
+        let affiliation = self.affiliation_of(turn.from);
+        let mut xml = Build::new();
+        xml.open_ns("query", IQ_REGISTER);
+        if affiliation >= Affiliation::Member {
+            xml.open("registered").close();
+            if let Some(nick) = self.affiliations.nick_of(bare(turn.from)) {
+                xml.leaf("username", nick);
+            }
+            xml.close();
+            return result(xml);
+        }
+        if let Err(why) = self.may_register(affiliation) {
+            return why.into();
+        }
+        xml.leaf("instructions", "To become a member of this room, say under which nickname.");
+        xml.raw(registration_form(turn.jid.as_str()).to_ask().as_bytes()).close();
+        result(xml)
+    }
+
+    fn may_register(&self, affiliation: Affiliation) -> Result<(), Bounce> {
+        if affiliation == Affiliation::Outcast || !self.config.registration {
+            return Err(Bounce::new(Condition::NotAllowed));
+        }
+        Ok(())
+    }
+
+    pub fn register_set(&mut self, turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+        let affiliation = self.affiliation_of(turn.from);
+        let person = bare(turn.from).to_owned();
+        if query.child(IQ_REGISTER, "remove").is_some() {
+            return self.unregister(turn, &person, affiliation);
+        }
+        if let Err(why) = self.may_register(affiliation) {
+            return why.into();
+        }
+        let Some(x) = query.child(ns::DATA_FORMS, "x") else { return Bounce::bad_request("a form is missing").into() };
+        let submitted = match registration_form(turn.jid.as_str()).check(&x) {
+            Ok(submitted) => submitted,
+            Err(problem) => return Bounce::bad_request(&problem.to_string()).into(),
+        };
+        let wanted = submitted.text("muc#register_roomnick").unwrap_or_default().to_owned();
+        if !nick::is_one(&wanted, self.service.settings.nick_bytes_max) {
+            return Bounce::bad_request("that is no nickname, or it is too long").into();
+        }
+        let is_others = self.affiliations.owner_of_nick(&wanted).is_some_and(|owner| **owner != *person)
+            || self.occupants.by_nick(&wanted).is_some_and(|it| *it.person != *person)
+            || self.requests.iter().any(|(jid, other)| **jid != *person && nick::key(other) == nick::key(&wanted));
+        if is_others {
+            return Bounce::new(Condition::Conflict).into();
+        }
+        if let Err(why) = self.has_place(usize::from(affiliation == Affiliation::None)) {
+            return why.into();
+        }
+        // Whoever may come in anyway is a member by saying so; into a room of members an admin lets people.
+        if affiliation == Affiliation::None && self.config.members_only {
+            return self.ask_for_membership(turn, &person, wanted);
+        }
+        let affiliated = Affiliated { nick: Some(wanted), ..Affiliated::new(affiliation.max(Affiliation::Member)) };
+        self.set_affiliation(turn, &person, affiliated, None);
+        Reply::empty()
+    }
+
+    fn unregister(&mut self, turn: &mut HostTurn<'_>, person: &str, affiliation: Affiliation) -> Reply {
+        match affiliation {
+            Affiliation::Member => self.set_affiliation(turn, person, Affiliated::new(Affiliation::None), None),
+            // More than a member: only the nickname is given up.
+            Affiliation::Admin | Affiliation::Owner => self.set_affiliation(turn, person, Affiliated::new(affiliation), None),
+            Affiliation::None | Affiliation::Outcast => {
+                if !self.requests.iter().any(|(jid, _)| **jid == *person) {
+                    return Bounce::new(Condition::RegistrationRequired).into();
+                }
+                self.drop_request(turn, person);
+            }
+        }
+        Reply::empty()
+    }
+
+    /// 9.9.
+    fn ask_for_membership(&mut self, turn: &mut HostTurn<'_>, person: &str, wanted: String) -> Reply {
+        let known = self.requests.iter().position(|(jid, _)| **jid == *person);
+        if known.is_none() && self.requests.len() >= REQUESTS_MAX {
+            return Bounce::new(Condition::ResourceConstraint).text("too many requests wait for an admin of this room").into();
+        }
+        if self.is_kept() {
+            turn.put(REQUESTS, person, wanted.clone());
+        }
+        match known {
+            Some(at) => self.requests[at].1 = wanted,
+            None => {
+                self.requests.push((person.into(), wanted.clone()));
+                let form = request_form(person, &wanted).to_ask();
+                self.tell_those(turn, |it| it.affiliation >= Affiliation::Admin, &form);
+            }
+        }
+        Reply::empty()
+    }
+
+    /// An admin who comes in later sees what waits.
+    pub fn show_requests(&self, turn: &mut HostTurn<'_>) {
+        for (person, nick) in &self.requests {
+            self.tell_one(turn, turn.from.clone(), &request_form(person, nick).to_ask());
+        }
+    }
+
+    fn answer_registration(&mut self, turn: &mut HostTurn<'_>, form: &El<'_>) -> Reply {
+        if self.affiliation_of(turn.from) < Affiliation::Admin {
+            return Bounce::new(Condition::Forbidden).into();
+        }
+        let person = field(form, PERSON).and_then(|jid| Jid::new(&jid).ok()).map(|jid| bare(&jid).to_owned());
+        let wanted = field(form, "muc#register_roomnick").map(|wanted| nick::key(&wanted));
+        let is_it = |(jid, nick): &&(std::sync::Arc<str>, String)| match &person {
+            Some(person) => **jid == **person,
+            None => wanted.as_deref() == Some(&*nick::key(nick)),
+        };
+        let Some((person, nick)) = self.requests.iter().find(is_it).cloned() else {
+            return Bounce::new(Condition::ItemNotFound).text("nobody is waiting for that").into();
+        };
+        self.drop_request(turn, &person);
+        if is_yes(field(form, "muc#register_allow")) {
+            let actor = self.actor(turn);
+            let affiliated = Affiliated { nick: Some(nick), ..Affiliated::new(Affiliation::Member) };
+            self.set_affiliation(turn, &person, affiliated, Some(&actor));
+            self.tell_new_member(turn, &person, None);
+        }
+        Reply::Sent
+    }
+}
+
+/// Who it is: 0045 has no field for it.
+const PERSON: &str = "x-muc#register_jid";
+
+fn registration_form(room: &str) -> Form {
+    Form::new("Registration", &format!("To become a member of {room}, say under which nickname."))
+        .of_type(REGISTER)
+        .field(Field::text("muc#register_roomnick", "Desired nickname").required())
+}
+
+fn request_form(person: &str, nick: &str) -> Form {
+    Form::new("Registration request", "To make this person a member, choose so and submit; otherwise cancel.")
+        .of_type(REGISTER)
+        .field(Field::text("muc#register_roomnick", "Desired nickname").value(nick))
+        .field(Field::jid(PERSON, "Who it is").value(person))
+        .field(Field::boolean("muc#register_allow", "Allow this person to register with the room?", false))
+}

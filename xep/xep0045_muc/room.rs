@@ -1,0 +1,435 @@
+//! A room: what is kept of it, who is there, and how it tells people.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use iris_core::store::{Entry, Item, Shelf};
+use iris_core::xml::{Stamps, Stanza, Strip};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType};
+
+use super::affiliations::{Affiliated, Affiliations};
+use super::association::{Affiliation, Role};
+use super::config::RoomConfig;
+use super::history::Past;
+use super::invite::Invitations;
+use super::occupants::{Occupant, Occupants};
+use super::relay::Relay;
+use super::service::{self, Service};
+use super::stanzas::{self, Actor, Says};
+
+/// The configuration, under the key ``; the last change of the subject (`history::Past`) under its own.
+pub const ROOM: Shelf = Shelf::record("muc-room");
+pub const SUBJECT: Shelf = Shelf::record("muc-subject");
+/// See `affiliations`.
+pub const AFFILIATIONS: Shelf = Shelf::map("muc-affiliation");
+/// Requests for membership that wait for an administrator (7.10). Key: the bare JID. Value: the nickname.
+pub const REQUESTS: Shelf = Shelf::map("muc-request");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There is none of this name.
+    Absent,
+    /// Made and not yet configured: only its owner is let in (10.1.1).
+    Locked,
+    Open,
+}
+
+#[derive(Debug)]
+pub struct Room {
+    pub service: Arc<Service>,
+    pub stage: Stage,
+    pub config: RoomConfig,
+    pub affiliations: Affiliations,
+    /// Bare JID and nickname of those who want to be members.
+    pub requests: Vec<(Arc<str>, String)>,
+    pub occupants: Occupants,
+    pub subject: Option<Past>,
+    pub history: VecDeque<Past>,
+    pub invitations: Invitations,
+    pub relay: Relay,
+}
+
+/// What everybody is told of an occupant.
+pub struct Announcement<'a> {
+    pub stanza: &'a Arc<Stanza>,
+    pub strip: &'a Strip,
+    /// `Role::None`: they are no longer there.
+    pub role: Role,
+    /// For everybody, and for themselves beside 110.
+    pub codes: &'a [u16],
+    pub own_codes: &'a [u16],
+    pub nick: Option<&'a str>,
+    pub actor: Option<&'a Actor>,
+    pub reason: Option<&'a str>,
+}
+
+impl Room {
+    pub fn load(service: Arc<Service>, items: &[Item], tail: &[Entry], before: Option<Room>) -> Room {
+        let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
+        let config = of(ROOM).next().and_then(|item| RoomConfig::decode(&item.value, &service.settings));
+        let mut room = Room::absent(service);
+        // A room that is gone when everybody has left is not kept; neither is one that nobody has configured.
+        let before = match (&config, before) {
+            (None, Some(mut before)) => {
+                before.config.persistent = false;
+                return before;
+            }
+            (_, before) => before,
+        };
+        if let Some(config) = config {
+            room.stage = Stage::Open;
+            room.config = config;
+            room.affiliations = Affiliations::load(of(AFFILIATIONS));
+            let text = |item: &Item| String::from_utf8_lossy(&item.value).into_owned();
+            room.requests = of(REQUESTS).map(|item| (item.key.clone(), text(item))).collect();
+            room.subject = of(SUBJECT).next().and_then(|item| Past::restore(&item.value));
+            room.history = tail.iter().map(Past::of_entry).filter(|past| !past.is_subject()).collect();
+            if let Some(before) = before {
+                room.occupants = before.occupants;
+                room.stand_as_kept();
+            }
+        }
+        room
+    }
+
+    /// What was changed was not kept: those who are there are again what they were.
+    fn stand_as_kept(&mut self) {
+        for key in self.occupants.keys(|_| true) {
+            let Some(occupant) = self.occupants.by_key_mut(&key) else { continue };
+            let affiliation = self.affiliations.of(&occupant.person);
+            if affiliation != occupant.affiliation {
+                occupant.role = affiliation.role_after(occupant.affiliation, occupant.role, self.config.moderated);
+                occupant.affiliation = affiliation;
+                occupant.changed();
+            }
+        }
+    }
+
+    pub fn absent(service: Arc<Service>) -> Room {
+        Room {
+            stage: Stage::Absent,
+            config: RoomConfig::new(&service.settings),
+            affiliations: Affiliations::default(),
+            requests: Vec::new(),
+            occupants: Occupants::default(),
+            subject: None,
+            history: VecDeque::new(),
+            invitations: Invitations::default(),
+            relay: Relay::default(),
+            service,
+        }
+    }
+
+    /// Does it outlive its last occupant, and a restart?
+    pub fn is_kept(&self) -> bool {
+        self.stage == Stage::Open && self.config.persistent
+    }
+
+    pub fn hear(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let reply = match stanza.kind() {
+            Kind::Presence => self.hear_presence(turn, stanza),
+            Kind::Message => self.hear_message(turn, stanza),
+            Kind::Iq => self.hear_iq(turn, stanza),
+            Kind::Other => Reply::Sent,
+        };
+        self.rest(turn);
+        reply
+    }
+
+    /// It was read: the service may have missed what became of it.
+    pub fn woken(&mut self, turn: &mut HostTurn<'_>) {
+        if self.stage == Stage::Absent {
+            service::forget(turn);
+        } else {
+            service::tell(turn, self);
+            turn.stay_awake(!self.occupants.is_empty());
+        }
+    }
+
+    /// Whether it may sleep, and whether it is still a room at all.
+    pub fn rest(&mut self, turn: &mut HostTurn<'_>) {
+        if self.occupants.is_empty() && self.stage != Stage::Absent && !self.is_kept() {
+            self.vanish(turn);
+        }
+        turn.stay_awake(!self.occupants.is_empty());
+    }
+
+    /// Nothing is left of it.
+    pub fn vanish(&mut self, turn: &mut HostTurn<'_>) {
+        *self = Room::absent(self.service.clone());
+        turn.disown();
+        service::forget(turn);
+    }
+
+    fn hear_message(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        if stanza.stype() == StanzaType::Error {
+            return self.hear_error(turn, stanza);
+        }
+        if self.stage == Stage::Absent {
+            return Bounce::new(Condition::ItemNotFound).into();
+        }
+        match (stanza.stype(), turn.to.resource().is_some()) {
+            (StanzaType::Groupchat, false) => self.say(turn, stanza),
+            // 7.5: "If the sender attempts to send a private message of type "groupchat" …"
+            (StanzaType::Groupchat, true) => Bounce::bad_request("a private message is not of type groupchat").into(),
+            (_, true) => self.whisper(turn, stanza),
+            (_, false) => self.hear_request(turn, stanza),
+        }
+    }
+
+    // --- who somebody is ---------------------------------------------------------------------------------------------------
+
+    pub fn affiliation_of(&self, jid: &Jid) -> Affiliation {
+        self.affiliations.of(bare(jid))
+    }
+
+    /// The one who speaks, if they are there.
+    pub fn speaker(&self, turn: &HostTurn<'_>) -> Option<&Occupant> {
+        self.occupants.by_session(turn.from)
+    }
+
+    pub fn actor(&self, turn: &HostTurn<'_>) -> Actor {
+        Actor { nick: self.speaker(turn).map(|it| it.nick.to_string()), jid: bare(turn.from).to_owned() }
+    }
+
+    /// 7.2.3, 7.2.4: real addresses are shown to everybody, or to moderators.
+    pub fn shows_addresses_to(&self, role: Role) -> bool {
+        self.config.non_anonymous || role == Role::Moderator
+    }
+
+    // --- telling -----------------------------------------------------------------------------------------------------------
+
+    /// Everybody hears of an occupant; those who may not see this role only hear that they went. The occupant's own clients hear
+    /// last (7.2.2).
+    pub fn announce(&self, turn: &mut HostTurn<'_>, occupant: &Occupant, it: &Announcement<'_>) {
+        let role = if it.role == Role::None { occupant.role } else { it.role };
+        if self.config.presence_broadcast.has(role) {
+            self.announce_to_others(turn, occupant, it);
+        }
+        let jid = occupant.sessions.last().map(|session| session.jid.clone());
+        let jid = jid.as_ref().map(Jid::as_str);
+        let own = occupant.sessions.iter().map(|session| session.jid.clone()).collect();
+        self.present(turn, occupant, it, jid, &[&[110], it.own_codes].concat(), own);
+    }
+
+    pub fn announce_to_others(&self, turn: &mut HostTurn<'_>, occupant: &Occupant, it: &Announcement<'_>) {
+        let (mut seers, mut others) = (Vec::new(), Vec::new());
+        for other in self.occupants.iter().filter(|other| *other.nick != *occupant.nick) {
+            let to = if self.shows_addresses_to(other.role) { &mut seers } else { &mut others };
+            to.extend(other.sessions.iter().map(|session| session.jid.clone()));
+        }
+        let jid = occupant.sessions.last().map(|session| session.jid.clone());
+        self.present(turn, occupant, it, jid.as_ref().map(Jid::as_str), &[], seers);
+        self.present(turn, occupant, it, None, &[], others);
+    }
+
+    /// One rendering, for all of these.
+    pub fn present(
+        &self,
+        turn: &mut HostTurn<'_>,
+        occupant: &Occupant,
+        it: &Announcement<'_>,
+        jid: Option<&str>,
+        own_codes: &[u16],
+        to: Vec<Jid>,
+    ) {
+        if to.is_empty() {
+            return;
+        }
+        let says =
+            Says { role: it.role, nick: it.nick, actor: it.actor, reason: it.reason, codes: it.codes, ..occupant.says(jid) };
+        let extra = stanzas::occupant_id(&occupant.id) + &stanzas::user_x(&says, own_codes);
+        let stamps = stanzas::stamps(&occupant.jid, it.strip.clone(), extra, None);
+        turn.fan_out_stamped(occupant.jid.clone(), it.stanza.clone(), stamps, to.into());
+    }
+
+    /// What an occupant's client last said of itself, with what has changed.
+    pub fn announce_change(&self, turn: &mut HostTurn<'_>, key: &str, actor: Option<&Actor>, reason: Option<&str>) {
+        let Some(occupant) = self.occupants.by_key(key) else { return };
+        let Some(session) = occupant.sessions.last() else { return };
+        let it = Announcement {
+            stanza: &session.presence,
+            strip: &session.strip,
+            role: occupant.role,
+            codes: &[],
+            own_codes: &[],
+            nick: None,
+            actor,
+            reason,
+        };
+        self.announce(turn, occupant, &it);
+    }
+
+    /// A role that is shown has become one that is not: for everybody else they are no longer there.
+    pub fn hide(&self, turn: &mut HostTurn<'_>, key: &str) {
+        let gone = stanzas::made(turn, "<presence type='unavailable'/>");
+        let (Some(occupant), Some(gone)) = (self.occupants.by_key(key), gone) else { return };
+        let it = Announcement {
+            stanza: &gone,
+            strip: &Strip::default(),
+            role: Role::None,
+            codes: &[],
+            own_codes: &[],
+            nick: None,
+            actor: None,
+            reason: None,
+        };
+        self.announce_to_others(turn, occupant, &it);
+    }
+
+    /// A message of the room itself to everybody who is there.
+    pub fn tell_all(&self, turn: &mut HostTurn<'_>, inside: &str) {
+        let xml = format!("<message type='groupchat'>{inside}</message>");
+        if let Some(stanza) = stanzas::made(turn, &xml) {
+            turn.fan_out_stamped(turn.jid.clone(), stanza, Stamps::default(), self.occupants.everybody());
+        }
+    }
+
+    /// A message of the room itself to one.
+    pub fn tell_one(&self, turn: &mut HostTurn<'_>, to: Jid, inside: &str) {
+        if let Some(stanza) = stanzas::made(turn, &format!("<message>{inside}</message>")) {
+            turn.send_stanza(to, stanza);
+        }
+    }
+
+    // --- changing ----------------------------------------------------------------------------------------------------------
+
+    pub fn set_role(&mut self, turn: &mut HostTurn<'_>, key: &str, role: Role, actor: Option<&Actor>, reason: Option<&str>) {
+        let Some(occupant) = self.occupants.by_key_mut(key) else { return };
+        let before = occupant.role;
+        if role == Role::None {
+            return self.remove(turn, key, &[307], actor, reason);
+        }
+        occupant.role = role;
+        occupant.asks_for_voice &= role < Role::Participant;
+        occupant.changed();
+        let shows = self.config.presence_broadcast;
+        if shows.has(before) && !shows.has(role) {
+            self.hide(turn, key);
+        }
+        self.announce_change(turn, key, actor, reason);
+        // 7.2.4: who is a moderator now sees the real addresses.
+        if role == Role::Moderator && before != role && !self.config.non_anonymous {
+            let to: Vec<Jid> =
+                self.occupants.by_key(key).iter().flat_map(|it| &it.sessions).map(|session| session.jid.clone()).collect();
+            to.iter().for_each(|to| self.show_everybody(turn, key, to));
+        }
+    }
+
+    /// The presence of all others, to one client.
+    pub fn show_everybody(&self, turn: &mut HostTurn<'_>, key: &str, to: &Jid) {
+        let Some(role) = self.occupants.by_key(key).map(|it| it.role) else { return };
+        let with_jid = self.shows_addresses_to(role);
+        for other in self.occupants.iter().filter(|other| self.config.presence_broadcast.has(other.role)) {
+            if self.occupants.key_of(to).is_some_and(|own| self.occupants.by_key(own).is_some_and(|it| it.nick == other.nick)) {
+                continue;
+            }
+            if let Some(shown) = other.shown(with_jid) {
+                turn.send_wire(other.jid.clone(), to.clone(), shown.stanza.clone(), shown.stamps.clone(), shown.wire.clone());
+            }
+        }
+    }
+
+    /// The affiliation of an address, and what follows for those who are there under it. The caller has looked whether it may be.
+    pub fn set_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated, actor: Option<&Actor>) {
+        let reason = affiliated.reason.clone();
+        let new = affiliated.affiliation;
+        self.keep_affiliation(turn, address, affiliated);
+        // Of a domain: everybody who has nothing of their own.
+        let of_address =
+            |person: &str| person == address || (!address.contains('@') && person.ends_with(&format!("@{address}")));
+        for key in self.occupants.keys(|it| of_address(&it.person)) {
+            let Some(occupant) = self.occupants.by_key(&key) else { continue };
+            let (before, role) = (occupant.affiliation, occupant.role);
+            if *occupant.person != *address && self.affiliations.at(&occupant.person).is_some() {
+                continue;
+            }
+            if new == Affiliation::Outcast {
+                self.remove(turn, &key, &[301], actor, reason.as_deref());
+            } else if new == Affiliation::None && self.config.members_only {
+                self.remove(turn, &key, &[321], actor, reason.as_deref());
+            } else if before != new {
+                let role = new.role_after(before, role, self.config.moderated);
+                if let Some(occupant) = self.occupants.by_key_mut(&key) {
+                    occupant.affiliation = new;
+                }
+                self.set_role(turn, &key, role, actor, reason.as_deref());
+            }
+        }
+        service::tell(turn, self);
+    }
+
+    fn keep_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated) {
+        let is_nothing = affiliated.affiliation == Affiliation::None;
+        if self.is_kept() {
+            if is_nothing {
+                turn.delete(AFFILIATIONS, address);
+            } else {
+                turn.put(AFFILIATIONS, address, affiliated.encode());
+            }
+        }
+        self.affiliations.set(address, (!is_nothing).then_some(affiliated));
+        self.drop_request(turn, address);
+    }
+
+    pub fn drop_request(&mut self, turn: &mut HostTurn<'_>, address: &str) {
+        if self.requests.iter().any(|(jid, _)| **jid == *address) {
+            self.requests.retain(|(jid, _)| **jid != *address);
+            if self.is_kept() {
+                turn.delete(REQUESTS, address);
+            }
+        }
+    }
+
+    /// An occupant is taken out (8.2, 9.1, 9.4): the clients of it hear first.
+    pub fn remove(&mut self, turn: &mut HostTurn<'_>, key: &str, codes: &[u16], actor: Option<&Actor>, reason: Option<&str>) {
+        let Some(mut occupant) = self.occupants.remove(key) else { return };
+        occupant.affiliation = self.affiliations.of(&occupant.person);
+        let Some(gone) = stanzas::made(turn, "<presence type='unavailable'/>") else { return };
+        let it = Announcement {
+            stanza: &gone,
+            strip: &Strip::default(),
+            role: Role::None,
+            codes,
+            own_codes: &[],
+            nick: None,
+            actor,
+            reason,
+        };
+        self.announce(turn, &occupant, &it);
+        self.relay.forget(&occupant);
+    }
+
+    // --- keeping -----------------------------------------------------------------------------------------------------------
+
+    /// Everything that makes the room outlive its occupants.
+    pub fn keep_all(&mut self, turn: &mut HostTurn<'_>) {
+        turn.put(ROOM, "", self.config.encode());
+        for (address, affiliated) in self.affiliations.iter() {
+            turn.put(AFFILIATIONS, address, affiliated.encode());
+        }
+        for (address, nick) in &self.requests {
+            turn.put(REQUESTS, address, nick.clone());
+        }
+        if let Some(subject) = &self.subject {
+            turn.put(SUBJECT, "", subject.keep());
+        }
+    }
+
+    /// It will be gone with its last occupant.
+    pub fn keep_nothing(&mut self, turn: &mut HostTurn<'_>) {
+        turn.delete(ROOM, "");
+        turn.delete(SUBJECT, "");
+        for (address, _) in self.affiliations.iter() {
+            turn.delete(AFFILIATIONS, address);
+        }
+        for (address, _) in &self.requests {
+            turn.delete(REQUESTS, address);
+        }
+    }
+}
+
+/// The bare JID inside a JID, without copying it.
+pub fn bare(jid: &Jid) -> &str {
+    jid.as_str().split_once('/').map_or(jid.as_str(), |(bare, _)| bare)
+}

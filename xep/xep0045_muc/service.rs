@@ -1,0 +1,260 @@
+//! The service behind which rooms live (6.1 to 6.3): which rooms there are, and who may make one.
+//!
+//! One value of the map `muc-rooms` for each room, by its address: `<room>` with what the list of rooms needs. A room tells the service
+//! after its own commit, and again when it wakes, so what a crash leaves undone is done when the room is next used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iris_core::store::{Item, Shelf};
+use iris_core::xml::{Build, El};
+use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot};
+
+use super::ROOM_STATE;
+use super::association::Affiliation;
+use super::room::{Room, Stage};
+use super::settings::{Config, MayCreate};
+use super::stanzas::Names;
+use crate::result;
+use crate::xep0030_disco as disco;
+use crate::xep0059_rsm as rsm;
+use crate::xep0313_archive::policy::Policy;
+use crate::xep0359_stanza_ids::SentAgain;
+
+pub const ROOMS: Shelf = Shelf::map("muc-rooms");
+pub static REGISTRY: StateSlot<Registry> = StateSlot::new();
+
+/// Rooms of one page of the list.
+const PAGE_MAX: usize = 200;
+
+/// What all rooms of a service share.
+pub struct Service {
+    pub settings: Config,
+    pub names: Names,
+    pub policy: Policy,
+    pub again: SentAgain,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+/// What the service knows of a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub name: String,
+    pub public: bool,
+    pub persistent: bool,
+    pub owners: Vec<String>,
+    /// Not kept.
+    pub occupants: usize,
+}
+
+impl Summary {
+    fn of(room: &Room) -> Summary {
+        Summary {
+            name: room.config.name.clone(),
+            // A room that is not configured yet is found by nobody.
+            public: room.config.public && room.stage == Stage::Open,
+            persistent: room.is_kept(),
+            owners: room.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string()).collect(),
+            occupants: room.occupants.len(),
+        }
+    }
+
+    fn is_kept_as(&self, other: &Summary) -> bool {
+        let plain = |it: &Summary| Summary { occupants: 0, ..it.clone() };
+        plain(self) == plain(other)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut xml = Build::new();
+        xml.open("room").attr("public", if self.public { "1" } else { "0" });
+        xml.attr("persistent", if self.persistent { "1" } else { "0" }).leaf("name", &self.name);
+        for owner in &self.owners {
+            xml.leaf("owner", owner);
+        }
+        xml.close();
+        xml.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Summary> {
+        let room = El::parse(bytes)?;
+        let is = |name: &str| room.attr(name).as_deref() == Some("1");
+        let of = |name: &'static str| room.children().filter(move |it| it.local() == name).map(|it| it.text().into_owned());
+        Some(Summary {
+            name: of("name").next().unwrap_or_default(),
+            public: is("public"),
+            persistent: is("persistent"),
+            owners: of("owner").collect(),
+            occupants: 0,
+        })
+    }
+}
+
+/// All rooms of a service, by address.
+#[derive(Debug, Default)]
+pub struct Registry {
+    rooms: BTreeMap<Arc<str>, Summary>,
+}
+
+impl Registry {
+    pub fn load(items: &[Item]) -> Registry {
+        Registry { rooms: items.iter().filter_map(|item| Some((item.key.clone(), Summary::decode(&item.value)?))).collect() }
+    }
+
+    fn owned_by(&self, person: &str) -> usize {
+        self.rooms.values().filter(|room| room.owners.iter().any(|owner| owner == person)).count()
+    }
+}
+
+// --- told by rooms ----------------------------------------------------------------------------------------------------------
+
+/// From a room's turn: how it is now.
+pub fn tell(turn: &mut HostTurn<'_>, room: &Room) {
+    let (service, address, summary) = (turn.host().to_owned(), Arc::<str>::from(turn.jid.as_str()), Summary::of(room));
+    turn.tell(&service, move |turn| {
+        let Some(registry) = turn.state(&REGISTRY) else { return };
+        let before = registry.rooms.insert(address.clone(), summary.clone());
+        if before.is_none_or(|before| !before.is_kept_as(&summary)) {
+            turn.put(ROOMS, &address, summary.encode());
+        }
+    });
+}
+
+/// From a room's turn: there is none.
+pub fn forget(turn: &mut HostTurn<'_>) {
+    let (service, address) = (turn.host().to_owned(), Arc::<str>::from(turn.jid.as_str()));
+    turn.tell(&service, move |turn| {
+        if turn.state(&REGISTRY).is_some_and(|registry| registry.rooms.remove(&address).is_some()) {
+            turn.delete(ROOMS, &address);
+        }
+    });
+}
+
+/// The service was read: rooms that were to end with their last occupant did not survive the stop of the house.
+pub fn woken(turn: &mut HostTurn<'_>) {
+    let Some(registry) = turn.state(&REGISTRY) else { return };
+    let temporary: Vec<Arc<str>> =
+        registry.rooms.iter().filter(|(_, room)| !room.persistent).map(|(address, _)| address.clone()).collect();
+    for address in temporary {
+        turn.tell(&address, |turn| {
+            turn.with_state(&ROOM_STATE, |turn, room| match room.stage {
+                Stage::Absent => room.vanish(turn),
+                _ => tell(turn, room),
+            });
+        });
+    }
+}
+
+// --- who may make a room ----------------------------------------------------------------------------------------------------
+
+/// Somebody wants to make a room.
+pub struct Admission {
+    service: String,
+    home: String,
+    address: Arc<str>,
+    creator: BareJid,
+    is_local: bool,
+    may_create: MayCreate,
+    rooms_max: usize,
+}
+
+impl Admission {
+    pub fn of(turn: &HostTurn<'_>, service: &Service) -> Admission {
+        Admission {
+            service: turn.host().to_owned(),
+            home: turn.doors.home().to_owned(),
+            address: Arc::from(turn.jid.as_str()),
+            creator: turn.from.to_bare(),
+            is_local: turn.is_local(),
+            may_create: service.settings.create,
+            rooms_max: service.settings.rooms_per_user_max,
+        }
+    }
+
+    /// 10.1.1: "If access is restricted …, the service MUST return a <not-allowed/> error".
+    pub async fn ask(&self, cx: &Cx) -> Result<(), Bounce> {
+        let is_allowed = match self.may_create {
+            MayCreate::Anybody => true,
+            MayCreate::Local => self.is_local,
+            MayCreate::Admins => false,
+        };
+        let creator = self.creator.as_str().to_owned();
+        let owned = cx.host(&self.service, move |turn| turn.state(&REGISTRY).map_or(0, |it| it.owned_by(&creator)));
+        let is_below = owned.await? < self.rooms_max;
+        if is_allowed && is_below {
+            return self.reserve(cx).await;
+        }
+        let creator = self.creator.clone();
+        if cx.host(&self.home, move |turn| turn.is_admin(&creator)).await? {
+            return Ok(());
+        }
+        if !is_allowed {
+            return Err(Bounce::new(Condition::NotAllowed).text("whoever runs this server says who may make rooms"));
+        }
+        let most = self.rooms_max;
+        let text = format!("you own {most} rooms; whoever runs this server can change how many one may own");
+        Err(Bounce::new(Condition::ResourceConstraint).text(text))
+    }
+
+    /// So that many at once count as many.
+    async fn reserve(&self, cx: &Cx) -> Result<(), Bounce> {
+        let (address, owner) = (self.address.clone(), self.creator.as_str().to_owned());
+        let reserve = move |turn: &mut HostTurn<'_>| {
+            if let Some(registry) = turn.state(&REGISTRY) {
+                registry.rooms.entry(address).or_insert_with(|| Summary { owners: vec![owner], ..Summary::default() });
+            }
+        };
+        Ok(cx.host(&self.service, reserve).await?)
+    }
+}
+
+// --- what it answers --------------------------------------------------------------------------------------------------------
+
+/// 6.3: the rooms that everybody may find, a page at a time.
+pub fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+    if query.attr("node").is_some_and(|node| !node.is_empty()) {
+        return Bounce::new(Condition::ItemNotFound).into();
+    }
+    let wanted = match query.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose() {
+        Ok(wanted) => wanted,
+        Err(why) => return why.into(),
+    };
+    let Some(registry) = turn.state(&REGISTRY) else { return Bounce::nobody().into() };
+    let all: Vec<(&Arc<str>, &Summary)> = registry.rooms.iter().filter(|(_, room)| room.public).collect();
+    let page = wanted.clone().unwrap_or_default();
+    let place = |jid: &str| all.partition_point(|(address, _)| ***address < *jid);
+    let from = page.after.as_deref().map_or(0, |jid| place(jid) + usize::from(all.iter().any(|(it, _)| ***it == *jid)));
+    let until = page.before.as_deref().filter(|jid| !jid.is_empty()).map_or(all.len(), place);
+    let max = page.max.map_or(PAGE_MAX, |max| (max as usize).min(PAGE_MAX));
+    let within = all.get(from..until.max(from)).unwrap_or_default();
+    let (skipped, shown) = if page.backward() {
+        let skipped = within.len().saturating_sub(max);
+        (from + skipped, within.get(skipped..).unwrap_or_default())
+    } else {
+        (from, within.get(..max.min(within.len())).unwrap_or_default())
+    };
+    let mut xml = Build::new();
+    xml.open_ns("query", disco::ITEMS);
+    for (address, room) in shown {
+        let name = if room.name.is_empty() { address.split_once('@').map_or("", |(node, _)| node) } else { &room.name };
+        xml.open("item").attr("jid", address).attr("name", name).close();
+    }
+    if wanted.is_some() || shown.len() < all.len() {
+        let ends = shown.first().zip(shown.last()).map(|((first, _), (last, _))| (first.to_string(), last.to_string()));
+        let index = ends.is_some().then_some(skipped as u64);
+        rsm::Given { ends, index, count: Some(all.len() as u64) }.write(&mut xml);
+    }
+    xml.close();
+    result(xml)
+}
+
+pub fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+    if query.attr("node").is_some_and(|node| !node.is_empty()) {
+        return Bounce::new(Condition::ItemNotFound).into();
+    }
+    disco::info_of(turn.doors)
+}

@@ -1,0 +1,74 @@
+//! `[xep.muc]`.
+
+use iris_core::mount::Settings;
+use serde::Deserialize;
+
+/// Who may make rooms.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum MayCreate {
+    Anybody,
+    /// Accounts of the domain.
+    Local,
+    Admins,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub service: String,
+    pub name: String,
+    pub create: MayCreate,
+    pub rooms_per_user_max: usize,
+    pub occupants_max: usize,
+    pub affiliations_max: usize,
+    pub history_messages_max: usize,
+    pub nick_bytes_max: usize,
+    pub default_public: bool,
+    pub default_persistent: bool,
+    pub default_archive: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            service: "conference".into(),
+            name: "Rooms".into(),
+            create: MayCreate::Local,
+            rooms_per_user_max: 200,
+            occupants_max: 1_000,
+            affiliations_max: 5_000,
+            history_messages_max: 50,
+            nick_bytes_max: 128,
+            default_public: true,
+            default_persistent: false,
+            default_archive: true,
+        }
+    }
+}
+
+impl Settings for Config {
+    const TABLE: &'static str = "muc";
+    const REFERENCE: &'static str = "\
+# The first part of the address of rooms: conference.DOMAIN.
+service = \"conference\"
+# What people see of it.
+name = \"Rooms\"
+# Who may make rooms: \"anybody\", \"local\" (accounts of the domain) or \"admins\".
+create = \"local\"
+# Rooms that one user may own at once; administrators of the domain as many as they like.
+rooms_per_user_max = 200
+# People in one room. Its owner may set less; admins and owners of a full room still get in, ten of them.
+occupants_max = 1000
+# Owners, admins, members and outcasts of one room.
+affiliations_max = 5000
+# Messages that somebody who enters may be shown of what was said before.
+history_messages_max = 50
+# The longest nickname.
+nick_bytes_max = 128
+# What a new room is, until its owner says something else: found by everybody; there when nobody is in it; remembered in an archive.
+default_public = true
+default_persistent = false
+default_archive = true
+";
+}

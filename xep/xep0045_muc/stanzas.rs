@@ -1,0 +1,153 @@
+//! What a room says: `<x xmlns='…muc#user'/>` in presence and messages (7.2.2, 16.6), and which of a client's words it does not pass on.
+
+use std::sync::Arc;
+
+use iris_core::xml::{Build, NameId, Stamps, Stanza, StanzaId, Strip};
+use iris_core::{HostTurn, Jid, Mount, ns};
+
+use super::association::{Affiliation, Role};
+use super::{MUC, OCCUPANT_ID, USER};
+
+/// Who did it (8.2, 9.1).
+#[derive(Clone, Debug)]
+pub struct Actor {
+    pub nick: Option<String>,
+    /// Shown only to those who may see real addresses.
+    pub jid: String,
+}
+
+/// The content of an `<item/>` and what stands beside it.
+#[derive(Clone, Debug)]
+pub struct Says<'a> {
+    pub affiliation: Affiliation,
+    pub role: Role,
+    pub jid: Option<&'a str>,
+    pub nick: Option<&'a str>,
+    pub actor: Option<&'a Actor>,
+    pub reason: Option<&'a str>,
+    pub codes: &'a [u16],
+}
+
+/// `<x/>` of a presence.
+pub fn user_x(says: &Says<'_>, own_codes: &[u16]) -> String {
+    let mut xml = Build::new();
+    xml.open_ns("x", USER);
+    write_item(says, &mut xml);
+    let mut codes: Vec<u16> = own_codes.iter().chain(says.codes).copied().collect();
+    codes.sort_unstable();
+    codes.dedup();
+    write_codes(&codes, &mut xml);
+    xml.close();
+    text(xml)
+}
+
+fn write_item(says: &Says<'_>, xml: &mut Build) {
+    xml.open("item").attr("affiliation", says.affiliation.as_str()).attr("role", says.role.as_str());
+    xml.attr_opt("jid", says.jid).attr_opt("nick", says.nick);
+    if let Some(actor) = says.actor {
+        let jid = says.jid.map(|_| actor.jid.as_str());
+        if actor.nick.is_some() || jid.is_some() {
+            xml.open("actor").attr_opt("nick", actor.nick.as_deref()).attr_opt("jid", jid).close();
+        }
+    }
+    if let Some(reason) = says.reason {
+        xml.leaf("reason", reason);
+    }
+    xml.close();
+}
+
+fn write_codes(codes: &[u16], xml: &mut Build) {
+    for code in codes {
+        xml.open("status").attr("code", &code.to_string()).close();
+    }
+}
+
+/// `<x/>` of a message that tells of the room itself (10.2.1).
+pub fn codes_x(codes: &[u16]) -> String {
+    let mut xml = Build::new();
+    xml.open_ns("x", USER);
+    write_codes(codes, &mut xml);
+    xml.close();
+    text(xml)
+}
+
+pub fn occupant_id(id: &str) -> String {
+    format!("<occupant-id xmlns='{OCCUPANT_ID}' id='{id}'/>")
+}
+
+pub fn delay(from: &str, at_us: u64) -> String {
+    let from = iris_core::xml::escape_attr(from);
+    format!("<delay xmlns='{}' from='{from}' stamp='{}'/>", ns::DELAY, iris_core::time::datetime(at_us))
+}
+
+pub fn text(xml: Build) -> String {
+    String::from_utf8_lossy(&xml.finish()).into_owned()
+}
+
+/// A stanza of the room's own. What it is made of was escaped: it is XML.
+pub fn made(turn: &HostTurn<'_>, xml: &str) -> Option<Arc<Stanza>> {
+    let stanza = Stanza::parse(xml.as_bytes(), &turn.house.names);
+    debug_assert!(stanza.is_ok(), "our own words are not XML: {xml}");
+    stanza.ok().map(Arc::new)
+}
+
+/// Names that are looked for in each stanza.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    pub muc: NameId,
+    pub user: NameId,
+    pub occupant_id: NameId,
+    pub stanza_id: NameId,
+    pub delay: NameId,
+    pub subject: NameId,
+    pub body: NameId,
+    pub thread: NameId,
+    pub form: NameId,
+    hats: NameId,
+}
+
+impl Names {
+    pub fn intern(m: &mut Mount<'_>) -> Names {
+        Names {
+            muc: m.name(MUC, "x"),
+            user: m.name(USER, "x"),
+            occupant_id: m.name(OCCUPANT_ID, "occupant-id"),
+            stanza_id: m.name(ns::STANZA_ID, "stanza-id"),
+            delay: m.name(ns::DELAY, "delay"),
+            subject: m.name(ns::CLIENT, "subject"),
+            body: m.name(ns::CLIENT, "body"),
+            thread: m.name(ns::CLIENT, "thread"),
+            form: m.name(ns::DATA_FORMS, "x"),
+            hats: m.name("urn:xmpp:hats:0", "hats"),
+        }
+    }
+
+    /// What only the room may say, and what only the room is to know (a password): never passed on. `is_ours`: an address in whose
+    /// name nobody else may say when or under which id something was kept.
+    pub fn forged(&self, stanza: &Stanza, is_ours: impl Fn(&Jid) -> bool) -> Strip {
+        let mut strip = Strip::default();
+        for (index, child) in stanza.children().iter().enumerate() {
+            let claims = |attr: &str| {
+                let claimed = stanza.child_el(child).attr(attr).and_then(|it| Jid::new(&it).ok());
+                claimed.is_some_and(|claimed| is_ours(&claimed))
+            };
+            let forged = [self.muc, self.user, self.occupant_id, self.hats].contains(&child.name)
+                || (child.name == self.stanza_id && claims("by"))
+                || (child.name == self.delay && claims("from"));
+            if child.name != NameId::UNKNOWN && forged {
+                strip.add(index);
+            }
+        }
+        strip
+    }
+}
+
+/// Beside a stanza that an occupant has sent: who that is.
+pub fn stamps(from: &Jid, strip: Strip, extra: String, stanza_id: Option<StanzaId>) -> Stamps {
+    Stamps {
+        from: Some(Arc::from(from.as_str())),
+        stanza_id,
+        strip,
+        extra: (!extra.is_empty()).then(|| Arc::from(extra.into_bytes())),
+    }
+}

@@ -1,0 +1,299 @@
+//! Section 10, and what is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iris_core::limits::Limits;
+use iris_core::store::MemoryStore;
+
+use super::*;
+
+#[test]
+fn s10_1_2_and_10_1_3_instant_reserved_and_cancelled() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = house.online("romeo@house/orchard");
+        join(&mut house, &romeo, &room, "romeo");
+        let form = owner(&mut house, &romeo, &room, "get", "");
+        for field in [
+            "roomname",
+            "roomdesc",
+            "lang",
+            "persistentroom",
+            "publicroom",
+            "membersonly",
+            "moderatedroom",
+            "passwordprotectedroom",
+            "roomsecret",
+            "whois",
+            "maxusers",
+            "changesubject",
+            "allowinvites",
+            "allowpm",
+            "presencebroadcast",
+            "getmemberlist",
+            "enablelogging",
+            "pubsub",
+            "roomadmins",
+            "roomowners",
+        ] {
+            assert!(form.as_str().contains(&format!("var='muc#roomconfig_{field}'")), "{field}");
+        }
+        assert!(form.as_str().contains("muc#maxhistoryfetch") && form.as_str().contains("<value>romeo@house</value>"));
+        is_error(&configure(&mut house, &romeo, &room, &[("passwordprotectedroom", "1")]), "not-acceptable");
+        let juliet = house.online("juliet@house/balcony");
+        is_error(&join(&mut house, &juliet, &room, "juliet")[0], "item-not-found");
+        is_error(&owner(&mut house, &juliet, &room, "get", ""), "forbidden");
+        house.send(&romeo, &format!("<iq type='set' id='c' to='{room}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='cancel'/></query></iq>"));
+        let heard = house.recv(&romeo);
+        assert!(heard.iter().any(|it| it.as_str().contains("<destroy/>")), "{heard:?}");
+        assert!(codes(&join(&mut house, &juliet, &room, "juliet")[0]).contains(&201));
+    }
+}
+
+#[test]
+fn s10_1_a_room_that_nobody_configured_ends_with_its_maker() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = house.online("romeo@house/orchard");
+    join(&mut house, &romeo, &room, "romeo");
+    house.close(&romeo);
+    let juliet = house.online("juliet@house/balcony");
+    assert!(codes(&join(&mut house, &juliet, &room, "juliet")[0]).contains(&201));
+}
+
+#[test]
+fn s10_1_1_who_may_make_rooms_and_how_many() {
+    let mut house = House::with_config(ROOMS, "[xep.muc]\nrooms_per_user_max = 2\n");
+    let (romeo, admin) = (house.online("romeo@house/orchard"), house.online("admin@house/x"));
+    for n in 0..2 {
+        let room = format!("many{n}@conference.house");
+        assert!(codes(&join(&mut house, &romeo, &room, "romeo")[0]).contains(&201));
+        configure(&mut house, &romeo, &room, &[("persistentroom", "1")]);
+    }
+    let refused = join(&mut house, &romeo, "many2@conference.house", "romeo");
+    is_error(&refused[0], "resource-constraint");
+    assert!(refused[0].as_str().contains("you own 2 rooms"), "{}", refused[0].as_str());
+    for n in 0..3 {
+        assert!(codes(&join(&mut house, &admin, &format!("admin{n}@conference.house"), "admin")[0]).contains(&201));
+    }
+    let stranger = house.online("mallory@away/x");
+    is_error(&join(&mut house, &stranger, "theirs@conference.house", "m")[0], "not-allowed");
+    let mut house = House::with_config(ROOMS, "[xep.muc]\ncreate = \"admins\"\nservice = \"rooms\"\n");
+    let romeo = house.online("romeo@house/orchard");
+    is_error(&join(&mut house, &romeo, "one@rooms.house", "romeo")[0], "not-allowed");
+    let admin = house.online("admin@house/x");
+    assert!(codes(&join(&mut house, &admin, "one@rooms.house", "admin")[0]).contains(&201));
+}
+
+#[test]
+fn s10_2_1_everybody_is_told_what_has_changed() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        for (fields, expected) in [
+            (vec![("enablelogging", "1")], vec![170]),
+            (vec![("enablelogging", "0")], vec![171]),
+            (vec![("whois", "anyone")], vec![172]),
+            (vec![("whois", "moderators"), ("roomname", "Verona")], vec![173, 104]),
+            (vec![("roomname", "Mantua")], vec![104]),
+        ] {
+            is_result(&configure(&mut house, &romeo, &room, &fields));
+            let told = house.one(&juliet);
+            assert_eq!(
+                (codes(&told), from(&told), told.attr("type").as_deref()),
+                (expected, room.clone(), Some("groupchat")),
+                "{fields:?}"
+            );
+        }
+        is_result(&configure(&mut house, &romeo, &room, &[("roomname", "Mantua")]));
+        house.nothing(&juliet);
+    }
+}
+
+#[test]
+fn s10_2_who_is_no_member_goes_when_the_room_becomes_one_of_members() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    set_affiliation(&mut house, &romeo, &room, "nurse@house", "member");
+    join(&mut house, &juliet, &room, "juliet");
+    join(&mut house, &nurse, &room, "nurse");
+    house.recv(&juliet);
+    is_result(&configure(&mut house, &romeo, &room, &[("membersonly", "1")]));
+    assert_eq!(codes(&house.one(&juliet)), [110, 322]);
+    let heard = house.recv(&nurse);
+    assert_eq!(heard.iter().map(codes).collect::<Vec<_>>(), [vec![322], vec![104]]);
+}
+
+#[test]
+fn s10_3_to_10_8_owners_and_admins() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&juliet);
+        is_error(&set_affiliation(&mut house, &romeo, &room, "romeo@house", "admin"), "conflict");
+        for (affiliation, role) in [("admin", "moderator"), ("member", "participant"), ("owner", "moderator")] {
+            is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", affiliation));
+            let seen = house.recv(&juliet);
+            assert_eq!(item(&seen[0])[..2], [affiliation, role]);
+        }
+        is_result(&set_affiliation(&mut house, &juliet, &room, "romeo@house", "none"));
+        is_error(&owner(&mut house, &romeo, &room, "get", ""), "forbidden");
+        let list = admin(&mut house, &juliet, &room, "get", "<item affiliation='owner'/>");
+        assert!(list.as_str().contains("juliet@house") && !list.as_str().contains("romeo@house"));
+    }
+}
+
+#[test]
+fn s10_2_the_full_lists_in_the_form() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let form = |owners: &[&str], admins: &[&str]| {
+        let values = |jids: &[&str]| jids.iter().map(|jid| format!("<value>{jid}</value>")).collect::<String>();
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_roomowners'>{}</field>\
+             <field var='muc#roomconfig_roomadmins'>{}</field></x>",
+            values(owners),
+            values(admins)
+        )
+    };
+    is_error(&owner(&mut house, &romeo, &room, "set", &form(&[], &[])), "conflict");
+    is_result(&owner(&mut house, &romeo, &room, "set", &form(&["romeo@house", "juliet@house"], &["nurse@house"])));
+    let has = |house: &mut House, of: &str, jid: &str| {
+        admin(house, &romeo, &room, "get", &format!("<item affiliation='{of}'/>")).as_str().contains(&format!("jid='{jid}'"))
+    };
+    assert!(has(&mut house, "owner", "juliet@house") && has(&mut house, "admin", "nurse@house"));
+    is_result(&owner(&mut house, &romeo, &room, "set", &form(&["romeo@house"], &["juliet@house"])));
+    assert!(has(&mut house, "admin", "juliet@house") && !has(&mut house, "owner", "juliet@house"));
+    assert!(!has(&mut house, "admin", "nurse@house"));
+}
+
+#[test]
+fn s10_9_the_end_of_a_room() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        say(&mut house, &romeo, &room, "secret");
+        house.recv(&juliet);
+        let destroy = "<destroy jid='other@conference.house'><reason>Macbeth</reason></destroy>";
+        is_error(&owner(&mut house, &juliet, &room, "set", destroy), "forbidden");
+        house.recv(&romeo);
+        is_result(&owner(&mut house, &romeo, &room, "set", destroy));
+        let told = house.one(&juliet);
+        assert_eq!((told.attr("type").as_deref(), from(&told)), (Some("unavailable"), format!("{room}/juliet")));
+        assert!(
+            told.as_str().contains("<destroy jid='other@conference.house'><reason>Macbeth</reason></destroy>"),
+            "{}",
+            told.as_str()
+        );
+        is_error(
+            &house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+            "item-not-found",
+        );
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let juliet = house.online("juliet@house/balcony");
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty(), "nothing is left of it");
+    }
+}
+
+#[test]
+fn i7_a_room_outlives_the_house() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("roomname", "Verona"), ("whois", "anyone")]);
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
+        set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast");
+        house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>Love</subject></message>"));
+        (0..25).for_each(|n| say(&mut house, &romeo, &room, &format!("m{n}")));
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let (juliet, tybalt) = (house.online("juliet@house/balcony"), house.online("tybalt@house/street"));
+        is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        assert_eq!((item(&heard[0])[0].as_str(), codes(&heard[0])), ("admin", vec![100, 110]), "nobody is there any more");
+        assert_eq!(bodies(&heard).len(), 20);
+        assert_eq!(bodies(&heard).last().map(String::as_str), Some("m24"));
+        assert!(heard.last().expect("the subject").as_str().contains("<subject>Love</subject>"));
+        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        assert!(info.as_str().contains("name='Verona'"));
+    }
+}
+
+#[test]
+fn a_room_sleeps_when_nobody_is_there_and_wakes_as_it_was() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("roomname", "Verona")]);
+    say(&mut house, &romeo, &room, "hi");
+    house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+    (0..3).for_each(|_| house.advance(Duration::from_secs(120)));
+    let heard = join(&mut house, &romeo, &room, "romeo");
+    assert_eq!((item(&heard[0])[0].as_str(), bodies(&heard)), ("owner", vec!["hi".to_owned()]));
+}
+
+#[test]
+fn a_temporary_room_does_not_outlive_the_house() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    say(&mut house, &romeo, &room, "between us");
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+    let juliet = house.online("juliet@house/balcony");
+    assert!(!house.iq(&juliet, "get", Some("conference.house"), items).as_str().contains(&room));
+    let heard = join(&mut house, &juliet, &room, "juliet");
+    assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty());
+}
+
+#[test]
+fn i7_what_could_not_be_kept_is_not_announced() {
+    let store = Arc::new(MemoryStore::manual());
+    let mut house = House::build(ROOMS, "", Limits::default(), store.clone());
+    for user in ["romeo@house", "juliet@house"] {
+        house.ask(user, iris_core::Ask::Provision { credentials: bytes::Bytes::new() });
+        store.commit();
+    }
+    let room = room_on(1);
+    let commit = |house: &mut House| {
+        (0..4).for_each(|_| {
+            store.commit();
+            house.run();
+        });
+    };
+    let romeo = house.try_login("romeo@house/orchard").expect("a session");
+    let juliet = house.try_login("juliet@house/balcony").expect("a session");
+    house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
+    commit(&mut house);
+    house.send(
+        &romeo,
+        &format!(
+            "<iq type='set' id='c' to='{room}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'>\
+        <field var='muc#roomconfig_persistentroom'><value>1</value></field></x></query></iq>"
+        ),
+    );
+    commit(&mut house);
+    house.send(&juliet, &format!("<presence to='{room}/juliet'><x xmlns='{MUC}'/></presence>"));
+    commit(&mut house);
+    house.recv(&romeo);
+    house.recv(&juliet);
+    house.send(&romeo, &format!("<iq type='set' id='a' to='{room}'><query xmlns='{MUC}#admin'><item affiliation='admin' jid='juliet@house'/></query></iq>"));
+    house.nothing(&juliet);
+    store.refuse();
+    house.run();
+    house.nothing(&juliet);
+    commit(&mut house);
+    let answer = house.recv(&romeo);
+    assert!(answer.iter().all(|it| it.attr("type").as_deref() != Some("result")), "{answer:?}");
+    // Everybody is still there, as what they were.
+    house.send(
+        &romeo,
+        &format!("<iq type='get' id='l' to='{room}'><query xmlns='{MUC}#admin'><item role='participant'/></query></iq>"),
+    );
+    commit(&mut house);
+    let heard = house.recv(&romeo);
+    assert!(heard.iter().any(|it| it.as_str().contains("nick='juliet' role='participant' affiliation='none'")), "{heard:?}");
+}

@@ -1,0 +1,358 @@
+//! Sections 7.1 to 7.3, 7.6, 7.7, 7.14: coming in, changing, going.
+
+use super::*;
+
+#[test]
+fn s7_1_the_order_of_events_is_others_oneself_history_subject() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let nurse = house.online("nurse@house/kitchen");
+        join(&mut house, &nurse, &room, "nurse");
+        say(&mut house, &romeo, &room, "one");
+        say(&mut house, &romeo, &room, "two");
+        house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>Verona</subject></message>"));
+        let juliet = house.online("juliet@house/balcony");
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        let order: Vec<String> = heard.iter().map(|it| format!("{} {}", it.name().1, from(it))).collect();
+        assert_eq!(
+            order,
+            [
+                format!("presence {room}/nurse"),
+                format!("presence {room}/romeo"),
+                format!("presence {room}/juliet"),
+                format!("message {room}/romeo"),
+                format!("message {room}/romeo"),
+                format!("message {room}/romeo"),
+            ]
+        );
+        assert_eq!(bodies(&heard), ["one", "two"]);
+        let last = heard.last().expect("the subject");
+        assert!(last.as_str().contains("<subject>Verona</subject>") && !last.as_str().contains("<body"));
+        assert!(last.as_str().contains(&format!("<delay xmlns='urn:xmpp:delay' from='{room}'")), "7.2.15");
+        assert!(heard.iter().all(|it| it.to().as_deref() == Some("juliet@house/balcony")));
+    }
+}
+
+#[test]
+fn s7_2_1_a_nickname_has_to_be_said() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = house.online("romeo@house/orchard");
+    house.send(&romeo, &format!("<presence to='{room}' id='p1'><x xmlns='{MUC}'/></presence>"));
+    let answer = house.one(&romeo);
+    is_error(&answer, "jid-malformed");
+    assert_eq!((answer.id().as_deref(), from(&answer)), (Some("p1"), room));
+}
+
+#[test]
+fn s7_2_1_whoever_joins_again_gets_everything_again() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    let first = join(&mut house, &juliet, &room, "juliet");
+    say(&mut house, &romeo, &room, "hi");
+    house.recv(&juliet);
+    let again = join(&mut house, &juliet, &room, "juliet");
+    let presences =
+        |heard: &[Stanza]| heard.iter().filter(|it| it.name().1 == "presence").map(from).collect::<Vec<_>>();
+    assert_eq!(presences(&first), presences(&again));
+    assert_eq!(bodies(&again), ["hi"]);
+}
+
+#[test]
+fn s7_2_2_everybody_is_told_and_oneself_with_110() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let juliet = house.online("juliet@house/balcony");
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        let (romeo_seen, own) = (&heard[0], &heard[1]);
+        assert_eq!((item(romeo_seen), codes(romeo_seen)), (["owner".into(), "moderator".into(), String::new()], vec![]));
+        assert_eq!(codes(own), [110]);
+        assert_eq!(item(own), ["none", "participant", "juliet@house/balcony"]);
+        let seen = house.one(&romeo);
+        assert_eq!((from(&seen), codes(&seen)), (format!("{room}/juliet"), vec![]));
+        assert_eq!(item(&seen), ["none", "participant", "juliet@house/balcony"], "7.2.4: a moderator sees who it is");
+        for stanza in [romeo_seen, own, &seen] {
+            assert_eq!(stanza.as_str().matches("<occupant-id xmlns='urn:xmpp:occupant-id:0'").count(), 1, "0421");
+        }
+    }
+}
+
+#[test]
+fn s7_2_3_a_room_that_hides_nobody_says_so() {
+    let (mut house, room) = (house(), room_on(0));
+    opened(&mut house, &room, &[("whois", "anyone")]);
+    let juliet = house.online("juliet@house/balcony");
+    let heard = join(&mut house, &juliet, &room, "juliet");
+    assert_eq!(item(&heard[0])[2], "romeo@house/orchard");
+    assert_eq!(codes(&heard[1]), [100, 110]);
+}
+
+#[test]
+fn s7_2_4_and_d2_nobody_but_moderators_sees_a_real_address() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    join(&mut house, &juliet, &room, "juliet");
+    let nurse = house.online("nurse@house/kitchen");
+    let mut heard = join(&mut house, &nurse, &room, "nurse");
+    say(&mut house, &romeo, &room, "hi");
+    set_role(&mut house, &romeo, &room, "juliet", "visitor");
+    house.send(&juliet, &format!("<presence to='{room}/jule'/>"));
+    house.send(&juliet, &format!("<presence type='unavailable' to='{room}/jule'/>"));
+    heard.extend(house.recv(&nurse));
+    for stanza in &heard {
+        let text = stanza.as_str().replace("nurse@house/kitchen", "");
+        assert!(!text.contains("@house"), "{text}");
+    }
+    assert!(heard.len() > 8);
+    // Who becomes a moderator is shown them.
+    set_role(&mut house, &romeo, &room, "nurse", "moderator");
+    let heard = house.recv(&nurse);
+    assert!(heard.iter().any(|it| item(it)[2] == "romeo@house/orchard"), "{heard:?}");
+}
+
+#[test]
+fn s7_2_5_a_password_that_is_missing_or_wrong() {
+    let (mut house, room) = (house(), room_on(0));
+    opened(&mut house, &room, &[("passwordprotectedroom", "1"), ("roomsecret", "cauldronburn")]);
+    let juliet = house.online("juliet@house/balcony");
+    for inside in ["", "<password/>", "<password>cauldron</password>"] {
+        let heard = join_with(&mut house, &juliet, &room, "juliet", inside);
+        is_error(&heard[0], "not-authorized");
+        assert_eq!(heard.len(), 1);
+    }
+    let heard = join_with(&mut house, &juliet, &room, "juliet", "<password>cauldronburn</password>");
+    assert!(codes(&heard[1]).contains(&110));
+    assert!(heard.iter().all(|it| !it.as_str().contains("cauldronburn")), "nobody else learns it");
+}
+
+#[test]
+fn s7_2_6_and_7_2_7_members_only_and_banned() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[("membersonly", "1")]);
+    let juliet = house.online("juliet@house/balcony");
+    is_error(&join(&mut house, &juliet, &room, "juliet")[0], "registration-required");
+    is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
+    house.recv(&juliet);
+    assert_eq!(item(&join(&mut house, &juliet, &room, "juliet")[1])[0], "member");
+    is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast"));
+    let tybalt = house.online("tybalt@house/street");
+    is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
+}
+
+#[test]
+fn s7_2_8_a_nickname_is_one_persons() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    for nick in ["romeo", "Romeo", "ROMEO", "rom\u{200b}eo"] {
+        is_error(&join(&mut house, &juliet, &room, nick)[0], "conflict");
+    }
+    // But all of their clients'.
+    let tablet = house.online("romeo@house/tablet");
+    house.recv(&romeo);
+    let heard = join(&mut house, &tablet, &room, "romeo");
+    assert_eq!(codes(&heard[0]), [110]);
+    assert_eq!(codes(&house.one(&romeo)), [110], "the other client sees what is shown of both");
+    join(&mut house, &juliet, &room, "juliet");
+    for client in [&romeo, &tablet] {
+        house.recv(client);
+    }
+    say(&mut house, &juliet, &room, "both");
+    for client in [&romeo, &tablet] {
+        assert_eq!(bodies(&house.recv(client)), ["both"]);
+    }
+    house.recv(&juliet);
+    say(&mut house, &tablet, &room, "from the tablet");
+    assert_eq!(from(&house.one(&juliet)), format!("{room}/romeo"));
+    // One of them goes: the occupant stays.
+    house.send(&tablet, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+    let gone = house.recv(&tablet);
+    let gone = gone.last().expect("self-presence");
+    assert_eq!((gone.attr("type").as_deref(), codes(gone)), (Some("unavailable"), vec![110]));
+    assert_eq!(house.one(&juliet).attr("type"), None);
+    house.close(&romeo);
+    assert_eq!(house.one(&juliet).attr("type").as_deref(), Some("unavailable"));
+}
+
+#[test]
+fn s7_2_9_a_full_room_lets_admins_in() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[("maxusers", "5")]);
+    for n in 0..4 {
+        let client = house.online(&format!("u{n}@house/x"));
+        join(&mut house, &client, &room, &format!("u{n}"));
+    }
+    let juliet = house.online("juliet@house/balcony");
+    let answer = &join(&mut house, &juliet, &room, "juliet")[0];
+    is_error(answer, "service-unavailable");
+    assert!(answer.as_str().contains("5 people"), "which limit: {}", answer.as_str());
+    set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
+    let heard = join(&mut house, &juliet, &room, "juliet");
+    assert!(heard.iter().any(|it| codes(it).contains(&110)), "{heard:?}");
+}
+
+#[test]
+fn s7_2_10_a_locked_room_is_not_there_for_others() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = house.online("romeo@house/orchard");
+    let heard = join(&mut house, &romeo, &room, "romeo");
+    assert_eq!(
+        (item(&heard[0]), codes(&heard[0])),
+        (["owner".into(), "moderator".into(), "romeo@house/orchard".into()], vec![110, 201])
+    );
+    let juliet = house.online("juliet@house/balcony");
+    is_error(&join(&mut house, &juliet, &room, "juliet")[0], "item-not-found");
+    is_result(&configure(&mut house, &romeo, &room, &[]));
+    assert!(codes(&join(&mut house, &juliet, &room, "juliet")[1]).contains(&110));
+}
+
+#[test]
+fn s7_2_14_history_is_managed() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    for n in 0..5 {
+        say(&mut house, &romeo, &room, &format!("m{n}"));
+        house.advance(std::time::Duration::from_secs(10));
+    }
+    house.send(
+        &romeo,
+        &format!("<message to='{room}' type='groupchat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"),
+    );
+    let juliet = house.online("juliet@house/balcony");
+    for (history, expected) in [
+        ("", vec!["m0", "m1", "m2", "m3", "m4"]),
+        ("<history maxstanzas='2'/>", vec!["m3", "m4"]),
+        ("<history maxchars='0'/>", vec![]),
+        ("<history seconds='25'/>", vec!["m3", "m4"]),
+        ("<history since='2026-01-01T00:00:35Z'/>", vec!["m4"]),
+    ] {
+        let heard = join_with(&mut house, &juliet, &room, "juliet", history);
+        assert_eq!(bodies(&heard), expected, "{history}");
+        let past: Vec<&Stanza> = heard.iter().filter(|it| it.as_str().contains("<body>")).collect();
+        for it in past {
+            assert!(it.as_str().contains(&format!("<delay xmlns='urn:xmpp:delay' from='{room}'")), "{}", it.as_str());
+            assert_eq!(it.as_str().matches("<stanza-id").count(), 1);
+        }
+        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+    }
+    // maxchars counts complete stanzas.
+    let one = join_with(&mut house, &juliet, &room, "juliet", "<history maxstanzas='1'/>");
+    let size = one.iter().find(|it| it.as_str().contains("<body>")).expect("m4").size();
+    for (max, count) in [(size - 1, 0), (size, 1), (2 * size, 2)] {
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<history maxchars='{max}'/>"));
+        assert_eq!(bodies(&heard).len(), count, "{max}");
+    }
+}
+
+#[test]
+fn s7_2_15_a_room_without_a_subject_says_that_it_has_none() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = house.online("romeo@house/orchard");
+    let heard = join(&mut house, &romeo, &room, "romeo");
+    assert_eq!(heard.len(), 2);
+    assert!(heard[1].as_str().contains("<subject/>"), "{}", heard[1].as_str());
+    assert_eq!((heard[1].attr("type").as_deref(), from(&heard[1])), (Some("groupchat"), room));
+}
+
+#[test]
+fn s7_2_17_a_client_that_is_out_of_step_is_told() {
+    let (mut house, room) = (house(), room_on(1));
+    opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    for to in [format!("{room}/juliet"), "nowhere@conference.house/juliet".to_owned()] {
+        house.send(&juliet, &format!("<presence to='{to}'><show>away</show></presence>"));
+        let kick = house.one(&juliet);
+        assert_eq!((kick.attr("type").as_deref(), codes(&kick), from(&kick)), (Some("unavailable"), vec![110, 307, 333], to));
+    }
+}
+
+#[test]
+fn s7_6_another_nickname() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&romeo);
+        house.send(&juliet, &format!("<presence to='{room}/jule'/>"));
+        for (client, is_self) in [(&juliet, true), (&romeo, false)] {
+            let heard = house.recv(client);
+            assert_eq!(heard.len(), 2);
+            assert_eq!((from(&heard[0]), heard[0].attr("type").as_deref()), (format!("{room}/juliet"), Some("unavailable")));
+            assert!(heard[0].as_str().contains("nick='jule'"), "{}", heard[0].as_str());
+            assert_eq!(codes(&heard[0]), if is_self { vec![110, 303] } else { vec![303] });
+            assert_eq!((from(&heard[1]), heard[1].attr("type")), (format!("{room}/jule"), None));
+            assert_eq!(codes(&heard[1]), if is_self { vec![110] } else { vec![] });
+        }
+        house.send(&juliet, &format!("<presence to='{room}/romeo'/>"));
+        is_error(&house.one(&juliet), "conflict");
+        house.nothing(&romeo);
+    }
+}
+
+#[test]
+fn s7_7_another_status() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    join(&mut house, &juliet, &room, "juliet");
+    house.recv(&romeo);
+    house.send(
+        &juliet,
+        &format!(
+            "<presence to='{room}/juliet'><show>xa</show><status>gone</status><x xmlns='{MUC}#user'><item affiliation='owner' \
+             role='moderator'/><status code='100'/></x><occupant-id xmlns='urn:xmpp:occupant-id:0' id='forged'/></presence>"
+        ),
+    );
+    let seen = house.one(&romeo);
+    assert!(
+        seen.as_str().contains("<show>xa</show><status>gone</status>") && !seen.as_str().contains("forged"),
+        "{}",
+        seen.as_str()
+    );
+    assert_eq!((item(&seen)[0].as_str(), codes(&seen)), ("none", vec![]), "C3: nobody speaks for the room");
+}
+
+#[test]
+fn s7_14_leaving_with_words_and_without() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&romeo);
+        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'><status>good night</status></presence>"));
+        let own = house.one(&juliet);
+        assert_eq!((item(&own)[1].as_str(), codes(&own)), ("none", vec![110]));
+        let seen = house.one(&romeo);
+        assert!(seen.as_str().contains("good night") && seen.attr("type").as_deref() == Some("unavailable"));
+        assert_eq!((item(&seen)[1].as_str(), codes(&seen)), ("none", vec![]));
+        // The connection breaks: the server says it for the client.
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&romeo);
+        house.cut(&juliet);
+        assert_eq!(house.one(&romeo).attr("type").as_deref(), Some("unavailable"));
+    }
+}
+
+#[test]
+fn s7_14_a_temporary_room_ends_with_its_last_occupant() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    say(&mut house, &romeo, &room, "hi");
+    house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+    let juliet = house.online("juliet@house/balcony");
+    is_error(
+        &house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+        "item-not-found",
+    );
+    let heard = join(&mut house, &juliet, &room, "juliet");
+    assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty(), "a new one, which knows nothing");
+    is_result(&configure(&mut house, &juliet, &room, &[("persistentroom", "1")]));
+    say(&mut house, &juliet, &room, "new");
+    let heard = join(&mut house, &romeo, &room, "romeo");
+    assert_eq!(bodies(&heard), ["new"]);
+}

@@ -1,0 +1,121 @@
+//! Section 8.
+
+use super::*;
+
+#[test]
+fn s8_2_a_kick() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        join(&mut house, &juliet, &room, "juliet");
+        join(&mut house, &nurse, &room, "nurse");
+        house.recv(&juliet);
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "none"));
+        let own = house.one(&juliet);
+        assert_eq!(
+            (own.attr("type").as_deref(), codes(&own), item(&own)[1].as_str()),
+            (Some("unavailable"), vec![110, 307], "none")
+        );
+        assert!(
+            own.as_str().contains("<actor nick='romeo'") && own.as_str().contains("<reason>so it is</reason>"),
+            "{}",
+            own.as_str()
+        );
+        let seen = house.one(&nurse);
+        assert_eq!((codes(&seen), from(&seen)), (vec![307], format!("{room}/juliet")));
+        is_error(&set_role(&mut house, &nurse, &room, "romeo", "none"), "forbidden");
+        is_error(&set_role(&mut house, &romeo, &room, "nobody", "none"), "item-not-found");
+        // She may come again.
+        assert!(join(&mut house, &juliet, &room, "juliet").iter().any(|it| codes(it).contains(&110)));
+    }
+}
+
+#[test]
+fn s8_2_nobody_is_kicked_from_below() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
+    join(&mut house, &juliet, &room, "juliet");
+    join(&mut house, &nurse, &room, "nurse");
+    is_error(&set_role(&mut house, &juliet, &room, "romeo", "none"), "not-allowed");
+    is_result(&set_role(&mut house, &juliet, &room, "nurse", "moderator"));
+    is_error(&set_role(&mut house, &nurse, &room, "juliet", "none"), "not-allowed");
+    is_error(&set_role(&mut house, &nurse, &room, "juliet", "visitor"), "not-allowed");
+    is_error(&set_role(&mut house, &romeo, &room, "juliet", "participant"), "not-allowed");
+}
+
+#[test]
+fn s8_3_to_8_5_voice_and_its_list() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("moderatedroom", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        assert_eq!(item(&heard[1])[1], "visitor");
+        house.recv(&romeo);
+        house.recv(&juliet);
+        let list =
+            |house: &mut House, who: &Client, role: &str| admin(house, who, &room, "get", &format!("<item role='{role}'/>"));
+        assert!(list(&mut house, &romeo, "visitor").as_str().contains("nick='juliet'"));
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
+        assert_eq!(item(&house.one(&juliet))[1], "participant");
+        let voices = list(&mut house, &romeo, "participant");
+        assert!(
+            voices.as_str().contains("nick='juliet' role='participant' affiliation='none' jid='juliet@house/balcony'"),
+            "{}",
+            voices.as_str()
+        );
+        is_error(&list(&mut house, &juliet, "participant"), "forbidden");
+        is_error(&list(&mut house, &romeo, "none"), "bad-request");
+        is_error(&list(&mut house, &romeo, "king"), "bad-request");
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "visitor"));
+        assert_eq!(item(&house.one(&juliet))[1], "visitor");
+    }
+}
+
+#[test]
+fn s8_5_of_several_changes_all_or_none() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    join(&mut house, &juliet, &room, "juliet");
+    house.recv(&juliet);
+    let both = "<item nick='juliet' role='visitor'/><item nick='romeo' role='visitor'/>";
+    is_error(&admin(&mut house, &romeo, &room, "set", both), "not-allowed");
+    house.nothing(&juliet);
+    for bad in [
+        "",
+        "<item/>",
+        "<item nick='juliet' role='king'/>",
+        "<item nick='juliet' role='visitor' affiliation='member'/>",
+        "<item role='visitor'/>",
+    ] {
+        is_error(&admin(&mut house, &romeo, &room, "set", bad), "bad-request");
+    }
+}
+
+#[test]
+fn s7_2_2_whose_presence_is_shown() {
+    let (mut house, room) = (house(), room_on(0));
+    let form = |values: &str| {
+        format!("<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_presencebroadcast'>{values}</field></x>")
+    };
+    let romeo = opened(&mut house, &room, &[("moderatedroom", "1")]);
+    is_result(&owner(&mut house, &romeo, &room, "set", &form("<value>moderator</value><value>participant</value>")));
+    let juliet = house.online("juliet@house/balcony");
+    let heard = join(&mut house, &juliet, &room, "juliet");
+    assert!(codes(&heard[1]).contains(&110), "oneself is told in any case");
+    house.nothing(&romeo);
+    // With voice she is seen, and without she is gone for the others.
+    is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
+    assert_eq!(house.one(&juliet).attr("type"), None);
+    let nurse = house.online("nurse@house/kitchen");
+    join(&mut house, &nurse, &room, "nurse");
+    house.recv(&romeo);
+    set_role(&mut house, &romeo, &room, "juliet", "visitor");
+    let seen = house.one(&nurse);
+    assert_eq!((seen.attr("type").as_deref(), item(&seen)[1].as_str()), (Some("unavailable"), "none"));
+    assert_eq!(item(&house.one(&juliet))[1], "visitor");
+}

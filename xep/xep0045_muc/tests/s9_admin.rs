@@ -1,0 +1,140 @@
+//! Section 9.
+
+use super::*;
+
+#[test]
+fn s9_1_and_9_2_a_ban_and_the_list_of_bans() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let (tybalt, nurse) = (house.online("tybalt@house/street"), house.online("nurse@house/kitchen"));
+        join(&mut house, &tybalt, &room, "tybalt");
+        join(&mut house, &nurse, &room, "nurse");
+        house.recv(&tybalt);
+        // By a full JID as well: it is the person.
+        let ban = "<item affiliation='outcast' jid='tybalt@house/street'><reason>peace</reason></item>";
+        is_result(&admin(&mut house, &romeo, &room, "set", ban));
+        let own = house.one(&tybalt);
+        assert_eq!(
+            (own.attr("type").as_deref(), codes(&own), item(&own)[0].as_str()),
+            (Some("unavailable"), vec![110, 301], "outcast")
+        );
+        assert!(own.as_str().contains("<reason>peace</reason>"));
+        assert_eq!(codes(&house.one(&nurse)), [301]);
+        is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
+        let list = admin(&mut house, &romeo, &room, "get", "<item affiliation='outcast'/>");
+        assert!(list.as_str().contains("affiliation='outcast' jid='tybalt@house'"), "{}", list.as_str());
+        is_error(&admin(&mut house, &nurse, &room, "get", "<item affiliation='outcast'/>"), "forbidden");
+        is_error(&set_affiliation(&mut house, &nurse, &room, "romeo@house", "outcast"), "forbidden");
+        is_error(&set_affiliation(&mut house, &romeo, &room, "romeo@house", "outcast"), "conflict");
+        is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "none"));
+        assert!(join(&mut house, &tybalt, &room, "tybalt").iter().any(|it| codes(it).contains(&110)));
+    }
+}
+
+#[test]
+fn s9_1_an_admin_bans_no_owner() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
+    is_error(&set_affiliation(&mut house, &juliet, &room, "romeo@house", "outcast"), "not-allowed");
+    // D2: nor makes herself one.
+    is_error(&set_affiliation(&mut house, &juliet, &room, "juliet@house", "owner"), "forbidden");
+    is_error(&set_affiliation(&mut house, &juliet, &room, "nurse@house", "admin"), "forbidden");
+    is_result(&set_affiliation(&mut house, &juliet, &room, "nurse@house", "member"));
+}
+
+#[test]
+fn s9_2_a_whole_domain() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    let stranger = house.online("mallory@away/x");
+    join(&mut house, &stranger, &room, "mallory");
+    is_result(&set_affiliation(&mut house, &romeo, &room, "away", "outcast"));
+    assert_eq!(codes(house.recv(&stranger).last().expect("out")), [110, 301]);
+    is_error(&join(&mut house, &stranger, &room, "mallory")[0], "forbidden");
+}
+
+#[test]
+fn s9_3_and_9_4_membership() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("membersonly", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
+        assert!(house.one(&juliet).as_str().contains("<invite from='romeo@house'"), "9.5: she is told");
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&romeo);
+        is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "none"));
+        let own = house.one(&juliet);
+        assert_eq!((own.attr("type").as_deref(), codes(&own)), (Some("unavailable"), vec![110, 321]));
+        is_error(&join(&mut house, &juliet, &room, "juliet")[0], "registration-required");
+        // In an open room nobody has to go.
+        configure(&mut house, &romeo, &room, &[("membersonly", "0")]);
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+        house.nothing(&juliet);
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&juliet);
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "none");
+        let own = house.one(&juliet);
+        assert_eq!((own.attr("type"), item(&own)[0].as_str()), (None, "none"));
+    }
+}
+
+#[test]
+fn s9_5_and_d2_who_sees_the_list_of_members() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+    join(&mut house, &nurse, &room, "nurse");
+    let list =
+        |house: &mut House, who: &Client, of: &str| admin(house, who, &room, "get", &format!("<item affiliation='{of}'/>"));
+    // 5.2.1: where addresses are hidden, only admins.
+    for of in ["member", "admin", "owner", "outcast"] {
+        is_error(&list(&mut house, &juliet, of), "forbidden");
+        is_error(&list(&mut house, &nurse, of), "forbidden");
+        is_result(&list(&mut house, &romeo, of));
+    }
+    configure(&mut house, &romeo, &room, &[("whois", "anyone")]);
+    // "a service SHOULD also allow any member to retrieve the member list even if not yet an occupant."
+    assert!(list(&mut house, &juliet, "member").as_str().contains("jid='juliet@house'"));
+    is_result(&list(&mut house, &nurse, "owner"));
+    is_error(&list(&mut house, &nurse, "outcast"), "forbidden");
+    let paris = house.online("paris@house/hall");
+    is_error(&list(&mut house, &paris, "member"), "forbidden");
+}
+
+#[test]
+fn s9_5_a_nickname_with_a_membership_is_reserved() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[]);
+    let item = |nick: &str| format!("<item affiliation='member' jid='juliet@house' nick='{nick}'/>");
+    is_result(&admin(&mut house, &romeo, &room, "set", &item("jule")));
+    let nurse = house.online("nurse@house/kitchen");
+    is_error(&join(&mut house, &nurse, &room, "Jule")[0], "conflict");
+    is_error(&admin(&mut house, &romeo, &room, "set", &item("romeo")), "conflict");
+    is_result(&admin(&mut house, &romeo, &room, "set", &item("")));
+    assert!(join(&mut house, &nurse, &room, "jule").iter().any(|it| codes(it).contains(&110)));
+}
+
+#[test]
+fn s9_6_to_9_8_moderators() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        join(&mut house, &juliet, &room, "juliet");
+        join(&mut house, &nurse, &room, "nurse");
+        is_error(&set_role(&mut house, &juliet, &room, "nurse", "moderator"), "forbidden");
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "moderator"));
+        assert!(house.recv(&nurse).iter().any(|it| item(it)[1] == "moderator"));
+        let list = admin(&mut house, &romeo, &room, "get", "<item role='moderator'/>");
+        assert!(list.as_str().contains("nick='juliet'") && list.as_str().contains("nick='romeo'"));
+        // A moderator who is no admin makes none.
+        is_error(&set_role(&mut house, &juliet, &room, "nurse", "moderator"), "forbidden");
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
+        is_error(&set_role(&mut house, &juliet, &room, "nurse", "none"), "forbidden");
+    }
+}

@@ -1,0 +1,156 @@
+//! Section 6, and what the service knows.
+
+use super::*;
+
+const ITEMS: &str = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+const INFO: &str = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+
+#[test]
+fn s6_1_and_6_2_the_service_is_found_and_says_what_it_is() {
+    let mut house = house();
+    let romeo = house.online("romeo@house/orchard");
+    assert!(house.iq(&romeo, "get", Some("house"), ITEMS).as_str().contains("<item jid='conference.house'/>"));
+    let info = house.iq(&romeo, "get", Some("conference.house"), INFO);
+    assert!(info.as_str().contains("<identity category='conference' type='text' name='Rooms'/>"), "{}", info.as_str());
+    for feature in [MUC, "http://jabber.org/protocol/muc#stable_id", "urn:xmpp:occupant-id:0"] {
+        assert!(info.as_str().contains(&format!("<feature var='{feature}'/>")), "{feature}");
+    }
+}
+
+#[test]
+fn s6_3_public_rooms_are_listed_in_pages() {
+    let mut house = house();
+    let romeo = house.online("romeo@house/orchard");
+    for n in 0..5 {
+        let room = format!("list{n}@conference.house");
+        join(&mut house, &romeo, &room, "romeo");
+        let hidden = if n == 2 { "0" } else { "1" };
+        configure(&mut house, &romeo, &room, &[("publicroom", hidden), ("roomname", &format!("Room {n}"))]);
+    }
+    join(&mut house, &romeo, "locked@conference.house", "romeo");
+    let all = house.iq(&romeo, "get", Some("conference.house"), ITEMS);
+    assert_eq!(all.as_str().matches("<item ").count(), 4, "{}", all.as_str());
+    assert!(all.as_str().contains("<item jid='list0@conference.house' name='Room 0'/>") && !all.as_str().contains("list2"));
+    let page = |set: &str| {
+        format!(
+            "<query xmlns='http://jabber.org/protocol/disco#items'><set xmlns='http://jabber.org/protocol/rsm'>{set}</set></query>"
+        )
+    };
+    let rooms = |answer: &Stanza| {
+        answer.as_str().split("<item jid='list").skip(1).filter_map(|it| it.get(..1).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    for (set, expected) in [
+        ("<max>2</max>", vec!["0", "1"]),
+        ("<max>2</max><after>list1@conference.house</after>", vec!["3", "4"]),
+        ("<max>2</max><before/>", vec!["3", "4"]),
+        ("<max>1</max><before>list3@conference.house</before>", vec!["1"]),
+        ("<max>0</max>", vec![]),
+    ] {
+        let answer = house.iq(&romeo, "get", Some("conference.house"), &page(set));
+        assert_eq!(rooms(&answer), expected, "{set}");
+        assert!(answer.as_str().contains("<count>4</count>"));
+    }
+}
+
+#[test]
+fn s6_4_a_room_says_what_it_is() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("roomname", "Verona"), ("roomdesc", "A city"), ("lang", "it")]);
+        house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>Love</subject></message>"));
+        let juliet = house.online("juliet@house/balcony");
+        let info = house.iq(&juliet, "get", Some(&room), INFO);
+        for part in [
+            "name='Verona'",
+            "muc_public",
+            "muc_open",
+            "muc_unmoderated",
+            "muc_semianonymous",
+            "muc_unsecured",
+            "muc_temporary",
+            "muc#roominfo_description",
+            "<value>A city</value>",
+            "muc#roominfo_occupants",
+            "<value>Love</value>",
+            "<value>it</value>",
+        ] {
+            assert!(info.as_str().contains(part), "{part}: {}", info.as_str());
+        }
+        configure(
+            &mut house,
+            &romeo,
+            &room,
+            &[
+                ("publicroom", "0"),
+                ("membersonly", "1"),
+                ("moderatedroom", "1"),
+                ("whois", "anyone"),
+                ("passwordprotectedroom", "1"),
+                ("roomsecret", "x"),
+                ("persistentroom", "1"),
+            ],
+        );
+        let info = house.iq(&juliet, "get", Some(&room), INFO);
+        for part in
+            ["muc_hidden", "muc_membersonly", "muc_moderated", "muc_nonanonymous", "muc_passwordprotected", "muc_persistent"]
+        {
+            assert!(info.as_str().contains(part), "{part}: {}", info.as_str());
+        }
+        assert!(!info.as_str().contains("Love") && !info.as_str().contains("roominfo_occupants"), "13.4: {}", info.as_str());
+        assert!(house.iq(&romeo, "get", Some(&room), INFO).as_str().contains("Love"));
+        for node in ["http://jabber.org/protocol/muc#traffic", "nowhere"] {
+            let ask = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
+            assert_eq!(house.iq(&juliet, "get", Some(&room), &ask).attr("type").as_deref(), Some("error"));
+        }
+    }
+}
+
+#[test]
+fn s6_5_who_is_there_is_told_to_those_who_are() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    assert!(!house.iq(&juliet, "get", Some(&room), ITEMS).as_str().contains("<item"));
+    assert!(house.iq(&romeo, "get", Some(&room), ITEMS).as_str().contains(&format!("<item jid='{room}/romeo'/>")));
+}
+
+#[test]
+fn rooms_of_one_domain_are_none_of_another() {
+    let mut house = house();
+    let (romeo, mallory) = (house.online("romeo@house/orchard"), house.online("mallory@away/x"));
+    join(&mut house, &romeo, "same@conference.house", "romeo");
+    configure(&mut house, &romeo, "same@conference.house", &[]);
+    let heard = join(&mut house, &mallory, "same@conference.away", "mallory");
+    assert!(codes(&heard[0]).contains(&201));
+    assert!(!house.iq(&mallory, "get", Some("conference.away"), ITEMS).as_str().contains("conference.house"));
+}
+
+#[test]
+fn d2_nicknames_that_are_none() {
+    let (mut house, room) = (house(), room_on(1));
+    opened(&mut house, &room, &[]);
+    let mallory = house.online("mallory@house/x");
+    // The first is no part of an address, so there is nobody to answer; the second is one, and too long.
+    for (nick, answers) in [("\u{200b}", 0), (&*"n".repeat(129), 1)] {
+        house.send(&mallory, &format!("<presence to='{room}/{nick}'><x xmlns='{MUC}'/></presence>"));
+        let heard = house.recv(&mallory);
+        assert_eq!(heard.len(), answers, "{heard:?}");
+        heard.iter().for_each(|it| is_error(it, "not-acceptable"));
+    }
+}
+
+#[test]
+fn three_hundred_people_come_in_and_each_is_told_of_all() {
+    let (mut house, room) = (house(), room_on(0));
+    opened(&mut house, &room, &[]);
+    let clients: Vec<Client> = (0..300).map(|n| house.online(&format!("p{n}@house/x"))).collect();
+    for (n, client) in clients.iter().enumerate() {
+        house.feed(client, &format!("<presence to='{room}/p{n}'><x xmlns='{MUC}'/></presence>"));
+    }
+    house.run();
+    for (n, client) in clients.iter().enumerate() {
+        let heard = house.recv(client);
+        let presences = heard.iter().filter(|it| it.name().1 == "presence").count();
+        assert_eq!(presences, 301, "of {n}: those before, oneself, those after");
+    }
+}
