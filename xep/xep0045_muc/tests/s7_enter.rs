@@ -53,8 +53,7 @@ fn s7_2_1_whoever_joins_again_gets_everything_again() {
     say(&mut house, &romeo, &room, "hi");
     house.recv(&juliet);
     let again = join(&mut house, &juliet, &room, "juliet");
-    let presences =
-        |heard: &[Stanza]| heard.iter().filter(|it| it.name().1 == "presence").map(from).collect::<Vec<_>>();
+    let presences = |heard: &[Stanza]| heard.iter().filter(|it| it.name().1 == "presence").map(from).collect::<Vec<_>>();
     assert_eq!(presences(&first), presences(&again));
     assert_eq!(bodies(&again), ["hi"]);
 }
