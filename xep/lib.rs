@@ -67,18 +67,23 @@ mod xep0402_bookmarks;
 mod xep0410_self_ping;
 mod xep0421_occupant_ids;
 mod xep0424_retraction;
+mod xep0425_moderation;
 mod xep0431_fulltext;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0445_preauth;
+mod xep0452_mention_notifications;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
 mod xep0480_upgrade;
 mod xep0484_fast;
+mod xep0486_room_avatars;
 mod xep0487_host_meta;
 mod xep0490_displayed_sync;
 mod xep0492_chat_notifications;
 mod xep0494_client_access;
+mod xep0500_slow_mode;
+mod xep0502_room_activity;
 mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
 
@@ -141,18 +146,23 @@ pub const ROOMS: &[Room] = &[
     xep0410_self_ping::ROOM,
     xep0421_occupant_ids::ROOM,
     xep0424_retraction::ROOM,
+    xep0425_moderation::ROOM,
     xep0431_fulltext::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
     xep0445_preauth::ROOM,
+    xep0452_mention_notifications::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
     xep0480_upgrade::ROOM,
     xep0484_fast::ROOM,
+    xep0486_room_avatars::ROOM,
     xep0487_host_meta::ROOM,
     xep0490_displayed_sync::ROOM,
     xep0492_chat_notifications::ROOM,
     xep0494_client_access::ROOM,
+    xep0500_slow_mode::ROOM,
+    xep0502_room_activity::ROOM,
     xep0509_pipelining::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];

@@ -100,6 +100,8 @@ pub enum Effect {
     Send(Envelope),
     /// The same to each of these; the envelope's own `to` says nothing.
     FanOut(Envelope, Arc<[jid::Jid]>),
+    /// These, in this order, to the client with this address if it has a session; nobody looks whether it wants them: it has asked.
+    Burst(jid::Jid, Vec<Out>),
     /// To be done in another hosted entity's turn, or in an account's, after the commit.
     Tell(Arc<str>, HostFn),
     TellAccount(jid::BareJid, AccountFn),

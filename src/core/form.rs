@@ -68,13 +68,15 @@ pub struct Field {
     values: Vec<String>,
     /// Label and value.
     options: Vec<(String, String)>,
+    /// XEP-0122: a number from this one on.
+    least: Option<i64>,
 }
 
 impl Field {
     pub fn new(kind: FieldKind, var: &str, label: &str) -> Field {
         let label = (!label.is_empty()).then(|| label.to_owned());
         let (var, desc) = (var.to_owned(), None);
-        Field { kind, var, label, desc, required: false, values: Vec::new(), options: Vec::new() }
+        Field { kind, var, label, desc, required: false, values: Vec::new(), options: Vec::new(), least: None }
     }
 
     pub fn text(var: &str, label: &str) -> Field {
@@ -121,6 +123,11 @@ impl Field {
         Field { options, ..Field::new(FieldKind::ListMulti, var, label) }
     }
 
+    /// XEP-0122: a number that is not less than this.
+    pub fn integer_from(self, least: i64) -> Field {
+        Field { least: Some(least), ..self }
+    }
+
     /// Text between fields.
     pub fn fixed(text: &str) -> Field {
         Field::new(FieldKind::Fixed, "", "").value(text)
@@ -164,6 +171,10 @@ impl Field {
         }
         if asks && self.required {
             xml.open("required").close();
+        }
+        if let (true, Some(least)) = (asks, self.least) {
+            xml.open_ns("validate", ns::DATA_VALIDATE).attr("datatype", "xs:integer");
+            xml.open("range").attr("min", &least.to_string()).close().close();
         }
         for value in &self.values {
             xml.leaf("value", value);

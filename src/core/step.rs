@@ -21,6 +21,8 @@ pub enum Step {
     ReceivedCopy,
     /// Recipient's account: nobody awake got the message. (0160, 0357)
     Unseen,
+    /// Account of a member of a room who is not in it: somebody has said something there. (0357)
+    SaidInRoom,
     /// Sender's account: a presence of one of its sessions leaves (once per broadcast, not per contact). (0115, 0398)
     PresenceOut,
     /// Sender's account: an available presence leaves that is for somebody in particular (RFC 6121 4.6). (0398)

@@ -24,7 +24,7 @@ use crate::turn::{Reply, Turn};
 
 /// How a task ends.
 pub enum Finish {
-    /// The iq's result; `before` goes to the asking session first, in one piece (a domain has no sessions: it is left out).
+    /// The iq's result; `before` goes to the asking session first, in one piece.
     Answer {
         before: Vec<Out>,
         result: String,

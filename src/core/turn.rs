@@ -371,6 +371,29 @@ impl Turn<'_> {
         true
     }
 
+    /// A message that is not delivered here, for those who want to know of it (`Step::SaidInRoom`).
+    pub fn overhear(&mut self, step: Step, mut envelope: Envelope) {
+        let doors = self.doors;
+        for room in &doors.steps[step as usize] {
+            let mut turn = Turn {
+                now: self.now,
+                house: self.house,
+                doors,
+                account: &mut *self.account,
+                fx: &mut *self.fx,
+                envelope: Some(&mut envelope),
+                session: None,
+                subject: None,
+                mark: 0,
+                facts: self.facts,
+                interests: Interests::default(),
+            };
+            if room(&mut turn) != Flow::Go {
+                return;
+            }
+        }
+    }
+
     /// Ask a client (or anybody) with an iq from this account's bare JID: `payload` is the one child. `then` has the answer, or
     /// nothing when there is none within `deadline` or too many questions are open.
     pub fn iq(

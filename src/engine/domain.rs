@@ -279,7 +279,12 @@ impl DomainEntity {
             }
         }
         let reply = match finish {
-            Finish::Answer { result, .. } => Reply::Result(result),
+            Finish::Answer { before, result } => {
+                if let (false, Some(asked)) = (before.is_empty(), &asked) {
+                    cx.fx.list.push(Effect::Burst(asked.envelope.from.clone(), before));
+                }
+                Reply::Result(result)
+            }
             Finish::Error(why) => Reply::Error(why),
             Finish::Done => Reply::Sent,
             Finish::HostTurn(then) => {

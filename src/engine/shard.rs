@@ -434,6 +434,7 @@ impl Shard {
                 Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
                 Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
                 Post::Host(envelope) => self.accept_host(envelope),
+                Post::Burst(to, outs) => self.burst(to, outs),
                 Post::FanOut(envelope, to) => self.fan_out_here(&envelope, to),
                 Post::Tail(key, woken, rows) => self.tail_loaded(key, woken, rows),
                 Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
@@ -602,6 +603,10 @@ impl Shard {
                 Effect::FanOut(mut envelope, to) => {
                     envelope.after = envelope.after.max(ticket);
                     self.fan_out(envelope, &to);
+                }
+                Effect::Burst(to, mut outs) => {
+                    outs.iter_mut().for_each(|out| out.after = out.after.max(ticket));
+                    self.burst(to, outs);
                 }
                 Effect::Tell(key, f) => self.tell(ticket, key, f),
                 Effect::TellAccount(account, f) => self.tell_account(ticket, account, f),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Reply};
+use iris_core::{Bounce, Condition, HostTurn, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role, Standing, may_affiliate, may_give_role};
 use super::room::{Room, bare};
-use super::{ADMIN, nick};
+use super::{ADMIN, bubble, nick};
 use crate::result;
 
 /// Changes in one request.
@@ -175,7 +175,7 @@ impl Room {
             return Err(Bounce::new(Condition::Forbidden));
         }
         let address = match (item.attr("jid"), item.attr("nick")) {
-            (Some(jid), _) => address(&Jid::new(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?),
+            (Some(jid), _) => address(&jids::address(&jid).map_err(|_| Bounce::new(Condition::JidMalformed))?),
             // Some clients ban by nickname: who that is, the room knows.
             (None, Some(nick)) => {
                 let target = self.occupants.by_nick(&nick).ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
@@ -186,9 +186,6 @@ impl Room {
         let old = self.affiliations.at(&address).cloned().unwrap_or_else(|| Affiliated::new(Affiliation::None));
         let is_self = address == bare(turn.from);
         may_affiliate(actor, is_self, old.affiliation, new)?;
-        if !address.contains('@') && new >= Affiliation::Admin && Jid::new(&address).is_err() {
-            return Err(Bounce::new(Condition::JidMalformed));
-        }
         let nick = self.nick_for(item, &address, &old, new)?;
         let is_new_member = self.config.members_only && old.affiliation < Affiliation::Member && new >= Affiliation::Member;
         Ok(Change::Affiliation { address, affiliated: Affiliated { affiliation: new, nick, reason }, is_new_member })
@@ -230,7 +227,22 @@ impl Room {
             matches!(change, Change::Affiliation { address, affiliated, .. }
                 if affiliated.affiliation != Affiliation::None && self.affiliations.at(address).is_none())
         };
-        self.has_place(changes.iter().filter(is_more).count())
+        self.has_place(changes.iter().filter(is_more).count())?;
+        let counts = |change: &Change| match change {
+            Change::Affiliation { address, affiliated, .. } => {
+                let was = self.affiliations.at(address).is_some_and(|it| it.affiliation >= Affiliation::Member);
+                i64::from(affiliated.affiliation >= Affiliation::Member) - i64::from(was)
+            }
+            Change::Role { .. } => 0,
+        };
+        self.has_place_for_members(usize::try_from(changes.iter().map(counts).sum::<i64>()).unwrap_or(0))
+    }
+
+    /// A bubble has as many members as the plan allows under which it was made.
+    pub fn has_place_for_members(&self, more: usize) -> Result<(), Bounce> {
+        let Some((plan, most)) = self.config.bubble.as_ref().filter(|_| more > 0) else { return Ok(()) };
+        let members = self.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member).count();
+        if members + more <= *most { Ok(()) } else { Err(bubble::too_many(plan, *most)) }
     }
 
     pub fn has_place(&self, more: usize) -> Result<(), Bounce> {

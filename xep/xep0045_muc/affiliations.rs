@@ -82,13 +82,15 @@ impl Affiliations {
         self.map.get(address)
     }
 
-    /// Of somebody: their own address first, then their domain (9.2).
+    /// Of somebody: their own address first; then whether their domain is banned (9.2). A domain that is more (a service that owns the
+    /// room) is that itself, and not for everybody who has an address there.
     pub fn of(&self, bare: &str) -> Affiliation {
         if let Some(own) = self.map.get(bare) {
             return own.affiliation;
         }
         let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);
-        self.map.get(domain).map_or(Affiliation::None, |it| it.affiliation)
+        let of_domain = self.map.get(domain).map(|it| it.affiliation);
+        of_domain.filter(|it| *it == Affiliation::Outcast).unwrap_or(Affiliation::None)
     }
 
     /// Whose nickname is it?
@@ -134,6 +136,9 @@ mod tests {
         assert_eq!(all.of("romeo@evil.example"), Affiliation::Member);
         assert_eq!(all.of("tybalt@evil.example"), Affiliation::Outcast);
         assert_eq!(all.of("juliet@house"), Affiliation::None);
+        let service = of(&[("bots.example", Affiliation::Owner)]);
+        assert_eq!(service.of("bots.example"), Affiliation::Owner);
+        assert_eq!(service.of("anybody@bots.example"), Affiliation::None);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::association::Role;
 use super::settings;
 
 pub const FORM_TYPE: &str = "http://jabber.org/protocol/muc#roomconfig";
+/// A day.
+const SLOW_MODE_SECONDS_MAX: usize = 86_400;
 const TEXT_BYTES_MAX: usize = 4_096;
 
 /// Who may send private messages (`muc#roomconfig_allowpm`).
@@ -121,6 +123,16 @@ pub struct RoomConfig {
     pub history_max: usize,
     /// People may ask to become members (7.10).
     pub registration: bool,
+    /// XEP-0500: seconds between two messages of one person; 0: as fast as they like.
+    pub slow_mode: u64,
+    /// XEP-0452.
+    pub forward_mentions: bool,
+    /// XEP-0486: the hash of the picture.
+    pub avatar: Option<String>,
+    /// It is a bubble: the plan it was made under, and how many members that allows.
+    pub bubble: Option<(String, usize)>,
+    /// Nobody writes any more.
+    pub archived: bool,
     /// Members come in under the nickname they have registered, and no other.
     pub reserved_nick: bool,
 }
@@ -150,6 +162,11 @@ impl RoomConfig {
             history_max: settings.history_messages_max.min(20),
             registration: true,
             reserved_nick: false,
+            slow_mode: 0,
+            forward_mentions: false,
+            avatar: None,
+            bubble: None,
+            archived: false,
         }
     }
 
@@ -173,12 +190,21 @@ impl RoomConfig {
             ("archive", self.archive),
             ("registration", self.registration),
             ("reserved-nick", self.reserved_nick),
+            ("forward-mentions", self.forward_mentions),
+            ("archived", self.archived),
         ] {
             xml.leaf(name, if value { "1" } else { "0" });
         }
         if let Some(password) = &self.password {
             xml.leaf("password", password);
         }
+        if let Some(avatar) = &self.avatar {
+            xml.leaf("avatar", avatar);
+        }
+        if let Some((plan, most)) = &self.bubble {
+            xml.open("bubble").attr("plan", plan).attr("members-max", &most.to_string()).close();
+        }
+        xml.leaf("slow-mode", &self.slow_mode.to_string());
         xml.leaf("occupants-max", &self.occupants_max.to_string());
         xml.leaf("history-max", &self.history_max.to_string());
         xml.leaf("allow-pm", self.allow_pm.as_str());
@@ -210,6 +236,14 @@ impl RoomConfig {
                 "archive" => config.archive = is,
                 "registration" => config.registration = is,
                 "reserved-nick" => config.reserved_nick = is,
+                "forward-mentions" => config.forward_mentions = is,
+                "archived" => config.archived = is,
+                "avatar" => config.avatar = Some(text.into_owned()),
+                "slow-mode" => config.slow_mode = text.parse().unwrap_or(0),
+                "bubble" => {
+                    let most = setting.attr("members-max").and_then(|most| most.parse().ok()).unwrap_or(0);
+                    config.bubble = Some((setting.attr("plan").unwrap_or_default().into_owned(), most));
+                }
                 "password" => config.password = Some(text.into_owned()),
                 "occupants-max" => config.occupants_max = text.parse().unwrap_or(config.occupants_max),
                 "history-max" => config.history_max = text.parse().unwrap_or(config.history_max),
@@ -258,6 +292,10 @@ impl RoomConfig {
                 self.get_member_list.field(&var("getmemberlist"), "Who may see the list of members"),
                 boolean("enablearchiving", "What is said is kept, and can be read later", self.archive),
                 boolean("enablelogging", "The archive can be read by whoever may enter, without entering", self.logging),
+                Field::text(&var("slow_mode_duration"), "Seconds between two messages of one person; 0 for none")
+                    .integer_from(0)
+                    .value(self.slow_mode.to_string()),
+                boolean("forwardmentions", "Members who are mentioned while they are away are told", self.forward_mentions),
                 Field::text(HISTORY_MAX, "Most messages shown to somebody who enters").value(self.history_max.to_string()),
                 boolean_x("registration", "People may ask to become members", self.registration),
                 boolean_x("reservednick", "Members use the nickname they have registered", self.reserved_nick),
@@ -295,6 +333,7 @@ impl RoomConfig {
             ("allowinvites", &mut config.allow_invites),
             ("enablearchiving", &mut config.archive),
             ("enablelogging", &mut config.logging),
+            ("forwardmentions", &mut config.forward_mentions),
         ] {
             *into = submitted.boolean(&var(name)).unwrap_or(*into);
         }
@@ -321,9 +360,18 @@ impl RoomConfig {
                 &format!("is from 1 to {most}; whoever runs this server can change it"),
             ));
         }
+        let mut slow = usize::try_from(config.slow_mode).unwrap_or(usize::MAX);
+        number(submitted, &var("slow_mode_duration"), &mut slow)?;
+        if slow > SLOW_MODE_SECONDS_MAX {
+            return Err(Problem::of_field(&var("slow_mode_duration"), &format!("is at most {SLOW_MODE_SECONDS_MAX} seconds")));
+        }
+        config.slow_mode = slow as u64;
         number(submitted, HISTORY_MAX, &mut config.history_max)?;
         config.history_max = config.history_max.min(settings.history_messages_max);
         config.password = password(self, submitted)?;
+        if config.bubble.is_some() && !(config.persistent && config.members_only) {
+            return Err(Problem("a bubble stays, and only its members enter".into()));
+        }
         Ok(config)
     }
 }

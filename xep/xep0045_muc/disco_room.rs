@@ -8,9 +8,10 @@ use iris_core::{Bounce, Condition, HostTurn, Reply, StanzaType, ns};
 
 use super::association::Affiliation;
 use super::room::{Room, Stage, bare};
-use super::{ADMIN, MUC, OCCUPANT_ID, OWNER, REGISTER, stanzas};
+use super::{ADMIN, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRACT, VCARD, stanzas};
 use crate::result;
 use crate::xep0030_disco as disco;
+use crate::xep0313_archive as mam;
 
 pub const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
 const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
@@ -50,6 +51,12 @@ impl Room {
             ("jabber:iq:register", "query", false) => self.register_get(turn),
             ("jabber:iq:register", "query", true) => self.register_set(turn, &el),
             (PING, "ping", false) => Reply::empty(),
+            (mam::NS, "query", false) => self.archive_form(turn),
+            (mam::NS, "query", true) => self.archive_query(turn, &el),
+            (mam::NS, "metadata", false) => self.archive_metadata(turn),
+            (MODERATE, "moderate", true) => self.moderate(turn, &el),
+            (VCARD, "vCard", false) => self.vcard_get(turn),
+            (VCARD, "vCard", true) => self.vcard_set(turn, &el),
             _ => Bounce::nobody().into(),
         }
     }
@@ -92,6 +99,9 @@ impl Room {
             OCCUPANT_ID,
             ns::STANZA_ID,
             PING,
+            RETRACT,
+            MODERATE,
+            VCARD,
             either(it.public, "muc_public", "muc_hidden"),
             either(it.members_only, "muc_membersonly", "muc_open"),
             either(it.moderated, "muc_moderated", "muc_unmoderated"),
@@ -99,6 +109,10 @@ impl Room {
             either(it.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
             either(it.persistent, "muc_persistent", "muc_temporary"),
         ];
+        if it.archive {
+            let tombstone = "urn:xmpp:message-retract:1#tombstone";
+            features.extend([mam::NS, "urn:xmpp:mam:2#extended", "urn:xmpp:fulltext:0", tombstone]);
+        }
         if it.registration {
             features.extend([REGISTER, "jabber:iq:register"]);
         }
@@ -132,6 +146,22 @@ impl Room {
             form = form
                 .field(Field::text("muc#roominfo_occupants", "Number of people").value(self.occupants.len().to_string()))
                 .field(Field::text("muc#roominfo_subject", "Subject").value(subject));
+        }
+        if it.slow_mode > 0 {
+            form = form.field(
+                Field::text("muc#roominfo_slow_mode_duration", "Seconds between two messages").value(it.slow_mode.to_string()),
+            );
+        }
+        if let Some(avatar) = &it.avatar {
+            form = form.field(Field::lines("muc#roominfo_avatarhash", "Avatar hash").value(avatar));
+        }
+        // XEP-0502 4: of a room that is found and entered by everybody.
+        if is_open
+            && it.persistent
+            && let Some(rate) = self.activity.rate(turn.now.wall_us)
+        {
+            let field = Field::text("{urn:xmpp:muc-activity}message-activity", "Messages per hour");
+            form = form.field(field.value(format!("{rate:.2}")));
         }
         if it.non_anonymous && is_inside {
             let owners = self.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iris_core::entitlements::Plan;
 use iris_core::xml::{El, Stamps, Stanza, Strip};
 use iris_core::{Bounce, Condition, Finish, HostTurn, Jid, Reply, StanzaType};
 
@@ -10,7 +11,7 @@ use super::association::{Affiliation, Role};
 use super::history::Wanted;
 use super::occupants::{Occupant, Session};
 use super::room::{Announcement, Room, Stage, bare};
-use super::{MUC, ROOM_STATE, nick, service, stanzas};
+use super::{MUC, ROOM_STATE, bubble, nick, service, stanzas};
 
 /// Admins and owners find a place in a full room (7.2.9: "up to some reasonable number").
 const MORE_FOR_ADMINS_MAX: usize = 10;
@@ -91,15 +92,24 @@ impl Room {
             return why.into();
         }
         let admission = service::Admission::of(turn, &self.service);
-        let stanza = stanza.clone();
+        let (stanza, creator) = (stanza.clone(), turn.from.to_bare());
+        let as_bubble = self.service.settings.default_bubble && turn.is_local();
         Reply::Task(Box::new(move |cx| {
             Box::pin(async move {
                 if let Err(why) = admission.ask(&cx).await {
                     return Finish::Error(why);
                 }
+                let plan = match as_bubble {
+                    true => bubble::allowance(&creator, &cx).await.map(Some),
+                    false => Ok(None),
+                };
+                let plan = match plan {
+                    Ok(plan) => plan,
+                    Err(why) => return Finish::Error(why),
+                };
                 Finish::HostTurn(Box::new(move |turn| {
                     let made = turn.with_state(&ROOM_STATE, |turn, room| {
-                        let reply = room.created(turn, &stanza);
+                        let reply = room.created(turn, &stanza, plan.as_deref());
                         room.rest(turn);
                         reply
                     });
@@ -109,12 +119,15 @@ impl Room {
         }))
     }
 
-    fn created(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+    fn created(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, plan: Option<&Plan>) -> Reply {
         let Some(join) = stanza.child(self.service.names.muc).map(|child| stanza.child_el(child)) else { return Reply::Sent };
         let is_new = self.stage == Stage::Absent;
         if is_new {
             self.open_new(turn);
             self.stage = Stage::Locked;
+            if let Some(plan) = plan {
+                self.config.make_bubble(plan);
+            }
         }
         match self.enter(turn, stanza, &join, if is_new { &[201] } else { &[] }) {
             Ok(()) => Reply::Sent,
@@ -155,7 +168,8 @@ impl Room {
         let session = Session { jid: turn.from.clone(), presence: stanza.clone(), strip: self.forged(turn, stanza) };
         let new = || Occupant::new(&nick, occupant_jid.into(), &person, id, affiliation, role);
         let key = self.occupants.enter(new, &nick, session);
-        self.invitations.accepted(&person);
+        let inviters = self.invitations.answered(&person);
+        self.tell_inviters(turn, inviters, &person, "has come into");
         let codes: Vec<u16> = codes.iter().copied().chain((nick != wanted).then_some(210)).collect();
         self.welcome(turn, &key, join, &codes);
         if affiliation >= Affiliation::Admin {
@@ -222,6 +236,9 @@ impl Room {
     fn admit(&self, affiliation: Affiliation, join: &El<'_>) -> Result<(), Bounce> {
         if self.stage == Stage::Locked && affiliation != Affiliation::Owner {
             return Err(Bounce::new(Condition::ItemNotFound));
+        }
+        if self.config.archived {
+            return Err(bubble::is_archived());
         }
         if affiliation == Affiliation::Outcast {
             return Err(Bounce::new(Condition::Forbidden));

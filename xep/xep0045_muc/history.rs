@@ -33,6 +33,21 @@ pub fn encode(real: &str, stanza: &Stanza, stamps: &Stamps) -> Bytes {
     Bytes::from(out)
 }
 
+/// An entry of a message that is written already.
+pub fn made(real: &str, message: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(message.len() + real.len() + 3);
+    out.push(VERSION);
+    out.extend_from_slice(&u16::try_from(real.len()).unwrap_or(0).to_be_bytes());
+    out.extend_from_slice(real.as_bytes());
+    out.extend_from_slice(message);
+    Bytes::from(out)
+}
+
+/// The id of an entry, as the room shows it (XEP-0359).
+pub fn stanza_id(turn: &HostTurn<'_>, id: EntryId) -> StanzaId {
+    StanzaId { by: Arc::from(turn.jid.as_str()), id: Arc::from(turn.house.ids.show(turn.owner, id)) }
+}
+
 /// The sender's real address and the message. `None`: not an entry that we wrote.
 pub fn parts(entry: &[u8]) -> Option<(&str, &[u8])> {
     let rest = entry.strip_prefix(&[VERSION])?;
@@ -86,6 +101,12 @@ impl Past {
         El::parse(parts(&self.entry)?.1)
     }
 
+    /// Something that is shown to those who come in: neither a change of the subject nor what was taken back.
+    pub fn is_shown(&self) -> bool {
+        let was_retracted = || self.el().is_some_and(|it| it.child(super::RETRACT, "retracted").is_some());
+        !self.is_subject() && !was_retracted()
+    }
+
     /// 8.1: a subject, and neither a body nor a thread.
     pub fn is_subject(&self) -> bool {
         self.el().is_some_and(|message| {
@@ -110,8 +131,8 @@ impl Past {
         let room = turn.jid.as_str();
         // 7.2.13: "The 'from' attribute MUST be set to the JID of the room itself."
         let delay = stanzas::delay(room, self.id.0);
-        let id = StanzaId { by: Arc::from(room), id: Arc::from(turn.house.ids.show(turn.owner, self.id)) };
-        let stamps = stanzas::stamps(&from, iris_core::xml::Strip::default(), delay, Some(id));
+        let id = Some(stanza_id(turn, self.id));
+        let stamps = stanzas::stamps(&from, iris_core::xml::Strip::default(), delay, id);
         let wire = Arc::new(wire::render(&stanza, &stamps));
         Some(Delayed { from, stanza, stamps, wire })
     }

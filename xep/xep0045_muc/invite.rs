@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use iris_core::xml::{Build, El, Stanza};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Reply};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role};
@@ -31,24 +31,20 @@ impl Invitations {
         }
     }
 
-    pub fn accepted(&mut self, invitee: &str) {
-        self.open.retain(|(of, _)| **of != *invitee);
-    }
-
-    /// Everybody who has invited this one.
-    fn declined(&mut self, invitee: &str) -> Vec<Jid> {
+    /// Somebody has come, or will not come: everybody who has invited them.
+    pub fn answered(&mut self, invitee: &str) -> Vec<Jid> {
         let inviters = self.open.iter().filter(|(of, _)| **of == *invitee).map(|(_, by)| by.clone()).collect();
-        self.accepted(invitee);
+        self.open.retain(|(of, _)| **of != *invitee);
         inviters
     }
 }
 
 /// What an inviter says.
 #[derive(Default)]
-struct Words {
-    reason: Option<String>,
+pub struct Words {
+    pub reason: Option<String>,
     /// `<continue/>` (7.9) with its thread.
-    continues: Option<Option<String>>,
+    pub continues: Option<Option<String>>,
 }
 
 impl Words {
@@ -73,7 +69,7 @@ impl Room {
         }
         let mut invitees = Vec::with_capacity(invites.len());
         for invite in &invites {
-            let Some(Ok(to)) = invite.attr("to").map(|to| Jid::new(&to)) else {
+            let Some(Ok(to)) = invite.attr("to").map(|to| jids::address(&to)) else {
                 return Bounce::new(Condition::JidMalformed).into();
             };
             let words = Words::of(invite);
@@ -86,7 +82,8 @@ impl Room {
             invitees.push((to, words));
         }
         let joining = |to: &Jid| self.config.members_only && self.affiliation_of(to) < Affiliation::Member;
-        if let Err(why) = self.has_place(invitees.iter().filter(|(to, _)| joining(to)).count()) {
+        let more = invitees.iter().filter(|(to, _)| joining(to)).count();
+        if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
         for (to, words) in invitees {
@@ -96,7 +93,8 @@ impl Room {
                 let actor = self.actor(turn);
                 self.set_affiliation(turn, &address(&to), Affiliated::new(Affiliation::Member), Some(&actor));
             }
-            self.invite(turn, to, &words);
+            let inviter = turn.from.clone();
+            self.invite(turn, &inviter, to, &words);
         }
         Reply::Sent
     }
@@ -116,9 +114,9 @@ impl Room {
         if is_allowed { Ok(()) } else { Err(Bounce::new(Condition::Forbidden).text("only admins may invite here")) }
     }
 
-    fn invite(&mut self, turn: &mut HostTurn<'_>, to: Jid, words: &Words) {
+    pub fn invite(&mut self, turn: &mut HostTurn<'_>, inviter: &Jid, to: Jid, words: &Words) {
         let mut xml = Build::new();
-        xml.open_ns("x", USER).open("invite").attr("from", bare(turn.from));
+        xml.open_ns("x", USER).open("invite").attr("from", bare(inviter));
         if let Some(reason) = &words.reason {
             xml.leaf("reason", reason);
         }
@@ -130,7 +128,7 @@ impl Room {
             xml.leaf("password", password);
         }
         xml.close();
-        self.invitations.add(bare(&to), turn.from.clone());
+        self.invitations.add(bare(&to), inviter.clone());
         self.tell_one(turn, to, &stanzas::text(xml));
     }
 
@@ -139,14 +137,21 @@ impl Room {
         let is_here = self.occupants.of_person(address).next().is_some();
         if let (false, Ok(to)) = (is_here, Jid::new(address)) {
             let words = Words { reason: reason.map(str::to_owned), continues: None };
-            self.invite(turn, to, &words);
+            let inviter = turn.from.clone();
+            self.invite(turn, &inviter, to, &words);
         }
     }
 
     fn decline(&mut self, turn: &mut HostTurn<'_>, decline: &El<'_>) -> Reply {
         let reason = decline.child(USER, "reason").map(|it| it.text().into_owned());
         let reason = reason.filter(|reason| !reason.is_empty() && reason.len() <= REASON_BYTES_MAX);
-        let inviters = self.invitations.declined(bare(turn.from));
+        let person = bare(turn.from).to_owned();
+        let mut inviters = self.invitations.answered(&person);
+        // A bubble's members were all invited, also if that was before the room was read the last time.
+        let refuses = self.config.bubble.is_some() && self.affiliations.of(&person) == Affiliation::Member;
+        if inviters.is_empty() && refuses {
+            inviters = self.affiliations.having(Affiliation::Owner).filter_map(|(owner, _)| Jid::new(owner).ok()).collect();
+        }
         if inviters.is_empty() {
             return Bounce::new(Condition::ItemNotFound).text("nobody has invited you").into();
         }
@@ -161,6 +166,9 @@ impl Room {
             // Whoever has left meanwhile hears of it on whatever device.
             let to = if self.occupants.by_session(&inviter).is_some() { inviter } else { inviter.to_bare().into() };
             self.tell_one(turn, to, &inside);
+        }
+        if refuses {
+            self.set_affiliation(turn, &person, Affiliated::new(Affiliation::None), None);
         }
         Reply::Sent
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use iris_core::store::Write;
 use iris_core::xml::wire::{self};
-use iris_core::xml::{El, Stanza, StanzaId};
+use iris_core::xml::{El, Stanza};
 use iris_core::{Bounce, Condition, HostTurn, Reply, hash, ns};
 
-use super::association::Role;
+use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE, Past};
+use super::pace::ACTIVITY;
 use super::room::{Room, SUBJECT, bare};
 use super::{USER, stanzas};
 
@@ -38,7 +39,15 @@ impl Room {
         if !is_subject && speaker.role < Role::Participant {
             return Bounce::new(Condition::Forbidden).text("only those with voice may speak here").into();
         }
+        let (person, affiliation) = (speaker.person.clone(), speaker.affiliation);
         let (from, occupant_id) = (speaker.jid.clone(), stanzas::occupant_id(&speaker.id));
+        // XEP-0500 5: "Room administrators and owners MUST NOT be rate limited."
+        if stanza.has(names.body)
+            && affiliation < Affiliation::Admin
+            && let Err(why) = self.slow.speak(&person, turn.now.mono, self.config.slow_mode)
+        {
+            return why.into();
+        }
         let strip = self.forged(turn, stanza);
         let mut stamps = stanzas::stamps(&from, strip, occupant_id, None);
         let is_content = self.service.policy.is_content(stanza);
@@ -52,11 +61,18 @@ impl Room {
                 let owner = turn.owner;
                 turn.write(Write::Append { owner, shelf: ARCHIVE, id, peer, tag, entry: entry.clone() });
             }
-            let shown = turn.house.ids.show(turn.owner, id);
-            stamps.stanza_id = Some(StanzaId { by: Arc::from(turn.jid.as_str()), id: Arc::from(shown) });
+            stamps.stanza_id = Some(history::stanza_id(turn, id));
             self.remember(turn, Past::new(id, entry), is_subject);
+            self.tell_absent(turn, &from, stanza, &stamps);
         }
         turn.fan_out_stamped(from, stanza.clone(), stamps, self.occupants.everybody());
+        // XEP-0502 5: bodies, and no corrections.
+        if stanza.has(names.body) && !stanza.has(names.replace) && self.activity.count(turn.now.wall_us) && self.is_kept() {
+            turn.put(ACTIVITY, "", self.activity.encode());
+        }
+        if stanza.has(names.retract) {
+            self.retracted(turn, stanza);
+        }
         Reply::Sent
     }
 

@@ -5,8 +5,9 @@
 //!
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
-//! says). In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq between
-//! occupants), `disco`. `service` knows all rooms.
+//! says), `pace`. In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq
+//! between occupants), `disco_room`, `archive` (who reads it), `retract`, `mentions` (those who are away), `vcard`. `service` knows all
+//! rooms; `bubble` is the room of a team.
 
 use std::sync::Arc;
 
@@ -18,24 +19,30 @@ use crate::xep0359_stanza_ids::SentAgain;
 
 mod admin;
 mod affiliations;
+mod archive;
 mod association;
+mod bubble;
 mod config;
 mod disco_room;
 mod enter;
 mod history;
 mod invite;
+mod mentions;
 mod messages;
 mod nick;
 mod occupants;
 mod owner;
+mod pace;
 mod relay;
 mod requests;
+mod retract;
 mod room;
 mod service;
 mod settings;
 mod stanzas;
 #[cfg(test)]
 mod tests;
+mod vcard;
 
 use room::Room;
 use service::Service;
@@ -46,6 +53,9 @@ pub const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const OWNER: &str = "http://jabber.org/protocol/muc#owner";
 pub const REQUEST: &str = "http://jabber.org/protocol/muc#request";
 pub const REGISTER: &str = "http://jabber.org/protocol/muc#register";
+const RETRACT: &str = "urn:xmpp:message-retract:1";
+const MODERATE: &str = "urn:xmpp:message-moderate:1";
+const VCARD: &str = "vcard-temp";
 /// XEP-0421.
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 
@@ -72,14 +82,26 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         names: stanzas::Names::intern(m),
         policy: Policy::intern(m),
         again: SentAgain::intern(m),
+        pages: m.config()?,
         settings,
     });
+    bubble::mount(m, &service)?;
     m.serve(&label, |s| {
         s.named_identity(At::Host, "conference", "text", &service.settings.name);
-        for feature in [disco::INFO, disco::ITEMS, MUC, "muc_rooms", disco_room::STABLE_ID, OCCUPANT_ID, "urn:xmpp:ping"] {
+        for feature in [disco::INFO, disco::ITEMS, MUC, "muc_rooms", disco_room::STABLE_ID, OCCUPANT_ID, "urn:xmpp:ping", VCARD]
+        {
             s.feature(At::Host, feature);
         }
-        for shelf in [room::ROOM, room::SUBJECT, room::AFFILIATIONS, room::REQUESTS, history::ARCHIVE, service::ROOMS] {
+        for shelf in [
+            room::ROOM,
+            room::SUBJECT,
+            room::AFFILIATIONS,
+            room::REQUESTS,
+            history::ARCHIVE,
+            service::ROOMS,
+            pace::ACTIVITY,
+            vcard::CARD,
+        ] {
             s.shelf(shelf)?;
         }
         s.host_iq_named(GetOrSet::Get, disco::INFO, "query", |turn, query| service::info(turn, &query))?;
@@ -88,7 +110,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_state(&service::REGISTRY, &[service::ROOMS], service::Registry::load)?;
         s.on_host_woken(service::woken);
         let history = u32::try_from(service.settings.history_messages_max).unwrap_or(u32::MAX);
-        let shelves = [room::ROOM, room::SUBJECT, room::AFFILIATIONS, room::REQUESTS];
+        let shelves = [room::ROOM, room::SUBJECT, room::AFFILIATIONS, room::REQUESTS, pace::ACTIVITY];
         let newest = service.clone();
         s.entities(
             &ROOM_STATE,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply, ns};
+use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
@@ -120,6 +120,10 @@ impl Room {
         }
         let more = changes.iter().filter(|(address, _)| self.affiliations.at(address).is_none()).count();
         self.has_place(more)?;
+        let is_new = |(address, it): &&(String, Affiliation)| {
+            *it >= Affiliation::Member && self.affiliations.of(address) < Affiliation::Member
+        };
+        self.has_place_for_members(changes.iter().filter(is_new).count())?;
         Ok(changes)
     }
 
@@ -167,7 +171,10 @@ impl Room {
 
     /// 10.9.
     fn destroy(&mut self, turn: &mut HostTurn<'_>, destroy: &El<'_>) -> Reply {
-        let venue = match destroy.attr("jid").map(|jid| Jid::new(&jid)).transpose() {
+        if let Err(why) = self.may_be_deleted() {
+            return why.into();
+        }
+        let venue = match destroy.attr("jid").map(|jid| jids::address(&jid)).transpose() {
             Ok(venue) => venue,
             Err(_) => return Bounce::new(Condition::JidMalformed).into(),
         };

@@ -2,7 +2,7 @@
 
 use iris_core::form::{Field, Form};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, ns};
+use iris_core::{Bounce, Condition, HostTurn, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
 use super::association::{Affiliation, Role};
@@ -67,7 +67,7 @@ impl Room {
         if self.speaker(turn).is_none_or(|it| it.role != Role::Moderator) {
             return Bounce::new(Condition::Forbidden).into();
         }
-        let asked = field(form, "muc#jid").and_then(|jid| Jid::new(&jid).ok());
+        let asked = field(form, "muc#jid").and_then(|jid| jids::address(&jid).ok());
         let by_jid = asked.and_then(|jid| self.occupants.key_of(&jid).cloned());
         let by_nick = || field(form, "muc#roomnick").map(|nick| nick::key(&nick).into());
         let Some(key) = by_jid.or_else(by_nick) else { return Bounce::new(Condition::ItemNotFound).into() };
@@ -141,7 +141,8 @@ impl Room {
         if is_others {
             return Bounce::new(Condition::Conflict).into();
         }
-        if let Err(why) = self.has_place(usize::from(affiliation == Affiliation::None)) {
+        let more = usize::from(affiliation == Affiliation::None);
+        if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
         // Whoever may come in anyway is a member by saying so; into a room of members an admin lets people.
@@ -199,7 +200,7 @@ impl Room {
         if self.affiliation_of(turn.from) < Affiliation::Admin {
             return Bounce::new(Condition::Forbidden).into();
         }
-        let person = field(form, PERSON).and_then(|jid| Jid::new(&jid).ok()).map(|jid| bare(&jid).to_owned());
+        let person = field(form, PERSON).and_then(|jid| jids::address(&jid).ok()).map(|jid| bare(&jid).to_owned());
         let wanted = field(form, "muc#register_roomnick").map(|wanted| nick::key(&wanted));
         let is_it = |(jid, nick): &&(std::sync::Arc<str>, String)| match &person {
             Some(person) => **jid == **person,
@@ -208,8 +209,12 @@ impl Room {
         let Some((person, nick)) = self.requests.iter().find(is_it).cloned() else {
             return Bounce::new(Condition::ItemNotFound).text("nobody is waiting for that").into();
         };
+        let is_allowed = is_yes(field(form, "muc#register_allow"));
+        if is_allowed && let Err(why) = self.has_place(1).and_then(|()| self.has_place_for_members(1)) {
+            return why.into();
+        }
         self.drop_request(turn, &person);
-        if is_yes(field(form, "muc#register_allow")) {
+        if is_allowed {
             let actor = self.actor(turn);
             let affiliated = Affiliated { nick: Some(nick), ..Affiliated::new(Affiliation::Member) };
             self.set_affiliation(turn, &person, affiliated, Some(&actor));

@@ -13,6 +13,7 @@ use super::config::RoomConfig;
 use super::history::Past;
 use super::invite::Invitations;
 use super::occupants::{Occupant, Occupants};
+use super::pace::{ACTIVITY, Activity, SlowMode};
 use super::relay::Relay;
 use super::service::{self, Service};
 use super::stanzas::{self, Actor, Says};
@@ -46,6 +47,8 @@ pub struct Room {
     pub subject: Option<Past>,
     pub history: VecDeque<Past>,
     pub invitations: Invitations,
+    pub slow: SlowMode,
+    pub activity: Activity,
     pub relay: Relay,
 }
 
@@ -83,7 +86,8 @@ impl Room {
             let text = |item: &Item| String::from_utf8_lossy(&item.value).into_owned();
             room.requests = of(REQUESTS).map(|item| (item.key.clone(), text(item))).collect();
             room.subject = of(SUBJECT).next().and_then(|item| Past::restore(&item.value));
-            room.history = tail.iter().map(Past::of_entry).filter(|past| !past.is_subject()).collect();
+            room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
+            room.activity = of(ACTIVITY).next().and_then(|item| Activity::decode(&item.value)).unwrap_or_default();
             if let Some(before) = before {
                 room.occupants = before.occupants;
                 room.stand_as_kept();
@@ -115,6 +119,8 @@ impl Room {
             subject: None,
             history: VecDeque::new(),
             invitations: Invitations::default(),
+            slow: SlowMode::default(),
+            activity: Activity::default(),
             relay: Relay::default(),
             service,
         }
@@ -335,9 +341,9 @@ impl Room {
         let reason = affiliated.reason.clone();
         let new = affiliated.affiliation;
         self.keep_affiliation(turn, address, affiliated);
-        // Of a domain: everybody who has nothing of their own.
-        let of_address =
-            |person: &str| person == address || (!address.contains('@') && person.ends_with(&format!("@{address}")));
+        // A domain that is banned: everybody who has nothing of their own.
+        let of_domain = |person: &str| new == Affiliation::Outcast && person.split_once('@').is_some_and(|it| it.1 == address);
+        let of_address = |person: &str| person == address || of_domain(person);
         for key in self.occupants.keys(|it| of_address(&it.person)) {
             let Some(occupant) = self.occupants.by_key(&key) else { continue };
             let (before, role) = (occupant.affiliation, occupant.role);

@@ -12,7 +12,7 @@ use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot};
 
 use super::ROOM_STATE;
 use super::association::Affiliation;
-use super::room::{Room, Stage};
+use super::room::{Room, Stage, bare};
 use super::settings::{Config, MayCreate};
 use super::stanzas::Names;
 use crate::result;
@@ -33,6 +33,7 @@ pub struct Service {
     pub names: Names,
     pub policy: Policy,
     pub again: SentAgain,
+    pub pages: crate::xep0313_archive::Config,
 }
 
 impl std::fmt::Debug for Service {
@@ -48,6 +49,10 @@ pub struct Summary {
     pub public: bool,
     pub persistent: bool,
     pub owners: Vec<String>,
+    /// Of a bubble everybody who belongs to it, with what they are.
+    pub people: Vec<(String, Affiliation)>,
+    pub bubble: bool,
+    pub archived: bool,
     /// Not kept.
     pub occupants: usize,
 }
@@ -60,8 +65,16 @@ impl Summary {
             public: room.config.public && room.stage == Stage::Open,
             persistent: room.is_kept(),
             owners: room.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string()).collect(),
+            people: if room.config.bubble.is_some() { Summary::people(room) } else { Vec::new() },
+            bubble: room.config.bubble.is_some(),
+            archived: room.config.archived,
             occupants: room.occupants.len(),
         }
+    }
+
+    fn people(room: &Room) -> Vec<(String, Affiliation)> {
+        let belongs = room.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member);
+        belongs.map(|(address, it)| (address.to_string(), it.affiliation)).collect()
     }
 
     fn is_kept_as(&self, other: &Summary) -> bool {
@@ -76,6 +89,13 @@ impl Summary {
         for owner in &self.owners {
             xml.leaf("owner", owner);
         }
+        if self.bubble {
+            xml.open("bubble").attr("archived", if self.archived { "1" } else { "0" });
+            for (address, affiliation) in &self.people {
+                xml.open("person").attr("is", affiliation.as_str()).text(address).close();
+            }
+            xml.close();
+        }
         xml.close();
         xml.finish()
     }
@@ -84,11 +104,16 @@ impl Summary {
         let room = El::parse(bytes)?;
         let is = |name: &str| room.attr(name).as_deref() == Some("1");
         let of = |name: &'static str| room.children().filter(move |it| it.local() == name).map(|it| it.text().into_owned());
+        let bubble = room.children().find(|it| it.local() == "bubble");
+        let person = |it: &El<'_>| Some((it.text().into_owned(), Affiliation::parse(&it.attr("is")?)?));
         Some(Summary {
             name: of("name").next().unwrap_or_default(),
             public: is("public"),
             persistent: is("persistent"),
             owners: of("owner").collect(),
+            people: bubble.iter().flat_map(El::children).filter_map(|it| person(&it)).collect(),
+            bubble: bubble.is_some(),
+            archived: bubble.as_ref().is_some_and(|it| it.attr("archived").as_deref() == Some("1")),
             occupants: 0,
         })
     }
@@ -107,6 +132,16 @@ impl Registry {
 
     fn owned_by(&self, person: &str) -> usize {
         self.rooms.values().filter(|room| room.owners.iter().any(|owner| owner == person)).count()
+    }
+}
+
+impl Registry {
+    /// The bubbles somebody belongs to, and as what.
+    pub fn bubbles_of<'a>(&'a self, person: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a Summary, Affiliation)> {
+        self.rooms.iter().filter(|(_, room)| room.bubble).filter_map(move |(address, room)| {
+            let (_, affiliation) = room.people.iter().find(|(jid, _)| jid == person)?;
+            Some((address, room, *affiliation))
+        })
     }
 }
 
@@ -175,6 +210,19 @@ impl Admission {
         }
     }
 
+    /// By an account of the domain, at an address that the house has chosen.
+    pub fn by_command(service: String, home: String, address: &str, creator: &BareJid, settings: &Config) -> Admission {
+        Admission {
+            service,
+            home,
+            address: Arc::from(address),
+            creator: creator.clone(),
+            is_local: true,
+            may_create: settings.create,
+            rooms_max: settings.rooms_per_user_max,
+        }
+    }
+
     /// 10.1.1: "If access is restricted …, the service MUST return a <not-allowed/> error".
     pub async fn ask(&self, cx: &Cx) -> Result<(), Bounce> {
         let is_allowed = match self.may_create {
@@ -216,8 +264,8 @@ impl Admission {
 
 /// 6.3: the rooms that everybody may find, a page at a time.
 pub fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
-    if query.attr("node").is_some_and(|node| !node.is_empty()) {
-        return Bounce::new(Condition::ItemNotFound).into();
+    if let Some(node) = query.attr("node").filter(|node| !node.is_empty()) {
+        return own_items(turn, &node);
     }
     let wanted = match query.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose() {
         Ok(wanted) => wanted,
@@ -247,6 +295,28 @@ pub fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         let ends = shown.first().zip(shown.last()).map(|((first, _), (last, _))| (first.to_string(), last.to_string()));
         let index = ends.is_some().then_some(skipped as u64);
         rsm::Given { ends, index, count: Some(all.len() as u64) }.write(&mut xml);
+    }
+    xml.close();
+    result(xml)
+}
+
+/// The bubbles of the one who asks: `urn:iris:bubbles`, or of them those it is a mere member of, administers, or finds archived.
+fn own_items(turn: &mut HostTurn<'_>, node: &str) -> Reply {
+    let person = bare(turn.from).to_owned();
+    let which: fn(&Summary, Affiliation) -> bool = match node {
+        "urn:iris:bubbles" => |_, _| true,
+        "urn:iris:bubbles#member" => |room, it| it == Affiliation::Member && !room.archived,
+        "urn:iris:bubbles#administered" => |room, it| it >= Affiliation::Admin && !room.archived,
+        "urn:iris:bubbles#archived" => |room, _| room.archived,
+        _ => return Bounce::new(Condition::ItemNotFound).into(),
+    };
+    let Some(registry) = turn.state(&REGISTRY) else { return Bounce::nobody().into() };
+    let mut xml = Build::new();
+    xml.open_ns("query", disco::ITEMS).attr("node", node);
+    for (address, room, affiliation) in registry.bubbles_of(&person) {
+        if which(room, affiliation) {
+            xml.open("item").attr("jid", address).attr("name", &room.name).close();
+        }
     }
     xml.close();
     result(xml)

@@ -27,6 +27,7 @@ pub struct Config {
     pub default_public: bool,
     pub default_persistent: bool,
     pub default_archive: bool,
+    pub default_bubble: bool,
 }
 
 impl Default for Config {
@@ -43,6 +44,7 @@ impl Default for Config {
             default_public: true,
             default_persistent: false,
             default_archive: true,
+            default_bubble: false,
         }
     }
 }
@@ -70,5 +72,7 @@ nick_bytes_max = 128
 default_public = true
 default_persistent = false
 default_archive = true
+# Or a bubble, as the plan of who makes it allows (persistent, members only, everybody sees who is who, archived).
+default_bubble = false
 ";
 }

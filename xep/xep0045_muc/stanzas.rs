@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use iris_core::xml::{Build, NameId, Stamps, Stanza, StanzaId, Strip};
-use iris_core::{HostTurn, Jid, Mount, ns};
+use iris_core::{HostTurn, Jid, Mount, jids, ns};
 
 use super::association::{Affiliation, Role};
-use super::{MUC, OCCUPANT_ID, USER};
+use super::{MUC, OCCUPANT_ID, RETRACT, USER};
 
 /// Who did it (8.2, 9.1).
 #[derive(Clone, Debug)]
@@ -103,6 +103,8 @@ pub struct Names {
     pub body: NameId,
     pub thread: NameId,
     pub form: NameId,
+    pub retract: NameId,
+    pub replace: NameId,
     hats: NameId,
 }
 
@@ -118,6 +120,8 @@ impl Names {
             body: m.name(ns::CLIENT, "body"),
             thread: m.name(ns::CLIENT, "thread"),
             form: m.name(ns::DATA_FORMS, "x"),
+            retract: m.name(RETRACT, "retract"),
+            replace: m.name("urn:xmpp:message-correct:0", "replace"),
             hats: m.name("urn:xmpp:hats:0", "hats"),
         }
     }
@@ -128,7 +132,7 @@ impl Names {
         let mut strip = Strip::default();
         for (index, child) in stanza.children().iter().enumerate() {
             let claims = |attr: &str| {
-                let claimed = stanza.child_el(child).attr(attr).and_then(|it| Jid::new(&it).ok());
+                let claimed = stanza.child_el(child).attr(attr).and_then(|it| jids::address(&it).ok());
                 claimed.is_some_and(|claimed| is_ours(&claimed))
             };
             let forged = [self.muc, self.user, self.occupant_id, self.hats].contains(&child.name)

@@ -17,9 +17,10 @@ use crate::xep0359_stanza_ids::SentAgain;
 use crate::xep0441_archive_preferences as preferences;
 
 pub mod entry;
-mod page;
+pub mod page;
 pub mod policy;
-mod query;
+pub mod query;
+pub mod source;
 
 use policy::Policy;
 
@@ -104,7 +105,10 @@ fn expire(turn: &mut HostTurn<'_>, keep_days: u32) {
 }
 
 fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
-    match query::Query::parse(el, turn.me(), turn.account.owner(), turn.house.ids, config) {
+    let me = turn.me().to_string();
+    let (owner, ids) = (turn.account.owner(), turn.house.ids);
+    let asked = query::Asked { source: source::PERSONAL, me: &me, owner, ids, reveal: false, config };
+    match query::Query::parse(el, &asked) {
         Ok(mut query) => {
             // A page is not what fills a session's queue.
             let max = u32::try_from(turn.house.limits.output_stanzas_max / 2).unwrap_or(u32::MAX).max(1);
@@ -118,7 +122,7 @@ fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
 /// Section 5.
 fn metadata(turn: &mut Turn<'_>) -> Reply {
     let (owner, ids) = (turn.account.owner(), turn.house.ids);
-    Reply::Task(Box::new(move |cx| Box::pin(page::metadata(owner, ids, cx))))
+    Reply::Task(Box::new(move |cx| Box::pin(page::metadata(SHELF, owner, ids, cx))))
 }
 
 struct Keeper {

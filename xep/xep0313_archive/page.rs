@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iris_core::effects::{Out, To};
 use iris_core::ids::IdSeal;
-use iris_core::store::{Entry, LogQuery, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, StoreError};
+use iris_core::store::{Entry, LogQuery, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, Shelf, StoreError};
 use iris_core::xml::wire::{Hold, Wire};
 use iris_core::xml::{Build, push_attr};
 use iris_core::{Bounce, Condition, Cx, Finish, ns, time};
 
+use super::NS;
 use super::query::{Query, not_there};
-use super::{NS, SHELF, entry};
 use crate::xep0059_rsm as rsm;
 
 /// One resource of a contact is not indexed: its messages are sought among those of the contact, and no further than this.
@@ -43,11 +43,11 @@ async fn find(query: &Query, cx: &Cx) -> Result<Found, Bounce> {
     // Both questions are asked before either is answered.
     let known = (!query.must_exist.is_empty()).then(|| {
         let max = u32::try_from(query.must_exist.len()).unwrap_or(u32::MAX);
-        read(query.owner, LogQuery { ids: Some(query.must_exist.clone()), max, ..LogQuery::default() }, cx)
+        read(query, LogQuery { ids: Some(query.must_exist.clone()), max, ..LogQuery::default() }, cx)
     });
-    let by_resource = query.with.as_ref().is_some_and(|with| with.full.is_some());
+    let by_resource = query.seeks;
     let first = LogQuery { max: if by_resource { PAGE_ENTRIES_MAX } else { query.log.max }, ..query.log.clone() };
-    let first = read(query.owner, first, cx);
+    let first = read(query, first, cx);
     if let Some(known) = known
         && known.await?.entries.len() < query.must_exist.len()
     {
@@ -59,8 +59,8 @@ async fn find(query: &Query, cx: &Cx) -> Result<Found, Bounce> {
 }
 
 /// Asked at once, not when it is awaited.
-fn read(owner: OwnerId, query: LogQuery, cx: &Cx) -> impl Future<Output = Result<Page, Bounce>> + use<> {
-    let rows = cx.read(Read::Log { owner, shelf: SHELF, query });
+fn read(of: &Query, query: LogQuery, cx: &Cx) -> impl Future<Output = Result<Page, Bounce>> + use<> {
+    let rows = cx.read(Read::Log { owner: of.owner, shelf: of.source.shelf, query });
     async move {
         match rows.await? {
             Rows::Log(page) => Ok(page),
@@ -76,9 +76,7 @@ fn take(query: &Query, mut page: Page) -> Found {
 }
 
 fn matches(query: &Query, entry: &Entry) -> bool {
-    let Some(message) = entry::message(&entry.entry) else { return false };
-    let Some(with) = &query.with else { return true };
-    entry::ends(message).is_some_and(|(from, to)| with.matches(&query.me, &from, &to))
+    (query.source.matches)(&query.me, query.with.as_ref(), &entry.entry)
 }
 
 /// Messages of one resource: page after page of its contact's, until there are enough.
@@ -106,7 +104,7 @@ async fn seek(query: &Query, mut page: Page, cx: &Cx) -> Result<Found, Bounce> {
         } else {
             next.after = last
         }
-        page = read(query.owner, next.clone(), cx).await?;
+        page = read(query, next.clone(), cx).await?;
     }
     Err(Bounce::new(Condition::ResourceConstraint).text("too many messages to search; narrow the time or ask for the bare JID"))
 }
@@ -156,7 +154,7 @@ fn results(query: &Query, entries: &[Entry]) -> Vec<Out> {
         let (id, stamp) = (query.text(entry.id), time::datetime(entry.id.0));
         let open = format!(" id='{id}'><forwarded xmlns='{}'><delay xmlns='{}' stamp='{stamp}'/>", ns::FORWARD, ns::DELAY);
         all.extend_from_slice(open.as_bytes());
-        all.extend_from_slice(entry::message(&entry.entry).unwrap_or_default());
+        (query.source.write)(&entry.entry, query.reveal, &mut all);
         all.extend_from_slice(b"</forwarded></result></message>");
         ends.push(all.len());
     }
@@ -193,8 +191,8 @@ fn fin(query: &Query, found: &Found) -> String {
 }
 
 /// Section 5.
-pub async fn metadata(owner: OwnerId, ids: IdSeal, cx: Cx) -> Finish {
-    let ends = match cx.read(Read::Bounds { owner, shelf: SHELF }).await {
+pub async fn metadata(shelf: Shelf, owner: OwnerId, ids: IdSeal, cx: Cx) -> Finish {
+    let ends = match cx.read(Read::Bounds { owner, shelf }).await {
         Ok(Rows::Bounds(ends)) => ends,
         Ok(_) => return Finish::Error(Bounce::new(Condition::InternalServerError)),
         Err(error) => return Finish::Error(error.into()),

@@ -5,9 +5,10 @@ use iris_core::jids::address;
 use iris_core::store::words;
 use iris_core::store::{EntryId, LogQuery, OwnerId};
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Condition, Reply, ns, time};
+use iris_core::{Bounce, Condition, Reply, ns, time};
 
-use super::{Config, NS, bare, peer_hash};
+use super::source::{Index, Source};
+use super::{Config, NS, bare};
 use crate::xep0059_rsm as rsm;
 
 /// Messages asked for by id at once (D4).
@@ -15,8 +16,22 @@ const IDS_MAX: usize = 500;
 /// A `queryid` comes back with every result.
 const QUERYID_BYTES_MAX: usize = 1024;
 
+/// Whose archive is asked.
+pub struct Asked<'a> {
+    pub source: Source,
+    /// Its bare JID.
+    pub me: &'a str,
+    pub owner: OwnerId,
+    pub ids: IdSeal,
+    /// The asker may know the real addresses of occupants.
+    pub reveal: bool,
+    pub config: &'a Config,
+}
+
 #[derive(Debug)]
 pub struct Query {
+    pub source: Source,
+    pub reveal: bool,
     pub owner: OwnerId,
     ids: IdSeal,
     pub me: String,
@@ -25,6 +40,8 @@ pub struct Query {
     pub log: LogQuery,
     /// What matches beyond that.
     pub with: Option<With>,
+    /// No index leads to them alone: more is read than is meant.
+    pub seeks: bool,
     /// Ids that the query stands on: one that is not in the archive is an error (section 4.1.3, 4.3.2).
     pub must_exist: Vec<EntryId>,
     /// A page that begins where the whole begins.
@@ -51,7 +68,8 @@ impl With {
 }
 
 impl Query {
-    pub fn parse(el: &El<'_>, me: &BareJid, owner: OwnerId, ids: IdSeal, config: &Config) -> Result<Query, Bounce> {
+    pub fn parse(el: &El<'_>, asked: &Asked<'_>) -> Result<Query, Bounce> {
+        let config = asked.config;
         if el.attr("node").is_some() {
             // Section 6.1.3: for archives of pubsub nodes.
             return Err(Bounce::new(Condition::FeatureNotImplemented).text("the archive has no nodes"));
@@ -61,12 +79,15 @@ impl Query {
             return Err(Bounce::bad_request("queryid is too long"));
         }
         let mut query = Query {
-            owner,
-            ids,
-            me: me.as_str().to_owned(),
+            source: asked.source,
+            reveal: asked.reveal,
+            owner: asked.owner,
+            ids: asked.ids,
+            me: asked.me.to_owned(),
             queryid,
             log: LogQuery::default(),
             with: None,
+            seeks: false,
             must_exist: Vec::new(),
             from_start: true,
             only_count: false,
@@ -141,7 +162,12 @@ impl Query {
 
     fn with(&mut self, value: &str) -> Result<(), Bounce> {
         let jid = address(value).map_err(|_| wrong("with", "is not a JID"))?;
-        self.log.peer = Some(peer_hash(bare(&jid)));
+        match (self.source.index)(&self.me, self.reveal, &jid) {
+            Index::Peer { hash, exact } => (self.log.peer, self.seeks) = (Some(hash), !exact),
+            Index::Unknown => self.seeks = true,
+            Index::All => return Ok(()),
+            Index::Nothing => self.log.ids = Some(Vec::new()),
+        }
         self.with = Some(With { bare: bare(&jid).to_owned(), full: jid.resource().is_some().then(|| jid.as_str().to_owned()) });
         Ok(())
     }
@@ -259,8 +285,11 @@ mod tests {
 
     fn parse(inside: &str) -> Result<Query, Bounce> {
         let xml = format!("<query xmlns='{NS}'>{inside}</query>");
-        let me = BareJid::new("juliet@house").expect("a JID");
-        Query::parse(&El::parse(xml.as_bytes()).expect("an element"), &me, OwnerId(1), seal(), &Config::default())
+        let me = iris_core::BareJid::new("juliet@house").expect("a JID");
+        let config = Config::default();
+        let (source, owner, ids) = (super::super::source::PERSONAL, OwnerId(1), seal());
+        let asked = Asked { source, me: me.as_str(), owner, ids, reveal: false, config: &config };
+        Query::parse(&El::parse(xml.as_bytes()).expect("an element"), &asked)
     }
 
     fn seal() -> IdSeal {

@@ -203,6 +203,28 @@ impl Shard {
         }
     }
 
+    /// What a client has asked for. Of a client elsewhere each is a stanza of its own.
+    pub(super) fn burst(&mut self, to: Jid, outs: Vec<Out>) {
+        if decide(&self.hosts, &to) != Route::Account {
+            for out in outs {
+                let Ok(stanza) = Stanza::parse(&out.wire.bytes, &self.house.names) else { continue };
+                let Some(from) = stanza.from_jid().ok().flatten() else { continue };
+                let after = out.after;
+                self.route(Envelope { after, ..Envelope::new(Arc::new(stanza), from, to.clone()) });
+            }
+            return;
+        }
+        let home = shard_of(bare_str(&to), self.inbound.len() as u16);
+        if home != self.id {
+            return self.outbox[usize::from(home)].push(Post::Burst(to, outs));
+        }
+        let Some(Slot::Awake(entity)) = self.entities.get(bare_str(&to)) else { return };
+        let is_it = |at: &&SessionRef| self.sessions.get(**at).is_some_and(|it| it.card.jid.as_str() == to.as_str());
+        if let Some(at) = entity.sessions.iter().find(is_it).copied() {
+            outs.into_iter().for_each(|out| self.out(at, out));
+        }
+    }
+
     /// Something for another turn, when this one's writes are on disk.
     pub(super) fn tell(&mut self, ticket: Ticket, key: Arc<str>, f: HostFn) {
         if self.hosts.of_key(&key).is_none() {

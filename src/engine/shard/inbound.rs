@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use iris_core::ask::Present;
+use iris_core::effects::Out;
 use iris_core::host::Known;
 use iris_core::receipt::Settled;
 use iris_core::store::{Rows, Shelf, StoreError, Woken};
@@ -31,6 +32,8 @@ pub enum Post {
     Host(Envelope),
     /// The same to each of these accounts, which live on this shard.
     FanOut(Box<Envelope>, Vec<Jid>),
+    /// See `Effect::Burst`.
+    Burst(Jid, Vec<Out>),
     /// The last entries of the log of something behind a service, which was read before.
     Tail(Arc<str>, Box<Woken>, Result<Rows, StoreError>),
     /// To be done in the turn of a domain of ours, of a service or of what lives behind one.

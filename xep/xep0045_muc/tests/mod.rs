@@ -6,6 +6,8 @@ use iris_engine::testing::{Client, House};
 
 use crate::ROOMS;
 
+mod archive;
+mod bubbles;
 mod s10_owner;
 mod s7_enter;
 mod s7_talk;

@@ -1,0 +1,278 @@
+//! Bubbles: rooms of a team, as the template has them - they stay, only members enter, everybody sees who is who, what is said is
+//! kept. Made by command with all members at once; their size is what the plan of who makes one allows; archived before they are
+//! deleted.
+//!
+//! ```text
+//! urn:iris:bubbles#create    name, description, members    a bubble; its members are invited
+//! urn:iris:bubbles#archive   jid                           nobody writes any more; everybody is told; the history stays
+//! urn:iris:bubbles#delete    jid                           nothing is left; only of an archived one
+//! urn:iris:bubbles#list                                    mine: member of, administered by me, archived
+//! ```
+
+use std::sync::Arc;
+
+use iris_core::command::{Command, Done, Note, Stage, Who};
+use iris_core::entitlements::Plan;
+use iris_core::form::{Field, Form, Submitted};
+use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Jid, Mount, MountError};
+
+use super::affiliations::Affiliated;
+use super::association::Affiliation;
+use super::config::RoomConfig;
+use super::invite::Words;
+use super::room::{ROOM, Room, Stage as RoomStage, bare};
+use super::service::{self, Admission, REGISTRY, Registry, Service};
+use super::stanzas::Actor;
+use super::{ROOM_STATE, USER};
+
+const CREATE: &str = "urn:iris:bubbles#create";
+const ARCHIVE: &str = "urn:iris:bubbles#archive";
+const DELETE: &str = "urn:iris:bubbles#delete";
+const LIST: &str = "urn:iris:bubbles#list";
+/// Members that one command may bring.
+const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
+const NAME_BYTES_MAX: usize = 512;
+
+pub fn mount(m: &mut Mount<'_>, service: &Arc<Service>) -> Result<(), MountError> {
+    let at = format!("{}.{}", service.settings.service, m.domain());
+    let house = Arc::new(House { service: service.clone(), at });
+    let by = house.clone();
+    m.command(Command::form(CREATE, "Make a bubble", Who::User, create_form, move |stage, answers, cx| {
+        let house = by.clone();
+        async move { create(&house, &stage, &answers, &cx).await }
+    }))?;
+    let by = house.clone();
+    m.command(Command::form(ARCHIVE, "Archive a bubble", Who::User, which_form, move |stage, answers, cx| {
+        let house = by.clone();
+        async move { archive(&house, &stage, &answers, &cx).await }
+    }))?;
+    let by = house.clone();
+    m.command(Command::form(DELETE, "Delete an archived bubble", Who::User, which_form, move |stage, answers, cx| {
+        let house = by.clone();
+        async move { delete(&house, &stage, &answers, &cx).await }
+    }))?;
+    m.command(Command::plain(LIST, "My bubbles", Who::User, move |stage, cx| {
+        let house = house.clone();
+        async move { list(&house, &stage, &cx).await }
+    }))
+}
+
+struct House {
+    service: Arc<Service>,
+    /// The address of the service.
+    at: String,
+}
+
+fn create_form() -> Form {
+    Form::new("Make a bubble", "Those you name are invited.")
+        .field(Field::text("name", "Name").required())
+        .field(Field::text("description", "Description"))
+        .field(Field::jids("members", "Members"))
+}
+
+fn which_form() -> Form {
+    Form::new("Which bubble?", "").field(Field::jid("jid", "Address of the bubble").required())
+}
+
+/// What a plan says of bubbles.
+pub async fn allowance(creator: &BareJid, cx: &Cx) -> Result<Arc<Plan>, Bounce> {
+    let plan = cx.plan(creator.clone()).await?.ok_or_else(|| Bounce::new(Condition::NotAllowed))?;
+    if plan.bubbles_create {
+        return Ok(plan);
+    }
+    let text = format!("the plan \"{}\" lets nobody make bubbles; whoever runs this server gives plans", plan.name);
+    Err(Bounce::new(Condition::NotAllowed).text(text))
+}
+
+async fn create(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {
+    let owner = stage.caller.to_bare();
+    let mut members = answers.bare_jids("members");
+    members.retain(|member| *member != owner && member.node().is_some());
+    if members.len() > MEMBERS_PER_COMMAND_MAX {
+        return Err(Bounce::bad_request(&format!("more than {MEMBERS_PER_COMMAND_MAX} members at once")));
+    }
+    let name = answers.text("name").unwrap_or_default().trim().to_owned();
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Bounce::new(Condition::NotAcceptable).text("name: is empty or too long"));
+    }
+    let plan = allowance(&owner, cx).await?;
+    if members.len() + 1 > plan.bubble_members_max as usize {
+        return Err(too_many(&plan.name, plan.bubble_members_max as usize));
+    }
+    let node = cx.host(&house.at, |turn| turn.house.ports.random_id()).await?;
+    let address = format!("{node}@{}", house.at);
+    Admission::by_command(house.at.clone(), stage.domain.to_string(), &address, &owner, &house.service.settings)
+        .ask(cx)
+        .await?;
+    let description = answers.text("description").unwrap_or_default().chars().take(NAME_BYTES_MAX).collect();
+    let (invited, at) = (members.len(), address.clone());
+    cx.host(&address, move |turn| {
+        turn.with_state(&ROOM_STATE, |turn, room| room.found(turn, &owner, Founding { name, description, members, plan }))
+    })
+    .await?;
+    let form = Form::default().field(Field::jid("jid", "Address of the bubble").value(at));
+    Ok(Done::empty().note(Note::Info, format!("{invited} were invited.")).form(&form))
+}
+
+pub fn too_many(plan: &str, most: usize) -> Bounce {
+    let text = format!("a bubble of the plan \"{plan}\" has at most {most} members; whoever runs this server gives plans");
+    Bounce::new(Condition::ResourceConstraint).text(text)
+}
+
+/// The address, if it is one of a room of this service.
+fn which(house: &House, answers: &Submitted) -> Result<String, Bounce> {
+    let jid = answers.jid("jid").ok_or_else(|| Bounce::new(Condition::JidMalformed))?;
+    if jid.domain().as_str() != house.at || jid.node().is_none() {
+        return Err(Bounce::new(Condition::ItemNotFound).text("there is no such bubble"));
+    }
+    Ok(bare(&jid).to_owned())
+}
+
+async fn archive(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {
+    let (address, caller) = (which(house, answers)?, stage.caller.to_bare());
+    let told = cx.host(&address, move |turn| {
+        turn.with_state(&ROOM_STATE, |turn, room| {
+            room.may_end(&caller)?;
+            Ok(room.archive_for_good(turn, &caller))
+        })
+    });
+    let told: usize = told.await?.unwrap_or_else(|| Err(Bounce::new(Condition::ItemNotFound)))?;
+    Ok(Done::empty().note(Note::Info, format!("The bubble is archived; {told} members were told.")))
+}
+
+async fn delete(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {
+    let (address, caller) = (which(house, answers)?, stage.caller.to_bare());
+    let deleted = cx.host(&address, move |turn| {
+        turn.with_state(&ROOM_STATE, |turn, room| {
+            room.may_end(&caller)?;
+            room.may_be_deleted()?;
+            room.end(turn, "<destroy/>");
+            Ok(())
+        })
+    });
+    deleted.await?.unwrap_or_else(|| Err(Bounce::new(Condition::ItemNotFound)))?;
+    Ok(Done::empty().note(Note::Info, "Nothing of the bubble is left."))
+}
+
+async fn list(house: &House, stage: &Stage, cx: &Cx) -> Result<Done, Bounce> {
+    let caller = stage.caller.to_bare();
+    let form = cx.host(&house.at, move |turn| turn.state(&REGISTRY).map(|registry| table(registry, &caller)));
+    let form = form.await?.ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
+    Ok(Done::empty().form(&form))
+}
+
+fn table(registry: &Registry, caller: &BareJid) -> Form {
+    let columns = [("jid", "Address"), ("name", "Name"), ("affiliation", "I am"), ("state", "State"), ("members", "Members")];
+    let mut form = Form::new("My bubbles", "").table(columns.map(|(var, label)| Field::text(var, label)));
+    for (address, summary, affiliation) in registry.bubbles_of(caller.as_str()) {
+        let state = if summary.archived { "archived" } else { "active" };
+        let members = summary.people.len().to_string();
+        form = form.row([&**address, &summary.name, affiliation.as_str(), state, &members]);
+    }
+    form
+}
+
+/// What a new bubble is made of.
+pub struct Founding {
+    pub name: String,
+    pub description: String,
+    pub members: Vec<BareJid>,
+    pub plan: Arc<Plan>,
+}
+
+impl RoomConfig {
+    /// The template.
+    pub fn make_bubble(&mut self, plan: &Plan) {
+        (self.persistent, self.members_only, self.non_anonymous, self.archive) = (true, true, true, true);
+        (self.public, self.registration) = (false, false);
+        self.bubble = Some((plan.name.to_string(), plan.bubble_members_max as usize));
+    }
+}
+
+impl Room {
+    fn found(&mut self, turn: &mut HostTurn<'_>, owner: &BareJid, founding: Founding) {
+        *self = Room::absent(self.service.clone());
+        self.stage = RoomStage::Open;
+        self.config.name = founding.name;
+        self.config.description = founding.description;
+        self.config.make_bubble(&founding.plan);
+        self.affiliations.set(owner.as_str(), Some(Affiliated::new(Affiliation::Owner)));
+        for member in &founding.members {
+            self.affiliations.set(member.as_str(), Some(Affiliated::new(Affiliation::Member)));
+        }
+        self.keep_all(turn);
+        let inviter = Jid::from(owner.clone());
+        let words = Words { reason: Some(self.config.name.clone()).filter(|name| !name.is_empty()), continues: None };
+        for member in founding.members {
+            self.invite(turn, &inviter, member.into(), &words);
+        }
+        service::tell(turn, self);
+    }
+
+    /// The organisers': archiving and deleting.
+    fn may_end(&self, who: &BareJid) -> Result<(), Bounce> {
+        if self.stage == RoomStage::Absent || self.affiliations.of(who.as_str()) < Affiliation::Member {
+            return Err(Bounce::new(Condition::ItemNotFound).text("there is no such bubble"));
+        }
+        if self.affiliations.of(who.as_str()) != Affiliation::Owner {
+            return Err(Bounce::new(Condition::Forbidden).text("only who owns the bubble may do that"));
+        }
+        if self.config.bubble.is_none() {
+            return Err(Bounce::new(Condition::NotAllowed).text("that is a room, and no bubble"));
+        }
+        Ok(())
+    }
+
+    /// Feature 35: "only then delete".
+    pub fn may_be_deleted(&self) -> Result<(), Bounce> {
+        if self.config.bubble.is_some() && !self.config.archived {
+            return Err(Bounce::new(Condition::NotAllowed).text("a bubble is archived before it is deleted"));
+        }
+        Ok(())
+    }
+
+    /// Nobody writes any more; everybody is out, and everybody is told. How many.
+    fn archive_for_good(&mut self, turn: &mut HostTurn<'_>, by: &BareJid) -> usize {
+        if self.config.archived {
+            return 0;
+        }
+        self.config.archived = true;
+        turn.put(ROOM, "", self.config.encode());
+        let actor = Actor {
+            nick: self.occupants.of_person(by.as_str()).next().map(|(_, it)| it.nick.to_string()),
+            jid: by.to_string(),
+        };
+        for key in self.occupants.keys(|_| true) {
+            self.remove(turn, &key, &[307], Some(&actor), Some("The bubble was archived."));
+        }
+        let text = format!("{} has archived the bubble {}. What was said can still be read.", by.as_str(), self.config.name);
+        let text = iris_core::xml::escape_text(&text).into_owned();
+        let inside = format!("<body>{text}</body><x xmlns='{USER}'><status code='104'/></x>");
+        let members = self.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member);
+        let members: Vec<Jid> = members.filter_map(|(address, _)| Jid::new(address).ok()).collect();
+        for member in &members {
+            self.tell_one(turn, member.clone(), &inside);
+        }
+        service::tell(turn, self);
+        members.len()
+    }
+
+    /// Somebody has accepted or refused: those who have invited them and are not here to see it.
+    pub fn tell_inviters(&self, turn: &mut HostTurn<'_>, inviters: Vec<Jid>, who: &str, what: &str) {
+        if self.config.bubble.is_none() {
+            return;
+        }
+        let text = format!("{who} {what} the bubble {}.", self.config.name);
+        let inside = format!("<body>{}</body>", iris_core::xml::escape_text(&text));
+        for inviter in inviters {
+            if self.occupants.of_person(bare(&inviter)).next().is_none() {
+                self.tell_one(turn, inviter.to_bare().into(), &inside);
+            }
+        }
+    }
+}
+
+/// To whoever wants to come into one.
+pub fn is_archived() -> Bounce {
+    Bounce::new(Condition::NotAllowed).text("the bubble is archived: what was said can be read, and nobody writes any more")
+}

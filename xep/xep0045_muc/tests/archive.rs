@@ -1,0 +1,301 @@
+//! What was said and is read later: XEP-0313 6.1.2, 0431, 0424, 0425; and those who are away: 0452, 0500, 0502, 0486.
+
+use std::time::Duration;
+
+use super::*;
+
+const MAM: &str = "urn:xmpp:mam:2";
+
+fn asked(fields: &[(&str, &str)], set: &str) -> String {
+    let fields: String =
+        fields.iter().map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>")).collect();
+    format!(
+        "<query xmlns='{MAM}' queryid='q'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MAM}</value></field>{fields}\
+         </x><set xmlns='http://jabber.org/protocol/rsm'>{set}</set></query>"
+    )
+}
+
+/// The results, and the answer.
+fn query(house: &mut House, client: &Client, room: &str, payload: &str) -> (Vec<Stanza>, Stanza) {
+    house.recv(client);
+    house.send(client, &format!("<iq type='set' id='mam' to='{room}'>{payload}</iq>"));
+    let mut heard = house.recv(client);
+    let fin = heard.pop().expect("an answer");
+    assert_eq!((fin.id().as_deref(), from(&fin)), (Some("mam"), room.to_owned()));
+    (heard, fin)
+}
+
+fn result_id(stanza: &Stanza) -> String {
+    let child = stanza.child_named(MAM, "result").expect("a result");
+    stanza.child_el(child).attr("id").expect("an id").into_owned()
+}
+
+fn stanza_id(stanza: &Stanza) -> String {
+    let child = stanza.child_named("urn:xmpp:sid:0", "stanza-id").unwrap_or_else(|| panic!("no id: {}", stanza.as_str()));
+    stanza.child_el(child).attr("id").expect("an id").into_owned()
+}
+
+#[test]
+fn xep0313_s6_1_2_everything_said_is_read_in_pages() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        let mut ids = Vec::new();
+        for n in 0..7 {
+            house.recv(&juliet);
+            say(&mut house, &romeo, &room, &format!("m{n}"));
+            ids.push(stanza_id(&house.one(&juliet)));
+        }
+        house.send(&juliet, &format!("<message to='{room}/romeo' type='chat'><body>psst</body></message>"));
+        let (heard, fin) = query(&mut house, &juliet, &room, &asked(&[], "<max>4</max>"));
+        assert_eq!(bodies(&heard), ["m0", "m1", "m2", "m3"]);
+        assert!(!fin.as_str().contains("complete"), "{}", fin.as_str());
+        assert_eq!(heard.iter().map(result_id).collect::<Vec<_>>(), ids[..4], "0359: the id is the archive's");
+        for it in &heard {
+            assert_eq!((from(it), it.to().as_deref()), (room.clone(), Some("juliet@house/balcony")));
+            assert!(it.as_str().contains(&format!("<message xmlns='jabber:client' from='{room}/romeo'")), "{}", it.as_str());
+            assert!(!it.as_str().contains("romeo@house"), "D2: {}", it.as_str());
+            assert_eq!(it.as_str().matches("<occupant-id").count(), 1);
+        }
+        let (heard, fin) = query(&mut house, &juliet, &room, &asked(&[], &format!("<max>4</max><after>{}</after>", ids[3])));
+        assert_eq!(bodies(&heard), ["m4", "m5", "m6"], "and nothing that was said in private");
+        assert!(fin.as_str().contains("complete='true'"));
+        let (heard, _) = query(&mut house, &juliet, &room, &asked(&[("{urn:xmpp:fulltext:0}fulltext", "M5")], ""));
+        assert_eq!(bodies(&heard), ["m5"], "0431");
+        for (with, count) in
+            [(format!("{room}/romeo"), 7), (format!("{room}/juliet"), 0), (room.clone(), 7), ("romeo@house".into(), 0)]
+        {
+            let (heard, _) = query(&mut house, &juliet, &room, &asked(&[("with", &with)], ""));
+            assert_eq!(heard.len(), count, "{with}");
+        }
+        // Moderators know who it was.
+        let (heard, _) = query(&mut house, &romeo, &room, &asked(&[("with", "romeo@house")], "<max>1</max>"));
+        assert!(heard[0].as_str().contains("<item jid='romeo@house/orchard'/>"), "{}", heard[0].as_str());
+        let metadata = house.iq(&juliet, "get", Some(&room), &format!("<metadata xmlns='{MAM}'/>"));
+        assert!(metadata.as_str().contains(&ids[0]) && metadata.as_str().contains(&ids[6]), "{}", metadata.as_str());
+        let form = house.iq(&juliet, "get", Some(&room), &format!("<query xmlns='{MAM}'/>"));
+        assert!(form.as_str().contains("before-id"));
+    }
+}
+
+#[test]
+fn xep0313_s6_1_2_and_d2_who_may_read_it() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+    say(&mut house, &romeo, &room, "hi");
+    let (juliet, tybalt) = (house.online("juliet@house/balcony"), house.online("tybalt@house/street"));
+    let read =
+        |house: &mut House, who: &Client| query(house, who, &room, &asked(&[], "")).1.attr("type").as_deref() == Some("result");
+    assert!(!read(&mut house, &juliet), "not by whom it is none of their business");
+    configure(&mut house, &romeo, &room, &[("enablelogging", "1")]);
+    assert!(read(&mut house, &juliet));
+    set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast");
+    assert!(!read(&mut house, &tybalt));
+    configure(&mut house, &romeo, &room, &[("membersonly", "1")]);
+    assert!(!read(&mut house, &juliet));
+    set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+    assert!(read(&mut house, &juliet), "a member, also from outside");
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    assert!(house.iq(&juliet, "get", Some(&room), info).as_str().contains(&format!("<feature var='{MAM}'/>")));
+    configure(&mut house, &romeo, &room, &[("enablearchiving", "0")]);
+    assert!(!house.iq(&juliet, "get", Some(&room), info).as_str().contains(MAM));
+    is_error(&query(&mut house, &juliet, &room, &asked(&[], "")).1, "service-unavailable");
+}
+
+#[test]
+fn xep0424_what_somebody_takes_back_is_gone() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&romeo);
+        let correction = |of: &str| {
+            format!(
+                "<message to='{room}' type='groupchat' id='c1'><body>secret two</body><replace xmlns='urn:xmpp:message-correct:0' id='{of}'/></message>"
+            )
+        };
+        house.send(&juliet, &format!("<message to='{room}' type='groupchat' id='s1'><body>secret one</body></message>"));
+        let id = stanza_id(&house.one(&romeo));
+        house.send(&juliet, &correction("s1"));
+        let retract = |id: &str| {
+            format!(
+                "<message to='{room}' type='groupchat' id='r1'><retract xmlns='urn:xmpp:message-retract:1' id='{id}'/></message>"
+            )
+        };
+        // Only one's own.
+        house.send(&romeo, &retract(&id));
+        let (heard, _) = query(&mut house, &juliet, &room, &asked(&[], ""));
+        assert!(heard.iter().any(|it| it.as_str().contains("secret one")));
+        house.send(&juliet, &retract(&id));
+        assert!(house.recv(&romeo).iter().any(|it| it.as_str().contains("<retract ")), "everybody is told");
+        let (heard, _) = query(&mut house, &juliet, &room, &asked(&[], ""));
+        assert!(heard.iter().all(|it| !it.as_str().contains("secret")), "{heard:?}");
+        let tombs: Vec<&Stanza> = heard.iter().filter(|it| it.as_str().contains("<retracted ")).collect();
+        assert_eq!(tombs.len(), 2, "it and its correction");
+        assert!(
+            tombs[0].as_str().contains("id='r1'") && result_id(tombs[0]) == id && tombs[0].as_str().contains("<occupant-id")
+        );
+        let (heard, _) = query(&mut house, &juliet, &room, &asked(&[("{urn:xmpp:fulltext:0}fulltext", "secret")], ""));
+        assert!(heard.is_empty(), "D4: nor is it found");
+        let nurse = house.online("nurse@house/kitchen");
+        assert!(join(&mut house, &nurse, &room, "nurse").iter().all(|it| !it.as_str().contains("secret")));
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let nurse = house.online("nurse@house/kitchen");
+        assert!(join(&mut house, &nurse, &room, "nurse").iter().all(|it| !it.as_str().contains("secret")));
+    }
+}
+
+#[test]
+fn xep0425_a_moderator_takes_back_what_another_has_said() {
+    for (shard, archive) in [(0, "1"), (1, "1"), (0, "0")] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("enablearchiving", archive)]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        house.recv(&romeo);
+        let spam = "<body>DM me for free magic potions!</body>";
+        house.send(&juliet, &format!("<message to='{room}' type='groupchat' id='inappropriate-1'>{spam}</message>"));
+        let id = stanza_id(&house.one(&romeo));
+        house.recv(&juliet);
+        let moderate = |id: &str| {
+            format!(
+                "<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'><retract xmlns='urn:xmpp:message-retract:1'/><reason>no</reason></moderate>"
+            )
+        };
+        is_error(&house.iq(&juliet, "set", Some(&room), &moderate(&id)), "forbidden");
+        is_error(&house.iq(&romeo, "set", Some(&room), &moderate("nowhere")), "item-not-found");
+        house.recv(&romeo);
+        house.send(&romeo, &format!("<iq type='set' id='mod' to='{room}'>{}</iq>", moderate(&id)));
+        assert!(
+            house
+                .recv(&romeo)
+                .iter()
+                .any(|it| it.id().as_deref() == Some("mod") && it.attr("type").as_deref() == Some("result"))
+        );
+        let told = house.one(&juliet);
+        assert_eq!((from(&told), told.attr("type").as_deref()), (room.clone(), Some("groupchat")));
+        for part in [
+            format!("<retract xmlns='urn:xmpp:message-retract:1' id='{id}'>"),
+            format!("<moderated xmlns='urn:xmpp:message-moderate:1' by='{room}/romeo'>"),
+            "<reason>no</reason>".into(),
+        ] {
+            assert!(told.as_str().contains(&part), "{part}: {}", told.as_str());
+        }
+        let nurse = house.online("nurse@house/kitchen");
+        assert!(join(&mut house, &nurse, &room, "nurse").iter().all(|it| !it.as_str().contains("potions")));
+        if archive == "1" {
+            let (heard, _) = query(&mut house, &juliet, &room, &asked(&[], ""));
+            assert!(heard.iter().all(|it| !it.as_str().contains("potions")));
+            assert!(
+                heard[0].as_str().contains("<retracted ") && heard[0].as_str().contains("<moderated "),
+                "{}",
+                heard[0].as_str()
+            );
+            assert_eq!(heard.len(), 2, "the tombstone, and that it was done");
+        }
+    }
+}
+
+#[test]
+fn xep0452_a_member_who_is_mentioned_is_told() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("forwardmentions", "1")]);
+    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    admin(&mut house, &romeo, &room, "set", "<item affiliation='member' jid='juliet@house' nick='jule'/>");
+    let mention = |uri: &str| {
+        format!(
+            "<message to='{room}' type='groupchat' id='m1'><body>jule: hi</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='{uri}'/></message>"
+        )
+    };
+    for uri in ["xmpp:juliet@house".to_owned(), format!("xmpp:{room}/jule")] {
+        house.send(&romeo, &mention(&uri));
+        let told = house.one(&juliet);
+        assert_eq!(from(&told), room);
+        for part in ["<mentions xmlns='urn:xmpp:mmn:0'>", "<forwarded", "<body>jule: hi</body>", "<stanza-id", "<delay"] {
+            assert!(told.as_str().contains(part), "{part}: {}", told.as_str());
+        }
+    }
+    house.send(&romeo, &mention("xmpp:nurse@house"));
+    house.nothing(&nurse);
+    join(&mut house, &juliet, &room, "jule");
+    house.send(&romeo, &mention("xmpp:juliet@house"));
+    assert_eq!(house.one(&juliet).attr("type").as_deref(), Some("groupchat"), "who is there hears it anyway");
+}
+
+#[test]
+fn xep0500_slow_mode() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[("slow_mode_duration", "20")]);
+    let juliet = house.online("juliet@house/balcony");
+    join(&mut house, &juliet, &room, "juliet");
+    say(&mut house, &juliet, &room, "one");
+    house.recv(&juliet);
+    say(&mut house, &juliet, &room, "two");
+    let refused = house.one(&juliet);
+    is_error(&refused, "policy-violation");
+    assert!(refused.as_str().contains("type='wait'") && refused.as_str().contains("20 seconds"));
+    house.advance(Duration::from_secs(20));
+    say(&mut house, &juliet, &room, "three");
+    say(&mut house, &romeo, &room, "four");
+    say(&mut house, &romeo, &room, "five");
+    assert_eq!(bodies(&house.recv(&juliet)), ["three", "four", "five"]);
+    let form = owner(&mut house, &romeo, &room, "get", "");
+    assert!(
+        form.as_str()
+            .contains("<validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:integer'><range min='0'/>")
+    );
+    let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    assert!(info.as_str().contains("muc#roominfo_slow_mode_duration"), "{}", info.as_str());
+    is_error(&configure(&mut house, &romeo, &room, &[("slow_mode_duration", "-1")]), "not-acceptable");
+}
+
+#[test]
+fn xep0502_how_much_is_said() {
+    let (mut house, room) = (house(), room_on(0));
+    let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+    let field = "{urn:xmpp:muc-activity}message-activity";
+    let ask =
+        |house: &mut House| house.iq(&romeo, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    assert!(!ask(&mut house).as_str().contains(field), "nothing is known yet");
+    (0..48).for_each(|n| say(&mut house, &romeo, &room, &format!("m{n}")));
+    house.advance(Duration::from_secs(3_700));
+    assert!(
+        ask(&mut house).as_str().contains(&format!("<field var='{field}' label='Messages per hour'><value>2.00</value>")),
+        "{}",
+        ask(&mut house).as_str()
+    );
+    configure(&mut house, &romeo, &room, &[("publicroom", "0")]);
+    assert!(!ask(&mut house).as_str().contains(field));
+}
+
+#[test]
+fn xep0486_the_picture_of_a_room() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        let card = "<vCard xmlns='vcard-temp'><PHOTO><TYPE>image/png</TYPE><BINVAL>aGVs\nbG8=</BINVAL></PHOTO></vCard>";
+        is_error(&house.iq(&juliet, "set", Some(&room), card), "forbidden");
+        is_error(&house.iq(&juliet, "get", Some(&room), "<vCard xmlns='vcard-temp'/>"), "item-not-found");
+        is_error(&house.iq(&romeo, "set", Some(&room), &card.replace("aGVs", "!")), "bad-request");
+        is_result(&house.iq(&romeo, "set", Some(&room), card));
+        assert_eq!(codes(&house.one(&juliet)), [104]);
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let juliet = house.online("juliet@house/balcony");
+        assert!(
+            house.iq(&juliet, "get", Some(&room), "<vCard xmlns='vcard-temp'/>").as_str().contains("<TYPE>image/png</TYPE>")
+        );
+        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        // SHA-1 of "hello".
+        assert!(info.as_str().contains("aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"), "{}", info.as_str());
+        assert!(info.as_str().contains("muc#roominfo_avatarhash") && info.as_str().contains("<feature var='vcard-temp'/>"));
+        let romeo = house.online("romeo@house/orchard");
+        is_result(&house.iq(&romeo, "set", Some(&room), "<vCard xmlns='vcard-temp'/>"));
+        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        assert!(!info.as_str().contains("avatarhash"));
+    }
+}

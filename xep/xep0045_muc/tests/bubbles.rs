@@ -1,0 +1,183 @@
+//! Bubbles: `bubble`, features 28 to 37.
+
+use std::time::Duration;
+
+use super::*;
+
+const COMMANDS: &str = "http://jabber.org/protocol/commands";
+
+fn command(house: &mut House, who: &Client, node: &str, fields: &[(&str, &[&str])]) -> Stanza {
+    let first = house.iq(who, "set", Some("house"), &format!("<command xmlns='{COMMANDS}' node='urn:iris:bubbles#{node}'/>"));
+    if fields.is_empty() {
+        return first;
+    }
+    let child = first.child_named(COMMANDS, "command").unwrap_or_else(|| panic!("{}", first.as_str()));
+    let session = first.child_el(child).attr("sessionid").unwrap_or_else(|| panic!("{}", first.as_str())).into_owned();
+    let values = |values: &[&str]| values.iter().map(|value| format!("<value>{value}</value>")).collect::<String>();
+    let fields: String = fields.iter().map(|(var, of)| format!("<field var='{var}'>{}</field>", values(of))).collect();
+    let form = format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>");
+    house.iq(
+        who,
+        "set",
+        Some("house"),
+        &format!("<command xmlns='{COMMANDS}' node='urn:iris:bubbles#{node}' sessionid='{session}'>{form}</command>"),
+    )
+}
+
+fn made(house: &mut House, who: &Client, name: &str, members: &[&str]) -> String {
+    let answer = command(house, who, "create", &[("name", &[name]), ("members", members)]);
+    is_result(&answer);
+    let (_, rest) = answer.as_str().split_once("var='jid'").unwrap_or_else(|| panic!("{}", answer.as_str()));
+    rest.split_once("<value>").expect("a value").1.split_once('<').expect("an end").0.to_owned()
+}
+
+#[test]
+fn f32_a_bubble_is_made_with_its_members_and_they_are_invited() {
+    let mut house = house();
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    house.user("nurse@house");
+    let bubble = made(&mut house, &romeo, "Verona", &["juliet@house", "nurse@house", "romeo@house"]);
+    assert!(bubble.ends_with("@conference.house"));
+    let invited = house.one(&juliet);
+    assert!(
+        from(&invited) == bubble && invited.as_str().contains("<invite from='romeo@house'><reason>Verona</reason>"),
+        "{}",
+        invited.as_str()
+    );
+    let info = house.iq(&juliet, "get", Some(&bubble), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    for feature in ["muc_persistent", "muc_membersonly", "muc_nonanonymous", "muc_hidden", "urn:xmpp:mam:2"] {
+        assert!(info.as_str().contains(feature), "{feature}");
+    }
+    assert_eq!(item(&join(&mut house, &juliet, &bubble, "juliet")[0])[0], "member");
+    let told = house.one(&romeo);
+    assert!(told.as_str().contains("juliet@house has come into the bubble Verona"), "33: {}", told.as_str());
+    let tybalt = house.online("tybalt@house/street");
+    is_error(&join(&mut house, &tybalt, &bubble, "tybalt")[0], "registration-required");
+    // It is there after a restart, and who was away comes in then.
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let nurse = house.online("nurse@house/kitchen");
+    assert_eq!(item(&join(&mut house, &nurse, &bubble, "nurse")[0])[0], "member");
+}
+
+#[test]
+fn f33_whoever_refuses_is_no_member_and_the_organiser_is_told() {
+    let mut house = house();
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let bubble = made(&mut house, &romeo, "Verona", &["juliet@house"]);
+    house.recv(&juliet);
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    house.send(
+        &juliet,
+        &format!(
+            "<message to='{bubble}'><x xmlns='{MUC}#user'><decline to='romeo@house'><reason>no</reason></decline></x></message>"
+        ),
+    );
+    assert!(house.one(&romeo).as_str().contains("<decline from='juliet@house'><reason>no</reason>"));
+    is_error(&join(&mut house, &juliet, &bubble, "juliet")[0], "registration-required");
+}
+
+#[test]
+fn plans_the_size_of_a_bubble() {
+    let mut house = House::with_config(ROOMS, "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 3\n");
+    let romeo = house.online("romeo@house/orchard");
+    let four = command(&mut house, &romeo, "create", &[("name", &["X"]), ("members", &["a@house", "b@house", "c@house"])]);
+    is_error(&four, "resource-constraint");
+    assert!(four.as_str().contains("at most 3 members") && four.as_str().contains("small"), "{}", four.as_str());
+    let bubble = made(&mut house, &romeo, "X", &["a@house", "b@house"]);
+    is_error(&set_affiliation(&mut house, &romeo, &bubble, "c@house", "member"), "resource-constraint");
+    join(&mut house, &romeo, &bubble, "romeo");
+    house.send(&romeo, &format!("<message to='{bubble}'><x xmlns='{MUC}#user'><invite to='c@house'/></x></message>"));
+    is_error(&house.one(&romeo), "resource-constraint");
+    // One for another is no more.
+    let swap = "<item affiliation='none' jid='a@house'/><item affiliation='member' jid='c@house'/>";
+    is_result(&admin(&mut house, &romeo, &bubble, "set", swap));
+}
+
+#[test]
+fn f35_archived_and_only_then_deleted() {
+    let mut house = house();
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let bubble = made(&mut house, &romeo, "Verona", &["juliet@house", "nurse@house"]);
+    join(&mut house, &romeo, &bubble, "romeo");
+    join(&mut house, &juliet, &bubble, "juliet");
+    say(&mut house, &romeo, &bubble, "remember");
+    house.recv(&juliet);
+    is_error(&command(&mut house, &juliet, "archive", &[("jid", &[&bubble])]), "forbidden");
+    is_error(&command(&mut house, &romeo, "delete", &[("jid", &[&bubble])]), "not-allowed");
+    is_error(&owner(&mut house, &romeo, &bubble, "set", "<destroy/>"), "not-allowed");
+    let archived = command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]);
+    assert!(archived.as_str().contains("3 members were told"), "{}", archived.as_str());
+    let heard = house.recv(&juliet);
+    assert!(heard.iter().any(|it| it.attr("type").as_deref() == Some("unavailable") && codes(it).contains(&110)), "{heard:?}");
+    assert!(heard.iter().any(|it| it.as_str().contains("has archived the bubble Verona")));
+    is_error(&join(&mut house, &juliet, &bubble, "juliet")[0], "not-allowed");
+    say(&mut house, &romeo, &bubble, "more");
+    assert!(house.recv(&romeo).iter().any(|it| it.attr("type").as_deref() == Some("error")));
+    house.recv(&juliet);
+    let ask = "<query xmlns='urn:xmpp:mam:2'/>";
+    house.send(&juliet, &format!("<iq type='set' id='mam' to='{bubble}'>{ask}</iq>"));
+    assert_eq!(bodies(&house.recv(&juliet)), ["remember"], "what was said can be read");
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let romeo = house.online("romeo@house/orchard");
+    is_error(&join(&mut house, &romeo, &bubble, "romeo")[0], "not-allowed");
+    is_result(&command(&mut house, &romeo, "delete", &[("jid", &[&bubble])]));
+    is_error(
+        &house.iq(&romeo, "get", Some(&bubble), "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+        "item-not-found",
+    );
+    is_error(&command(&mut house, &romeo, "archive", &[("jid", &["nowhere@conference.house"])]), "item-not-found");
+    is_error(&command(&mut house, &romeo, "archive", &[("jid", &["romeo@house"])]), "item-not-found");
+}
+
+#[test]
+fn f31_my_bubbles() {
+    let mut house = house();
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let mine = made(&mut house, &romeo, "Mine", &["juliet@house"]);
+    let hers = made(&mut house, &juliet, "Hers", &["romeo@house"]);
+    let old = made(&mut house, &romeo, "Old", &[]);
+    is_result(&command(&mut house, &romeo, "archive", &[("jid", &[&old])]));
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let romeo = house.online("romeo@house/orchard");
+    let table = command(&mut house, &romeo, "list", &[]);
+    for row in [
+        [mine.as_str(), "Mine", "owner", "active", "2"],
+        [hers.as_str(), "Hers", "member", "active", "2"],
+        [old.as_str(), "Old", "owner", "archived", "1"],
+    ] {
+        let row: String = ["jid", "name", "affiliation", "state", "members"]
+            .iter()
+            .zip(row)
+            .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
+            .collect();
+        assert!(table.as_str().contains(&row), "{row}: {}", table.as_str());
+    }
+    let items = |house: &mut House, node: &str| {
+        let ask = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='urn:iris:bubbles{node}'/>");
+        house.iq(&romeo, "get", Some("conference.house"), &ask)
+    };
+    for (node, has, has_not) in [("#member", &hers, &mine), ("#administered", &mine, &hers), ("#archived", &old, &mine)] {
+        let answer = items(&mut house, node);
+        assert!(
+            answer.as_str().contains(has.as_str()) && !answer.as_str().contains(has_not.as_str()),
+            "{node}: {}",
+            answer.as_str()
+        );
+    }
+    assert_eq!(items(&mut house, "").as_str().matches("<item ").count(), 3);
+    assert!(!command(&mut house, &romeo, "list", &[]).as_str().contains("tybalt"));
+}
+
+#[test]
+fn a_domain_may_make_every_new_room_a_bubble() {
+    let mut house = House::with_config(ROOMS, "[xep.muc]\ndefault_bubble = true\n");
+    let room = room_on(1);
+    let romeo = opened(&mut house, &room, &[("roomname", "Verona")]);
+    let info = house.iq(&romeo, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    for feature in ["muc_persistent", "muc_membersonly", "muc_nonanonymous", "muc_hidden"] {
+        assert!(info.as_str().contains(feature), "{feature}");
+    }
+    is_error(&configure(&mut house, &romeo, &room, &[("membersonly", "0")]), "not-acceptable");
+    assert!(command(&mut house, &romeo, "list", &[]).as_str().contains("Verona"));
+}

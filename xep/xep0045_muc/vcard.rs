@@ -1,0 +1,71 @@
+//! The room's vCard and, in it, its picture (XEP-0054 by XEP-0486). Not read until somebody asks; its hash stands in the configuration.
+
+use base64::Engine;
+use bytes::Bytes;
+use iris_core::store::{Read, Rows, Shelf};
+use iris_core::xml::El;
+use iris_core::{Bounce, Condition, Finish, HostTurn, Reply};
+use sha1::{Digest, Sha1};
+
+use super::association::Affiliation;
+use super::room::{ROOM, Room};
+use super::{VCARD, stanzas};
+
+pub const CARD: Shelf = Shelf::record("muc-vcard");
+const CARD_BYTES_MAX: usize = 128 * 1024;
+
+impl Room {
+    pub fn vcard_get(&self, turn: &HostTurn<'_>) -> Reply {
+        let read = Read::Value { owner: turn.owner, shelf: CARD, key: "".into() };
+        Reply::Task(Box::new(move |cx| {
+            Box::pin(async move {
+                match cx.read(read).await {
+                    Ok(Rows::Value(Some(card))) => {
+                        Finish::Answer { before: Vec::new(), result: String::from_utf8_lossy(&card).into_owned() }
+                    }
+                    Ok(_) => Finish::Error(Bounce::new(Condition::ItemNotFound)),
+                    Err(why) => Finish::Error(why.into()),
+                }
+            })
+        }))
+    }
+
+    /// XEP-0486 3.2.
+    pub fn vcard_set(&mut self, turn: &mut HostTurn<'_>, card: &El<'_>) -> Reply {
+        if self.affiliation_of(turn.from) < Affiliation::Owner {
+            return Bounce::new(Condition::Forbidden).text("only owners set the picture of a room").into();
+        }
+        let closed = card.closed();
+        if closed.len() > CARD_BYTES_MAX {
+            let text = format!("the vCard of a room has at most {CARD_BYTES_MAX} bytes");
+            return Bounce::new(Condition::ResourceConstraint).text(text).into();
+        }
+        let hash = match avatar_hash(card) {
+            Ok(hash) => hash,
+            Err(why) => return why.into(),
+        };
+        if card.children().next().is_none() {
+            turn.delete(CARD, "");
+        } else {
+            turn.put(CARD, "", Bytes::copy_from_slice(&closed));
+        }
+        self.config.avatar = hash;
+        if self.is_kept() {
+            turn.put(ROOM, "", self.config.encode());
+        }
+        self.tell_all(turn, &stanzas::codes_x(&[104]));
+        Reply::empty()
+    }
+}
+
+/// XEP-0153: SHA-1 of the picture's bytes.
+fn avatar_hash(card: &El<'_>) -> Result<Option<String>, Bounce> {
+    let Some(photo) = card.child(VCARD, "PHOTO").and_then(|photo| photo.child(VCARD, "BINVAL")) else { return Ok(None) };
+    let text: String = photo.text().split_whitespace().collect();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+    let bytes = bytes.map_err(|_| Bounce::bad_request("the picture is not base64"))?;
+    Ok(Some(Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()))
+}
