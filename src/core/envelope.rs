@@ -77,6 +77,7 @@ impl Envelope {
             news_of: self.news_of.clone(),
             interests: self.interests.clone(),
             news_only: self.news_only,
+            guest: self.guest,
             hops: self.hops,
         }
     }
