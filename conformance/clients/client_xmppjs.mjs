@@ -49,6 +49,9 @@ class Person {
       credentials: credentials && { username: name, ...credentials },
     });
     this.top = [];
+    // An empty write in the middle of a parse loses what follows a <success/> that resumes: see ../stacks/stack_xmppjs.mjs.
+    const sendMany = this.xmpp.sendMany.bind(this.xmpp);
+    this.xmpp.sendMany = async (stanzas) => stanzas.length && sendMany(stanzas);
     this.xmpp.reconnect.delay = 100;
     this.xmpp.timeout = WAIT_MS;
     this.xmpp.on("error", (error) => stage.log(this.name, "!", error.message));
