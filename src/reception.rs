@@ -152,6 +152,7 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
     let site = discovery.sites.iter().find(|site| site.domain == domain).and_then(|site| site.url.as_deref());
     if let Some(site) = site {
         endpoints.push(("WebSocket".into(), format!("{}/xmpp-websocket", site.replacen("http", "ws", 1))));
+        endpoints.push(("BOSH".into(), format!("{site}/http-bind")));
     }
     let doors = hosts.domain(domain);
     let contacts = doors.map(|doors| doors.contacts.as_slice()).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! XEP-0227: Portable Import/Export Format for XMPP-IM Servers - what an account keeps moves to another server, and here.
-//! Spec 1.1, https://xmpp.org/extensions/xep-0227.html. Not done: of privacy lists more than who is blocked; items of nodes that stand more than 1 MiB behind their options.
+//! Spec 1.1, https://xmpp.org/extensions/xep-0227.html. Not done: of privacy lists more than who is blocked; items of
+//! nodes that stand more than 1 MiB behind their options.
 //! Archive preferences travel as XEP-0441 writes them: the text has no place for them.
 //!
 //! What stands inside a `<user/>`, child by child, to and from the shelves of the rooms. Roster, subscription requests and SCRAM

@@ -52,6 +52,10 @@ fn certificate(
     if !addresses.is_empty() {
         params.custom_extensions.push(names(addresses));
     }
+    signed(authority, params)
+}
+
+fn signed(authority: &Authority, params: CertificateParams) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let key = KeyPair::generate().expect("a key");
     let signed = params.signed_by(&key, &authority.issuer).expect("a certificate");
     (signed.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
@@ -145,4 +149,70 @@ fn nobody_is_asked_for_a_certificate_unless_the_configuration_says_so() {
     let config = showing(&data, certificate(&authority(), &["juliet@localhost"], (2020, 2090)));
     let mut client = Client::direct_tls(server.direct_tls, config).expect("a foreign certificate is not even asked for");
     assert!(!client.open().contains("EXTERNAL"));
+}
+
+/// With the mail address `address` (rfc822Name), and the serial number `serial`.
+fn with_mail(authority: &Authority, address: &str, serial: u64) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.subject_alt_names.push(rcgen::SanType::Rfc822Name(address.try_into().expect("ASCII")));
+    params.serial_number = Some(serial.into());
+    signed(authority, params)
+}
+
+/// XEP-0178 2, step 11.3: a mail address is a JID only where the operator says so.
+#[test]
+fn b16_a_mail_address_opens_only_what_the_configuration_lets_it() {
+    for (allowed, more) in [(false, ""), (true, "client_mail_is_address = true\n")] {
+        let data = Data::with_users(["juliet", "romeo"]);
+        let authority = authority();
+        std::fs::write(data.folder().join("clients.crt"), &authority.pem).expect("a file");
+        let config = Some(format!("[tls]\nclient_ca = \"clients.crt\"\n{more}"));
+        let server = data.start_with(&With { config, ..With::default() });
+        let connect = |address: &str| {
+            let config = showing(&data, with_mail(&authority, address, 7));
+            let mut client = Client::direct_tls(server.direct_tls, config).expect("TLS");
+            client.open();
+            client
+        };
+        let mut juliet = connect("juliet@localhost");
+        assert_eq!(juliet.features.contains("<mechanism>EXTERNAL</mechanism>"), allowed, "{}", juliet.features);
+        assert_eq!(external(&mut juliet, "").starts_with("<success"), allowed);
+        if allowed {
+            // Whoever issues addresses of another domain says nothing about ours.
+            assert!(external(&mut connect("juliet@elsewhere.example"), "").starts_with("<failure"));
+            assert!(external(&mut connect("juliet@localhost"), "romeo@localhost").contains("<invalid-authzid/>"));
+        }
+    }
+}
+
+#[test]
+fn b16_a_revoked_certificate_ends_the_handshake_and_another_of_the_same_authority_does_not() {
+    let data = Data::with_users(["juliet"]);
+    let authority = authority();
+    std::fs::write(data.folder().join("clients.crt"), &authority.pem).expect("a file");
+    let revoked = rcgen::RevokedCertParams {
+        serial_number: 66_u64.into(),
+        revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+        reason_code: Some(rcgen::RevocationReason::KeyCompromise),
+        invalidity_date: None,
+    };
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2024, 1, 2),
+        next_update: rcgen::date_time_ymd(2090, 1, 1),
+        crl_number: 1_u64.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked],
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    let pem = list.signed_by(&authority.issuer).expect("a list").pem().expect("PEM");
+    std::fs::write(data.folder().join("revoked.pem"), pem).expect("a file");
+    let tls = "[tls]\nclient_ca = \"clients.crt\"\nclient_crl = \"revoked.pem\"\nclient_mail_is_address = true\n";
+    let server = data.start_with(&With { config: Some(tls.to_owned()), ..With::default() });
+    let connect = |serial| {
+        let config = showing(&data, with_mail(&authority, "juliet@localhost", serial));
+        Client::direct_tls(server.direct_tls, config).and_then(|mut client| client.try_open().map(|_| client))
+    };
+    assert!(connect(66).is_err(), "revoked");
+    let mut good = connect(67).expect("not revoked");
+    assert!(external(&mut good, "").starts_with("<success"));
 }
