@@ -38,6 +38,8 @@ mod census;
 mod domains;
 mod inbound;
 mod lives;
+mod pipes;
+mod promises;
 mod routing;
 mod tasks;
 
@@ -46,6 +48,7 @@ pub use binding::{Bind, BindReply, Bound, Inline};
 pub use census::{Census, Counters};
 pub use domains::{HostReply, TurnReply};
 pub use inbound::{Inbound, Post};
+use pipes::enable;
 
 /// The answer to a resume: the session and `h`; `None` when there is no such session.
 pub type ResumeReply = Box<dyn FnOnce(Result<(SessionRef, u32), ResumeError>)>;
@@ -240,140 +243,6 @@ impl Shard {
     /// Does this pipe have the session, and does it go on?
     pub fn is_held_by(&self, at: SessionRef, pipe: u64) -> bool {
         self.sessions.get(at).is_some_and(|session| session.pipe == Some(pipe) && session.over.is_none())
-    }
-
-    // --- from the pipes of this thread ------------------------------------------------------------------------------------
-
-    /// A question to an account of this shard.
-    pub fn ask(&mut self, account: &BareJid, ask: Ask, reply: AskReply) {
-        self.inbox.push_back((Arc::from(account.as_str()), Input::Ask(ask, reply)));
-    }
-
-    pub fn bind(&mut self, account: &BareJid, bind: Bind, pipe: u64, reply: BindReply) {
-        self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { bind, pipe, reply }));
-    }
-
-    /// `login_us`: as for a bind.
-    pub fn resume(
-        &mut self,
-        account: &BareJid,
-        (previd, h): (String, u32),
-        login_us: Option<u64>,
-        pipe: u64,
-        reply: ResumeReply,
-    ) {
-        self.inbox.push_back((Arc::from(account.as_str()), Input::Resume { previd, h, login_us, pipe, reply }));
-    }
-
-    /// One first-level element of a bound client. `random`: 128 bits as text, for a session id.
-    pub fn receive(
-        &mut self,
-        now: Now,
-        at: SessionRef,
-        stanza: Stanza,
-        random: impl FnOnce() -> String,
-    ) -> Result<(), StreamError> {
-        let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
-        session.heard = now.mono;
-        session.asked_alive = false;
-        if stanza.kind() == Kind::Other {
-            let name = stanza.name_id();
-            if name == self.known.sm_r {
-                session.ack_asked();
-                return self.look_soon(at);
-            }
-            if name == self.known.sm_a {
-                let h = stanza.attr("h").and_then(|h| h.parse().ok());
-                let Some(h) = h else { return Err(StreamError::new("bad-format").text("an <a/> needs an h")) };
-                session.acked(h)?;
-                if !session.marks.is_empty() {
-                    let key = session.account.clone();
-                    self.inbox.push_back((key, Input::Marks(at)));
-                }
-                return Ok(());
-            }
-            if name == self.known.sm_enable {
-                match enable(session, stanza.attr("resume"), &self.house, random) {
-                    Ok((id, enabled)) => session.enable_sm(id, enabled, &self.house.limits),
-                    Err(failed) => session.answer_nonza(failed, &self.house.limits),
-                }
-                return self.look_soon(at);
-            }
-            if name == self.known.sm_resume {
-                let failed =
-                    "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
-                session.answer_nonza(failed.to_owned(), &self.house.limits);
-                return self.look_soon(at);
-            }
-        }
-        let stanza = Arc::new(stanza);
-        let receipt = session.receive(stanza.clone());
-        let key = session.account.clone();
-        self.inbox.push_back((key, Input::FromSession(at, stanza, receipt)));
-        Ok(())
-    }
-
-    fn look_soon(&mut self, at: SessionRef) -> Result<(), StreamError> {
-        self.look_at(at);
-        Ok(())
-    }
-
-    /// May the client's next stanza be read?
-    pub fn has_credit(&mut self, at: SessionRef) -> bool {
-        let Some(session) = self.sessions.get_mut(at) else { return true };
-        session.thirsty = !session.has_credit(&self.house.limits);
-        !session.thirsty
-    }
-
-    /// Bytes came that were no stanza (a white space keep-alive).
-    pub fn heard(&mut self, now: Now, at: SessionRef) {
-        if let Some(session) = self.sessions.get_mut(at) {
-            session.heard = now.mono;
-        }
-    }
-
-    /// Where the session's connection comes from: for its administrator.
-    pub fn comes_from(&mut self, at: SessionRef, address: core::net::IpAddr) {
-        if let Some(session) = self.sessions.get_mut(at) {
-            session.address = Some(address);
-        }
-    }
-
-    /// What may be written to the client now. `Pulled::Over` also when another pipe has taken over (`conflict`).
-    pub fn pull(&mut self, at: SessionRef, pipe: u64, out: &mut Output, bytes_max: usize) -> (Pulled, Option<StreamError>) {
-        let Some(session) = self.sessions.get_mut(at) else {
-            return (Pulled::Over, Some(StreamError::new("conflict")));
-        };
-        if session.pipe != Some(pipe) {
-            return (Pulled::Over, Some(StreamError::new("conflict").text("another connection has taken over")));
-        }
-        let pulled = session.pull(&self.progress, out, bytes_max);
-        let over = session.over.clone();
-        if !session.marks.is_empty() {
-            let key = session.account.clone();
-            self.inbox.push_back((key, Input::Marks(at)));
-        }
-        self.look_at(at);
-        (pulled, over)
-    }
-
-    /// The pipe is gone. `clean`: the client closed its stream; otherwise the session may be resumed.
-    pub fn gone(&mut self, now: Now, at: SessionRef, pipe: u64, clean: bool) {
-        let Some(session) = self.sessions.get_mut(at) else { return };
-        if session.pipe != Some(pipe) {
-            return;
-        }
-        session.pipe = None;
-        if session.over.is_some() {
-            self.sessions.remove(at);
-            return;
-        }
-        let key = session.account.clone();
-        if !clean && session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
-            self.detach(now.mono, at);
-        } else {
-            self.inbox.push_back((key, Input::End(at, StreamError::new("connection-timeout"))));
-        }
     }
 
     // --- turning ----------------------------------------------------------------------------------------------------------
@@ -634,125 +503,6 @@ impl Shard {
         self.fx.list = list;
         ticket
     }
-
-    // --- promises ---------------------------------------------------------------------------------------------------------
-
-    fn settled(&mut self, settled: Settled) {
-        if settled.home.shard != self.id {
-            self.outbox[usize::from(settled.home.shard)].push(Post::Settled(settled));
-            return;
-        }
-        if let Some(session) = self.sessions.get_mut(settled.home) {
-            session.settle(settled.seq, settled.after, settled.refused);
-            self.look_at(settled.home);
-        }
-    }
-
-    fn when_committed(&mut self, ticket: Ticket, then: AfterCommit) {
-        if ticket <= self.progress.resolved {
-            then(if self.progress.is_refused(ticket) { Err(StoreError::Refused) } else { Ok(()) });
-        } else {
-            self.after_commit.push_back((ticket, then));
-        }
-    }
-
-    /// The store has come further: open gates, count what is kept, and forget what was refused.
-    fn take_progress(&mut self) {
-        let progress = self.store.progress();
-        if progress == self.progress {
-            return;
-        }
-        let refused_more = progress.epoch != self.progress.epoch;
-        self.progress = progress;
-        while let Some((ticket, _)) = self.waiting.front() {
-            if *ticket > self.progress.resolved {
-                break;
-            }
-            let Some((_, at)) = self.waiting.pop_front() else { break };
-            if let Some(session) = self.sessions.get_mut(at) {
-                session.waits_for = 0;
-            }
-            self.look_at(at);
-        }
-        while self.after_commit.front().is_some_and(|(ticket, _)| *ticket <= self.progress.resolved) {
-            let Some((ticket, then)) = self.after_commit.pop_front() else { break };
-            then(if self.progress.is_refused(ticket) { Err(StoreError::Refused) } else { Ok(()) });
-        }
-        if refused_more {
-            self.last_refusal = Some(self.now);
-            self.reload_refused();
-        }
-    }
-
-    /// Whose memory stands on a refused set reads itself anew before its next turn.
-    fn reload_refused(&mut self) {
-        let refused = |ticket: Ticket| self.progress.is_refused(ticket);
-        let is_stale = |slot: &Slot| match slot {
-            Slot::Awake(entity) => refused(entity.last_state),
-            Slot::Domain(entity) => refused(entity.last_state),
-            Slot::Loading { .. } | Slot::Tagging { .. } => false,
-        };
-        let stale: Vec<Arc<str>> =
-            self.entities.iter().filter(|(_, slot)| is_stale(slot)).map(|(key, _)| key.clone()).collect();
-        for key in stale {
-            let sessions = match self.entities.remove(&key) {
-                Some(Slot::Awake(entity)) => entity.sessions,
-                Some(Slot::Domain(entity)) => {
-                    if let Some(before) = entity.into_state() {
-                        self.reloading.insert(key.clone(), before);
-                    }
-                    Vec::new()
-                }
-                _ => Vec::new(),
-            };
-            tracing::warn!("read anew: storage refused its last change");
-            self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions });
-            self.read_account(key, 0);
-        }
-    }
-
-    // --- output -----------------------------------------------------------------------------------------------------------
-
-    fn out(&mut self, at: SessionRef, out: Out) {
-        let Some(session) = self.sessions.get_mut(at) else { return };
-        let Err(out) = session.try_push(out, &self.house.limits) else { return self.look_at(at) };
-        // The deque is full: a reader that does not read costs this much and no more.
-        self.inbound[usize::from(self.id)].counters.outputs_full.one();
-        if session.pipe.is_some() && session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
-            session.push_last(out);
-            session.pipe = None;
-            self.detach(self.now.mono, at);
-            return self.wakes.push(at);
-        }
-        let key = session.account.clone();
-        let error = StreamError::new("resource-constraint").text("you do not read what you are sent");
-        self.inbox.push_back((key.clone(), Input::End(at, error)));
-        if out.origin.is_some() {
-            self.inbox.push_back((key, Input::Redeliver(Box::new(out))));
-        }
-    }
-
-    /// Something about this session has changed: wake its pipe when there is anything to do for it.
-    fn look_at(&mut self, at: SessionRef) {
-        let Some(session) = self.sessions.get_mut(at) else { return };
-        let moved = session.advance(&self.progress, &self.house.limits);
-        if lives::complete_resume(session, self.now.mono) {
-            self.wakes.push(at);
-            let key = session.account.clone();
-            self.inbox.push_back((key.clone(), Input::Resumed(at)));
-            self.inbox.push_back((key, Input::Marks(at)));
-            return self.arm_session(at, self.now.mono + self.house.limits.idle_timeout);
-        }
-        if (moved && session.thirsty) || session.sendable(self.progress.resolved) {
-            self.wakes.push(at);
-        }
-        if let Some(ticket) = session.waits(self.progress.resolved)
-            && (session.waits_for == 0 || ticket < session.waits_for)
-        {
-            session.waits_for = ticket;
-            self.waiting.push_back((ticket, at));
-        }
-    }
 }
 
 /// Every shelf that an account of the domain needs to wake (of a service: what lives behind it), and every one that the domain itself
@@ -774,27 +524,6 @@ fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
         (Some(_), None) => Arc::from([]),
     };
     [(format!("@{}", doors.domain), accounts), (doors.domain.clone(), with(Vec::new(), &doors.host_states))]
-}
-
-/// `<enable/>`: what it is answered.
-fn enable(
-    session: &mut Session,
-    resume: Option<std::borrow::Cow<'_, str>>,
-    house: &House,
-    random: impl FnOnce() -> String,
-) -> Result<(Option<String>, String), String> {
-    if session.sm.is_some() {
-        return Err(
-            "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>".into()
-        );
-    }
-    let resume = resume.is_some_and(|it| it == "true" || it == "1");
-    if !resume {
-        return Ok((None, "<enabled xmlns='urn:xmpp:sm:3'/>".into()));
-    }
-    let id = random();
-    let max = house.limits.resume_timeout.as_secs();
-    Ok((Some(id.clone()), format!("<enabled xmlns='urn:xmpp:sm:3' id='{id}' resume='true' max='{max}'/>")))
 }
 
 /// What `Woken` looks like for an account that was just made.
