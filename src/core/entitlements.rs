@@ -66,9 +66,9 @@ const NAME_BYTES_MAX: usize = 64;
 /// For `iris config-reference`.
 pub const REFERENCE: &str = "\
 # What users may have. A user has the plan that is on the account
-# (`iris user plan`), or that of the domain, or the default one. There are three;
-# a table [plans.NAME] changes one of them, or adds one that is as \"enterprise\"
-# where it says nothing.
+# (`iris user plan`), or that of the domain, or the default one. There are
+# three; a table [plans.NAME] changes one of them, or adds one that is as
+# \"enterprise\" where it says nothing.
 [plans]
 default = \"enterprise\"
 # By domain, where it is another one: { \"example.org\" = \"business\" }.
@@ -80,7 +80,7 @@ storage_bytes_max = 1000000000
 file_bytes_max = 2147483648
 # Members of a bubble that somebody with this plan has made.
 bubble_members_max = 20
-# Whether one may make bubbles, and channels. Everybody may be invited and follow.
+# Whether one may make bubbles, and channels. Everybody may join and follow.
 bubbles_create = true
 channels_create = false
 
