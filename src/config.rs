@@ -249,6 +249,11 @@ impl Config {
         self.data_dir.join("certs")
     }
 
+    /// Where the files lie that users upload.
+    pub fn files_dir(&self) -> PathBuf {
+        self.data_dir.join("files")
+    }
+
     /// The Unix socket that `iris user` speaks to.
     pub fn control_socket(&self) -> PathBuf {
         self.data_dir.join("control.sock")

@@ -10,6 +10,7 @@ mod http;
 mod metrics;
 mod ports;
 mod reception;
+mod sharing;
 mod wiring;
 
 use std::sync::Arc;
@@ -50,16 +51,23 @@ pub fn start(config: Config) -> Result<Running, String> {
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());
     let hosts = mounted.hosts.clone();
-    let net = wiring::network(&config, mounted, store.clone(), Some((certificates.clone(), closing.clone())), to_http, began)?;
+    let blobs = wiring::open_blobs(&config)?;
+    let (forget, wishes) = sharing::wishes();
+    let opening = wiring::Opening { certificates: certificates.clone(), closing: closing.clone(), forget };
+    let net = wiring::network(&config, mounted, store.clone(), Some(opening), to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
     let first_admin = first_admin(&config, &admin)?;
     let control = cli::control::serve(&config.control_socket(), admin)
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let requests = Arc::new(iris_web::Requests::default());
-    let sources = metrics::Sources { net: net.clone(), store, certificates: certificates.clone(), requests: requests.clone() };
+    let sources = metrics::Sources { net: net.clone(), store: store.clone(), certificates: certificates.clone(), requests: requests.clone() };
     let discovery = Arc::new(wiring::discovery(&config, net.listening()));
     let reception = Arc::new(reception::Reception::new(net.clone(), &config, &hosts, &discovery));
+    let sites: Vec<_> = discovery.sites.iter().filter_map(|site| Some((site.domain.clone(), site.url.clone()?))).collect();
+    let has_web = !sites.is_empty();
+    let sharing = Arc::new(sharing::Sharing::new(net.clone(), store, blobs, sites));
+    sharing.keep_clean(wishes)?;
     let app = iris_web::App {
         health: Arc::new(health::HouseHealth(Arc::new(sources))),
         requests,
@@ -67,6 +75,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         discovery,
         invitations: reception.clone(),
         about: reception,
+        files: has_web.then_some(sharing),
     };
     let http = iris_web::serve(connections, app).map_err(|error| format!("HTTP cannot start: {error}"))?;
     let listening: Vec<_> = net.listening().iter().map(|it| (wiring::kind_of(it.service), it.address)).collect();

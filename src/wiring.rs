@@ -8,6 +8,7 @@ use iris_core::ids::IdSeal;
 use iris_core::keyed::Keyed;
 use iris_core::login::Census;
 use iris_core::mount::Doors;
+use iris_core::ports::Forgetter;
 use iris_core::room::Room;
 use iris_core::store::{Shelf, Store};
 use iris_core::time::{HouseClock, Mono, Now};
@@ -20,7 +21,7 @@ use iris_net::certs::{Certificates, Source, dev};
 use iris_net::origin::Origins;
 use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, closed_config, server_config};
 use iris_net::{Http, Net, Place, Service, Setup, Tls};
-use iris_store::{SqliteOptions, SqliteStore};
+use iris_store::{DiskBlobs, SqliteOptions, SqliteStore};
 use iris_web::{Discovery, Site};
 
 use crate::closing::Closing;
@@ -64,6 +65,15 @@ pub fn open_store(config: &Config, mounted: &Mounted) -> Result<Arc<SqliteStore>
     searchable.dedup();
     let store = SqliteStore::open(&config.data_dir, SqliteOptions { searchable, ..SqliteOptions::default() });
     store.map(Arc::new).map_err(|error| crate::cli::operator_message(error, ""))
+}
+
+/// Where the files of the users lie.
+pub fn open_blobs(config: &Config) -> Result<Arc<DiskBlobs>, String> {
+    let folder = config.files_dir();
+    DiskBlobs::open(&folder).map(Arc::new).map_err(|error| {
+        let remedy = "Make the folder writable for this user.";
+        crate::cli::operator_message(format!("{}: {error}", folder.display()), remedy)
+    })
 }
 
 /// Where each domain's certificate lies; without a configured folder a test CA is made at the first start.
@@ -111,18 +121,27 @@ pub fn policy(config: &Config) -> Result<Policy, String> {
     })
 }
 
-/// A network over a store. `open`: what it shows, and by whose order the house closes that is opened now; without, nobody is let in
-/// (administration of a house that is not open). `http` gets what speaks HTTP.
+/// What a house has that is opened now.
+pub struct Opening {
+    pub certificates: Arc<Certificates>,
+    /// By whose order it closes.
+    pub closing: Arc<Closing>,
+    /// Who hears what is no longer wanted among the files.
+    pub forget: Forgetter,
+}
+
+/// A network over a store. Without an `opening` nobody is let in (administration of a house that is not open), and what is no longer
+/// wanted among the files is found at the next opening. `http` gets what speaks HTTP.
 pub fn network(
     config: &Config,
     mounted: Mounted,
     store: Arc<dyn Store>,
-    open: Option<(Arc<Certificates>, Arc<Closing>)>,
+    opening: Option<Opening>,
     http: Http,
     began: Instant,
 ) -> Result<Net, String> {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let places = if open.is_some() { places(config) } else { Vec::new() };
+    let places = if opening.is_some() { places(config) } else { Vec::new() };
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),
@@ -133,7 +152,8 @@ pub fn network(
         started: Now { mono: Mono(began.elapsed()), wall_us: wall.as_micros() as u64 },
         ports: crate::ports::ports(
             config.accounts.scram_iterations,
-            open.as_ref().map(|(_, closing)| closing.clone()).unwrap_or_default(),
+            opening.as_ref().map(|opening| opening.closing.clone()).unwrap_or_default(),
+            opening.as_ref().map_or_else(|| Arc::new(|_| {}) as Forgetter, |opening| opening.forget.clone()),
         )?,
         // Nobody is let into a house that is not open.
         census: Arc::new(if open.is_some() {
@@ -144,8 +164,8 @@ pub fn network(
     });
     let policy = policy(config)?;
     let tls = |alpn: &[&[u8]], client: ClientAuth| {
-        let config = match &open {
-            Some((certificates, _)) => server_config(certificates.clone(), alpn, client),
+        let config = match &opening {
+            Some(opening) => server_config(opening.certificates.clone(), alpn, client),
             None => closed_config(),
         };
         config.map_err(|error| error.to_string())

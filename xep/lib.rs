@@ -55,6 +55,7 @@ mod xep0319_idle;
 mod xep0334_hints;
 mod xep0352_csi;
 mod xep0359_stanza_ids;
+pub mod xep0363_upload;
 mod xep0368_direct_tls;
 pub mod xep0377_reporting;
 mod xep0379_pars;
@@ -134,6 +135,7 @@ pub const ROOMS: &[Room] = &[
     xep0334_hints::ROOM,
     xep0352_csi::ROOM,
     xep0359_stanza_ids::ROOM,
+    xep0363_upload::ROOM,
     xep0368_direct_tls::ROOM,
     xep0377_reporting::ROOM,
     xep0379_pars::ROOM,

@@ -15,6 +15,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// The permutation: Speck64/128 (Beaulieu et al., 2013), whitened with the image of the owner.
 #[derive(Clone, Copy)]
 pub struct IdSeal {
+    secret: [u8; 16],
     keys: [u32; ROUNDS],
 }
 
@@ -35,7 +36,12 @@ impl IdSeal {
             left[round % 3] = next;
             keys[round + 1] = keys[round].rotate_left(3) ^ next;
         }
-        IdSeal { keys }
+        IdSeal { secret, keys }
+    }
+
+    /// What it is made of: for other things that nobody outside can make.
+    pub fn secret(&self) -> [u8; 16] {
+        self.secret
     }
 
     pub fn show(&self, owner: OwnerId, id: EntryId) -> String {

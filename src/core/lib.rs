@@ -4,6 +4,7 @@
 //! [`store`] (what is kept), [`room`], [`mount`], [`turn`] (the door of every extension).
 
 pub mod ask;
+pub mod blobs;
 pub mod clients;
 pub mod command;
 pub mod effects;

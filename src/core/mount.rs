@@ -433,6 +433,11 @@ impl Mount<'_> {
         self.doors.host_presences.push(Box::new(f));
     }
 
+    /// What those of this domain may have who have no plan of their own.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.doors.plan(None)
+    }
+
     /// The web side of this domain, `https://host[:port]`, if people can reach it.
     pub fn site(&self) -> Option<String> {
         self.config.site.as_ref().map(|site| site.replace("{domain}", self.doors.home()))

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::blobs::BlobId;
+
 /// The keys of a password as they are kept, or why it can be none (one sentence).
 pub type DerivedReply = Box<dyn FnOnce(Result<Bytes, String>) + Send>;
 
@@ -18,12 +20,23 @@ pub struct Ports {
     pub passwords: Arc<dyn Passwords>,
     /// Orders the house to close after a while. The error is one sentence.
     pub stop: Stopper,
+    pub forget: Forgetter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     ShutDown,
     Restart,
+}
+
+/// What is no longer wanted among the files. Never blocks; what is missed is found sooner or later by whoever keeps them.
+pub type Forgetter = Arc<dyn Fn(Forget) + Send + Sync>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forget {
+    One(BlobId),
+    /// Somebody is gone, with many: look which ones belong to nobody.
+    OfNobody,
 }
 
 pub type Stopper = Arc<dyn Fn(Stop, Duration) -> Result<(), String> + Send + Sync>;

@@ -205,6 +205,9 @@ pub trait Account {
     fn hold(&mut self, session: SessionRef, inactive: bool);
     /// Came in without an account (XEP-0175): nothing of it is kept.
     fn is_guest(&self) -> bool;
+    /// Another number after each change of the password and when the account is disabled: what was signed before is worth nothing
+    /// then. 0: it has no login.
+    fn login_mark(&self) -> u64;
     /// The name of the plan that is on it.
     fn plan_name(&self) -> Option<&str>;
     /// Who has access to this account.

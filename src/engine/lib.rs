@@ -20,4 +20,4 @@ use iris_core::turn as turn_house;
 pub use iris_core::{Ask, AskAnswer};
 pub use known::Known;
 pub use router::{Hosts, Route, bare_str, decide, shard_of};
-pub use shard::{Bind, BindReply, Census, Counters, HostReply, Inbound, Post, ResumeReply, Shard};
+pub use shard::{Bind, BindReply, Census, Counters, HostReply, Inbound, Post, ResumeReply, Shard, TurnReply};

@@ -55,6 +55,10 @@ impl turn::Account for View<'_> {
     fn contacts(&self) -> Vec<(BareJid, Relation)> {
         self.entity.roster.contacts().map(|(jid, relation)| (jid.clone(), relation)).collect()
     }
+    fn login_mark(&self) -> u64 {
+        let login = self.entity.login.as_ref().filter(|login| login.enabled);
+        login.map_or(0, |login| iris_core::hash::stable(&[&login.encode()]))
+    }
     fn plan_name(&self) -> Option<&str> {
         self.entity.plan.as_deref()
     }

@@ -27,10 +27,10 @@ use iris_core::HostTurn;
 use iris_core::effects::StreamError;
 use iris_core::limits::Limits;
 use iris_core::store::Store;
-use iris_core::task::HostFn;
+use iris_core::task::{AccountFn, HostFn};
 use iris_core::turn::House;
 use iris_engine::negotiate::Policy;
-use iris_engine::{Ask, AskAnswer, Census, HostReply, Hosts, Inbound, Known, Post, shard_of};
+use iris_engine::{Ask, AskAnswer, Census, HostReply, Hosts, Inbound, Known, Post, TurnReply, shard_of};
 use rustls::ServerConfig;
 
 use bosh::Bosh;
@@ -208,6 +208,12 @@ impl Net {
     pub fn in_host(&self, domain: &str, f: HostFn, reply: HostReply) {
         let home = shard_of(domain, self.shared.workers.len() as u16);
         self.shared.workers[usize::from(home)].inbound.post_one(Post::InHost(Arc::from(domain), f, reply));
+    }
+
+    /// The same in the turn of an account (see `Turn`); `reply` gets `None` when there is no such account.
+    pub fn in_account(&self, account: &BareJid, f: AccountFn, reply: TurnReply) {
+        let home = shard_of(account.as_str(), self.shared.workers.len() as u16);
+        self.shared.workers[usize::from(home)].inbound.post_one(Post::InAccount(account.clone(), f, reply));
     }
 
     /// The same from a thread of its own. Blocks until the writes are on disk.

@@ -6,6 +6,7 @@
 mod answer;
 mod bosh;
 mod discovery;
+pub mod files;
 mod forwarded;
 mod metrics;
 mod pages;
@@ -87,6 +88,8 @@ pub struct App {
     pub discovery: Arc<Discovery>,
     pub invitations: Arc<dyn invite::Invitations>,
     pub about: Arc<dyn start::About>,
+    /// `None`: files are not taken here.
+    pub files: Option<Arc<dyn files::Files>>,
 }
 
 fn router<C: Connection>(app: &App) -> Router {
@@ -96,6 +99,7 @@ fn router<C: Connection>(app: &App) -> Router {
         .merge(pages::routes(app))
         .merge(discovery::routes(app.discovery.clone()))
         .merge(websocket::routes::<C>(app).merge(bosh::routes(app)).layer(middleware::from_fn(private_only)))
+        .merge(files::routes(app).layer(middleware::from_fn(private_only)))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(middleware::map_response(answer::secure_headers))

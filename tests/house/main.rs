@@ -7,6 +7,7 @@ mod certificates;
 mod client;
 mod depth;
 mod faults;
+mod files;
 mod invites;
 mod operate;
 mod restart;

@@ -1,7 +1,7 @@
 //! The web side: HTTP, discovery, WebSocket, BOSH, ALPN, the PROXY protocol.
 
 mod bosh;
-mod http;
+pub mod http;
 mod metrics;
 mod proxy;
 mod websocket;

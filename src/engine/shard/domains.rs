@@ -12,7 +12,7 @@ pub type TurnReply = Box<dyn FnOnce(Result<Option<Box<dyn Any + Send>>, StoreErr
 
 impl Shard {
     /// Do something in the turn of an account of this shard.
-    pub(super) fn in_account(&mut self, account: &BareJid, f: AccountFn, reply: TurnReply) {
+    pub fn in_account(&mut self, account: &BareJid, f: AccountFn, reply: TurnReply) {
         self.inbox.push_back((Arc::from(account.as_str()), Input::Turn(f, reply)));
     }
 

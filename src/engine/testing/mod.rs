@@ -41,6 +41,8 @@ pub struct House {
     counter: u64,
     /// What the house was ordered (XEP-0133).
     pub stops: ports::Stops,
+    /// What was not wanted any more among the files.
+    pub forgotten: ports::Forgotten,
 }
 
 /// A client: its session and its pipe.
@@ -80,7 +82,7 @@ impl House {
 
     pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
         let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
-        let stops = ports::Stops::default();
+        let (stops, forgotten) = (ports::Stops::default(), ports::Forgotten::default());
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
         let config = RoomConfig::parse(config).expect("the configuration of the play");
@@ -96,7 +98,7 @@ impl House {
             limits,
             version: "0",
             started: now,
-            ports: ports::ports(stops.clone()),
+            ports: ports::ports(stops.clone(), forgotten.clone()),
             census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
             ids: IdSeal::new(store.secret()),
             keyed: Keyed::new(&store.secret()),
@@ -105,7 +107,7 @@ impl House {
         let shards = (0..SHARDS)
             .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
             .collect();
-        House { shards, store, now, names, next_pipe: 1, counter: 0, stops }
+        House { shards, store, now, names, next_pipe: 1, counter: 0, stops, forgotten }
     }
 
     fn shard(&mut self, account: &str) -> &mut Shard {
@@ -143,6 +145,23 @@ impl House {
         self.run();
         let answer = answer.lock().expect("the answer").take()?;
         Some(answer.map(|it| *it.downcast().expect("what the function returned")))
+    }
+
+    /// Do something in the turn of an account and run until it has answered (as `ask`); `None` inside: there is none.
+    pub fn account<R: Send + 'static>(
+        &mut self,
+        account: &str,
+        f: impl FnOnce(&mut iris_core::Turn<'_>) -> R + Send + 'static,
+    ) -> Option<Result<Option<R>, iris_core::store::StoreError>> {
+        let jid = BareJid::new(account).expect("a bare JID");
+        let answer = Arc::new(std::sync::Mutex::new(None));
+        let slot = answer.clone();
+        let reply: crate::TurnReply = Box::new(move |it| *slot.lock().expect("the answer") = Some(it));
+        let f: iris_core::task::AccountFn = Box::new(move |turn| Box::new(f(turn)));
+        self.shard(account).in_account(&jid, f, reply);
+        self.run();
+        let answer = answer.lock().expect("the answer").take()?;
+        Some(answer.map(|it| it.map(|it| *it.downcast().expect("what the function returned"))))
     }
 
     /// Ask the registrar of a domain and run until it has answered (as `ask`).

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use iris_core::ports::{DerivedReply, Passwords, Ports, Stop};
+use iris_core::ports::{DerivedReply, Forget, Passwords, Ports, Stop};
 
-/// `stops`: what the house was ordered.
-pub(super) fn ports(stops: Stops) -> Ports {
+/// `stops`: what the house was ordered. `forgotten`: what was not wanted any more among the files.
+pub(super) fn ports(stops: Stops, forgotten: Forgotten) -> Ports {
     let counter = AtomicU64::new(1);
     let random = move |bytes: &mut [u8]| {
         let number = counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -17,8 +17,11 @@ pub(super) fn ports(stops: Stops) -> Ports {
         stops.lock().expect("the orders").push((what, after));
         Ok(())
     };
-    Ports { random: Arc::new(random), passwords: Arc::new(Plain), stop: Arc::new(stop) }
+    let forget = move |what| forgotten.lock().expect("what is forgotten").push(what);
+    Ports { random: Arc::new(random), passwords: Arc::new(Plain), stop: Arc::new(stop), forget: Arc::new(forget) }
 }
+
+pub type Forgotten = Arc<Mutex<Vec<Forget>>>;
 
 pub type Stops = Arc<Mutex<Vec<(Stop, Duration)>>>;
 

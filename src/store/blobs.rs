@@ -1,0 +1,5 @@
+//! Where files lie (`iris_core::blobs`).
+
+mod disk;
+
+pub use disk::DiskBlobs;

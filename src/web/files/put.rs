@@ -1,0 +1,135 @@
+//! PUT: a file comes in as fast as the disk takes it, and never lies in memory as a whole.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::{Files, Put, Receiver, bearer};
+use crate::answer::problem;
+
+/// Between two pieces of a file.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Afterwards the whole upload has to have been as fast as this.
+const GRACE: Duration = Duration::from_secs(60);
+const BYTES_PER_SECOND_MIN: u64 = 1_024;
+/// Given to the disk at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Of a body that nobody wants, so that its sender hears why: a connection that is closed on somebody who speaks says nothing.
+const UNWANTED_BYTES_MAX: u64 = 1024 * 1024;
+const UNWANTED_TIME_MAX: Duration = Duration::from_secs(3);
+
+pub async fn put(files: &dyn Files, id: &str, name: &str, request: Request) -> Response {
+    let (head, mut body) = request.into_parts();
+    let refusal = match wanted(&head.headers) {
+        Err((status, why)) => problem(status, why, &head.headers),
+        Ok(put) => {
+            let size_bytes = put.size_bytes;
+            match files.put(id, name, put).await {
+                Ok(receiver) => match receive(receiver, &mut body, size_bytes).await {
+                    Ok(()) => return StatusCode::CREATED.into_response(),
+                    Err(Lost::Refused(refused)) => refused.answer(&head.headers),
+                    Err(Lost::Slow) => {
+                        return problem(
+                            StatusCode::REQUEST_TIMEOUT,
+                            "It came too slowly. Nothing of it is kept.",
+                            &head.headers,
+                        );
+                    }
+                    Err(Lost::Broken) => {
+                        return problem(
+                            StatusCode::BAD_REQUEST,
+                            "It did not come whole. Nothing of it is kept.",
+                            &head.headers,
+                        );
+                    }
+                },
+                Err(refused) => refused.answer(&head.headers),
+            }
+        }
+    };
+    let _ = tokio::time::timeout(UNWANTED_TIME_MAX, let_pass(&mut body)).await;
+    refusal
+}
+
+/// Section 6 of XEP-0363: a PUT says how long it is, and it is just the length that was promised. So a body without a length is
+/// refused (RFC 9110 15.5.12), and one that is encoded is none of ours.
+fn wanted(headers: &HeaderMap) -> Result<Put, (StatusCode, &'static str)> {
+    let token = bearer(headers).ok_or((StatusCode::UNAUTHORIZED, "Put the headers of the slot into the request."))?;
+    let length = headers.get(header::CONTENT_LENGTH).filter(|_| !headers.contains_key(header::TRANSFER_ENCODING));
+    let length = length.and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
+    let size_bytes = length.ok_or((StatusCode::LENGTH_REQUIRED, "Say how long it is (Content-Length)."))?;
+    if headers.contains_key(header::CONTENT_RANGE) {
+        // RFC 9110 14.5.
+        return Err((StatusCode::BAD_REQUEST, "A file is put as a whole."));
+    }
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "A file is put as it is, without an encoding."));
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Put { token, size_bytes, content_type })
+}
+
+enum Lost {
+    Refused(super::Refused),
+    Slow,
+    /// The client went away, or sent another length than it said.
+    Broken,
+}
+
+async fn receive(mut receiver: Box<dyn Receiver>, body: &mut Body, size_bytes: u64) -> Result<(), Lost> {
+    let began = Instant::now();
+    let mut chunk: Vec<u8> = Vec::new();
+    let mut received: u64 = 0;
+    loop {
+        let next = tokio::time::timeout(SILENCE_MAX, next(body)).await.map_err(|_| Lost::Slow)?;
+        let Some(piece) = next? else { break };
+        received += piece.len() as u64;
+        if received > size_bytes {
+            return Err(Lost::Broken);
+        }
+        let took = began.elapsed();
+        if took > GRACE && received < BYTES_PER_SECOND_MIN * took.as_secs() {
+            return Err(Lost::Slow);
+        }
+        chunk.extend_from_slice(&piece);
+        if chunk.len() >= CHUNK_BYTES {
+            receiver = receiver.write(std::mem::take(&mut chunk)).await.map_err(Lost::Refused)?;
+        }
+    }
+    if received != size_bytes {
+        return Err(Lost::Broken);
+    }
+    if !chunk.is_empty() {
+        receiver = receiver.write(chunk).await.map_err(Lost::Refused)?;
+    }
+    receiver.finish().await.map_err(Lost::Refused)
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Lost> {
+    loop {
+        match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Lost::Broken),
+            // Trailers are nothing to us.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+async fn let_pass(body: &mut Body) {
+    let mut passed = 0;
+    while let Ok(Some(piece)) = next(body).await {
+        passed += piece.len() as u64;
+        if passed > UNWANTED_BYTES_MAX {
+            return;
+        }
+    }
+}
