@@ -124,6 +124,7 @@ fn account_items(turn: &mut Turn<'_>, query: El<'_>) -> Reply {
     for card in available {
         xml.open("item").attr("jid", card.jid.as_str()).close();
     }
+    xml.raw(more.as_bytes());
     result(xml)
 }
 

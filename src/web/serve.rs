@@ -23,6 +23,9 @@ pub struct Http {
 /// Connections at once, all addresses together; one more is closed.
 const CONNECTIONS_MAX: usize = 20_000;
 
+/// Threads that wait for a disk, when files are put and fetched.
+const DISK_THREADS_MAX: usize = 4;
+
 /// From the connection, or the last answer, to the whole head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -36,7 +39,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub fn serve<C: Connection>(connections: mpsc::Receiver<C>, app: App) -> std::io::Result<Http> {
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(DISK_THREADS_MAX).build();
         match runtime {
             Ok(runtime) => runtime.block_on(listen(connections, router::<C>(&app), stopped)),
             Err(error) => tracing::error!(%error, "HTTP cannot start"),

@@ -82,7 +82,8 @@ enum Lost {
 
 async fn receive(mut receiver: Box<dyn Receiver>, body: &mut Body, size_bytes: u64) -> Result<(), Lost> {
     let began = Instant::now();
-    let mut chunk: Vec<u8> = Vec::new();
+    let chunk_of = |left: u64| Vec::with_capacity(usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES));
+    let mut chunk: Vec<u8> = chunk_of(size_bytes);
     let mut received: u64 = 0;
     loop {
         let next = tokio::time::timeout(SILENCE_MAX, next(body)).await.map_err(|_| Lost::Slow)?;
@@ -95,9 +96,16 @@ async fn receive(mut receiver: Box<dyn Receiver>, body: &mut Body, size_bytes: u
         if took > GRACE && received < BYTES_PER_SECOND_MIN * took.as_secs() {
             return Err(Lost::Slow);
         }
-        chunk.extend_from_slice(&piece);
-        if chunk.len() >= CHUNK_BYTES {
-            receiver = receiver.write(std::mem::take(&mut chunk)).await.map_err(Lost::Refused)?;
+        let mut piece = &*piece;
+        while !piece.is_empty() {
+            // Never more than it was made for, so it never grows.
+            let (now, later) = piece.split_at(piece.len().min(CHUNK_BYTES - chunk.len()));
+            chunk.extend_from_slice(now);
+            piece = later;
+            if chunk.len() == CHUNK_BYTES {
+                let full = std::mem::replace(&mut chunk, chunk_of(size_bytes - received + later.len() as u64));
+                receiver = receiver.write(full).await.map_err(Lost::Refused)?;
+            }
         }
     }
     if received != size_bytes {
