@@ -61,7 +61,12 @@ pub fn start(config: Config) -> Result<Running, String> {
     let control = cli::control::serve(&config.control_socket(), admin)
         .map_err(|error| cli::operator_message(format!("{}: {error}", config.control_socket().display()), ""))?;
     let requests = Arc::new(iris_web::Requests::default());
-    let sources = metrics::Sources { net: net.clone(), store: store.clone(), certificates: certificates.clone(), requests: requests.clone() };
+    let sources = metrics::Sources {
+        net: net.clone(),
+        store: store.clone(),
+        certificates: certificates.clone(),
+        requests: requests.clone(),
+    };
     let discovery = Arc::new(wiring::discovery(&config, net.listening()));
     let reception = Arc::new(reception::Reception::new(net.clone(), &config, &hosts, &discovery));
     let sites: Vec<_> = discovery.sites.iter().filter_map(|site| Some((site.domain.clone(), site.url.clone()?))).collect();

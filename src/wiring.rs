@@ -156,7 +156,7 @@ pub fn network(
             opening.as_ref().map_or_else(|| Arc::new(|_| {}) as Forgetter, |opening| opening.forget.clone()),
         )?,
         // Nobody is let into a house that is not open.
-        census: Arc::new(if open.is_some() {
+        census: Arc::new(if opening.is_some() {
             crate::census::take(store.as_ref(), &config.domains)?
         } else {
             Census::default()

@@ -116,11 +116,11 @@ async fn inside_only(Extension(visitor): Extension<Visitor>, request: Request, n
     if visitor.inside { next.run(request).await } else { answer::not_found(request.headers().clone()).await }
 }
 
-/// XEP-0388 7, RFC 7590: whoever logs in here does so where nobody listens.
+/// XEP-0388 7, RFC 7590: whoever logs in here, or shows a token, does so where nobody listens (XEP-0363 3).
 async fn private_only(Extension(visitor): Extension<Visitor>, request: Request, next: Next) -> Response {
     match visitor.private {
         true => next.run(request).await,
-        false => answer::problem(StatusCode::FORBIDDEN, "XMPP is spoken here by HTTPS only.", request.headers()),
+        false => answer::problem(StatusCode::FORBIDDEN, "That is done here by HTTPS only.", request.headers()),
     }
 }
 
