@@ -21,8 +21,8 @@ import xml.etree.ElementTree as ElementTree
 SERVER = pathlib.Path(__file__).resolve().parent.parent / "server"
 DOMAIN = os.environ.get("DOMAIN", "localhost")
 PASSWORD = "a plague o' both"
-WAIT_SECONDS = 30
-PLAY_SECONDS_MAX = 120
+WAIT_SECONDS = 45
+PLAY_SECONDS_MAX = 240
 CLIENT = "{jabber:client}"
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -63,7 +63,7 @@ const actions = {
     const sendMany = xmpp.sendMany.bind(xmpp);
     xmpp.sendMany = async (stanzas) => stanzas.length && sendMany(stanzas);
     xmpp.reconnect.delay = 100;
-    xmpp.timeout = 25_000;
+    xmpp.timeout = 40_000;
     for (const [event, sign] of [["element", "<"], ["send", ">"]]) xmpp.on(event, (element) => console.error(sign, String(element)));
     xmpp.on("error", (error) => {
       console.error(String(error));
