@@ -51,6 +51,7 @@ mod xep0280_carbons;
 mod xep0292_vcard4;
 mod xep0297_forwarding;
 mod xep0313_archive;
+mod xep0317_hats;
 mod xep0319_idle;
 mod xep0334_hints;
 mod xep0352_csi;
@@ -70,16 +71,19 @@ mod xep0421_occupant_ids;
 mod xep0424_retraction;
 mod xep0425_moderation;
 mod xep0431_fulltext;
+mod xep0433_channel_search;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
 mod xep0445_preauth;
 mod xep0452_mention_notifications;
+mod xep0463_affiliation_versions;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
 mod xep0480_upgrade;
 mod xep0484_fast;
 mod xep0486_room_avatars;
 mod xep0487_host_meta;
+mod xep0488_token_invites;
 mod xep0490_displayed_sync;
 mod xep0492_chat_notifications;
 mod xep0494_client_access;
@@ -131,6 +135,7 @@ pub const ROOMS: &[Room] = &[
     xep0292_vcard4::ROOM,
     xep0297_forwarding::ROOM,
     xep0313_archive::ROOM,
+    xep0317_hats::ROOM,
     xep0319_idle::ROOM,
     xep0334_hints::ROOM,
     xep0352_csi::ROOM,
@@ -150,16 +155,19 @@ pub const ROOMS: &[Room] = &[
     xep0424_retraction::ROOM,
     xep0425_moderation::ROOM,
     xep0431_fulltext::ROOM,
+    xep0433_channel_search::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
     xep0445_preauth::ROOM,
     xep0452_mention_notifications::ROOM,
+    xep0463_affiliation_versions::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
     xep0480_upgrade::ROOM,
     xep0484_fast::ROOM,
     xep0486_room_avatars::ROOM,
     xep0487_host_meta::ROOM,
+    xep0488_token_invites::ROOM,
     xep0490_displayed_sync::ROOM,
     xep0492_chat_notifications::ROOM,
     xep0494_client_access::ROOM,

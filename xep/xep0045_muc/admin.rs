@@ -51,7 +51,7 @@ impl Room {
     }
 
     /// Who may see whom (9.2, 9.5, 10.5; security D2): admins everybody, members each other where addresses are no secret.
-    fn may_list(&self, standing: Standing, affiliation: Affiliation) -> bool {
+    pub fn may_list(&self, standing: Standing, affiliation: Affiliation) -> bool {
         let may_see_members = self.config.non_anonymous
             && affiliation >= Affiliation::Member
             && (standing.affiliation >= Affiliation::Member || self.config.get_member_list.has(standing.role));

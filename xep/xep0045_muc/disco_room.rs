@@ -8,7 +8,7 @@ use iris_core::{Bounce, Condition, HostTurn, Reply, StanzaType, ns};
 
 use super::association::Affiliation;
 use super::room::{Room, Stage, bare};
-use super::{ADMIN, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRACT, VCARD, stanzas};
+use super::{ADMIN, HATS, MAV, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRACT, TOKENS, VCARD, hats, stanzas};
 use crate::result;
 use crate::xep0030_disco as disco;
 use crate::xep0313_archive as mam;
@@ -55,6 +55,10 @@ impl Room {
             (mam::NS, "query", true) => self.archive_query(turn, &el),
             (mam::NS, "metadata", false) => self.archive_metadata(turn),
             (MODERATE, "moderate", true) => self.moderate(turn, &el),
+            (hats::COMMANDS, "command", true) => self.hear_command(turn, &el),
+            (TOKENS, "request", true) => self.token_request(turn, &el),
+            (TOKENS, "tokens", false) => self.token_list(turn),
+            (TOKENS, "revoke", true) => self.token_revoke(turn, &el),
             (VCARD, "vCard", false) => self.vcard_get(turn),
             (VCARD, "vCard", true) => self.vcard_set(turn, &el),
             _ => Bounce::nobody().into(),
@@ -102,6 +106,10 @@ impl Room {
             RETRACT,
             MODERATE,
             VCARD,
+            HATS,
+            hats::COMMANDS,
+            TOKENS,
+            MAV,
             either(it.public, "muc_public", "muc_hidden"),
             either(it.members_only, "muc_membersonly", "muc_open"),
             either(it.moderated, "muc_moderated", "muc_unmoderated"),
@@ -152,6 +160,9 @@ impl Room {
                 Field::text("muc#roominfo_slow_mode_duration", "Seconds between two messages").value(it.slow_mode.to_string()),
             );
         }
+        if let Some(hash) = self.hats.hash() {
+            form = form.field(Field::text("hats#hash", "Hats hash").value(hash));
+        }
         if let Some(avatar) = &it.avatar {
             form = form.field(Field::lines("muc#roominfo_avatarhash", "Avatar hash").value(avatar));
         }
@@ -183,11 +194,22 @@ impl Room {
 
     /// 6.5: those who are here see each other anyway; nobody else is told.
     fn disco_items(&self, turn: &HostTurn<'_>, query: &El<'_>) -> Reply {
-        if query.attr("node").is_some_and(|node| !node.is_empty()) {
-            return Bounce::new(Condition::ItemNotFound).into();
-        }
         let mut xml = Build::new();
-        xml.open_ns("query", disco::ITEMS);
+        match query.attr("node").as_deref() {
+            None | Some("") => xml.open_ns("query", disco::ITEMS),
+            // XEP-0050 2.2.
+            Some(hats::COMMANDS) => {
+                xml.open_ns("query", disco::ITEMS).attr("node", hats::COMMANDS);
+                for (node, name, changes) in hats::NODES {
+                    if !changes || self.affiliation_of(turn.from) >= Affiliation::Admin {
+                        xml.open("item").attr("jid", turn.jid.as_str()).attr("node", node).attr("name", name).close();
+                    }
+                }
+                xml.close();
+                return result(xml);
+            }
+            Some(_) => return Bounce::new(Condition::ItemNotFound).into(),
+        };
         if self.speaker(turn).is_some() {
             for occupant in self.occupants.iter().filter(|it| self.config.presence_broadcast.has(it.role)) {
                 xml.open("item").attr("jid", occupant.jid.as_str()).close();

@@ -7,11 +7,11 @@ use iris_core::xml::{El, Stamps, Stanza, Strip};
 use iris_core::{Bounce, Condition, Finish, HostTurn, Jid, Reply, StanzaType};
 
 use super::affiliations::Affiliated;
-use super::association::{Affiliation, Role};
+use super::association::{Affiliation, Role, Standing};
 use super::history::Wanted;
 use super::occupants::{Occupant, Session};
 use super::room::{Announcement, Room, Stage, bare};
-use super::{MUC, ROOM_STATE, bubble, nick, service, stanzas};
+use super::{MAV, MUC, ROOM_STATE, bubble, nick, service, stanzas};
 
 /// Admins and owners find a place in a full room (7.2.9: "up to some reasonable number").
 const MORE_FOR_ADMINS_MAX: usize = 10;
@@ -76,6 +76,7 @@ impl Room {
             actor: None,
             reason: None,
             codes: &[110, 307, 333],
+            mav: "",
         };
         let xml = format!("<presence type='unavailable'>{}</presence>", stanzas::user_x(&says, &[]));
         if let Some(kick) = stanzas::made(turn, &xml) {
@@ -147,8 +148,9 @@ impl Room {
 
     fn enter(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, join: &El<'_>, codes: &[u16]) -> Result<(), Bounce> {
         let person = bare(turn.from).to_owned();
+        let by_token = self.redeem(turn, &person, join)?;
         let affiliation = self.affiliations.of(&person);
-        self.admit(affiliation, join)?;
+        self.admit(affiliation, join, by_token)?;
         let wanted = turn.to.resource().map_or("", |nick| nick.as_str()).to_owned();
         // 7.10: a room that insists on registered nicknames gives them.
         let given = self.affiliations.nick_of(&person).filter(|_| self.config.reserved_nick).unwrap_or(&wanted).to_owned();
@@ -165,13 +167,22 @@ impl Room {
         let occupant_jid = turn.jid.to_bare().with_resource_str(&nick).map_err(|_| Bounce::new(Condition::JidMalformed))?;
         let role = affiliation.role(self.config.moderated);
         let id = turn.house.keyed.name(&["occupant", turn.jid.as_str(), &person]);
-        let session = Session { jid: turn.from.clone(), presence: stanza.clone(), strip: self.forged(turn, stanza) };
+        let session = Session {
+            jid: turn.from.clone(),
+            presence: stanza.clone(),
+            strip: self.forged(turn, stanza),
+            wants_versions: join.child(MAV, "mav").is_some(),
+        };
         let new = || Occupant::new(&nick, occupant_jid.into(), &person, id, affiliation, role);
         let key = self.occupants.enter(new, &nick, session);
         let inviters = self.invitations.answered(&person);
         self.tell_inviters(turn, inviters, &person, "has come into");
+        if let Some(occupant) = self.occupants.by_key_mut(&key) {
+            occupant.hats = Arc::from(self.hats.of(&person));
+        }
         let codes: Vec<u16> = codes.iter().copied().chain((nick != wanted).then_some(210)).collect();
-        self.welcome(turn, &key, join, &codes);
+        let mav = self.show_affiliations(turn, join, Standing { affiliation, role });
+        self.welcome(turn, &key, join, &codes, &mav);
         if affiliation >= Affiliation::Admin {
             self.show_requests(turn);
         }
@@ -180,7 +191,7 @@ impl Room {
     }
 
     /// 7.2: the whole order of events for one who comes in.
-    fn welcome(&self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>, codes: &[u16]) {
+    fn welcome(&self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>, codes: &[u16], mav: &str) {
         let client = turn.from.clone();
         self.show_everybody(turn, key, &client);
         let Some(occupant) = self.occupants.by_key(key) else { return };
@@ -206,7 +217,7 @@ impl Room {
             occupant.sessions.iter().map(|session| session.jid.clone()).filter(|jid| *jid != client).collect();
         let jid = session.jid.as_str();
         self.present(turn, occupant, &it, Some(jid), &[110], others);
-        self.present(turn, occupant, &it, Some(jid), &own, vec![client]);
+        self.present_with(turn, occupant, &it, Some(jid), (&own, mav), vec![client]);
         self.show_history(turn, join);
         self.show_subject(turn);
     }
@@ -233,7 +244,7 @@ impl Room {
     }
 
     /// 7.2.5 to 7.2.7 and 7.2.10: may somebody of this affiliation come in at all?
-    fn admit(&self, affiliation: Affiliation, join: &El<'_>) -> Result<(), Bounce> {
+    fn admit(&self, affiliation: Affiliation, join: &El<'_>, by_token: bool) -> Result<(), Bounce> {
         if self.stage == Stage::Locked && affiliation != Affiliation::Owner {
             return Err(Bounce::new(Condition::ItemNotFound));
         }
@@ -248,7 +259,7 @@ impl Room {
         }
         let given = join.child(MUC, "password").map(|it| it.text().into_owned());
         match &self.config.password {
-            Some(password) if given.as_ref() != Some(password) => Err(Bounce::new(Condition::NotAuthorized)),
+            Some(password) if given.as_ref() != Some(password) && !by_token => Err(Bounce::new(Condition::NotAuthorized)),
             _ => Ok(()),
         }
     }
@@ -282,7 +293,9 @@ impl Room {
         let strip = self.forged(turn, stanza);
         self.occupants.update(turn.from, stanza.clone(), strip);
         if let Some(key) = self.occupants.key_of(turn.from).cloned() {
-            self.welcome(turn, &key, join, &[]);
+            let standing = self.occupants.by_key(&key).map(Occupant::standing);
+            let mav = standing.map(|standing| self.show_affiliations(turn, join, standing)).unwrap_or_default();
+            self.welcome(turn, &key, join, &[], &mav);
         }
         Reply::Sent
     }

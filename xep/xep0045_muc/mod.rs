@@ -6,8 +6,8 @@
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
 //! says), `pace`. In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq
-//! between occupants), `disco_room`, `archive` (who reads it), `retract`, `mentions` (those who are away), `vcard`. `service` knows all
-//! rooms; `bubble` is the room of a team.
+//! between occupants), `disco_room`, `archive` (who reads it), `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations). `service` knows all
+//! rooms, `search` finds them; `bubble` is the room of a team.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ mod bubble;
 mod config;
 mod disco_room;
 mod enter;
+mod hats;
 mod history;
 mod invite;
 mod mentions;
@@ -37,12 +38,15 @@ mod relay;
 mod requests;
 mod retract;
 mod room;
+mod search;
 mod service;
 mod settings;
 mod stanzas;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod vcard;
+mod versions;
 
 use room::Room;
 use service::Service;
@@ -55,6 +59,9 @@ pub const REQUEST: &str = "http://jabber.org/protocol/muc#request";
 pub const REGISTER: &str = "http://jabber.org/protocol/muc#register";
 const RETRACT: &str = "urn:xmpp:message-retract:1";
 const MODERATE: &str = "urn:xmpp:message-moderate:1";
+const HATS: &str = "urn:xmpp:hats:0";
+const TOKENS: &str = "urn:xmpp:muc-token-invite:0";
+const MAV: &str = "urn:xmpp:muc:affiliations:1";
 const VCARD: &str = "vcard-temp";
 /// XEP-0421.
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
@@ -88,8 +95,17 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     bubble::mount(m, &service)?;
     m.serve(&label, |s| {
         s.named_identity(At::Host, "conference", "text", &service.settings.name);
-        for feature in [disco::INFO, disco::ITEMS, MUC, "muc_rooms", disco_room::STABLE_ID, OCCUPANT_ID, "urn:xmpp:ping", VCARD]
-        {
+        for feature in [
+            disco::INFO,
+            disco::ITEMS,
+            MUC,
+            "muc_rooms",
+            disco_room::STABLE_ID,
+            OCCUPANT_ID,
+            "urn:xmpp:ping",
+            VCARD,
+            search::NS,
+        ] {
             s.feature(At::Host, feature);
         }
         for shelf in [
@@ -101,16 +117,29 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             service::ROOMS,
             pace::ACTIVITY,
             vcard::CARD,
+            tokens::SHELF,
+            hats::KNOWN,
+            hats::WORN,
         ] {
             s.shelf(shelf)?;
         }
         s.host_iq_named(GetOrSet::Get, disco::INFO, "query", |turn, query| service::info(turn, &query))?;
         s.host_iq_named(GetOrSet::Get, disco::ITEMS, "query", |turn, query| service::items(turn, &query))?;
         s.host_iq_named(GetOrSet::Get, "urn:xmpp:ping", "ping", |_, _| Reply::empty())?;
+        s.host_iq_named(GetOrSet::Get, search::NS, "search", |turn, el| search::answer(turn, &el))?;
         s.host_state(&service::REGISTRY, &[service::ROOMS], service::Registry::load)?;
         s.on_host_woken(service::woken);
         let history = u32::try_from(service.settings.history_messages_max).unwrap_or(u32::MAX);
-        let shelves = [room::ROOM, room::SUBJECT, room::AFFILIATIONS, room::REQUESTS, pace::ACTIVITY];
+        let shelves = [
+            room::ROOM,
+            room::SUBJECT,
+            room::AFFILIATIONS,
+            room::REQUESTS,
+            pace::ACTIVITY,
+            tokens::SHELF,
+            hats::KNOWN,
+            hats::WORN,
+        ];
         let newest = service.clone();
         s.entities(
             &ROOM_STATE,

@@ -19,6 +19,8 @@ pub struct Session {
     /// What it last said of itself, and what of that is not passed on.
     pub presence: Arc<Stanza>,
     pub strip: Strip,
+    /// XEP-0463: it wants to know of affiliations of those who are away.
+    pub wants_versions: bool,
 }
 
 /// A presence as somebody sees it.
@@ -46,6 +48,8 @@ pub struct Occupant {
     shown: [OnceCell<Shown>; 2],
     /// Has asked for voice and was not answered (7.13).
     pub asks_for_voice: bool,
+    /// XEP-0317: `<hats/>`, or nothing.
+    pub hats: Arc<str>,
 }
 
 impl Occupant {
@@ -60,6 +64,7 @@ impl Occupant {
             sessions: Vec::new(),
             shown: Default::default(),
             asks_for_voice: false,
+            hats: Arc::from(""),
         }
     }
 
@@ -77,7 +82,7 @@ impl Occupant {
         let session = self.sessions.last()?;
         Some(self.shown[usize::from(with_jid)].get_or_init(|| {
             let says = self.says(with_jid.then_some(session.jid.as_str()));
-            let extra = stanzas::occupant_id(&self.id) + &stanzas::user_x(&says, &[]);
+            let extra = stanzas::occupant_id(&self.id) + &stanzas::user_x(&says, &[]) + &self.hats;
             let stamps = stanzas::stamps(&self.jid, session.strip.clone(), extra, None);
             let wire = Arc::new(wire::render(&session.presence, &stamps));
             Shown { stanza: session.presence.clone(), stamps, wire }
@@ -85,7 +90,7 @@ impl Occupant {
     }
 
     pub fn says<'a>(&self, jid: Option<&'a str>) -> Says<'a> {
-        Says { affiliation: self.affiliation, role: self.role, jid, nick: None, actor: None, reason: None, codes: &[] }
+        Says { affiliation: self.affiliation, role: self.role, jid, nick: None, actor: None, reason: None, codes: &[], mav: "" }
     }
 }
 
@@ -161,10 +166,9 @@ impl Occupants {
     /// One client says something of itself: it is the one that is shown from now on.
     pub fn update(&mut self, jid: &Jid, presence: Arc<Stanza>, strip: Strip) {
         let Some(occupant) = self.by_session.get(jid).and_then(|key| self.by_nick.get_mut(key)) else { return };
-        if let Some(at) = occupant.sessions.iter().position(|session| session.jid == *jid) {
-            occupant.sessions.remove(at);
-        }
-        occupant.sessions.push(Session { jid: jid.clone(), presence, strip });
+        let Some(at) = occupant.sessions.iter().position(|session| session.jid == *jid) else { return };
+        let before = occupant.sessions.remove(at);
+        occupant.sessions.push(Session { presence, strip, ..before });
         occupant.changed();
     }
 

@@ -1,6 +1,6 @@
 //! A room: what is kept of it, who is there, and how it tells people.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use iris_core::store::{Entry, Item, Shelf};
@@ -10,6 +10,7 @@ use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType};
 use super::affiliations::{Affiliated, Affiliations};
 use super::association::{Affiliation, Role};
 use super::config::RoomConfig;
+use super::hats::{self, Hats};
 use super::history::Past;
 use super::invite::Invitations;
 use super::occupants::{Occupant, Occupants};
@@ -17,6 +18,8 @@ use super::pace::{ACTIVITY, Activity, SlowMode};
 use super::relay::Relay;
 use super::service::{self, Service};
 use super::stanzas::{self, Actor, Says};
+use super::tokens::{self, Token};
+use super::versions::Versions;
 
 /// The configuration, under the key ``; the last change of the subject (`history::Past`) under its own.
 pub const ROOM: Shelf = Shelf::record("muc-room");
@@ -48,6 +51,11 @@ pub struct Room {
     pub history: VecDeque<Past>,
     pub invitations: Invitations,
     pub slow: SlowMode,
+    pub tokens: BTreeMap<Arc<str>, Token>,
+    pub hats: Hats,
+    pub versions: Versions,
+    /// What is said with a change of an affiliation while it is being told (XEP-0463).
+    pub changing: String,
     pub activity: Activity,
     pub relay: Relay,
 }
@@ -87,6 +95,8 @@ impl Room {
             room.requests = of(REQUESTS).map(|item| (item.key.clone(), text(item))).collect();
             room.subject = of(SUBJECT).next().and_then(|item| Past::restore(&item.value));
             room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
+            room.tokens = tokens::load(of(tokens::SHELF));
+            room.hats = Hats::load(of(hats::KNOWN), of(hats::WORN));
             room.activity = of(ACTIVITY).next().and_then(|item| Activity::decode(&item.value)).unwrap_or_default();
             if let Some(before) = before {
                 room.occupants = before.occupants;
@@ -120,6 +130,10 @@ impl Room {
             history: VecDeque::new(),
             invitations: Invitations::default(),
             slow: SlowMode::default(),
+            tokens: BTreeMap::new(),
+            hats: Hats::default(),
+            versions: Versions::default(),
+            changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
             service,
@@ -239,12 +253,35 @@ impl Room {
         own_codes: &[u16],
         to: Vec<Jid>,
     ) {
+        self.present_with(turn, occupant, it, jid, (own_codes, ""), to);
+    }
+
+    /// The same with a version of the affiliations (XEP-0463).
+    pub fn present_with(
+        &self,
+        turn: &mut HostTurn<'_>,
+        occupant: &Occupant,
+        it: &Announcement<'_>,
+        jid: Option<&str>,
+        (own_codes, mav): (&[u16], &str),
+        to: Vec<Jid>,
+    ) {
         if to.is_empty() {
             return;
         }
-        let says =
-            Says { role: it.role, nick: it.nick, actor: it.actor, reason: it.reason, codes: it.codes, ..occupant.says(jid) };
-        let extra = stanzas::occupant_id(&occupant.id) + &stanzas::user_x(&says, own_codes);
+        let says = Says {
+            role: it.role,
+            nick: it.nick,
+            actor: it.actor,
+            reason: it.reason,
+            codes: it.codes,
+            mav: if mav.is_empty() { &self.changing } else { mav },
+            ..occupant.says(jid)
+        };
+        let mut extra = stanzas::occupant_id(&occupant.id) + &stanzas::user_x(&says, own_codes);
+        if it.role != Role::None {
+            extra.push_str(&occupant.hats);
+        }
         let stamps = stanzas::stamps(&occupant.jid, it.strip.clone(), extra, None);
         turn.fan_out_stamped(occupant.jid.clone(), it.stanza.clone(), stamps, to.into());
     }
@@ -340,7 +377,14 @@ impl Room {
     pub fn set_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated, actor: Option<&Actor>) {
         let reason = affiliated.reason.clone();
         let new = affiliated.affiliation;
+        let old = self.affiliations.at(address).map_or(Affiliation::None, |it| it.affiliation);
         self.keep_affiliation(turn, address, affiliated);
+        if old != new {
+            self.changing = self.versions.change(turn, address, new);
+            if self.occupants.of_person(address).next().is_none() {
+                self.tell_change(turn, address, old, new, &self.changing);
+            }
+        }
         // A domain that is banned: everybody who has nothing of their own.
         let of_domain = |person: &str| new == Affiliation::Outcast && person.split_once('@').is_some_and(|it| it.1 == address);
         let of_address = |person: &str| person == address || of_domain(person);
@@ -362,6 +406,7 @@ impl Room {
                 self.set_role(turn, &key, role, actor, reason.as_deref());
             }
         }
+        self.changing.clear();
         service::tell(turn, self);
     }
 
@@ -420,6 +465,7 @@ impl Room {
         if let Some(subject) = &self.subject {
             turn.put(SUBJECT, "", subject.keep());
         }
+        self.keep_hats(turn);
     }
 
     /// It will be gone with its last occupant.

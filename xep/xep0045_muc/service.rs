@@ -48,6 +48,11 @@ pub struct Summary {
     pub name: String,
     pub public: bool,
     pub persistent: bool,
+    pub description: String,
+    pub lang: String,
+    /// Neither for members only nor behind a password.
+    pub open: bool,
+    pub non_anonymous: bool,
     pub owners: Vec<String>,
     /// Of a bubble everybody who belongs to it, with what they are.
     pub people: Vec<(String, Affiliation)>,
@@ -64,6 +69,10 @@ impl Summary {
             // A room that is not configured yet is found by nobody.
             public: room.config.public && room.stage == Stage::Open,
             persistent: room.is_kept(),
+            description: room.config.description.clone(),
+            lang: room.config.lang.clone(),
+            open: !room.config.members_only && room.config.password.is_none(),
+            non_anonymous: room.config.non_anonymous,
             owners: room.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string()).collect(),
             people: if room.config.bubble.is_some() { Summary::people(room) } else { Vec::new() },
             bubble: room.config.bubble.is_some(),
@@ -86,6 +95,10 @@ impl Summary {
         let mut xml = Build::new();
         xml.open("room").attr("public", if self.public { "1" } else { "0" });
         xml.attr("persistent", if self.persistent { "1" } else { "0" }).leaf("name", &self.name);
+        xml.leaf("description", &self.description).leaf("lang", &self.lang);
+        for (name, is) in [("open", self.open), ("non-anonymous", self.non_anonymous)] {
+            xml.leaf(name, if is { "1" } else { "0" });
+        }
         for owner in &self.owners {
             xml.leaf("owner", owner);
         }
@@ -110,6 +123,10 @@ impl Summary {
             name: of("name").next().unwrap_or_default(),
             public: is("public"),
             persistent: is("persistent"),
+            description: of("description").next().unwrap_or_default(),
+            lang: of("lang").next().unwrap_or_default(),
+            open: of("open").next().as_deref() == Some("1"),
+            non_anonymous: of("non-anonymous").next().as_deref() == Some("1"),
             owners: of("owner").collect(),
             people: bubble.iter().flat_map(El::children).filter_map(|it| person(&it)).collect(),
             bubble: bubble.is_some(),
@@ -136,6 +153,10 @@ impl Registry {
 }
 
 impl Registry {
+    pub fn rooms(&self) -> impl Iterator<Item = (&Arc<str>, &Summary)> {
+        self.rooms.iter()
+    }
+
     /// The bubbles somebody belongs to, and as what.
     pub fn bubbles_of<'a>(&'a self, person: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a Summary, Affiliation)> {
         self.rooms.iter().filter(|(_, room)| room.bubble).filter_map(move |(address, room)| {

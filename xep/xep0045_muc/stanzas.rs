@@ -26,12 +26,14 @@ pub struct Says<'a> {
     pub actor: Option<&'a Actor>,
     pub reason: Option<&'a str>,
     pub codes: &'a [u16],
+    /// XEP-0463: `<mav/>`, or nothing.
+    pub mav: &'a str,
 }
 
 /// `<x/>` of a presence.
 pub fn user_x(says: &Says<'_>, own_codes: &[u16]) -> String {
     let mut xml = Build::new();
-    xml.open_ns("x", USER);
+    xml.open_ns("x", USER).raw(says.mav.as_bytes());
     write_item(says, &mut xml);
     let mut codes: Vec<u16> = own_codes.iter().chain(says.codes).copied().collect();
     codes.sort_unstable();

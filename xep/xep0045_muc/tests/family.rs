@@ -1,0 +1,221 @@
+//! The family of 0045: hats (0317), tokens (0488), versions of affiliations (0463), search (0433).
+
+use std::time::Duration;
+
+use super::*;
+
+const COMMANDS: &str = "http://jabber.org/protocol/commands";
+
+fn hat(house: &mut House, who: &Client, room: &str, node: &str, fields: &[(&str, &str)]) -> Stanza {
+    let fields: String =
+        fields.iter().map(|(var, value)| format!("<field var='hats#{var}'><value>{value}</value></field>")).collect();
+    let form = if fields.is_empty() { String::new() } else { format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>") };
+    let node = format!("urn:xmpp:hats:commands:{node}");
+    house.iq(who, "set", Some(room), &format!("<command xmlns='{COMMANDS}' node='{node}' action='execute'>{form}</command>"))
+}
+
+#[test]
+fn xep0317_a_hat_is_made_given_seen_and_taken() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let juliet = house.online("juliet@house/balcony");
+        join(&mut house, &juliet, &room, "juliet");
+        let make = [("title", "Host"), ("uri", "urn:example:host"), ("hue", "327.25")];
+        is_error(&hat(&mut house, &juliet, &room, "create", &make), "forbidden");
+        assert!(hat(&mut house, &romeo, &room, "create", &[]).as_str().contains("status='executing'"));
+        assert!(hat(&mut house, &romeo, &room, "create", &make).as_str().contains("status='completed'"));
+        is_error(
+            &hat(&mut house, &romeo, &room, "create", &[("title", "x"), ("uri", "urn:x"), ("hue", "blue")]),
+            "not-acceptable",
+        );
+        house.recv(&juliet);
+        let give = [("jid", "juliet@house"), ("uri", "urn:example:host")];
+        is_error(
+            &hat(&mut house, &romeo, &room, "assign", &[("jid", "juliet@house"), ("uri", "urn:example:none")]),
+            "not-acceptable",
+        );
+        assert!(hat(&mut house, &romeo, &room, "assign", &give).as_str().contains("status='completed'"));
+        let hats = "<hats xmlns='urn:xmpp:hats:0'><hat title='Host' uri='urn:example:host' hue='327.25'/></hats>";
+        assert!(house.one(&juliet).as_str().contains(hats));
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        join(&mut house, &romeo, &room, "romeo");
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        assert!(heard[1].as_str().contains(hats) && !heard[0].as_str().contains("<hats"), "{heard:?}");
+        assert!(house.one(&romeo).as_str().contains(hats));
+        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        assert!(info.as_str().contains("hats#hash") && info.as_str().contains("<feature var='urn:xmpp:hats:0'/>"));
+        assert!(hat(&mut house, &juliet, &room, "list", &[]).as_str().contains("<value>Host</value>"));
+        is_error(&hat(&mut house, &juliet, &room, "list-assigned", &[]), "forbidden");
+        assert!(hat(&mut house, &romeo, &room, "list-assigned", &[]).as_str().contains("<value>juliet@house</value>"));
+        let ask = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>");
+        assert_eq!(house.iq(&romeo, "get", Some(&room), &ask).as_str().matches("<item ").count(), 6);
+        house.recv(&juliet);
+        assert!(hat(&mut house, &romeo, &room, "destroy", &[("uri", "urn:example:host")]).as_str().contains("completed"));
+        let seen = house.recv(&juliet);
+        assert!(seen[0].name().1 == "presence" && !seen[0].as_str().contains("<hats"), "{seen:?}");
+        assert_eq!(codes(&seen[1]), [104]);
+    }
+}
+
+const TOKENS: &str = "urn:xmpp:muc-token-invite:0";
+
+fn token(house: &mut House, who: &Client, room: &str, attributes: &str) -> String {
+    let answer = house.iq(who, "set", Some(room), &format!("<request xmlns='{TOKENS}' {attributes}/>"));
+    is_result(&answer);
+    let child = answer.child_named(TOKENS, "token").expect("a token");
+    answer.child_el(child).text().into_owned()
+}
+
+#[test]
+fn xep0488_a_token_makes_a_member_once() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        let once = token(&mut house, &romeo, &room, "counter='1' delay='3600'");
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let romeo = house.online("romeo@house/orchard");
+        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        let by = |token: &str| format!("<password>{token}</password>");
+        is_error(&join_with(&mut house, &juliet, &room, "juliet", &by("guessed"))[0], "registration-required");
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &by(&once));
+        assert_eq!(item(&heard[0])[0], "member", "{heard:?}");
+        // Who belongs to the room needs none, and uses none up.
+        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+        assert_eq!(item(&join_with(&mut house, &juliet, &room, "juliet", &by(&once))[0])[0], "member");
+        let refused = &join_with(&mut house, &nurse, &room, "nurse", &by(&once))[0];
+        is_error(refused, "not-authorized");
+        assert!(refused.as_str().contains("<expired-token"));
+        let late = token(&mut house, &romeo, &room, "delay='10'");
+        let list = house.iq(&romeo, "get", Some(&room), &format!("<tokens xmlns='{TOKENS}'/>"));
+        assert!(list.as_str().contains(&late), "{}", list.as_str());
+        house.advance(Duration::from_secs(11));
+        is_error(&join_with(&mut house, &nurse, &room, "nurse", &by(&late))[0], "not-authorized");
+        let revoked = token(&mut house, &romeo, &room, "");
+        let revoke = format!("<revoke xmlns='{TOKENS}'>{revoked}</revoke>");
+        is_error(&house.iq(&juliet, "set", Some(&room), &revoke), "forbidden");
+        is_result(&house.iq(&romeo, "set", Some(&room), &revoke));
+        is_error(&house.iq(&romeo, "set", Some(&room), &revoke), "item-not-found");
+        is_error(&join_with(&mut house, &nurse, &room, "nurse", &by(&revoked))[0], "registration-required");
+        is_error(&house.iq(&juliet, "set", Some(&room), &format!("<request xmlns='{TOKENS}'/>")), "forbidden");
+    }
+}
+
+const MAV: &str = "urn:xmpp:muc:affiliations:1";
+
+fn until(stanza: &Stanza) -> String {
+    let (_, rest) = stanza.as_str().split_once(&format!("<mav xmlns='{MAV}'")).unwrap_or_else(|| panic!("{}", stanza.as_str()));
+    rest.split_once("until='").expect("until").1.split_once('\'').expect("an end").0.to_owned()
+}
+
+#[test]
+fn xep0463_who_comes_again_is_told_what_has_changed() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+        let juliet = house.online("juliet@house/balcony");
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"));
+        assert_eq!(heard[0].name().1, "message", "before any presence");
+        assert!(
+            heard[0].as_str().contains("<item jid='romeo@house' affiliation='owner'/>")
+                && !heard[0].as_str().contains("since=")
+        );
+        let first = until(&heard[0]);
+        let own = heard.iter().find(|it| codes(it).contains(&110)).expect("self-presence");
+        assert_eq!(until(own), first);
+        // Of somebody who is not there.
+        set_affiliation(&mut house, &romeo, &room, "nurse@house", "member");
+        let told = house.one(&juliet);
+        assert!(
+            told.as_str().contains(&format!("since='{first}'")) && told.as_str().contains("jid='nurse@house'"),
+            "{}",
+            told.as_str()
+        );
+        let second = until(&told);
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
+        let third = until(&house.one(&juliet));
+        assert_ne!(second, third);
+        let again = |since: &str| format!("<mav xmlns='{MAV}' since='{since}'/>");
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again(&second));
+        assert!(
+            heard[0].as_str().contains("<item jid='juliet@house' affiliation='admin'/>")
+                && !heard[0].as_str().contains("nurse")
+        );
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again(&third));
+        assert_eq!(heard[0].name().1, "presence", "nothing has changed");
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again("unknown"));
+        assert!(heard[0].as_str().contains("jid='nurse@house'"));
+        assert!(join(&mut house, &romeo, &room, "romeo").iter().all(|it| !it.as_str().contains("<mav")), "who does not ask");
+    }
+    // 5.2.1: nobody learns addresses this way.
+    let (mut house, room) = (house(), room_on(0));
+    opened(&mut house, &room, &[]);
+    let juliet = house.online("juliet@house/balcony");
+    let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"));
+    is_error(&heard[0], "forbidden");
+    assert!(heard.iter().any(|it| codes(it).contains(&110)) && heard.iter().all(|it| !it.as_str().contains("romeo@house")));
+}
+
+#[test]
+fn xep0433_rooms_are_found_by_words() {
+    let mut house = house();
+    let romeo = house.online("romeo@house/orchard");
+    for (room, name, text, hidden) in [
+        ("garden", "Garden", "roses and thorns", "1"),
+        ("cellar", "Cellar", "roses in the dark", "0"),
+        ("roses", "Other", "", "1"),
+    ] {
+        let room = format!("{room}@conference.house");
+        join(&mut house, &romeo, &room, "romeo");
+        configure(&mut house, &romeo, &room, &[("roomname", name), ("roomdesc", text), ("publicroom", hidden)]);
+    }
+    let search = |house: &mut House, fields: &[(&str, &str)], set: &str| {
+        let fields: String =
+            fields.iter().map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>")).collect();
+        let form = format!(
+            "<x xmlns='jabber:x:data' type='submit'>{fields}</x><set xmlns='http://jabber.org/protocol/rsm'>{set}</set>"
+        );
+        house.iq(
+            &romeo,
+            "get",
+            Some("conference.house"),
+            &format!("<search xmlns='urn:xmpp:channel-search:0:search'>{form}</search>"),
+        )
+    };
+    let form = house.iq(&romeo, "get", Some("conference.house"), "<search xmlns='urn:xmpp:channel-search:0:search'/>");
+    assert!(form.as_str().contains("<value>urn:xmpp:channel-search:0:search-params</value>"), "{}", form.as_str());
+    let found = |answer: &Stanza| {
+        answer
+            .as_str()
+            .split("<item address='")
+            .skip(1)
+            .filter_map(|it| Some(it.split_once('@')?.0.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    for (fields, expected) in [
+        (vec![("q", "rose")], vec!["garden", "roses"]),
+        (vec![("q", "rose"), ("sinaddress", "0")], vec!["garden"]),
+        (vec![("q", "ROSES thorn")], vec!["garden"]),
+        (vec![("q", "dark")], vec![]),
+        (vec![("all", "1")], vec!["garden", "roses"]),
+        (vec![("all", "1"), ("min_users", "2")], vec![]),
+    ] {
+        let answer = search(&mut house, &fields, "");
+        is_result(&answer);
+        assert_eq!(found(&answer), expected, "{fields:?}");
+    }
+    let page = search(&mut house, &[("all", "1")], "<max>1</max><after>garden@conference.house</after>");
+    assert_eq!(found(&page), ["roses"]);
+    assert!(page.as_str().contains("<nusers>1</nusers>") && page.as_str().contains("<is-open/>"), "{}", page.as_str());
+    for (fields, condition) in [
+        (vec![], "no-search-conditions"),
+        (vec![("q", "x"), ("all", "1")], "conflicting-fields"),
+        (vec![("q", "!!")], "invalid-search-terms"),
+        (vec![("q", "x"), ("key", "size")], "invalid-sort-key"),
+    ] {
+        let answer = search(&mut house, &fields, "");
+        assert!(answer.as_str().contains(&format!("<{condition} ")), "{condition}: {}", answer.as_str());
+    }
+}
