@@ -290,6 +290,11 @@ impl Client {
         (std::mem::take(&mut self.input), self.framer)
     }
 
+    /// As a stream begins: on a WebSocket without a root.
+    pub fn framer(&self) -> Framer {
+        self.framer
+    }
+
     /// Puts back what [`Client::take_input`] took, less what was handed out.
     pub fn put_input(&mut self, mut input: Vec<u8>, mut framer: Framer) {
         let gone = framer.consumed();

@@ -184,7 +184,7 @@ impl Pool {
                 Step::Taken => {}
                 Step::Restart => {
                     base += range.end;
-                    framer = Default::default();
+                    framer = self.clients[index].framer();
                 }
             }
         }
