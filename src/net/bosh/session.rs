@@ -140,7 +140,9 @@ impl Session {
         let wait = Duration::from_secs(body.wait_seconds.unwrap_or(0)).min(WAIT_MAX);
         let hold = if wait.is_zero() { 0 } else { body.hold.unwrap_or(1).min(HOLD_MAX) as usize };
         let mut open = format!("<open xmlns='{}'", ns::FRAMING);
-        for (name, value) in [("to", &body.to), ("version", &body.version), ("xml:lang", &body.lang)] {
+        // XEP-0206 4: the client SHOULD say its version; what speaks this has no other.
+        let version = body.version.as_deref().unwrap_or("1.0");
+        for (name, value) in [("to", body.to.as_deref()), ("version", Some(version)), ("xml:lang", body.lang.as_deref())] {
             if let Some(value) = value {
                 let _ = write!(open, " {name}='{}'", escape_attr(value));
             }

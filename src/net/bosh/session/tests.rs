@@ -272,3 +272,13 @@ fn what_the_stream_does_not_read_stays_with_the_client() {
     assert_eq!(client.pulled(), format!("{large}<c xmlns='x'/>"));
     assert!(first.answer().is_some());
 }
+
+#[test]
+fn xep0206_s4_a_client_that_says_no_version_speaks_the_one_there_is() {
+    let now = Instant::now();
+    let body = Body { version: None, ..first(60, 1) };
+    let mut it = Session::new("sid".into(), &body, now).expect("a session");
+    let mut pulled = Vec::new();
+    it.pull(&mut pulled, now);
+    assert!(String::from_utf8_lossy(&pulled).contains(" version='1.0'"), "{}", String::from_utf8_lossy(&pulled));
+}
