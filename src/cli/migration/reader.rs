@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rxml::{AttrMap, Event, GenericReader, Namespace, WithOptions};
 
@@ -213,6 +213,10 @@ fn included(file: &Path, href: &str) -> Result<PathBuf, String> {
         bytes.push((high * 16 + low) as u8);
     }
     let path = String::from_utf8(bytes).map_err(|_| format!("href={href:?} is not UTF-8"))?;
+    // A file from elsewhere could have any file of this machine read into an account.
+    if !Path::new(&path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(format!("href={href:?} leads out of the folder"));
+    }
     Ok(file.parent().unwrap_or(Path::new("")).join(path))
 }
 
@@ -474,6 +478,14 @@ mod tests {
         let offline = "<offline-messages xmlns='urn:xmpp:pie:0'><message xmlns='jabber:client' from='a@b'><body>x</body>\
                        </message></offline-messages>";
         assert_eq!(all[2], offline);
+    }
+
+    #[test]
+    fn xinclude_leads_to_no_file_outside_of_the_folder() {
+        for href in ["../hosts.xml", "a/../../hosts.xml", "%2e%2e/hosts.xml", "/etc/passwd", "file:///etc/passwd"] {
+            assert!(included(Path::new("/export/all.xml"), href).is_err(), "{href}");
+        }
+        assert_eq!(included(Path::new("/export/all.xml"), "./a/b.xml"), Ok(PathBuf::from("/export/./a/b.xml")));
     }
 
     #[test]
