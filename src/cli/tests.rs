@@ -518,6 +518,17 @@ mod import {
     }
 
     #[test]
+    fn a_quote_that_is_not_closed_hides_no_line() {
+        let text = "a@localhost,x\r\nb@localhost,\"open\r\n@,x\r\nc@localhost,\"x\"\r\nd@localhost,\"y\n\ne@localhost,x\n";
+        let Parsed { users, bad } = parse(text.as_bytes());
+        let said: Vec<(u64, &str)> = bad.iter().map(|bad| (bad.line, bad.what.as_str())).collect();
+        assert_eq!((said[0], said[2]), ((2, "a quote is not closed"), (5, "a quote is not closed")), "{said:?}");
+        assert_eq!((said.len(), said[1].0), (3, 3), "{said:?}");
+        let kept: Vec<(u64, &str)> = users.iter().map(|(line, user)| (*line, user.jid.0.as_str())).collect();
+        assert_eq!(kept, [(1, "a@localhost"), (4, "c@localhost"), (7, "e@localhost")]);
+    }
+
+    #[test]
     fn a_first_line_that_names_no_columns_is_refused_at_once() {
         assert!(bad("jid,pasword\n")[0].to_string().starts_with("line 1: \"pasword\" is no column"));
         assert!(bad("password\nx\n")[0].what.contains("no column jid"));

@@ -276,7 +276,8 @@ pub(super) fn table(users: &[UserRow]) -> String {
 
 fn add_bulk(file: &Path, place: &Place) -> Result<(), Failure> {
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-    let text = read_bulk(file).map_err(|error| Failure::new(format!("cannot read {shown}: {error}"), ""))?;
+    let text = read_bulk(file).and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
+    let text = text.map_err(|error| Failure::new(format!("cannot read {shown}: {error}"), ""))?;
     let users = parse_bulk(&text).map_err(|errors| listed(&shown, &errors, "Nothing was added."))?;
     let jids: Vec<&BareJid> = users.iter().map(|(_, user)| &user.jid).collect();
     let admin = open(place, &jids)?;
@@ -291,13 +292,17 @@ fn add_bulk(file: &Path, place: &Place) -> Result<(), Failure> {
     Err(listed(&shown, &failed, &format!("Added {added} accounts, {} not.", failed.len())))
 }
 
-fn read_bulk(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
+fn read_bulk(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     match file == Path::new("-") {
-        true => std::io::stdin().lock().take(BULK_BYTES_MAX).read_to_string(&mut text)?,
-        false => File::open(file)?.take(BULK_BYTES_MAX).read_to_string(&mut text)?,
+        true => std::io::stdin().lock().take(BULK_BYTES_MAX + 1).read_to_end(&mut bytes)?,
+        false => File::open(file)?.take(BULK_BYTES_MAX + 1).read_to_end(&mut bytes)?,
     };
-    Ok(text)
+    // A part of the accounts would look like all of them.
+    match bytes.len() as u64 > BULK_BYTES_MAX {
+        true => Err(std::io::Error::other(format!("it has more than {} MiB", BULK_BYTES_MAX >> 20))),
+        false => Ok(bytes),
+    }
 }
 
 /// Something with the number of its line.

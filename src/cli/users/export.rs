@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use iris_core::time;
@@ -21,7 +21,7 @@ const PAGE: u32 = 500;
 pub(in crate::cli) struct ExportArguments {
     /// Only the accounts of this domain
     domain: Option<String>,
-    /// A new file, mode 0600 [without: standard output]
+    /// A new file, mode 0600 [without, or -: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) fn export(arguments: &ExportArguments) -> Result<(), Failure> {
     let domain = arguments.domain.as_deref().map(parse_domain).transpose();
     let domain = domain.map_err(|why| Failure::new(why, "A domain looks like example.org."))?;
     let admin = open(&arguments.place, &[])?;
-    match &arguments.output {
+    match arguments.output.as_deref().filter(|path| *path != Path::new("-")) {
         None => match write(&*admin, domain.as_deref(), io::stdout().lock()) {
             Err(Stopped::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(why) => Err(why.failure("standard output")),

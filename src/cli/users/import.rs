@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use iris_core::{BareJid, time};
 use super::super::control::{Secret, UserImport, check_served, parse_account};
 use super::super::first_run::new_password;
 use super::super::{Failure, Place, say};
-use super::{BULK_BYTES_MAX, SHOWN_MAX, open_any, refused, scram};
+use super::{SHOWN_MAX, open_any, read_bulk, refused, scram};
 use crate::config::wrap::wrap;
 
 /// The columns of a file without a first line that names them.
@@ -105,12 +105,7 @@ impl std::fmt::Display for Bad {
 pub(super) fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let ImportArguments { file, dry_run, skip_bad, update, missing_password, passwords_to, place } = arguments;
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-    let cannot = |error| Failure::new(format!("cannot read {shown}: {error}"), "");
-    let mut bytes = Vec::new();
-    match file == Path::new("-") {
-        true => std::io::stdin().lock().take(BULK_BYTES_MAX).read_to_end(&mut bytes).map_err(cannot)?,
-        false => File::open(file).and_then(|file| file.take(BULK_BYTES_MAX).read_to_end(&mut bytes)).map_err(cannot)?,
-    };
+    let bytes = read_bulk(file).map_err(|error| Failure::new(format!("cannot read {shown}: {error}"), ""))?;
     let mut parsed = parse(&bytes);
     let jids: Vec<&BareJid> = parsed.users.iter().map(|(_, user)| &user.jid.0).collect();
     let admin = open_any(place, &jids)?;
@@ -194,23 +189,44 @@ pub(in crate::cli) struct Parsed {
 
 /// Without looking at any house.
 pub(in crate::cli) fn parse(bytes: &[u8]) -> Parsed {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut parsed = Parsed::default();
+    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let (mut parsed, mut columns, mut seen, mut lines_before) = (Parsed::default(), None, HashMap::new(), 0);
+    // A quote that is not closed takes the lines behind it for its field; they are lines all the same.
+    while let Some((line, end)) = records(rest, lines_before, &mut columns, &mut seen, &mut parsed) {
+        let what = "a quote is not closed".to_owned();
+        parsed.bad.push(Bad { line, column: "", what, remedy: "A quote inside of \"quotes\" is written twice." });
+        rest = rest.get(end..).unwrap_or_default();
+        lines_before = line;
+    }
+    parsed
+}
+
+/// Until the end, or to a record of more than one line: its first line, and where that ends.
+fn records(
+    bytes: &[u8],
+    lines_before: u64,
+    columns: &mut Option<Vec<Column>>,
+    seen: &mut HashMap<BareJid, u64>,
+    parsed: &mut Parsed,
+) -> Option<(u64, usize)> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-    let mut columns: Option<Vec<Column>> = None;
-    let mut seen: HashMap<BareJid, u64> = HashMap::new();
     let mut record = csv::ByteRecord::new();
     loop {
         match reader.read_byte_record(&mut record) {
-            Ok(false) => return parsed,
+            Ok(false) => return None,
             Ok(true) => {}
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = lines_before + error.position().map_or(0, csv::Position::line);
                 parsed.bad.push(Bad { line, column: "", what: error.to_string(), remedy: "" });
-                return parsed;
+                return None;
             }
         }
-        let line = record.position().map_or(0, |at| line_of(at, bytes));
+        let (begins, line) = record.position().map_or((0, 0), |at| line_of(at, bytes));
+        let line = lines_before + line;
+        if record.iter().any(has_swallowed) {
+            let length = bytes.get(begins..).unwrap_or_default().iter().position(|byte| *byte == b'\n').unwrap_or(0);
+            return Some((line, begins + length + 1));
+        }
         // Programs leave a line of white space at the end.
         if record.len() == 1 && record.get(0).is_some_and(|field| field.trim_ascii().is_empty()) {
             continue;
@@ -218,14 +234,14 @@ pub(in crate::cli) fn parse(bytes: &[u8]) -> Parsed {
         if columns.is_none() {
             match header(&record, line) {
                 Some(Ok(named)) => {
-                    columns = Some(named);
+                    *columns = Some(named);
                     continue;
                 }
                 Some(Err(bad)) => {
                     parsed.bad.push(bad);
-                    return parsed;
+                    return None;
                 }
-                None => columns = Some(DEFAULT_COLUMNS.to_vec()),
+                None => *columns = Some(DEFAULT_COLUMNS.to_vec()),
             }
         }
         match account(&record, line, columns.as_deref().unwrap_or(&DEFAULT_COLUMNS)) {
@@ -242,11 +258,18 @@ pub(in crate::cli) fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// The reader stands before line ends that it has yet to skip: blank lines, and the second half of CR LF.
-fn line_of(at: &csv::Position, bytes: &[u8]) -> u64 {
-    let rest = usize::try_from(at.byte()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
-    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count();
-    at.line() + ends as u64
+/// A field may have several lines; accounts are not among them.
+fn has_swallowed(field: &[u8]) -> bool {
+    field.split(|byte| *byte == b'\n').skip(1).any(|line| line.contains(&b'@'))
+}
+
+/// Where a record begins, and in which line. The reader stands before line ends that it has yet to skip: blank lines, and the second
+/// half of CR LF.
+fn line_of(at: &csv::Position, bytes: &[u8]) -> (usize, u64) {
+    let from = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let skipped = bytes.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let (bytes, lines) = skipped.fold((0, 0), |(bytes, lines), byte| (bytes + 1, lines + u64::from(*byte == b'\n')));
+    (from + bytes, at.line() + lines)
 }
 
 /// `None`: the first line is an account.
