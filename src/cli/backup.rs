@@ -9,6 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use iris_store::backup::{self, Contents};
 
+use super::control::Client;
 use super::users::{Reached, reach};
 use super::{Failure, Place, say};
 use crate::config::{Config, Overrides};
@@ -44,6 +45,10 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
         Reached::Closed(config) => *config,
     };
     let cannot = |error: &dyn std::fmt::Display| Failure::new(format!("no backup was made: {error}"), "");
+    if lies_in(to, &config.data_dir) {
+        let what = format!("no backup was made: {} lies in the data folder itself", to.display());
+        return Err(Failure::new(what, "Name a folder elsewhere; best on another disk."));
+    }
     make_folder(to).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::new(format!("{} is there already and was not touched", to.display()), "Name a new folder.")
@@ -98,6 +103,11 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let config = place.load(Overrides::default())?;
     let into = &config.data_dir;
     let nothing = "Nothing was changed.";
+    let running = Config { data_dir: from.clone(), ..config.clone() };
+    if let Ok(Some(_)) = Client::connect(&running.control_socket()) {
+        let what = format!("{} is no backup: a server runs on it", from.display());
+        return Err(Failure::new(what, format!("Make one: iris backup NEW-FOLDER --data-dir {}", from.display())));
+    }
     let contents = backup::verify(from)
         .map_err(|error| Failure::new(format!("{} cannot be restored: {error}", from.display()), nothing))?;
     make_folder(into).or_else(|error| match error.kind() {
@@ -124,6 +134,12 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
         (None, true) => format!("Look at the paths and ports in its configuration, then start it:\n  {}\n", start(into)),
     };
     say(&format!("Restored to {}, and verified: {}.\n{start}", into.display(), shown(&restored)))
+}
+
+/// Of a path that is not there yet.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    matches!((parent.canonicalize(), folder.canonicalize()), (Ok(parent), Ok(folder)) if parent.starts_with(&folder))
 }
 
 /// For nobody else from the first moment on.

@@ -132,3 +132,17 @@ fn r25_a_backup_elsewhere_is_the_house_of_its_own_domains_with_or_without_its_co
     drop(elsewhere.start_with(&With { config: Some(less), ..With::default() }));
     assert!(elsewhere.logged().contains("example.net was served at the last start and is not now"), "{}", elsewhere.logged());
 }
+
+#[test]
+fn r25_a_backup_is_not_made_inside_of_what_it_copies_nor_taken_from_what_is_running() {
+    let data = Data::with_users(["juliet"]);
+    let server = data.start();
+    let inside = data.path().join("inside").display().to_string();
+    assert!(flat(&refused(&data, &["backup", &inside])).contains("lies in the data folder itself"));
+    assert!(!Path::new(&inside).exists());
+    let elsewhere = Data::new();
+    let live = data.path().display().to_string();
+    assert!(flat(&refused(&elsewhere, &["restore", &live])).contains("is no backup: a server runs on it"));
+    assert!(!elsewhere.path().exists());
+    drop(server);
+}
