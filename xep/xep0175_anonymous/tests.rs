@@ -112,7 +112,7 @@ fn b8_not_applicable_where_it_is_not_configured() {
 fn d11_every_command_of_the_house_is_forbidden_to_a_guest() {
     let mut house = house("may_speak_to_accounts = true");
     let guest = house.try_login(GUEST).expect("a session");
-    let doors = house.shards[0].hosts().iter().next().expect("the domain").clone();
+    let doors = house.shards[0].hosts().domain("house").expect("the domain").clone();
     assert!(doors.commands.iter().any(|command| command.who == Who::User), "else this says nothing");
     for command in &doors.commands {
         for to in ["house", "c0ffee@house"] {
