@@ -70,13 +70,15 @@ pub struct Field {
     options: Vec<(String, String)>,
     /// XEP-0122: a number from this one on.
     least: Option<i64>,
+    /// XEP-0122: the options are not all there is.
+    open: bool,
 }
 
 impl Field {
     pub fn new(kind: FieldKind, var: &str, label: &str) -> Field {
         let label = (!label.is_empty()).then(|| label.to_owned());
         let (var, desc) = (var.to_owned(), None);
-        Field { kind, var, label, desc, required: false, values: Vec::new(), options: Vec::new(), least: None }
+        Field { kind, var, label, desc, required: false, values: Vec::new(), options: Vec::new(), least: None, open: false }
     }
 
     pub fn text(var: &str, label: &str) -> Field {
@@ -128,6 +130,11 @@ impl Field {
         Field { least: Some(least), ..self }
     }
 
+    /// XEP-0122 3.2.2 `<open/>`: the options are suggestions.
+    pub fn open(self) -> Field {
+        Field { open: true, ..self }
+    }
+
     /// Text between fields.
     pub fn fixed(text: &str) -> Field {
         Field::new(FieldKind::Fixed, "", "").value(text)
@@ -175,6 +182,9 @@ impl Field {
         if let (true, Some(least)) = (asks, self.least) {
             xml.open_ns("validate", ns::DATA_VALIDATE).attr("datatype", "xs:integer");
             xml.open("range").attr("min", &least.to_string()).close().close();
+        }
+        if asks && self.open {
+            xml.open_ns("validate", ns::DATA_VALIDATE).attr("datatype", "xs:string").open("open").close().close();
         }
         for value in &self.values {
             xml.leaf("value", value);

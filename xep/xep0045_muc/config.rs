@@ -279,7 +279,7 @@ impl RoomConfig {
                 Field::secret(&var("roomsecret"), "The password").values(self.password.clone()),
                 Field::choice(&var("whois"), "Who sees real addresses", [("Moderators", "moderators"), ("Anyone", "anyone")])
                     .value(if self.non_anonymous { "anyone" } else { "moderators" }),
-                Field::choice(&var("maxusers"), "Most people at once", sizes).value(self.occupants_max.to_string()),
+                Field::choice(&var("maxusers"), "Most people at once", sizes).open().value(self.occupants_max.to_string()),
                 boolean("changesubject", "Everybody with voice may change the subject", self.change_subject),
                 boolean("allowinvites", "Members may invite others to a room of members", self.allow_invites),
                 Field::choice(
@@ -352,7 +352,11 @@ impl RoomConfig {
                 *into = Roles::of(submitted.values(&var(name)).iter().map(String::as_str));
             }
         }
-        number(submitted, &var("maxusers"), &mut config.occupants_max)?;
+        match submitted.text(&var("maxusers")) {
+            // 10.1.3: no limit but the service's.
+            Some("none") => config.occupants_max = settings.occupants_max,
+            _ => number(submitted, &var("maxusers"), &mut config.occupants_max)?,
+        }
         if config.occupants_max == 0 || config.occupants_max > settings.occupants_max.max(self.occupants_max) {
             let most = settings.occupants_max;
             return Err(Problem::of_field(

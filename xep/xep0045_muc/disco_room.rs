@@ -131,7 +131,7 @@ impl Room {
     fn room_info(&self, turn: &HostTurn<'_>) -> Form {
         let it = &self.config;
         let is_inside = self.speaker(turn).is_some() || self.affiliation_of(turn.from) >= Affiliation::Member;
-        let is_open = it.public && !it.members_only && it.password.is_none();
+        let is_open = self.is_open();
         let mut form = Form::default()
             .of_type(ROOM_INFO)
             .field(Field::text("muc#roominfo_description", "Description").value(&it.description))
@@ -192,7 +192,12 @@ impl Room {
         Reply::Result(stanzas::text(xml))
     }
 
-    /// 6.5: those who are here see each other anyway; nobody else is told.
+    /// Whoever wants to may find it and come in.
+    fn is_open(&self) -> bool {
+        self.config.public && !self.config.members_only && self.config.password.is_none()
+    }
+
+    /// 6.5: those who are here see each other anyway; others are told by a room that they could enter as well.
     fn disco_items(&self, turn: &HostTurn<'_>, query: &El<'_>) -> Reply {
         let mut xml = Build::new();
         match query.attr("node").as_deref() {
@@ -210,7 +215,7 @@ impl Room {
             }
             Some(_) => return Bounce::new(Condition::ItemNotFound).into(),
         };
-        if self.speaker(turn).is_some() {
+        if self.speaker(turn).is_some() || self.is_open() {
             for occupant in self.occupants.iter().filter(|it| self.config.presence_broadcast.has(it.role)) {
                 xml.open("item").attr("jid", occupant.jid.as_str()).close();
             }

@@ -106,7 +106,12 @@ impl Room {
                 };
                 let plan = match plan {
                     Ok(plan) => plan,
-                    Err(why) => return Finish::Error(why),
+                    Err(why) => {
+                        return Finish::HostTurn(Box::new(move |turn| {
+                            service::forget(turn);
+                            why.into()
+                        }));
+                    }
                 };
                 Finish::HostTurn(Box::new(move |turn| {
                     let made = turn.with_state(&ROOM_STATE, |turn, room| {

@@ -14,14 +14,14 @@ use bytes::Bytes;
 use iris_core::store::{Entry, EntryId, Shelf};
 use iris_core::xml::wire::{self, Wire, render_unaddressed};
 use iris_core::xml::{El, Stamps, Stanza, StanzaId};
-use iris_core::{HostTurn, Jid, ns, time};
+use iris_core::{HostTurn, Jid, hash, ns, time};
 
 use super::stanzas;
 use crate::xep0313_archive::entry as personal;
 
 const VERSION: u8 = 1;
 
-/// Entries: see above. Peer: the hash of the occupant's address. Tag: `SentAgain::tag`.
+/// Entries: see above. Peer: the hash of the occupant's address. Tag: `tag`.
 pub const ARCHIVE: Shelf = Shelf::log("muc-archive").searchable(text);
 
 pub fn encode(real: &str, stanza: &Stanza, stamps: &Stamps) -> Bytes {
@@ -59,6 +59,25 @@ pub fn parts(entry: &[u8]) -> Option<(&str, &[u8])> {
 fn text(entry: &[u8]) -> Option<String> {
     personal::text_of(parts(entry)?.1)
 }
+
+/// Tells a message that is sent again, because its sender never got the answer before the house went down: the same person, id and
+/// content. 0: without an id it is nobody's copy.
+pub fn tag(person: &str, message: &El<'_>) -> u64 {
+    let origin = message.child(ns::STANZA_ID, "origin-id").and_then(|it| it.attr("id"));
+    let Some(id) = origin.or_else(|| message.attr("id")).filter(|id| !id.is_empty()) else { return 0 };
+    // What the room takes out or puts in, and what only says that it comes late.
+    let is_content = |child: &El<'_>| {
+        let added = [super::OCCUPANT_ID, super::USER, super::MUC, super::HATS, ns::DELAY].contains(&child.ns());
+        !added && !child.is(ns::STANZA_ID, "stanza-id")
+    };
+    let mut parts = vec![person.as_bytes(), id.as_bytes()];
+    let content: Vec<El<'_>> = message.children().filter(is_content).collect();
+    parts.extend(content.iter().map(|child| child.bytes().get(..TAG_CHILD_BYTES_MAX).unwrap_or(child.bytes())));
+    hash::stable(&parts)
+}
+
+/// So much of each child goes into a tag.
+const TAG_CHILD_BYTES_MAX: usize = 1024;
 
 /// A message that was said.
 #[derive(Debug)]
@@ -113,6 +132,13 @@ impl Past {
             let has = |name: &str| message.child(ns::CLIENT, name).is_some();
             has("subject") && !has("body") && !has("thread")
         })
+    }
+
+    /// See `tag`.
+    pub fn tag(&self) -> u64 {
+        let Some((real, _)) = parts(&self.entry) else { return 0 };
+        let person = real.split_once('/').map_or(real, |(bare, _)| bare);
+        self.el().map_or(0, |message| tag(person, &message))
     }
 
     pub fn subject_text(&self) -> Option<String> {

@@ -1,8 +1,9 @@
 //! What is said to everybody (7.4), to one (7.5), and what the subject is (8.1).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use iris_core::store::Write;
+use iris_core::store::{EntryId, Write};
 use iris_core::xml::wire::{self};
 use iris_core::xml::{El, Stanza};
 use iris_core::{Bounce, Condition, HostTurn, Reply, hash, ns};
@@ -10,7 +11,7 @@ use iris_core::{Bounce, Condition, HostTurn, Reply, hash, ns};
 use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE, Past};
 use super::pace::ACTIVITY;
-use super::room::{Room, SUBJECT, bare};
+use super::room::{Room, SUBJECT};
 use super::{USER, stanzas};
 
 /// RFC 6121, 8.5.3; XEP-0045 17.2.2: errors that say that nobody is there.
@@ -25,6 +26,9 @@ const NOBODY_THERE: &[&str] = &[
     "internal-server-error",
     "jid-malformed",
 ];
+
+/// After a start, messages may be sent again.
+const SENT_AGAIN_TIME: Duration = Duration::from_secs(600);
 
 impl Room {
     /// 7.4.
@@ -50,6 +54,11 @@ impl Room {
         }
         let strip = self.forged(turn, stanza);
         let mut stamps = stanzas::stamps(&from, strip, occupant_id, None);
+        if let Some(id) = self.said_before(turn, &person, stanza) {
+            stamps.stanza_id = Some(history::stanza_id(turn, id));
+            turn.fan_out_stamped(from, stanza.clone(), stamps, self.occupants.everybody());
+            return Reply::Sent;
+        }
         let is_content = self.service.policy.is_content(stanza);
         if is_content {
             let real = turn.from.as_str();
@@ -57,7 +66,7 @@ impl Room {
             let id = turn.mint();
             if self.config.archive {
                 let peer = hash::stable(&[from.as_str().as_bytes()]);
-                let tag = self.service.again.tag(stanza, bare(turn.from));
+                let tag = history::tag(&person, &stanza.el());
                 let owner = turn.owner;
                 turn.write(Write::Append { owner, shelf: ARCHIVE, id, peer, tag, entry: entry.clone() });
             }
@@ -74,6 +83,18 @@ impl Room {
             self.retracted(turn, stanza);
         }
         Reply::Sent
+    }
+
+    /// Kept before the house went down, and its sender has not heard so: the same message, the same id.
+    fn said_before(&mut self, turn: &HostTurn<'_>, person: &str, stanza: &Stanza) -> Option<EntryId> {
+        if self.kept_before.is_empty() {
+            return None;
+        }
+        if turn.now.mono.since(turn.house.started.mono) > SENT_AGAIN_TIME {
+            self.kept_before.clear();
+            return None;
+        }
+        self.kept_before.get(&history::tag(person, &stanza.el())).copied()
     }
 
     fn may_change_subject(&self, role: Role) -> bool {

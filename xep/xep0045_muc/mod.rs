@@ -15,7 +15,6 @@ use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension,
 
 use crate::xep0030_disco as disco;
 use crate::xep0313_archive::policy::Policy;
-use crate::xep0359_stanza_ids::SentAgain;
 
 mod admin;
 mod affiliations;
@@ -85,13 +84,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         return Err(MountError { at: None, text: "[xep.muc]: occupants_max and nick_bytes_max are at least 1".into() });
     }
     let label = settings.service.clone();
-    let service = Arc::new(Service {
-        names: stanzas::Names::intern(m),
-        policy: Policy::intern(m),
-        again: SentAgain::intern(m),
-        pages: m.config()?,
-        settings,
-    });
+    let service =
+        Arc::new(Service { names: stanzas::Names::intern(m), policy: Policy::intern(m), pages: m.config()?, settings });
     bubble::mount(m, &service)?;
     m.serve(&label, |s| {
         s.named_identity(At::Host, "conference", "text", &service.settings.name);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use iris_core::store::{Entry, Item, Shelf};
+use iris_core::store::{Entry, EntryId, Item, Shelf};
 use iris_core::xml::{Stamps, Stanza, Strip};
 use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType};
 
@@ -49,6 +49,8 @@ pub struct Room {
     pub occupants: Occupants,
     pub subject: Option<Past>,
     pub history: VecDeque<Past>,
+    /// The end of what was said before the room was read, by `history::tag`: some of it may be sent again.
+    pub kept_before: BTreeMap<u64, EntryId>,
     pub invitations: Invitations,
     pub slow: SlowMode,
     pub tokens: BTreeMap<Arc<str>, Token>,
@@ -94,6 +96,8 @@ impl Room {
             let text = |item: &Item| String::from_utf8_lossy(&item.value).into_owned();
             room.requests = of(REQUESTS).map(|item| (item.key.clone(), text(item))).collect();
             room.subject = of(SUBJECT).next().and_then(|item| Past::restore(&item.value));
+            room.kept_before =
+                tail.iter().map(|entry| (Past::of_entry(entry).tag(), entry.id)).filter(|(tag, _)| *tag != 0).collect();
             room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
             room.tokens = tokens::load(of(tokens::SHELF));
             room.hats = Hats::load(of(hats::KNOWN), of(hats::WORN));
@@ -128,6 +132,7 @@ impl Room {
             occupants: Occupants::default(),
             subject: None,
             history: VecDeque::new(),
+            kept_before: BTreeMap::new(),
             invitations: Invitations::default(),
             slow: SlowMode::default(),
             tokens: BTreeMap::new(),

@@ -19,7 +19,6 @@ use crate::result;
 use crate::xep0030_disco as disco;
 use crate::xep0059_rsm as rsm;
 use crate::xep0313_archive::policy::Policy;
-use crate::xep0359_stanza_ids::SentAgain;
 
 pub const ROOMS: Shelf = Shelf::map("muc-rooms");
 pub static REGISTRY: StateSlot<Registry> = StateSlot::new();
@@ -32,7 +31,6 @@ pub struct Service {
     pub settings: Config,
     pub names: Names,
     pub policy: Policy,
-    pub again: SentAgain,
     pub pages: crate::xep0313_archive::Config,
 }
 

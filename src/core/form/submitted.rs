@@ -153,6 +153,7 @@ fn check_field(field: &Field, values: Vec<String>) -> Result<Vec<String>, Proble
             }
             values = jids;
         }
+        FieldKind::ListSingle | FieldKind::ListMulti if field.open => {}
         FieldKind::ListSingle | FieldKind::ListMulti => {
             let offered = |value: &String| field.options.iter().any(|(_, option)| option == value);
             if let Some(other) = values.iter().find(|value| !offered(value)) {

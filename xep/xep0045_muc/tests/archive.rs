@@ -200,6 +200,63 @@ fn xep0425_a_moderator_takes_back_what_another_has_said() {
 }
 
 #[test]
+fn i1_a_message_sent_again_after_a_restart_is_there_once() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let said = format!(
+            "<message to='{room}' type='groupchat' id='m1'><body>once</body><origin-id xmlns='urn:xmpp:sid:0' id='o1'/>\
+             <x xmlns='{MUC}#user'/></message>"
+        );
+        house.send(&romeo, &said);
+        let id = stanza_id(&house.one(&romeo));
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let romeo = house.online("romeo@house/orchard");
+        assert_eq!(bodies(&join(&mut house, &romeo, &room, "romeo")), ["once"]);
+        house.send(&romeo, &said);
+        assert_eq!(stanza_id(&house.one(&romeo)), id, "I2: any second copy carries the same id");
+        house.send(&romeo, &said.replace("once", "twice"));
+        house.recv(&romeo);
+        let (heard, _) = query(&mut house, &romeo, &room, &asked(&[], ""));
+        assert_eq!(bodies(&heard), ["once", "twice"]);
+    }
+}
+
+/// Pushes what a member's account hears of a room to whatever client is online.
+const LISTENER: iris_core::Room = iris_core::Room {
+    card: iris_core::Card { xep: None, name: "Listener", version: "0", status: iris_core::Status::Complete, needs: &[] },
+    mount: |m| {
+        m.on(iris_core::Step::SaidInRoom, |turn| {
+            let from = turn.envelope.as_ref().map(|envelope| (envelope.from.to_string(), envelope.stamps.stanza_id.is_some()));
+            for session in turn.account.sessions().to_vec() {
+                turn.push(session, format!("<message type='headline'><heard xmlns='urn:x'>{from:?}</heard></message>"));
+            }
+            iris_core::Flow::Go
+        });
+        Ok(())
+    },
+};
+
+#[test]
+fn f36_the_account_of_a_member_who_is_away_hears_what_is_said() {
+    for shard in [0, 1] {
+        let rooms = [ROOMS, &[LISTENER]].concat();
+        let (mut house, room) = (House::with(&rooms), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+        house.recv(&juliet);
+        say(&mut house, &romeo, &room, "hi");
+        let heard = house.one(&juliet);
+        assert!(heard.as_str().contains(&format!("{room}/romeo")) && heard.as_str().contains("true"), "{}", heard.as_str());
+        house.nothing(&nurse);
+        join(&mut house, &juliet, &room, "juliet");
+        say(&mut house, &romeo, &room, "ho");
+        assert_eq!(bodies(&house.recv(&juliet)), ["ho"], "who is there has it from the room");
+    }
+}
+
+#[test]
 fn xep0452_a_member_who_is_mentioned_is_told() {
     let (mut house, room) = (house(), room_on(0));
     let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("forwardmentions", "1")]);

@@ -179,15 +179,15 @@ fn s7_2_8_a_nickname_is_one_persons() {
 #[test]
 fn s7_2_9_a_full_room_lets_admins_in() {
     let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("maxusers", "5")]);
-    for n in 0..4 {
+    let romeo = opened(&mut house, &room, &[("maxusers", "3")]);
+    for n in 0..2 {
         let client = house.online(&format!("u{n}@house/x"));
         join(&mut house, &client, &room, &format!("u{n}"));
     }
     let juliet = house.online("juliet@house/balcony");
     let answer = &join(&mut house, &juliet, &room, "juliet")[0];
     is_error(answer, "service-unavailable");
-    assert!(answer.as_str().contains("5 people"), "which limit: {}", answer.as_str());
+    assert!(answer.as_str().contains("3 people"), "which limit: {}", answer.as_str());
     set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
     let heard = join(&mut house, &juliet, &room, "juliet");
     assert!(heard.iter().any(|it| codes(it).contains(&110)), "{heard:?}");

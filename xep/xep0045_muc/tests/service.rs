@@ -106,12 +106,19 @@ fn s6_4_a_room_says_what_it_is() {
 }
 
 #[test]
-fn s6_5_who_is_there_is_told_to_those_who_are() {
+fn s6_5_who_is_there_is_told_to_those_who_are_or_could_be() {
     let (mut house, room) = (house(), room_on(0));
     let romeo = opened(&mut house, &room, &[]);
     let juliet = house.online("juliet@house/balcony");
-    assert!(!house.iq(&juliet, "get", Some(&room), ITEMS).as_str().contains("<item"));
-    assert!(house.iq(&romeo, "get", Some(&room), ITEMS).as_str().contains(&format!("<item jid='{room}/romeo'/>")));
+    let told = |house: &mut House, who: &Client| {
+        house.iq(who, "get", Some(&room), ITEMS).as_str().contains(&format!("<item jid='{room}/romeo'/>"))
+    };
+    assert!(told(&mut house, &romeo) && told(&mut house, &juliet));
+    for hides in ["membersonly", "publicroom"] {
+        configure(&mut house, &romeo, &room, &[("membersonly", "0"), ("publicroom", "1")]);
+        configure(&mut house, &romeo, &room, &[(hides, if hides == "publicroom" { "0" } else { "1" })]);
+        assert!(told(&mut house, &romeo) && !told(&mut house, &juliet), "13.4: {hides}");
+    }
 }
 
 #[test]
