@@ -158,15 +158,21 @@ fn r16_sigterm_under_load_says_goodbye_and_loses_nothing() {
     let data = Data::with_users(names.iter().map(String::as_str));
     let mut server = data.start();
     let address = server.plain;
+    let all_in = std::sync::Arc::new(std::sync::Barrier::new(names.len() + 1));
     let threads: Vec<_> = names
         .iter()
         .cloned()
         .enumerate()
         .map(|(me, name)| {
-            let to = names[(me + 1) % names.len()].clone();
-            std::thread::spawn(move || talk_until_it_ends(address, &name, &to))
+            let (to, all_in) = (names[(me + 1) % names.len()].clone(), all_in.clone());
+            std::thread::spawn(move || {
+                let client = Client::bound(address, &name, "desk");
+                all_in.wait();
+                talk_until_it_ends(client, &name, &to)
+            })
         })
         .collect();
+    all_in.wait();
     std::thread::sleep(Duration::from_millis(1_500));
     let (status, took) = server.terminate(Duration::from_secs(5));
     let acked: Vec<(Vec<String>, String)> = threads.into_iter().map(|thread| thread.join().expect("a clean end")).collect();
@@ -188,8 +194,7 @@ fn r16_sigterm_under_load_says_goodbye_and_loses_nothing() {
 }
 
 /// Sends as fast as it is acknowledged; what was acknowledged, and the stream error in the end.
-fn talk_until_it_ends(address: std::net::SocketAddr, name: &str, to: &str) -> (Vec<String>, String) {
-    let mut client = Client::bound(address, name, "desk");
+fn talk_until_it_ends(mut client: Client, name: &str, to: &str) -> (Vec<String>, String) {
     client.enable_sm().expect("XEP-0198");
     let (mut sent, mut acked, mut error) = (Vec::new(), 0usize, String::new());
     loop {
