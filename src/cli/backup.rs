@@ -17,6 +17,8 @@ use crate::config::{Config, Overrides};
 /// Beside the database in the data folder.
 const FILES: [&str; 2] = ["secret", super::users::DOMAINS_FILE];
 const CERTS: &str = "certs";
+/// What users have uploaded.
+const UPLOADED: &str = "files";
 /// The configuration as it was, in the backup and in what is restored from it.
 const CONFIG: &str = "iris.toml";
 
@@ -92,6 +94,8 @@ fn fill(config: &Config, to: &Path) -> Result<Contents, String> {
     }
     // Test certificates belong to the data; those of production are renewed elsewhere, and a backup is no place for their keys.
     copy_folder(&config.test_certs_dir(), &to.join(CERTS))?;
+    // After the database: what its entries name is there, unless it was removed meanwhile.
+    link_files(&config.files_dir(), &to.join(UPLOADED))?;
     if !config.source.text.is_empty() {
         write_private(&to.join(CONFIG), config.source.text.as_bytes())?;
     }
@@ -121,6 +125,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let restored = backup::copy(from, into).map_err(|error| error.to_string()).and_then(|()| {
         FILES.iter().chain([&CONFIG]).try_for_each(|name| copy_file(&from.join(name), &into.join(name)))?;
         copy_folder(&from.join(CERTS), &into.join(CERTS))?;
+        link_files(&from.join(UPLOADED), &config.files_dir())?;
         backup::verify(into).map_err(|error| error.to_string())
     });
     let restored = restored.map_err(|why| Failure::new(format!("not restored: {why}"), "The backup is as it was."))?;
@@ -167,6 +172,44 @@ fn write_private(to: &Path, bytes: &[u8]) -> Result<(), String> {
         file.sync_all()
     };
     write().map_err(|error| format!("{}: {error}", to.display()))
+}
+
+/// The files of the users, which never change: another name for each where the file system can do that, else a copy.
+fn link_files(from: &Path, to: &Path) -> Result<(), String> {
+    let in_from = |error: io::Error| format!("{}: {error}", from.display());
+    let in_to = |error: io::Error| format!("{}: {error}", to.display());
+    let shelves = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        shelves => shelves.map_err(in_from)?,
+    };
+    make_folder(to).map_err(in_to)?;
+    for shelf in shelves {
+        let shelf = shelf.map_err(in_from)?;
+        // Two digits; what is arriving is nothing yet.
+        if shelf.file_name().len() != 2 {
+            continue;
+        }
+        let into = to.join(shelf.file_name());
+        make_folder(&into).map_err(in_to)?;
+        for file in fs::read_dir(shelf.path()).map_err(in_from)? {
+            let file = file.map_err(in_from)?;
+            match link(&file.path(), &into.join(file.file_name())) {
+                // Somebody has removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                outcome => outcome.map_err(in_to)?,
+            }
+        }
+        File::open(&into).and_then(|folder| folder.sync_all()).map_err(in_to)?;
+    }
+    Ok(())
+}
+
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(from, to)?;
+    File::open(to)?.sync_all()
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<(), String> {

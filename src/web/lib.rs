@@ -10,6 +10,7 @@ pub mod files;
 mod forwarded;
 mod metrics;
 mod pages;
+mod patient;
 pub mod qr;
 mod serve;
 mod websocket;

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tower_service::Service;
 
+use crate::patient::{Patient, STALL_MAX};
 use crate::{App, Connection, Visitor, router};
 
 /// The running server. Dropped: closed.
@@ -72,7 +73,7 @@ async fn listen<C: Connection>(mut connections: mpsc::Receiver<C>, router: Route
 async fn requests<C: Connection>(connection: C, router: Router) {
     let visitor: Visitor = connection.visitor();
     let io = match connection.attach() {
-        Ok(io) => TokioIo::new(io),
+        Ok(io) => TokioIo::new(Patient::new(io, STALL_MAX)),
         Err(error) => return tracing::debug!(%error, "a connection was lost"),
     };
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {

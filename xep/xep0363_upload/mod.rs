@@ -103,7 +103,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         let most = s.plan().one_file_bytes_max().to_string();
         s.disco_form(At::Host, Form::default().of_type(NS).field(Field::text("max-file-size", "").value(most)).to_tell());
         s.identity(At::Host, "store", "file", Some("HTTP File Upload"));
-        for feature in [disco::INFO, disco::ITEMS, NS] {
+        for feature in [disco::INFO, disco::ITEMS, NS, "urn:xmpp:ping"] {
             s.feature(At::Host, feature);
         }
         for purpose in Purpose::ALL {

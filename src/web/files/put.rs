@@ -11,11 +11,17 @@ use axum::response::{IntoResponse, Response};
 use super::{Files, Put, Receiver, bearer};
 use crate::answer::problem;
 
-/// Between two pieces of a file.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Afterwards the whole upload has to have been as fast as this.
-const GRACE: Duration = Duration::from_secs(60);
-const BYTES_PER_SECOND_MIN: u64 = 1_024;
+/// How slow an upload may be.
+struct Pace {
+    /// Between two pieces of a file.
+    silence_max: Duration,
+    /// Afterwards the whole upload has to have been as fast as this.
+    grace: Duration,
+    bytes_per_second_min: u64,
+}
+
+const PACE: Pace = Pace { silence_max: Duration::from_secs(30), grace: Duration::from_secs(60), bytes_per_second_min: 1_024 };
+
 /// Given to the disk at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Of a body that nobody wants, so that its sender hears why: a connection that is closed on somebody who speaks says nothing.
@@ -29,7 +35,7 @@ pub async fn put(files: &dyn Files, id: &str, name: &str, request: Request) -> R
         Ok(put) => {
             let size_bytes = put.size_bytes;
             match files.put(id, name, put).await {
-                Ok(receiver) => match receive(receiver, &mut body, size_bytes).await {
+                Ok(receiver) => match receive(receiver, &mut body, size_bytes, &PACE).await {
                     Ok(()) => return StatusCode::CREATED.into_response(),
                     Err(Lost::Refused(refused)) => refused.answer(&head.headers),
                     Err(Lost::Slow) => {
@@ -80,20 +86,20 @@ enum Lost {
     Broken,
 }
 
-async fn receive(mut receiver: Box<dyn Receiver>, body: &mut Body, size_bytes: u64) -> Result<(), Lost> {
+async fn receive(mut receiver: Box<dyn Receiver>, body: &mut Body, size_bytes: u64, pace: &Pace) -> Result<(), Lost> {
     let began = Instant::now();
     let chunk_of = |left: u64| Vec::with_capacity(usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES));
     let mut chunk: Vec<u8> = chunk_of(size_bytes);
     let mut received: u64 = 0;
     loop {
-        let next = tokio::time::timeout(SILENCE_MAX, next(body)).await.map_err(|_| Lost::Slow)?;
+        let next = tokio::time::timeout(pace.silence_max, next(body)).await.map_err(|_| Lost::Slow)?;
         let Some(piece) = next? else { break };
         received += piece.len() as u64;
         if received > size_bytes {
             return Err(Lost::Broken);
         }
         let took = began.elapsed();
-        if took > GRACE && received < BYTES_PER_SECOND_MIN * took.as_secs() {
+        if took > pace.grace && (received as f64) < pace.bytes_per_second_min as f64 * took.as_secs_f64() {
             return Err(Lost::Slow);
         }
         let mut piece = &*piece;
@@ -139,5 +145,82 @@ async fn let_pass(body: &mut Body) {
         if passed > UNWANTED_BYTES_MAX {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::super::{Answer, Refused};
+    use super::*;
+
+    /// A client that says a piece, then waits.
+    struct Slow {
+        pieces: u32,
+        pause: Duration,
+        sleeping: Option<Pin<Box<tokio::time::Sleep>>>,
+    }
+
+    impl HttpBody for Slow {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            if self.pieces == 0 {
+                return Poll::Ready(None);
+            }
+            let pause = self.pause;
+            let sleeping = self.sleeping.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+            if sleeping.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleeping = None;
+            self.pieces -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"0123456789")))))
+        }
+    }
+
+    /// Counts what it is given.
+    struct Counts(u64);
+
+    impl Receiver for Counts {
+        fn write(mut self: Box<Self>, bytes: Vec<u8>) -> Answer<Result<Box<dyn Receiver>, Refused>> {
+            self.0 += bytes.len() as u64;
+            Box::pin(async move { Ok(self as Box<dyn Receiver>) })
+        }
+        fn finish(self: Box<Self>) -> Answer<Result<(), Refused>> {
+            Box::pin(async move { if self.0 == 100 { Ok(()) } else { Err(Refused::Failed) } })
+        }
+    }
+
+    fn upload(pieces: u32, pause_ms: u64, pace: &Pace) -> Result<(), Lost> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut body = Body::new(Slow { pieces, pause: Duration::from_millis(pause_ms), sleeping: None });
+            receive(Box::new(Counts(0)), &mut body, 100, pace).await
+        })
+    }
+
+    fn pace(silence_ms: u64, grace_ms: u64, bytes_per_second_min: u64) -> Pace {
+        let of = Duration::from_millis;
+        Pace { silence_max: of(silence_ms), grace: of(grace_ms), bytes_per_second_min }
+    }
+
+    #[test]
+    fn d5_a_slow_loris_is_let_go() {
+        assert!(matches!(upload(10, 1, &pace(5_000, 5_000, 1)), Ok(())));
+        assert!(matches!(upload(10, 400, &pace(50, 5_000, 1)), Err(Lost::Slow)), "it says nothing");
+        // Each piece comes in time, and all of it never would.
+        assert!(matches!(upload(10, 30, &pace(5_000, 60, 1_000_000)), Err(Lost::Slow)));
+    }
+
+    #[test]
+    fn d5_another_length_than_was_said_is_none() {
+        assert!(matches!(upload(9, 1, &pace(5_000, 5_000, 1)), Err(Lost::Broken)));
+        assert!(matches!(upload(11, 1, &pace(5_000, 5_000, 1)), Err(Lost::Broken)));
     }
 }

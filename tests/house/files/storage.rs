@@ -4,7 +4,7 @@ use iris::cli::control::Admin;
 use iris_core::BareJid;
 
 use super::*;
-use crate::server::With;
+use crate::server::{Data, With};
 
 /// A connection that has begun to put a file and has not ended.
 fn half(scene: &mut Scene, size: usize) -> (Slot, Http) {
@@ -138,6 +138,21 @@ fn s4_3_an_ephemeral_file_is_not_there_any_more_when_it_says() {
     let _server =
         scene.data.start_with(&With { config: Some("domains = [\"localhost\", \"other.test\"]\n".into()), ..With::default() });
     in_time("its bytes are removed", || on_disk(&data).0.is_empty());
+}
+
+#[test]
+fn a_backup_has_the_files_too() {
+    let mut scene = Scene::new();
+    let slot = uploaded(&mut scene, "a.txt", "text/plain", b"hello");
+    let copy = scene.data.folder().join("copy");
+    scene.data.iris(&["backup", &copy.display().to_string()]);
+    let elsewhere = Data::new();
+    elsewhere.iris(&["restore", &copy.display().to_string()]);
+    scene.control().user_remove(&BareJid::new("alice@localhost").expect("a JID")).expect("removed");
+    assert_eq!(get(&scene, &slot.path).status, 404);
+    let server =
+        elsewhere.start_with(&With { config: Some("domains = [\"localhost\", \"other.test\"]\n".into()), ..With::default() });
+    assert_eq!(Http::connect(server.http).get(&slot.path).text(), "hello");
 }
 
 #[test]
