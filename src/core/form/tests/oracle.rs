@@ -1,6 +1,6 @@
 // What must hold of every submission, however it was made: used by the replayed corpus and by the fuzz target.
 
-use crate::form::{Field, FieldKind, Form};
+use crate::form::{Field, Form};
 use crate::xml::names::NameTable;
 use crate::xml::scan::{Scanned, Scanner, XmlLimits};
 use crate::xml::{El, Stanza};
@@ -13,7 +13,7 @@ fn form() -> Form {
         .field(Field::secret("secret", ""))
         .field(Field::boolean("boolean", "", true))
         .field(Field::choice("choice", "", [("a", "1"), ("b", "2")]))
-        .field(Field { ..Field::new(FieldKind::ListMulti, "many", "") })
+        .field(Field::choices("many", "", Vec::new()))
         .field(Field::lines("lines", ""))
         .field(Field::text("text", ""))
 }
