@@ -229,9 +229,8 @@ impl Pipe {
                     todo.extend(self.step(|env| it.answered(answer, env))?);
                 }
                 Action::Keep(account, ask) => {
-                    // Refused or not, the client is in.
-                    self.worker.shard.borrow_mut().ask(&account, ask, Box::new(drop));
-                    self.worker.kick();
+                    // Refused or not, the client is in; but known before a session begins, whose first answers a refusal would take along.
+                    self.ask(&account, ask).await?;
                 }
                 Action::Verify(lookup, found) => {
                     let policy = self.worker.shared.policy();
