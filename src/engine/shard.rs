@@ -441,8 +441,7 @@ impl Shard {
         self.rest_when_idle(key);
     }
 
-    /// Do what the turn has caused. `cause`: what its input depended on.
-    /// What everything that the turn has caused depends on.
+    /// Do what the turn has caused, and tell on what all of it depends. `cause`: what its input depended on.
     fn perform(&mut self, key: &Arc<str>, cause: Ticket) -> Ticket {
         let write = std::mem::take(&mut self.fx.write);
         let (last_state, kept) = match self.entities.get_mut(key) {
