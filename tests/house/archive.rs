@@ -14,12 +14,19 @@ pub struct Entry {
 
 /// The archive of the client's own account, oldest first. No other stanzas must be underway to this client.
 pub fn read(client: &mut Client) -> io::Result<Vec<Entry>> {
+    read_of(client, None)
+}
+
+/// The archive of a room, or one's own.
+pub fn read_of(client: &mut Client, room: Option<&str>) -> io::Result<Vec<Entry>> {
+    let to = room.map(|room| format!(" to='{room}'")).unwrap_or_default();
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let after = entries.last().map(|entry| format!("<after>{}</after>", entry.id)).unwrap_or_default();
         let page = format!("<set xmlns='http://jabber.org/protocol/rsm'><max>50</max>{after}</set>");
         let id = format!("page-{}", entries.len());
-        client.try_send(&format!("<iq type='set' id='{id}'><query xmlns='urn:xmpp:mam:2' queryid='q'>{page}</query></iq>"))?;
+        client
+            .try_send(&format!("<iq type='set' id='{id}'{to}><query xmlns='urn:xmpp:mam:2' queryid='q'>{page}</query></iq>"))?;
         loop {
             let element = client.read(PATIENCE)?;
             if element.starts_with("<iq") && attribute(&element, "id") == Some(&id) {
