@@ -126,6 +126,19 @@ impl Past {
         !self.is_subject() && !was_retracted()
     }
 
+    /// A message that takes another one back (XEP-0424): who sent it, its id, and that of the other one as the room shows it.
+    pub fn retraction(&self) -> Option<(String, Option<String>, String)> {
+        let (real, message) = parts(&self.entry)?;
+        let message = El::parse(message)?;
+        let retract = message.child(super::RETRACT, "retract")?;
+        // A moderator's is buried with what it is about.
+        if retract.child(super::MODERATE, "moderated").is_some() {
+            return None;
+        }
+        let person = real.split_once('/').map_or(real, |(bare, _)| bare);
+        Some((person.to_owned(), message.attr("id").map(|it| it.into_owned()), retract.attr("id")?.into_owned()))
+    }
+
     /// 8.1: a subject, and neither a body nor a thread.
     pub fn is_subject(&self) -> bool {
         self.el().is_some_and(|message| {

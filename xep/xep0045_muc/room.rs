@@ -167,6 +167,7 @@ impl Room {
             service::forget(turn);
         } else {
             service::tell(turn, self);
+            self.take_back_again(turn);
             turn.stay_awake(!self.occupants.is_empty());
         }
     }

@@ -149,6 +149,47 @@ fn xep0424_what_somebody_takes_back_is_gone() {
 }
 
 #[test]
+fn xep0424_a_retraction_that_a_crash_interrupted_is_done_when_the_room_wakes() {
+    let settle = |house: &mut House| {
+        for _ in 0..6 {
+            house.store.commit();
+            house.run();
+        }
+    };
+    let room = room_on(1);
+    let mut house = House::manual(ROOMS);
+    house.user("romeo@house");
+    settle(&mut house);
+    let romeo = house.login("romeo@house/orchard");
+    house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
+    settle(&mut house);
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_persistentroom'><value>1</value></field></x>";
+    house.send(&romeo, &format!("<iq type='set' id='c' to='{room}'><query xmlns='{MUC}#owner'>{form}</query></iq>"));
+    settle(&mut house);
+    house.recv(&romeo);
+    house.send(&romeo, &format!("<message to='{room}' type='groupchat' id='s'><body>secret</body></message>"));
+    settle(&mut house);
+    let id = stanza_id(&house.one(&romeo));
+    house.send(
+        &romeo,
+        &format!(
+            "<message to='{room}' type='groupchat' id='r'><retract xmlns='urn:xmpp:message-retract:1' id='{id}'/></message>"
+        ),
+    );
+    // The retraction is on disk, what follows from it is not yet.
+    house.store.commit();
+    let mut house = house.restart(ROOMS, Duration::from_secs(3));
+    let romeo = house.login("romeo@house/orchard");
+    settle(&mut house);
+    // Whoever wakes it.
+    house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
+    settle(&mut house);
+    let (heard, _) = query(&mut house, &romeo, &room, &asked(&[], ""));
+    assert!(heard.len() == 2 && heard.iter().all(|it| !it.as_str().contains("secret")), "{heard:?}");
+    assert!(heard[0].as_str().contains("<retracted ") && heard[1].as_str().contains("<retract "), "{heard:?}");
+}
+
+#[test]
 fn xep0425_a_moderator_takes_back_what_another_has_said() {
     for (shard, archive) in [(0, "1"), (1, "1"), (0, "0")] {
         let (mut house, room) = (house(), room_on(shard));
