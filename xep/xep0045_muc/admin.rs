@@ -238,11 +238,16 @@ impl Room {
         self.has_place_for_members(usize::try_from(changes.iter().map(counts).sum::<i64>()).unwrap_or(0))
     }
 
-    /// A bubble has as many members as the plan allows under which it was made.
+    /// A bubble has as many members as the plan of who owns it allows.
     pub fn has_place_for_members(&self, more: usize) -> Result<(), Bounce> {
         let Some((plan, most)) = self.config.bubble.as_ref().filter(|_| more > 0) else { return Ok(()) };
         let members = self.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member).count();
-        if members + more <= *most { Ok(()) } else { Err(bubble::too_many(plan, *most)) }
+        if members + more <= *most {
+            return Ok(());
+        }
+        // The plan may be another one since: whoever tries again finds that out.
+        self.was_full.set(true);
+        Err(bubble::too_many(plan, *most))
     }
 
     pub fn has_place(&self, more: usize) -> Result<(), Bounce> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use iris_core::command::{Command, Done, Note, Stage, Who};
 use iris_core::entitlements::Plan;
 use iris_core::form::{Field, Form, Submitted};
-use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Jid, Mount, MountError};
+use iris_core::{BareJid, Bounce, Condition, Cx, Finish, HostTurn, Jid, Mount, MountError, Reply};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
@@ -207,6 +207,35 @@ impl Room {
             self.invite(turn, &inviter, member.into(), &words);
         }
         service::tell(turn, self);
+    }
+
+    /// What the plans of its owners allow now.
+    pub fn look_at_plan(&self, turn: &mut HostTurn<'_>) {
+        if self.config.bubble.is_none() {
+            return;
+        }
+        let (house, owner) = (turn.owner, self.affiliations.having(Affiliation::Owner));
+        let owners: Vec<BareJid> = owner.filter_map(|(jid, _)| BareJid::new(jid).ok()).collect();
+        turn.spawn(move |cx| {
+            Box::pin(async move {
+                let mut best: Option<Arc<Plan>> = None;
+                for owner in owners {
+                    let plan = cx.plan(owner).await.ok().flatten();
+                    best = best.into_iter().chain(plan).max_by_key(|plan| plan.bubble_members_max);
+                }
+                let Some(plan) = best else { return Finish::Done };
+                Finish::HostTurn(Box::new(move |turn| {
+                    turn.with_state(&ROOM_STATE, |turn, room| {
+                        let now = Some((plan.name.to_string(), plan.bubble_members_max as usize));
+                        if turn.owner == house && room.config.bubble.is_some() && room.config.bubble != now {
+                            room.config.bubble = now;
+                            turn.put(ROOM, "", room.config.encode());
+                        }
+                    });
+                    Reply::Sent
+                }))
+            })
+        });
     }
 
     /// The organisers': archiving and deleting.

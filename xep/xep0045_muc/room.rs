@@ -1,5 +1,6 @@
 //! A room: what is kept of it, who is there, and how it tells people.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub struct Room {
     pub changing: String,
     pub activity: Activity,
     pub relay: Relay,
+    /// Somebody had no place in this bubble.
+    pub was_full: Cell<bool>,
 }
 
 /// What everybody is told of an occupant.
@@ -141,6 +144,7 @@ impl Room {
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
+            was_full: Cell::new(false),
             service,
         }
     }
@@ -168,6 +172,7 @@ impl Room {
         } else {
             service::tell(turn, self);
             self.take_back_again(turn);
+            self.look_at_plan(turn);
             turn.stay_awake(!self.occupants.is_empty());
         }
     }
@@ -176,6 +181,9 @@ impl Room {
     pub fn rest(&mut self, turn: &mut HostTurn<'_>) {
         if self.occupants.is_empty() && self.stage != Stage::Absent && !self.is_kept() {
             self.vanish(turn);
+        }
+        if self.was_full.take() {
+            self.look_at_plan(turn);
         }
         turn.stay_awake(!self.occupants.is_empty());
     }

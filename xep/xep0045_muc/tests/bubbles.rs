@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use iris_core::ask::Ask;
+
 use super::*;
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -92,6 +94,20 @@ fn plans_the_size_of_a_bubble() {
     // One for another is no more.
     let swap = "<item affiliation='none' jid='a@house'/><item affiliation='member' jid='c@house'/>";
     is_result(&admin(&mut house, &romeo, &bubble, "set", swap));
+}
+
+#[test]
+fn plans_a_better_one_makes_place_in_the_bubbles_that_are_there() {
+    let plans = "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 2\n[plans.large]\nbubble_members_max = 3\n";
+    let mut house = House::with_config(ROOMS, plans);
+    let romeo = house.online("romeo@house/orchard");
+    let bubble = made(&mut house, &romeo, "X", &["a@house"]);
+    is_error(&set_affiliation(&mut house, &romeo, &bubble, "b@house", "member"), "resource-constraint");
+    house.ask("romeo@house", Ask::SetPlan(Some("large".into())));
+    is_error(&set_affiliation(&mut house, &romeo, &bubble, "b@house", "member"), "resource-constraint");
+    is_result(&set_affiliation(&mut house, &romeo, &bubble, "b@house", "member"));
+    let full = set_affiliation(&mut house, &romeo, &bubble, "c@house", "member");
+    assert!(full.as_str().contains("plan &quot;large&quot;") || full.as_str().contains("plan \"large\""), "{}", full.as_str());
 }
 
 #[test]
