@@ -153,7 +153,7 @@ def versions(server):
         ("Chromium", debian("chromium")),
         ("Firefox", debian("firefox-esr")),
         ("Dino", debian("dino-im")),
-        ("Poezio", debian("poezio")),
+        ("Poezio", f"{debian('poezio')}; in the bubble {os.environ.get('POEZIO', '?')}"),
         ("go-sendxmpp", debian("go-sendxmpp")),
         ("node", first_line("node", "--version")),
         ("Profanity", debian("profanity")),

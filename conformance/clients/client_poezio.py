@@ -47,13 +47,16 @@ class Poezio:
             CONFIGURATION.format(jid=self.jid, password=PASSWORD, port=os.environ["C2S_PORT"], home=self.home)
         )
         self.log = self.home / "wire.log"
+        self.command_line = ["poezio"]
+        self.environment = {}
 
     @contextlib.asynccontextmanager
     async def running(self, name):
         """Starts it and waits until it is logged in; keeps the last screen as OUT/poezio/NAME.screen.txt."""
         environment = {"HOME": self.home, "LANG": "C.UTF-8", "TERM": "screen-256color"}
         environment |= {f"XDG_{kind}_HOME": self.home for kind in ("CONFIG", "DATA", "CACHE")}
-        command = ["poezio", "-d", str(self.log)]
+        environment |= self.environment
+        command = [*self.command_line, "-d", str(self.log)]
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", "nobody:nogroup", str(self.home)], check=True)
             command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""A bubble with somebody else's client on every seat: made by a command, joined, talked in, files sent and fetched.
+
+    client_bubble.py POEZIO CONVERSE [CHECK…]
+
+POEZIO is the folder with Poezio's Python packages, CONVERSE the folder dist of the npm package converse.js. Gajim trusts the
+system's certificates only, so `everybody` runs with a certificate list of its own (see conformance/run). Prints one line a
+check; exit code 0 when all hold. Screens, pictures, logs: OUT/bubble/.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import sys
+from xml.etree import ElementTree
+
+import slix
+from members import Poezio, Profanity, fetch_as_anybody, png
+from slix import is_message, is_presence, require, run_checks, unique
+
+PACKAGES, DIST = (sys.argv[1:] + ["", ""])[:2]
+MUC = "http://jabber.org/protocol/muc"
+
+
+class Witness:
+    """One more member, who sees what was really sent: slixmpp, and no client of a person."""
+
+    nick = "chorus"
+
+    def __init__(self, stage):
+        self.program = stage.client("chorus")
+        self.jid = self.program.boundjid.bare
+
+    async def enter(self, room):
+        self.room = room
+        mark = len(self.program.seen)
+        presence = self.program.make_presence(pto=f"{room}/{self.nick}")
+        presence.xml.append(ElementTree.Element(f"{{{MUC}}}x"))
+        presence.send()
+        await self.program.expect("the room", lambda s: is_presence(s, f"{room}/{self.nick}"), since=mark)
+
+    async def say(self, text):
+        self.program.send_message(mto=self.room, mbody=text, mtype="groupchat")
+
+    async def see(self, text):
+        return await self.program.expect_body(text)
+
+    async def address_of_file(self, nick, name):
+        """The address that `nick` has said, of a file called `name`."""
+        said = await self.program.expect(
+            f"{nick}'s file {name}",
+            lambda s: is_message(s) and s["from"].resource == nick and s["body"].startswith("https://") and s["body"].endswith(f"/{name}"),
+        )
+        return said["body"]
+
+    def lines(self, texts):
+        return [body for body in self.program.bodies() if body in texts]
+
+
+class Bubble:
+    """What was said so far, and by whom it can be seen."""
+
+    def __init__(self, room, witness, members):
+        self.room = room
+        self.witness = witness
+        self.members = members
+        self.said = []
+
+    async def speak(self, speaker, about):
+        """Says something that was never said before; it has reached everybody when this returns."""
+        text = unique(f"{speaker.nick}: {about}")
+        self.said.append(text)
+        await speaker.say(text)
+        await asyncio.gather(*(member.see(text) for member in (self.witness, *self.members)))
+
+    async def share(self, sender, folder):
+        """`sender` uploads a picture; everybody else fetches it, each by the own means of the client."""
+        picture = folder / f"{sender.nick}.png"
+        picture.write_bytes(png())
+        await sender.send_file(picture)
+        address = await self.witness.address_of_file(sender.nick, picture.name)
+        self.said.append(address)
+        data, headers = await fetch_as_anybody(address)
+        require(data == picture.read_bytes(), f"{address} gives other bytes")
+        require(headers["content-type"] == "image/png", f"{address} is of type {headers['content-type']}")
+        for member in self.members:
+            await member.see(address)
+            if member is not sender:
+                require(await member.fetch(address) == picture.read_bytes(), f"{member.client} has got other bytes from {address}")
+
+    async def missing(self, absent, returns):
+        """Lines are said while `absent` are away; `returns` lets them back in, and then they have them."""
+        missed = len(self.said)
+        self.members = [member for member in self.members if member not in absent]
+        speakers = [*self.members, self.witness]
+        for number in range(3):
+            await self.speak(speakers[number % len(speakers)], f"who is away misses {number}")
+        # Clients ask for what was said after the second of their last line, and before the second they come back.
+        await another_second()
+        await returns()
+        self.members = [*self.members, *absent]
+        for member in absent:
+            for text in self.said[missed:]:
+                await member.see(text)
+            self.check(member, self.said[missed:])
+
+    def check(self, member, wanted):
+        """Everything of `wanted` is there, and whatever is there is so once and in order."""
+        lines = member.lines(self.said)
+        require(lines == [text for text in self.said if text in lines], f"{member.nick} has lines twice or out of order: {lines}")
+        require(not set(wanted) - set(lines), f"{member.nick} has not got {set(wanted) - set(lines)}")
+
+
+async def another_second():
+    """Returns when the clock shows another second."""
+    now = datetime.datetime.now()
+    while datetime.datetime.now().replace(microsecond=0) <= now:
+        await asyncio.sleep(0.05)
+
+
+async def meet(stage, host, guests):
+    """`host` makes the bubble with everybody in it by the server's command; all enter."""
+    witness = Witness(stage)
+    await witness.program.login()
+    room = await host.create("Verona", [witness.jid, *(guest.jid for guest in guests)])
+    await witness.program.expect("the invitation", lambda s: is_message(s) and s["from"].bare == room)
+    await witness.enter(room)
+    for member in (host, *guests):
+        await member.enter(room)
+        await witness.program.expect(f"{member.client}'s presence", lambda s, m=member: is_presence(s, f"{room}/{m.nick}"))
+    return Bubble(room, witness, [host, *guests])
+
+
+async def terminals(stage):
+    """Profanity makes a bubble by command, Poezio comes by invitation: talk, files, what was missed"""
+    juliet, romeo = Profanity(stage, "juliet"), Poezio(stage, "romeo", PACKAGES)
+    folder = slix.OUT / "bubble"
+    try:
+        async with contextlib.AsyncExitStack() as hers, contextlib.AsyncExitStack() as his:
+            await asyncio.gather(hers.enter_async_context(juliet.running("first")), his.enter_async_context(romeo.running("first")))
+            bubble = await meet(stage, juliet, [romeo])
+            for member in (*bubble.members, bubble.witness, *bubble.members):
+                await bubble.speak(member, "hear me äöü")
+            for member in list(bubble.members):
+                await bubble.share(member, folder)
+            for member in (bubble.witness, *bubble.members):
+                bubble.check(member, bubble.said)
+            for member, stack in ((romeo, his), (juliet, hers)):
+                await another_second()
+                await stack.aclose()
+
+                async def returns(member=member, stack=stack):
+                    await stack.enter_async_context(member.running("second"))
+                    await member.enter_again(bubble.room)
+
+                await bubble.missing([member], returns)
+            await bubble.speak(romeo, "we are all here")
+            for member in (bubble.witness, *bubble.members):
+                bubble.check(member, bubble.said[-1:])
+        for member in (juliet, romeo):
+            require(not member.complaints(), f"{member.client} logged {member.complaints()[:3]}")
+        return f"{len(bubble.said)} lines, each once and in order for everybody; 2 files compared; what was missed came from the history"
+    finally:
+        romeo.program.end()
+
+
+if __name__ == "__main__":
+    sys.exit(run_checks("bubble", [terminals], only=sys.argv[3:]))
