@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use iris_core::Enrolled;
 use iris_core::ids::IdSeal;
 use iris_core::keyed::Keyed;
 use iris_core::login::Census;
@@ -160,6 +161,11 @@ pub fn network(
             crate::census::take(store.as_ref(), &config.domains)?
         } else {
             Census::default()
+        }),
+        enrolled: Arc::new(if opening.is_some() {
+            crate::census::enrolled(store.as_ref(), &mounted.hosts)?
+        } else {
+            Enrolled::default()
         }),
     });
     let policy = policy(config)?;

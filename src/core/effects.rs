@@ -46,6 +46,7 @@ pub struct Undelivered {
     pub to: jid::Jid,
     pub stamps: crate::xml::wire::Stamps,
     pub kept_id: Option<crate::store::EntryId>,
+    pub said: Option<crate::envelope::Said>,
     /// The sessions that were given it, if it was for the bare JID.
     pub shared: Vec<SessionRef>,
 }

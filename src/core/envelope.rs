@@ -35,8 +35,19 @@ pub struct Envelope {
     pub news_only: bool,
     /// Its sender is a guest (XEP-0175): of this domain by its address, and nobody's account.
     pub guest: bool,
+    /// It was said in a room of this house: what of that a recipient's account cannot see for itself.
+    pub said: Option<Said>,
     /// Entities passed; at [`HOPS_MAX`] it is dropped (security C5: no loop survives).
     pub hops: u8,
+}
+
+/// What a room knows of what was said in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Anybody may come in there (XEP-0045, `muc_open`).
+    pub public: bool,
+    /// The recipient was mentioned (XEP-0372, or by a nickname that is registered to them).
+    pub mentioned: bool,
 }
 
 pub const HOPS_MAX: u8 = 8;
@@ -58,6 +69,7 @@ impl Envelope {
             interests: Interests::default(),
             news_only: false,
             guest: false,
+            said: None,
             hops: 0,
         }
     }
@@ -78,6 +90,7 @@ impl Envelope {
             interests: self.interests.clone(),
             news_only: self.news_only,
             guest: self.guest,
+            said: self.said,
             hops: self.hops,
         }
     }

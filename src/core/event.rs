@@ -4,6 +4,8 @@
 pub enum Event {
     /// A session was bound; it has sent nothing yet.
     SessionBound,
+    /// A session has lost its pipe and waits to be resumed: `Account::undelivered` is what its client has not shown to have.
+    SessionDetached,
     /// A detached session has a pipe again.
     SessionResumed,
     /// A session has sent its initial presence, or its priority rose from negative: it takes messages from now on.

@@ -4,22 +4,24 @@
 //! keeps it awake (`stay_awake`).
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jid::{BareJid, Jid};
 
 use crate::effects::{Effect, Effects};
-use crate::envelope::Envelope;
-use crate::mount::Doors;
+use crate::envelope::{Envelope, Said};
+use crate::mount::{Doors, GetOrSet};
 use crate::store::{EntryId, OwnerId, Shelf, Write};
 use crate::task::{Cx, Pending, TaskFuture};
 use crate::time::{Mono, Now};
 use crate::turn::{House, StateSlot, Turn};
 use crate::xml::scan::XmlError;
-use crate::xml::stanza::Stanza;
+use crate::xml::stanza::{Stanza, StanzaType};
 use crate::xml::wire::{Stamps, Wire};
 
 pub struct HostTurn<'a> {
@@ -39,6 +41,8 @@ pub struct HostTurn<'a> {
     pub states: &'a mut [Option<Box<dyn Any>>],
     pub awake: &'a mut bool,
     pub disowned: &'a mut bool,
+    /// What it has asked and was not told yet.
+    pub questions: &'a mut HostQuestions,
     pub fx: &'a mut Effects,
 }
 
@@ -98,6 +102,25 @@ impl HostTurn<'_> {
         *self.disowned = true;
     }
 
+    /// Ask anybody with an iq from this domain: `payload` is the one child. `then` has the answer (a result or an error), or nothing
+    /// when there is none within `deadline`. False: so many questions are open already, and nothing was sent.
+    pub fn iq(
+        &mut self,
+        to: Jid,
+        kind: GetOrSet,
+        payload: &str,
+        deadline: Duration,
+        then: impl FnOnce(&mut HostTurn<'_>, Option<&Stanza>) + 'static,
+    ) -> bool {
+        let until = self.now.mono + deadline;
+        let Some(id) = self.questions.add(to.clone(), until, Box::new(then)) else { return false };
+        let kind = if kind == GetOrSet::Get { "get" } else { "set" };
+        let sent = self.send(to, &format!("<iq type='{kind}' id='{id}'>{payload}</iq>"));
+        debug_assert!(sent.is_ok(), "our own question is not XML: {sent:?}");
+        self.fx.list.push(Effect::Alarm(until));
+        true
+    }
+
     /// To anybody, from the domain. `xml` is a stanza without from and to.
     pub fn send(&mut self, to: Jid, xml: &str) -> Result<(), XmlError> {
         let stanza = Arc::new(Stanza::parse(xml.as_bytes(), &self.house.names)?);
@@ -126,12 +149,21 @@ impl HostTurn<'_> {
 
     /// The same with what this entity leaves out of it and adds to it. (`Stamps::from` is `from`.)
     pub fn fan_out_stamped(&mut self, from: Jid, stanza: Arc<Stanza>, stamps: Stamps, to: Arc<[Jid]>) {
+        self.fan_out_with(from, stanza, stamps, to, None);
+    }
+
+    fn fan_out_with(&mut self, from: Jid, stanza: Arc<Stanza>, stamps: Stamps, to: Arc<[Jid]>, said: Option<Said>) {
         debug_assert_eq!(from.to_bare(), self.jid.to_bare());
         if !to.is_empty() {
             let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..stamps };
-            let envelope = Envelope { stamps, ..Envelope::new(stanza, from, self.jid.clone()) };
+            let envelope = Envelope { stamps, said, ..Envelope::new(stanza, from, self.jid.clone()) };
             self.fx.list.push(Effect::FanOut(envelope, to));
         }
+    }
+
+    /// The same, and what its recipients' accounts are to know of it.
+    pub fn fan_out_said(&mut self, from: Jid, stanza: Arc<Stanza>, stamps: Stamps, to: Arc<[Jid]>, said: Said) {
+        self.fan_out_with(from, stanza, stamps, to, Some(said));
     }
 
     /// To one, from a resource of this entity; `wire` is the stanza with its stamps, rendered already.
@@ -185,6 +217,60 @@ impl HostTurn<'_> {
     /// Let every account of the domain know: `Turn::fact` gives it, on all shards, once this turn's writes are on disk.
     pub fn publish<T: Send + Sync + 'static>(&mut self, fact: &Fact<T>, value: T) {
         self.fx.list.push(Effect::Publish(fact.index(), Arc::new(value)));
+    }
+}
+
+/// What to do with the answer to a question of a domain: an iq of type result or error, or nothing in time.
+pub type HostThen = Box<dyn FnOnce(&mut HostTurn<'_>, Option<&Stanza>)>;
+
+/// Questions of one domain that are not answered yet.
+pub const HOST_QUESTIONS_MAX: usize = 8_192;
+
+/// What a domain has asked others (`HostTurn::iq`).
+#[derive(Default)]
+pub struct HostQuestions {
+    open: HashMap<u64, HostQuestion>,
+    last: u64,
+}
+
+struct HostQuestion {
+    /// Only this one can answer.
+    of: Jid,
+    until: Mono,
+    then: HostThen,
+}
+
+/// The id of an answer that is a domain's begins so.
+const QUESTION: &str = "ask-d";
+
+impl HostQuestions {
+    fn add(&mut self, of: Jid, until: Mono, then: HostThen) -> Option<String> {
+        if self.open.len() >= HOST_QUESTIONS_MAX {
+            return None;
+        }
+        self.last += 1;
+        self.open.insert(self.last, HostQuestion { of, until, then });
+        Some(format!("{QUESTION}{:x}", self.last))
+    }
+
+    /// Might this iq be an answer to some domain?
+    pub fn may_be_answer(stanza: &Stanza) -> bool {
+        matches!(stanza.stype(), StanzaType::Result | StanzaType::Error)
+            && stanza.id().is_some_and(|id| id.starts_with(QUESTION))
+    }
+
+    /// Is this the answer of the one who was asked?
+    pub fn answered(&mut self, by: &Jid, stanza: &Stanza) -> Option<HostThen> {
+        let id = u64::from_str_radix(stanza.id()?.strip_prefix(QUESTION)?, 16).ok()?;
+        if self.open.get(&id)?.of != *by {
+            return None;
+        }
+        Some(self.open.remove(&id)?.then)
+    }
+
+    pub fn overdue(&mut self, now: Mono) -> Vec<HostThen> {
+        let late: Vec<u64> = self.open.iter().filter(|(_, it)| it.until <= now).map(|(id, _)| *id).collect();
+        late.into_iter().filter_map(|id| Some(self.open.remove(&id)?.then)).collect()
     }
 }
 

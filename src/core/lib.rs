@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod clients;
 pub mod command;
 pub mod effects;
+pub mod enrolled;
 pub mod entitlements;
 pub mod envelope;
 pub mod error;
@@ -37,8 +38,9 @@ pub mod turn;
 pub mod xml;
 
 pub use ask::{Ask, AskAnswer, AskReply};
+pub use enrolled::Enrolled;
 pub use entitlements::{Entitlements, Plan};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, Said};
 pub use error::{Bounce, Condition, ErrorType};
 pub use event::Event;
 pub use host::{Fact, HostTurn};

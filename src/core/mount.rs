@@ -182,6 +182,8 @@ pub struct Doors {
     pub bound: Vec<BoundFn>,
     pub states: Vec<MountedState>,
     pub shelves: Vec<Shelf>,
+    /// Whoever has something on this record is on the list `House::enrolled` from the start.
+    pub enrolled: Option<Shelf>,
     /// Logs whose recent tags an account reads when it wakes soon after a restart.
     pub tagged: Vec<Shelf>,
     /// Text for `iris config-reference`, per table.
@@ -223,6 +225,7 @@ impl Doors {
             bound: Vec::new(),
             states: Vec::new(),
             shelves: Vec::new(),
+            enrolled: None,
             tagged: Vec::new(),
             reference: Vec::new(),
         }
@@ -694,6 +697,15 @@ impl Mount<'_> {
         }
         self.doors.shelves.push(shelf);
         Ok(shelf)
+    }
+
+    /// Accounts with something on this record hear of what is said in rooms while they are away: they stand on `House::enrolled`, and
+    /// the room keeps the list in step from then on.
+    pub fn enrolled(&mut self, record: Shelf) -> Result<(), MountError> {
+        match self.doors.enrolled.replace(record) {
+            None => Ok(()),
+            Some(_) => Err(self.bug("two rooms keep the list of the enrolled")),
+        }
     }
 
     /// Messages sent again after a restart are recognised by the tags of this log: see `Account::kept_before`.

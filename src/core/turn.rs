@@ -11,11 +11,12 @@ use bytes::Bytes;
 use jid::{BareJid, FullJid, Jid};
 
 use crate::clients::ClientAccess;
-use crate::effects::{Effect, Effects, Out, StreamError, To, made};
+use crate::effects::{Effect, Effects, Out, StreamError, To, Undelivered, made};
+use crate::enrolled::Enrolled;
 use crate::entitlements::Plan;
 use crate::envelope::Envelope;
 use crate::error::Bounce;
-use crate::host::{Fact, Facts};
+use crate::host::{Fact, Facts, HostTurn};
 use crate::ids::IdSeal;
 use crate::interest::Interests;
 use crate::keyed::Keyed;
@@ -47,6 +48,8 @@ pub struct House {
     pub ports: Ports,
     /// What keys the accounts have.
     pub census: Arc<Census>,
+    /// Who wants to hear of what is said in rooms while away.
+    pub enrolled: Arc<Enrolled>,
 }
 
 /// Who asks, as the account sees them.
@@ -208,6 +211,12 @@ pub trait Account {
     /// Another number after each change of the password and when the account is disabled: what was signed before is worth nothing
     /// then. 0: it has no login.
     fn login_mark(&self) -> u64;
+    /// Since when its password is what it is (`Login::since_us`); `None`: it has no login, or it is disabled.
+    fn login_since_us(&self) -> Option<u64>;
+    /// Requests for a subscription that its user has not answered.
+    fn pending_requests(&self) -> usize;
+    /// Messages of a session that its client has not shown to have, oldest first.
+    fn undelivered(&self, session: SessionRef) -> Vec<Arc<Undelivered>>;
     /// The name of the plan that is on it.
     fn plan_name(&self) -> Option<&str>;
     /// Who has access to this account.
@@ -415,6 +424,18 @@ impl Turn<'_> {
             Ok(()) => self.fx.list.push(Effect::Alarm(until)),
             Err(error) => debug_assert!(false, "our own question is not XML: {error:?}"),
         }
+    }
+
+    /// Do something in the turn of a domain, a service or an entity behind one, once what this turn writes is on disk. Nobody learns
+    /// what became of it.
+    pub fn tell(&mut self, jid: &str, f: impl FnOnce(&mut HostTurn<'_>) + Send + 'static) {
+        self.fx.list.push(Effect::Tell(
+            Arc::from(jid),
+            Box::new(move |turn| {
+                f(turn);
+                Box::new(())
+            }),
+        ));
     }
 
     /// Begin work that nobody waits for.

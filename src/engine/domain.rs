@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use iris_core::effects::{Effect, Effects};
 use iris_core::error::{Bounce, Condition};
+use iris_core::host::HostQuestions;
 use iris_core::mount::{Doors, GetOrSet};
 use iris_core::store::{Entry, Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::task::{Asked, Cx, Finish, Pending};
@@ -36,6 +37,7 @@ pub struct DomainEntity {
     heard: Mono,
     /// A timer will look whether it may sleep.
     pub resting: bool,
+    questions: HostQuestions,
 }
 
 /// What storage has of one.
@@ -103,6 +105,7 @@ impl DomainEntity {
             awake: false,
             heard: Mono::default(),
             resting: false,
+            questions: HostQuestions::default(),
         }
     }
 
@@ -149,6 +152,7 @@ impl DomainEntity {
             states: &mut self.states,
             awake: &mut self.awake,
             disowned: &mut disowned,
+            questions: &mut self.questions,
             fx: cx.fx,
         });
         if disowned {
@@ -177,10 +181,14 @@ impl DomainEntity {
         }
     }
 
-    /// A moment that it had asked for.
+    /// A moment that it had asked for; or nobody has answered in time.
     pub(crate) fn alarm(&mut self, cx: &mut Around<'_>) {
+        for then in self.questions.overdue(cx.now.mono) {
+            self.with_turn(cx, None, |turn| then(turn, None));
+        }
         let doors = self.doors.clone();
-        for room in doors.entities.iter().flat_map(|entities| &entities.alarm) {
+        let behind = self.is_behind();
+        for room in doors.entities.iter().filter(|_| behind).flat_map(|entities| &entities.alarm) {
             self.with_turn(cx, None, room);
         }
     }
@@ -225,7 +233,12 @@ impl DomainEntity {
         let kind = match stanza.stype() {
             StanzaType::Get => GetOrSet::Get,
             StanzaType::Set => GetOrSet::Set,
-            _ => return Outcome::Done(envelope),
+            _ => {
+                if let Some(then) = self.questions.answered(&envelope.from, &stanza) {
+                    self.with_turn(cx, Some(&envelope), |turn| then(turn, Some(&stanza)));
+                }
+                return Outcome::Done(envelope);
+            }
         };
         let Some(child) = stanza.children().first() else {
             let why = Bounce::bad_request("an iq of type get or set has exactly one child");
@@ -312,6 +325,7 @@ pub(crate) fn listens_to(doors: &Doors, stanza: &Stanza, to: &Jid) -> Result<(),
         },
         Kind::Presence if is_service => Ok(()),
         Kind::Message => Ok(()),
+        Kind::Iq if to.resource().is_none() && HostQuestions::may_be_answer(stanza) => Ok(()),
         Kind::Iq if !matches!(stanza.stype(), StanzaType::Get | StanzaType::Set) => Err(None),
         Kind::Iq if to.resource().is_some() => Err(Some(Bounce::nobody())),
         Kind::Iq => Ok(()),

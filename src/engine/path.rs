@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use iris_core::clients::ClientAccess;
-use iris_core::effects::{Effect, Effects};
+use iris_core::effects::{Effect, Effects, Undelivered};
 use iris_core::host::Facts;
 use iris_core::mount::Doors;
 use iris_core::store::{EntryId, OwnerId, Shelf};
@@ -58,6 +58,15 @@ impl turn::Account for View<'_> {
     fn login_mark(&self) -> u64 {
         let login = self.entity.login.as_ref().filter(|login| login.enabled);
         login.map_or(0, |login| iris_core::hash::stable(&[&login.encode()]))
+    }
+    fn login_since_us(&self) -> Option<u64> {
+        self.entity.login.as_ref().filter(|login| login.enabled).map(|login| login.since_us)
+    }
+    fn pending_requests(&self) -> usize {
+        self.entity.roster.requests().count()
+    }
+    fn undelivered(&self, session: SessionRef) -> Vec<Arc<Undelivered>> {
+        self.sessions.get(session).map(|session| session.undelivered().cloned().collect()).unwrap_or_default()
     }
     fn plan_name(&self) -> Option<&str> {
         self.entity.plan.as_deref()

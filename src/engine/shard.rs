@@ -84,6 +84,8 @@ enum Input {
     Redeliver(Box<Out>),
     Marks(SessionRef),
     Resumed(SessionRef),
+    /// It has lost its pipe.
+    Detached(SessionRef),
     Ask(Ask, AskReply),
     Host(HostFn, HostReply),
     Turn(AccountFn, TurnReply),
@@ -406,6 +408,12 @@ impl Shard {
                 let marks = cx.sessions.get_mut(at).map(|session| std::mem::take(&mut session.marks)).unwrap_or_default();
                 for mark in marks {
                     path::event_about(entity, &mut cx, Event::MarkPassed, Some(at), None, mark);
+                }
+            }
+            Input::Detached(at) => {
+                // It may have a pipe again by now, or be about to.
+                if cx.sessions.get(at).is_some_and(|session| session.card.detached && session.resuming.is_none()) {
+                    path::event(entity, &mut cx, Event::SessionDetached, Some(at));
                 }
             }
             Input::Resumed(at) => path::event(entity, &mut cx, Event::SessionResumed, Some(at)),

@@ -250,6 +250,7 @@ impl Net {
             started: old.started,
             ports: old.ports.clone(),
             census: old.census.clone(),
+            enrolled: old.enrolled.clone(),
         });
         self.shared.house.store(house.clone());
         self.shared.policy.store(Arc::new(policy));

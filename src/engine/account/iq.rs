@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use iris_core::effects::Effect;
 use iris_core::error::{Bounce, Condition};
+use iris_core::host::HostQuestions;
 use iris_core::mount::{At, GetOrSet};
 use iris_core::task::{Asked, Cx, Pending};
 use iris_core::turn::Reply;
@@ -45,6 +46,10 @@ pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef,
     let to_house = envelope.to.node().is_none()
         && envelope.to.resource().is_none()
         && envelope.to.domain().as_str() == entity.doors.domain;
+    if !request && to_house && HostQuestions::may_be_answer(&envelope.stanza) {
+        // The answer to something the domain has asked.
+        return cx.fx.list.push(Effect::Send(envelope));
+    }
     if !request && (to_self || to_house) {
         // The answer to something the server asked. (Of the question whether the client lives, hearing it was all that mattered.)
         questions::hear(entity, cx, &envelope);

@@ -97,6 +97,7 @@ fn hand_over(
             to: envelope.to.clone(),
             stamps: envelope.stamps.clone(),
             kept_id: envelope.kept_id,
+            said: envelope.said,
             shared: if to == To::Bare { targets.clone() } else { Vec::new() },
         }));
         for session in &targets {
@@ -127,6 +128,7 @@ pub(crate) fn redeliver(entity: &mut AccountEntity, cx: &mut Ctx<'_>, out: &Out)
     let mut envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());
     envelope.stamps = origin.stamps.clone();
     envelope.kept_id = origin.kept_id;
+    envelope.said = origin.said;
     // It may not even be on disk yet: a second delivery waits for the same commit as the first.
     envelope.after = out.after;
     // XEP-0198 4: whoever gets it later is told when it came (what is stored gets its stamp from whoever stores it).

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use iris_core::effects::{Out, StreamError, To};
+use iris_core::effects::{Out, StreamError, To, Undelivered};
 use iris_core::error::{Bounce, Condition};
 use iris_core::limits::Limits;
 use iris_core::store::{Progress, Ticket};
@@ -357,6 +357,11 @@ impl Session {
                 self.marks.push(out.mark);
             }
         }
+    }
+
+    /// The same, while it goes on: its client may have some of them.
+    pub fn undelivered(&self) -> impl Iterator<Item = &Arc<Undelivered>> {
+        self.queue.iter().chain(&self.held).filter_map(|out| out.origin.as_ref())
     }
 
     /// Messages that this session can not be shown to have got.

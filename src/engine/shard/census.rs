@@ -67,7 +67,7 @@ impl core::ops::Add for Census {
 
 impl Shard {
     /// Walks over all sessions: some tens of nanoseconds for each, whenever `/metrics` is read, and nothing in between.
-    pub(super) fn census(&self) -> Census {
+    pub(crate) fn census(&self) -> Census {
         let mut census = Census { inputs: self.inbox.len() as u64, tasks: self.tasks.len() as u64, ..Census::default() };
         for session in self.sessions.iter() {
             match session.pipe {

@@ -33,6 +33,7 @@ impl Shard {
         | Input::Redeliver(_)
         | Input::Marks(_)
         | Input::Resumed(_)
+        | Input::Detached(_)
         | Input::Overdue
         | Input::Present(_) = input
         {
@@ -229,6 +230,8 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(at) {
             session.detached_at = Some(now);
             session.card.detached = true;
+            let key = session.account.clone();
+            self.inbox.push_back((key, Input::Detached(at)));
             self.arm_session(at, now + self.house.limits.resume_timeout);
         }
     }

@@ -108,7 +108,7 @@ impl Shard {
                     self.done(&mut asked.envelope);
                 }
             }
-            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) => {}
+            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) | Input::Detached(_) => {}
             Input::Overdue | Input::Present(_) => {}
         }
     }

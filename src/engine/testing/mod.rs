@@ -12,12 +12,12 @@ use iris_core::login::Census;
 use iris_core::mount::{Doors, RoomConfig};
 use iris_core::registration::{Answer, Request};
 use iris_core::room::Room;
-use iris_core::store::{MemoryStore, Store};
+use iris_core::store::{MemoryStore, Read, Rows, Store};
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::xml::names::NameTable;
 use iris_core::xml::scan::{Scanned, Scanner, XmlLimits};
 use iris_core::xml::wire::Output;
-use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza};
+use iris_core::{Ask, AskAnswer, BareJid, Enrolled, FullJid, SessionRef, Stanza};
 
 use crate::account::session::Pulled;
 use crate::router::{Hosts, shard_of};
@@ -90,6 +90,7 @@ impl House {
         let config = config.with_site(Some("https://{domain}:5443".to_owned()));
         let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
         let hosts = Hosts::new(doors);
+        let enrolled = Arc::new(enrolled(&hosts, &store));
         let names = Arc::new(names);
         let clock = Arc::new(HouseClock::above(store.floor()));
         let house = Arc::new(turn_house::House {
@@ -100,6 +101,7 @@ impl House {
             started: now,
             ports: ports::ports(stops.clone(), forgotten.clone()),
             census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
+            enrolled,
             ids: IdSeal::new(store.secret()),
             keyed: Keyed::new(&store.secret()),
         });
@@ -357,6 +359,11 @@ impl House {
         Some(outcome.map(|(at, h)| (Client { jid, at, pipe }, h)))
     }
 
+    /// Accounts in memory.
+    pub fn accounts_awake(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.census().accounts_awake).sum()
+    }
+
     /// Time passes.
     pub fn advance(&mut self, by: Duration) {
         self.now.mono = self.now.mono + by;
@@ -384,4 +391,22 @@ impl House {
         }
         panic!("the house does not come to rest");
     }
+}
+
+/// Who stood on the list in the life before.
+fn enrolled(hosts: &Hosts, store: &MemoryStore) -> Enrolled {
+    let found = Arc::new(std::sync::Mutex::new(Vec::new()));
+    for doors in hosts.iter() {
+        let Some(shelf) = doors.enrolled else { continue };
+        let suffix = Arc::from(format!("@{}", doors.domain));
+        let slot = found.clone();
+        let read = Read::Owners { suffix, after: None, max: iris_core::store::PAGE_ENTRIES_MAX, shelf };
+        let then = Box::new(move |rows| {
+            let Ok(Rows::Owners(owners)) = rows else { return };
+            let with = owners.into_iter().filter(|owned| owned.value.is_some()).map(|owned| Box::from(&*owned.name));
+            slot.lock().expect("the list").extend(with);
+        });
+        store.read(0, read, then);
+    }
+    Enrolled::new(std::mem::take(&mut *found.lock().expect("the list")))
 }
