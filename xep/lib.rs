@@ -56,6 +56,7 @@ mod xep0317_hats;
 mod xep0319_idle;
 mod xep0334_hints;
 mod xep0352_csi;
+mod xep0357_push;
 mod xep0359_stanza_ids;
 pub mod xep0363_upload;
 mod xep0368_direct_tls;
@@ -141,6 +142,7 @@ pub const ROOMS: &[Room] = &[
     xep0319_idle::ROOM,
     xep0334_hints::ROOM,
     xep0352_csi::ROOM,
+    xep0357_push::ROOM,
     xep0359_stanza_ids::ROOM,
     xep0363_upload::ROOM,
     xep0368_direct_tls::ROOM,

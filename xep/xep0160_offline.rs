@@ -244,6 +244,11 @@ pub(crate) fn kept(entry: &Bytes, owner: &str) -> Option<Vec<u8>> {
     Some([name, to.as_bytes(), rest].concat())
 }
 
+/// How many messages lie here.
+pub(crate) fn waiting(turn: &mut Turn<'_>) -> usize {
+    turn.state(&STATE).map_or(0, |state| state.count)
+}
+
 fn set_count(turn: &mut Turn<'_>, count: usize) {
     if let Some(state) = turn.state(&STATE) {
         state.count = count;

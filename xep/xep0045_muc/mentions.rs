@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use iris_core::xml::wire::render_forwarded;
 use iris_core::xml::{Build, Stamps, Stanza};
-use iris_core::{BareJid, Envelope, HostTurn, Jid, Step, jids, ns};
+use iris_core::{BareJid, Envelope, HostTurn, Jid, Said, Step, jids, ns};
 
 use super::association::Affiliation;
 use super::room::{Room, bare};
 use super::stanzas;
+use crate::xep0357_push::has_word;
 
 const MENTIONS: &str = "urn:xmpp:mmn:0";
 const REFERENCE: &str = "urn:xmpp:reference:0";
@@ -23,35 +24,49 @@ impl Room {
         if !self.is_kept() {
             return;
         }
+        let mentioned = self.referred_to(turn, stanza);
         if self.config.forward_mentions {
-            self.tell_mentioned(turn, stanza, stamps);
+            self.tell_mentioned(turn, &mentioned, stanza, stamps);
         }
         let here: HashSet<&str> = self.occupants.iter().map(|it| &*it.person).collect();
         let home = format!("@{}", turn.doors.home());
-        for (address, affiliated) in self.affiliations.iter() {
+        let absent = self.affiliations.iter().filter_map(|(address, affiliated)| {
             let belongs = affiliated.affiliation >= Affiliation::Member && address.ends_with(&home);
-            if !belongs || here.contains(&**address) {
-                continue;
-            }
+            (belongs && !here.contains(&**address)).then_some(&**address)
+        });
+        // Whoever has nothing to be told with is not woken for it.
+        let enrolled = turn.house.enrolled.among(absent);
+        let body = stanza.child(self.service.names.body).map(|body| stanza.child_el(body).text().into_owned());
+        for address in enrolled {
             let Ok(account) = BareJid::new(address) else { continue };
+            let by_name = || has_word(body.as_deref().unwrap_or_default(), self.affiliations.nick_of(address));
+            let said = Said { public: self.is_public(), mentioned: mentioned.contains(address) || by_name() };
             let mut envelope = Envelope::new(stanza.clone(), from.clone(), account.clone().into());
             envelope.stamps = Stamps { from: envelope.stamps.from, ..stamps.clone() };
+            envelope.said = Some(said);
             turn.tell_account(account, move |turn| turn.overhear(Step::SaidInRoom, envelope));
         }
     }
 
-    fn tell_mentioned(&self, turn: &mut HostTurn<'_>, stanza: &Stanza, stamps: &Stamps) {
-        let mut told: HashSet<String> = HashSet::new();
-        for child in stanza.children().iter().filter(|child| stanza.child_ns(child) == REFERENCE) {
-            let reference = stanza.child_el(child);
-            if reference.attr("type").as_deref() != Some("mention") || told.len() >= MENTIONED_MAX {
-                continue;
-            }
-            let Some(person) = reference.attr("uri").and_then(|uri| self.mentioned(turn, &uri)) else { continue };
+    /// Anybody may come in (`muc_open`, and no password).
+    pub fn is_public(&self) -> bool {
+        !self.config.members_only && self.config.password.is_none()
+    }
+
+    /// Who is mentioned (XEP-0372).
+    fn referred_to(&self, turn: &HostTurn<'_>, stanza: &Stanza) -> HashSet<String> {
+        let references = stanza.children().iter().filter(|child| stanza.child_ns(child) == REFERENCE);
+        let mentions =
+            references.map(|child| stanza.child_el(child)).filter(|it| it.attr("type").as_deref() == Some("mention"));
+        mentions.filter_map(|it| self.mentioned(turn, &it.attr("uri")?)).take(MENTIONED_MAX).collect()
+    }
+
+    fn tell_mentioned(&self, turn: &mut HostTurn<'_>, mentioned: &HashSet<String>, stanza: &Stanza, stamps: &Stamps) {
+        for person in mentioned {
             // Only those who have registered a nickname want to be told (section 2).
-            let wants = self.affiliations.nick_of(&person).is_some() && self.affiliations.of(&person) >= Affiliation::Member;
-            if wants && self.occupants.of_person(&person).next().is_none() && told.insert(person.clone()) {
-                self.forward(turn, &person, stanza, stamps);
+            let wants = self.affiliations.nick_of(person).is_some() && self.affiliations.of(person) >= Affiliation::Member;
+            if wants && self.occupants.of_person(person).next().is_none() {
+                self.forward(turn, person, stanza, stamps);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use iris_core::store::{EntryId, Write};
 use iris_core::xml::wire::{self};
 use iris_core::xml::{El, Stanza};
-use iris_core::{Bounce, Condition, HostTurn, Reply, hash, ns};
+use iris_core::{Bounce, Condition, HostTurn, Reply, Said, hash, ns};
 
 use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE, Past};
@@ -59,6 +59,7 @@ impl Room {
             turn.fan_out_stamped(from, stanza.clone(), stamps, self.occupants.everybody());
             return Reply::Sent;
         }
+        let heard = Said { public: self.is_public(), mentioned: false };
         let is_content = self.service.policy.is_content(stanza);
         if is_content {
             let real = turn.from.as_str();
@@ -74,7 +75,7 @@ impl Room {
             self.remember(turn, Past::new(id, entry), is_subject);
             self.tell_absent(turn, &from, stanza, &stamps);
         }
-        turn.fan_out_stamped(from, stanza.clone(), stamps, self.occupants.everybody());
+        turn.fan_out_said(from, stanza.clone(), stamps, self.occupants.everybody(), heard);
         // XEP-0502 5: bodies, and no corrections.
         if stanza.has(names.body) && !stanza.has(names.replace) && self.activity.count(turn.now.wall_us) && self.is_kept() {
             turn.put(ACTIVITY, "", self.activity.encode());

@@ -279,7 +279,7 @@ const LISTENER: iris_core::Room = iris_core::Room {
 };
 
 #[test]
-fn f36_the_account_of_a_member_who_is_away_hears_what_is_said() {
+fn f36_the_account_of_a_member_who_is_away_hears_what_is_said_if_it_has_something_to_be_told_with() {
     for shard in [0, 1] {
         let rooms = [ROOMS, &[LISTENER]].concat();
         let (mut house, room) = (House::with(&rooms), room_on(shard));
@@ -287,6 +287,9 @@ fn f36_the_account_of_a_member_who_is_away_hears_what_is_said() {
         let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
         set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
         house.recv(&juliet);
+        say(&mut house, &romeo, &room, "ah");
+        house.nothing(&juliet);
+        house.shards[0].house().enrolled.set("juliet@house", true);
         say(&mut house, &romeo, &room, "hi");
         let heard = house.one(&juliet);
         assert!(heard.as_str().contains(&format!("{room}/romeo")) && heard.as_str().contains("true"), "{}", heard.as_str());
