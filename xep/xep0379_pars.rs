@@ -52,7 +52,7 @@ fn received(turn: &mut Turn<'_>) -> Flow {
     let token = envelope.stanza.child_el(child).attr("token");
     let Some(id) = token.and_then(|token| token.parse::<Token>().ok()).map(|token| token.id()) else { return Flow::Go };
     let contact = envelope.from.to_bare();
-    let aside = Envelope::new(envelope.stanza.clone(), envelope.from.clone(), envelope.to.clone());
+    let mut aside = Envelope::new(envelope.stanza.clone(), envelope.from.clone(), envelope.to.clone());
     let Some(ordinary) = turn.state(&ORDINARY) else { return Flow::Go };
     if let Some(at) = ordinary.0.iter().position(|known| *known == (contact.clone(), id)) {
         ordinary.0.remove(at);
@@ -61,12 +61,14 @@ fn received(turn: &mut Turn<'_>) -> Flow {
     if ordinary.0.len() >= ASKING_MAX {
         return Flow::Go;
     }
+    // It counts as handled when what comes of it is kept (XEP-0198), not when it is put aside.
+    aside.receipt = turn.envelope.as_deref_mut().and_then(|envelope| envelope.receipt.take());
     let (me, domain) = (turn.me().clone(), turn.host().to_owned());
     turn.spawn(move |cx: Cx| -> TaskFuture { Box::pin(look(cx, domain, me, contact, id, aside)) });
     Flow::Drop("its invitation is being looked at")
 }
 
-async fn look(cx: Cx, domain: String, me: BareJid, contact: BareJid, id: InvitationId, aside: Envelope) -> Finish {
+async fn look(cx: Cx, domain: String, me: BareJid, contact: BareJid, id: InvitationId, mut aside: Envelope) -> Finish {
     let (inviter, asker) = (me.clone(), contact.clone());
     let redeemed = cx.host(&domain, move |turn| {
         let now_us = turn.now.wall_us;
@@ -80,7 +82,10 @@ async fn look(cx: Cx, domain: String, me: BareJid, contact: BareJid, id: Invitat
         }
     });
     if redeemed.await == Ok(true) && cx.ask(me, Ask::Approve(contact.clone())).await == AskAnswer::Done {
-        return Finish::Done;
+        return Finish::Turn(Box::new(move |turn| {
+            turn.fx.list.extend(aside.receipt.take().map(|receipt| Effect::Settle(receipt.settle())));
+            Reply::Sent
+        }));
     }
     // Section 4.1: as if it had none.
     Finish::Turn(Box::new(move |turn| {

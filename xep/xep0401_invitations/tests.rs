@@ -166,3 +166,45 @@ fn whoever_removes_the_account_takes_the_links_along() {
         )))
     ));
 }
+
+/// XEP-0198: a crash in between would lose what the client believes to be done.
+#[test]
+fn xep0379_s3_5_a_request_with_a_token_counts_as_handled_when_it_is_kept() {
+    let mut house = House::manual(ROOMS);
+    let keep_all = |house: &mut House| {
+        while house.store.queued() > 0 {
+            house.store.commit();
+            house.run();
+        }
+    };
+    for user in ["romeo@house", "juliet@house"] {
+        house.user(user);
+    }
+    keep_all(&mut house);
+    let romeo = house.try_login("romeo@house/orchard").expect("a session");
+    let command = format!("<command xmlns='{COMMANDS}' node='urn:xmpp:invite#invite' action='execute'/>");
+    house.send(&romeo, &format!("<iq type='set' id='invite' to='house'>{command}</iq>"));
+    keep_all(&mut house);
+    let token = token_of(&house.one(&romeo));
+    let juliet = house.try_login("juliet@house/balcony").expect("a session");
+    house.send(&juliet, "<enable xmlns='urn:xmpp:sm:3'/>");
+    house.recv(&juliet);
+    keep_all(&mut house);
+    house.recv(&juliet);
+    subscribe(&mut house, &juliet, "romeo@house", &token);
+    house.send(&juliet, "<r xmlns='urn:xmpp:sm:3'/>");
+    let handled = |house: &mut House| {
+        let said = house.recv(&juliet).into_iter().find(|said| said.is("urn:xmpp:sm:3", "a"));
+        said.and_then(|said| said.attr("h").map(|h| h.into_owned()))
+    };
+    // Her own side is on disk, his is not: the answer waits for it.
+    assert!(house.store.commit_one());
+    house.run();
+    assert_eq!(handled(&mut house), None);
+    keep_all(&mut house);
+    assert_eq!(handled(&mut house).as_deref(), Some("1"));
+    let mut later = house.restart(ROOMS, std::time::Duration::from_secs(1));
+    let there = later.login("romeo@house/later");
+    let roster = later.iq(&there, "get", None, "<query xmlns='jabber:iq:roster'/>");
+    assert!(roster.as_str().contains("jid='juliet@house'"), "{}", roster.as_str());
+}
