@@ -31,7 +31,7 @@ pub(crate) async fn method_not_allowed(asked: HeaderMap) -> Response {
     problem(StatusCode::METHOD_NOT_ALLOWED, "This cannot be asked for in this way.", &asked)
 }
 
-/// Nothing is guessed, framed, run or told to other sites, unless the handler said something else.
+/// Nothing is guessed, framed, run or told to other sites, and no cache answers for us, unless the handler said something else.
 pub(crate) async fn secure_headers(mut response: Response) -> Response {
     const HEADERS: [(header::HeaderName, &str); 4] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -42,6 +42,9 @@ pub(crate) async fn secure_headers(mut response: Response) -> Response {
             "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
     ];
+    // An error is of this moment; a page may be kept and is asked for anew.
+    let cache = if response.status().is_success() { "no-cache" } else { "no-store" };
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(cache));
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }

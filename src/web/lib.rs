@@ -8,6 +8,7 @@ mod bosh;
 mod discovery;
 pub mod files;
 mod forwarded;
+mod malformed;
 mod metrics;
 mod pages;
 mod patient;

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tower_service::Service;
 
+use crate::malformed::{Explained, Progress};
 use crate::patient::{Patient, STALL_MAX};
 use crate::{App, Connection, Visitor, router};
 
@@ -72,14 +73,18 @@ async fn listen<C: Connection>(mut connections: mpsc::Receiver<C>, router: Route
 
 async fn requests<C: Connection>(connection: C, router: Router) {
     let visitor: Visitor = connection.visitor();
+    let progress = Progress::default();
     let io = match connection.attach() {
-        Ok(io) => TokioIo::new(Patient::new(io, STALL_MAX)),
+        Ok(io) => TokioIo::new(Explained::new(Patient::new(io, STALL_MAX), progress.clone())),
         Err(error) => return tracing::debug!(%error, "a connection was lost"),
     };
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         let asking = visitor.asking(request.headers());
         request.extensions_mut().insert(asking);
-        router.clone().call(request)
+        let progress = progress.clone();
+        progress.begin();
+        let answer = router.clone().call(request);
+        async move { answer.await.map(|answer| answer.map(|body| progress.until_end_of(body))) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

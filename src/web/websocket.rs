@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 
 use crate::answer::problem;
+use crate::malformed::Explained;
 use crate::patient::Patient;
 use crate::{App, Connection, Visitor};
 
@@ -54,9 +55,10 @@ async fn open<C: Connection>(State(app): State<App>, Extension(visitor): Extensi
         return problem(StatusCode::BAD_REQUEST, "This connection cannot become a WebSocket.", request.headers());
     };
     tokio::spawn(async move {
-        match upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Patient<C::Io>>>) {
+        match upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Explained<Patient<C::Io>>>>) {
             Ok(Ok(parts)) => {
-                C::websocket(parts.io.into_inner().into_inner(), &parts.read_buf, visitor, origin.as_deref(), host.as_deref())
+                let io = parts.io.into_inner().into_inner().into_inner();
+                C::websocket(io, &parts.read_buf, visitor, origin.as_deref(), host.as_deref());
             }
             Ok(Err(_)) => tracing::error!("an upgraded connection is not the one that came in"),
             Err(error) => tracing::debug!(%error, peer = %visitor.peer, "a WebSocket did not come about"),

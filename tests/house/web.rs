@@ -117,6 +117,50 @@ fn a_head_that_is_too_large_or_nonsense_is_refused_and_nothing_is_reflected() {
 }
 
 #[test]
+fn bytes_that_are_no_request_get_a_status_and_a_reason() {
+    let mut scene = Scene::new();
+    let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    for (probe, status, reason) in [
+        ("POST /http-bind HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n", 400, "not a request"),
+        ("GET /<script> HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "not a request"),
+        ("NONSENSE\r\n\r\n", 400, "not a request"),
+        (&*format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), 431, "too large"),
+    ] {
+        for before in [false, true] {
+            let mut http = Http::connect(scene.server.http);
+            if before {
+                assert_eq!(http.get("/style.css").status, 200);
+            }
+            http.send(probe.as_bytes());
+            let said = http.response();
+            assert_eq!((said.status, said.closes()), (status, true), "{probe}");
+            assert_eq!(said.header("content-type"), Some("text/plain; charset=utf-8"), "{probe}");
+            assert_eq!(said.header("cache-control"), Some("no-store"), "{probe}");
+            assert!(said.header("date").is_some() && said.text().contains(reason), "{probe}: {}", said.text());
+            says_nothing_of_the_inside(&said, probe);
+            assert!(http.read_to_end().is_empty(), "{probe}");
+        }
+    }
+    scene.canary();
+}
+
+#[test]
+fn every_answer_says_how_long_it_may_be_kept() {
+    let mut scene = Scene::new();
+    let mut http = Http::connect(scene.server.http);
+    for (method, path, status, cache) in [
+        ("GET", "/", 200, "no-cache"),
+        ("GET", "/nothing", 404, "no-store"),
+        ("DELETE", "/style.css", 405, "no-store"),
+        ("GET", "/style.css", 200, "max-age=3600"),
+    ] {
+        let said = http.request(method, path, &[], b"");
+        assert_eq!((said.status, said.header("cache-control")), (status, Some(cache)), "{method} {path}");
+    }
+    scene.canary();
+}
+
+#[test]
 fn one_tls_port_serves_xmpp_and_the_web_by_alpn() {
     let mut scene = Scene::new();
     for alpn in [&["http/1.1"][..], &[]] {
