@@ -4,7 +4,7 @@
 use iris_core::xml::Build;
 use iris_core::{Room, Status};
 
-/// Where the project lives.
+/// Where the project lives: a place holder (RFC 2606) until it is published, in Cargo.toml too.
 pub const HOMEPAGE: &str = "https://example.org/iris";
 
 const DESCRIPTION: &str = "An XMPP server for teams: messaging, presence, archive, and everything else in one program.";

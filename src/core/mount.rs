@@ -141,6 +141,8 @@ pub struct Doors {
     pub domain: String,
     /// The domain whose service this is, by `Mount::serve`; `None`: a domain of its own.
     pub parent: Option<String>,
+    /// The web side of this domain, `https://host[:port]`, if people can reach it.
+    pub site: Option<String>,
     /// Services of this domain, each with doors of its own; taken out when the house is made (`Hosts::new`).
     pub services: Vec<Doors>,
     /// What lives behind this service.
@@ -195,6 +197,7 @@ impl Doors {
         Doors {
             domain: domain.to_owned(),
             parent: None,
+            site: None,
             services: Vec::new(),
             entities: None,
             features: Vec::new(),
@@ -236,6 +239,7 @@ impl Doors {
         let mut doors = Doors::new(domain);
         doors.admins = config.admins.iter().filter(|admin| admin.domain().as_str() == domain).cloned().collect();
         doors.admins.sort_unstable();
+        doors.site = config.site.as_ref().map(|site| site.replace("{domain}", domain));
         doors.entitlements = config.plans.clone();
         for room in rooms {
             let mut mount = Mount { doors: &mut doors, names, config, room };
@@ -379,6 +383,7 @@ impl Mount<'_> {
         }
         let mut doors = Doors { parent: Some(self.doors.domain.clone()), ..Doors::new(&domain) };
         doors.admins = self.doors.admins.clone();
+        doors.site = self.doors.site.clone();
         doors.entitlements = self.doors.entitlements.clone();
         open(&mut Mount { doors: &mut doors, names: self.names, config: self.config, room: self.room })?;
         self.doors.reference.extend(doors.reference.iter().copied());
@@ -443,7 +448,7 @@ impl Mount<'_> {
 
     /// The web side of this domain, `https://host[:port]`, if people can reach it.
     pub fn site(&self) -> Option<String> {
-        self.config.site.as_ref().map(|site| site.replace("{domain}", self.doors.home()))
+        self.doors.site.clone()
     }
 
     /// Other rooms may look for a feature without naming the room: disco features are the record.

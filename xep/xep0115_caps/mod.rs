@@ -8,6 +8,7 @@
 mod hash;
 pub mod known;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use iris_core::mount::Doors;
@@ -30,7 +31,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.stream_feature(When::Authenticated, move |doors| {
         feature
             .get_or_init(|| {
-                format!("<c xmlns='{}' hash='sha-1' node='{HOMEPAGE}' ver='{}'/>", ns::CAPS, escape_attr(&ver_of(doors)))
+                let (node, ver) = (node_of(doors), ver_of(doors));
+                format!("<c xmlns='{}' hash='sha-1' node='{}' ver='{}'/>", ns::CAPS, escape_attr(&node), escape_attr(&ver))
             })
             .clone()
     });
@@ -44,7 +46,13 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 /// Is this `node#ver` what we announce (section 6.2)?
 pub fn is_node_of(doors: &Doors, node: &str) -> bool {
     let announced = doors.features_at(At::Host).any(|feature| feature == ns::CAPS);
-    announced && node.strip_prefix(HOMEPAGE).and_then(|it| it.strip_prefix('#')).is_some_and(|ver| ver == ver_of(doors))
+    announced && node.strip_prefix(&*node_of(doors)).and_then(|it| it.strip_prefix('#')).is_some_and(|ver| ver == ver_of(doors))
+}
+
+/// Section 4: "an HTTP URL at which a user could find further information about the software product". That is the start page of
+/// the house itself, which says what it is and which version; the project's own page for who has no web side.
+fn node_of(doors: &Doors) -> Cow<'_, str> {
+    doors.site.as_ref().map_or(Cow::Borrowed(HOMEPAGE), |site| Cow::Owned(format!("{site}/")))
 }
 
 fn ver_of(doors: &Doors) -> String {
@@ -143,7 +151,7 @@ mod tests {
         let mut house = House::with(ROOMS);
         let romeo = house.online("romeo@house/orchard");
         let ask =
-            format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{HOMEPAGE}#AAAAAAAAAAAAAAAAAAAAAAAAAAA='/>");
-        assert!(house.iq(&romeo, "get", Some("house"), &ask).as_str().contains("item-not-found"));
+            "<query xmlns='http://jabber.org/protocol/disco#info' node='https://house:5443/#AAAAAAAAAAAAAAAAAAAAAAAAAAA='/>";
+        assert!(house.iq(&romeo, "get", Some("house"), ask).as_str().contains("item-not-found"));
     }
 }
