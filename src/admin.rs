@@ -22,13 +22,14 @@ use crate::ports::derive;
 mod invitations;
 mod moving;
 
-pub(crate) use moving::left_out;
+pub(crate) use moving::{check_roster, look_through};
 
 pub struct HouseAdmin {
     net: Arc<Net>,
     store: Arc<dyn Store>,
     domains: Vec<String>,
     iterations: u32,
+    roster_items_max: usize,
 }
 
 /// Instead of the name of a plan: that of the domain. No plan can be called so (`[plans] default`).
@@ -39,7 +40,8 @@ const PAGE: u32 = 500;
 
 impl HouseAdmin {
     pub fn new(net: Arc<Net>, store: Arc<dyn Store>, config: &Config) -> HouseAdmin {
-        HouseAdmin { net, store, domains: config.domains.clone(), iterations: config.accounts.scram_iterations }
+        let (iterations, roster_items_max) = (config.accounts.scram_iterations, config.limits.roster_items_max);
+        HouseAdmin { net, store, domains: config.domains.clone(), iterations, roster_items_max }
     }
 
     /// Is there any account in any of the domains?

@@ -93,6 +93,11 @@ impl HouseAdmin {
         let jid = &part.jid.0;
         check_served(jid, &self.domains)?;
         let Converted { mut items, entries, notes } = convert(jid, &part.children, Some(&self.nodes_of(jid)?))?;
+        if items.iter().any(|(shelf, ..)| *shelf == roster::SHELF) {
+            let mut all = self.woken(jid, &[roster::SHELF])?.map_or(Vec::new(), |(_, there)| there);
+            all.extend(roster_of(&items));
+            check_roster(jid, roster::portable::contacts(&all), self.roster_items_max)?;
+        }
         let waiting = entries.iter().filter(|entry| entry.shelf == portable::OFFLINE).count();
         if waiting > 0 {
             let count = self.waiting(jid)? + waiting as u64;
@@ -243,11 +248,27 @@ fn convert(jid: &BareJid, children: &[String], there: Option<&[Item]>) -> Result
     Ok(Converted { items, entries: moving.entries.into_iter().map(moved).collect(), notes })
 }
 
-/// What of one child of a `<user/>` will not be kept.
-pub(crate) fn left_out(jid: &BareJid, child: &str) -> Vec<String> {
+fn roster_of(items: &[(Shelf, Arc<str>, Bytes)]) -> impl Iterator<Item = Item> {
+    let of_roster = items.iter().filter(|(shelf, ..)| *shelf == roster::SHELF);
+    of_roster.map(|(shelf, key, value)| Item { shelf: *shelf, key: key.clone(), value: value.clone() })
+}
+
+/// A roster beyond the limit would stay beyond it: its owner could add nobody, and pays with memory at each login.
+pub(crate) fn check_roster(jid: &BareJid, contacts: usize, max: usize) -> Result<(), String> {
+    match contacts > max {
+        true => Err(format!("{jid}: {contacts} contacts, more than roster_items_max = {max} (in [limits]) allows")),
+        false => Ok(()),
+    }
+}
+
+/// What of one child of a `<user/>` will not be kept, and how many contacts it brings.
+pub(crate) fn look_through(jid: &BareJid, child: &str) -> (Vec<String>, usize) {
     match convert(jid, std::slice::from_ref(&child.to_owned()), None) {
-        Ok(converted) => converted.notes,
-        Err(why) => vec![why],
+        Ok(converted) => {
+            let roster: Vec<Item> = roster_of(&converted.items).collect();
+            (converted.notes, roster::portable::contacts(&roster))
+        }
+        Err(why) => (vec![why], 0),
     }
 }
 

@@ -104,8 +104,9 @@ pub(in crate::cli) fn import(arguments: &ImportArguments) -> Result<(), Failure>
     let domains = admin.domains().map_err(|why| refused(why, "import"))?;
     let rows = admin.user_list(None).map_err(|why| refused(why, "import"))?;
     let existing: HashSet<String> = rows.into_iter().map(|row| row.jid).collect();
-    let found =
-        Check { only: only.as_deref(), domains: &domains, existing: &existing, update: *update }.run(file).map_err(cannot)?;
+    let roster_items_max = place.load(Overrides::default())?.limits.roster_items_max;
+    let check = Check { only: only.as_deref(), domains: &domains, existing: &existing, update: *update, roster_items_max };
+    let found = check.run(file).map_err(cannot)?;
     let bad_text = listed(&found.bad, if *dry_run { DRY_SHOWN_MAX } else { SHOWN_MAX });
     if *dry_run {
         let end = summary("would be", &found);
@@ -181,12 +182,21 @@ struct Check<'a> {
     domains: &'a [String],
     existing: &'a HashSet<String>,
     update: bool,
+    roster_items_max: usize,
+}
+
+/// A user whose end has not been read.
+struct Current {
+    spot: Spot,
+    jid: BareJid,
+    records: Vec<ScramRecord>,
+    contacts: usize,
 }
 
 impl Check<'_> {
     fn run(&self, file: &Path) -> Result<Found, String> {
         let (mut found, mut seen) = (Found::default(), HashSet::new());
-        let mut current: Option<(Spot, BareJid, Vec<ScramRecord>)> = None;
+        let mut current: Option<Current> = None;
         read(file, &mut |spot, piece| match piece {
             Piece::User { host, name, password } => {
                 current = None;
@@ -203,33 +213,46 @@ impl Check<'_> {
                     Ok(Some(jid)) => {
                         found.users += 1;
                         found.existing += usize::from(self.existing.contains(jid.as_str()));
-                        current = Some((spot.clone(), jid, Vec::new()));
+                        current = Some(Current { spot: spot.clone(), jid, records: Vec::new(), contacts: 0 });
                     }
                     Err(why) => found.refuse(spot, spot, why),
                 }
             }
             Piece::Child(xml) => {
-                let Some((user, jid, records)) = &mut current else { return };
-                match child(&xml, records) {
+                let Some(user) = &mut current else { return };
+                match child(&xml, &mut user.records) {
                     Ok(true) => {}
                     Ok(false) => {
-                        for note in crate::admin::left_out(jid, &xml) {
+                        let (notes, contacts) = crate::admin::look_through(&user.jid, &xml);
+                        user.contacts += contacts;
+                        for note in notes {
                             found.notes.add(spot, note);
                         }
                     }
                     Err(why) => {
-                        let user = user.clone();
-                        let known = self.existing.contains(jid.as_str());
-                        (found.users, found.existing) = (found.users - 1, found.existing - usize::from(known));
-                        current = None;
-                        found.refuse(spot, &user, why);
+                        if let Some(user) = current.take() {
+                            self.withdraw(&mut found, spot, &user, why);
+                        }
                     }
                 }
             }
-            Piece::UserEnd => current = None,
+            Piece::UserEnd => {
+                if let Some(user) = current.take()
+                    && let Err(why) = crate::admin::check_roster(&user.jid, user.contacts, self.roster_items_max)
+                {
+                    self.withdraw(&mut found, &user.spot, &user, why);
+                }
+            }
             Piece::Note(note) => found.notes.add(spot, note),
         })?;
         Ok(found)
+    }
+
+    /// A user who was counted cannot be imported after all.
+    fn withdraw(&self, found: &mut Found, at: &Spot, user: &Current, why: String) {
+        let known = self.existing.contains(user.jid.as_str());
+        (found.users, found.existing) = (found.users - 1, found.existing - usize::from(known));
+        found.refuse(at, &user.spot, why);
     }
 
     fn user(&self, jid: &BareJid, password: Option<&str>) -> Result<(), String> {

@@ -18,6 +18,7 @@ const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
 const MAM: &str = "urn:xmpp:mam:2";
 /// Files within files.
 const DEPTH_MAX: usize = 4;
+const DOCTYPE: &[u8] = b"<!DOCTYPE";
 /// An attribute or a piece of text.
 const TOKEN_BYTES_MAX: usize = 256 * 1024;
 /// XML declaration and comments before the root element.
@@ -82,8 +83,7 @@ impl Reading<'_> {
             true => Box::new(io::stdin().lock()),
             false => Box::new(File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
         };
-        let source = Source::new(path, input);
-        let mut source = source.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let mut source = Source::new(path, input)?;
         let Some(Token::Start(ns, name, attributes)) = source.next()? else {
             return Err(format!("{}: there is no XML element", source.place()));
         };
@@ -263,7 +263,7 @@ fn newlines(bytes: &[u8]) -> u64 {
 }
 
 /// XML 1.0 2.8: declaration, comments and white space before the root element, which rxml does not take in all combinations. With the
-/// line on which the rest begins. A DOCTYPE stays, and is refused.
+/// line on which the rest begins. A DOCTYPE stays.
 fn behind_prolog(mut input: Box<dyn Read>) -> io::Result<(u64, Box<dyn Read>)> {
     let mut head = Vec::new();
     input.by_ref().take(PROLOG_BYTES_MAX).read_to_end(&mut head)?;
@@ -285,13 +285,21 @@ fn behind_prolog(mut input: Box<dyn Read>) -> io::Result<(u64, Box<dyn Read>)> {
 }
 
 impl Source {
-    fn new(path: &Path, input: Box<dyn Read>) -> io::Result<Source> {
+    fn new(path: &Path, input: Box<dyn Read>) -> Result<Source, String> {
         let options = rxml::Options {
             max_token_length: TOKEN_BYTES_MAX,
             comments: rxml::parser::CommentMode::Discard,
             ..rxml::Options::default()
         };
-        let (line, input) = behind_prolog(input)?;
+        let cannot = |error: io::Error| format!("cannot read {}: {error}", path.display());
+        let (line, mut input) = behind_prolog(input).map_err(cannot)?;
+        let mut begin = Vec::new();
+        input.by_ref().take(DOCTYPE.len() as u64).read_to_end(&mut begin).map_err(cannot)?;
+        // Entities could grow without bound or bring in other files; no export needs one.
+        if begin == DOCTYPE {
+            return Err(format!("{}:{line}: a DOCTYPE is not allowed. Remove it, and write out its entities", path.display()));
+        }
+        let input: Box<dyn Read> = Box::new(io::Cursor::new(begin).chain(input));
         let counting = Counting { inner: BufReader::with_capacity(64 * 1024, input), line };
         let reader = GenericReader::wrap(counting, rxml::Parser::with_options(options));
         Ok(Source { path: path.to_owned(), reader, waiting: VecDeque::new() })
@@ -539,7 +547,8 @@ mod tests {
         assert!(said("<server-data xmlns='urn:xmpp:pie:0'>\n<host/>").contains(":2: <host/> needs the attribute jid"));
         let cut = said("<server-data xmlns='urn:xmpp:pie:0'>\n<host jid='a'>\n<user name='b'><x>");
         assert!(cut.contains("main.xml:3: "), "{cut}");
-        assert!(said("<!DOCTYPE x [<!ENTITY a 'aaaa'>]><x>&a;</x>").contains("not XML"));
+        let doctype = said("<?xml version='1.0'?>\n<!DOCTYPE x [<!ENTITY a 'aaaa'>]><x>&a;</x>");
+        assert!(doctype.contains("main.xml:2: a DOCTYPE is not allowed"), "{doctype}");
         // A child that is too deep is left out, and the file goes on.
         let deep = format!("{}{}", "<a>".repeat(100), "</a>".repeat(100));
         let text =

@@ -219,3 +219,33 @@ fn a_file_with_mistakes_imports_nobody_unless_they_are_to_be_left_out() {
     assert!(refused(&data, &["import", &broken]).contains("broken.xml:2: "));
     assert!(!data.iris(&["user", "list"]).contains("z@localhost"));
 }
+
+#[test]
+fn a_roster_beyond_the_limit_and_a_doctype_are_named_and_refused() {
+    let data = Data::new();
+    let limits = "domains = [\"localhost\"]\n[limits]\nroster_items_max = 3\n";
+    let item = |name: &str| format!("<item jid='{name}@example.org' subscription='both'/>");
+    let user = |name: &str, contacts: &[&str]| {
+        let items: String = contacts.iter().map(|name| item(name)).collect();
+        format!("<user name='{name}'><query xmlns='jabber:iq:roster'>{items}</query></user>\n")
+    };
+    let whole = |users: &[String]| {
+        format!("<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>\n{}</host></server-data>", users.concat())
+    };
+    let from = file(&data, "huge.xml", &whole(&[user("nurse", &["a", "b", "c"]), user("paris", &["a", "b", "c", "d"])]));
+    let config = file(&data, "iris.toml", limits);
+    let too_many = |count: u32| format!("{count} contacts, more than roster_items_max = 3 (in [limits]) allows");
+    for dry in [&["--dry-run"][..], &[]] {
+        let said = flat(&refused(&data, &[&["import", "--config", &config, &from], dry].concat()));
+        assert!(said.contains(&format!("huge.xml:3: paris@localhost: {}", too_many(4))), "{said}");
+    }
+    let said = iris(&data, &["import", "--config", &config, "--skip-bad", &from]);
+    assert!(self::said(&said).contains("1 accounts were imported, 1 left out."), "{}", self::said(&said));
+    // What is there counts as well: the house itself looks, since the file does not say it.
+    let more = file(&data, "more.xml", &whole(&[user("nurse", &["a", "e"])]));
+    let said = flat(&refused(&data, &["import", "--config", &config, "--update", &more]));
+    assert!(said.contains(&too_many(4)), "{said}");
+    let doctype = file(&data, "doctype.xml", "<?xml version='1.0'?>\n<!DOCTYPE server-data SYSTEM 'x.dtd'>\n<server-data/>");
+    let said = flat(&refused(&data, &["import", &doctype]));
+    assert!(said.contains("doctype.xml:2: a DOCTYPE is not allowed"), "{said}");
+}

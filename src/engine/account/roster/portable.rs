@@ -62,6 +62,11 @@ pub fn move_in<'a>(
     (kept, problems)
 }
 
+/// Contacts of a roster with these items; of two with the same key the later counts.
+pub fn contacts(items: &[Item]) -> usize {
+    Roster::load(items).items().count()
+}
+
 fn contact(item: &El<'_>, ver: u64) -> Result<Contact, String> {
     let jid = bare(item, "jid")?;
     let about = |why: &str| format!("contact {jid}: {why}");
