@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::wrap::wrap;
 use crate::config::{Config, ConfigError, DEFAULT_DATA_DIR, Overrides};
@@ -163,9 +163,28 @@ impl From<ConfigError> for Failure {
     }
 }
 
+/// `--config` and `--data-dir` say which house is meant, before a command as well as behind it. clap knows them there only: before a
+/// command stand the options of `iris serve`, which no other command takes.
+fn place_behind(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    loop {
+        match arguments.get(at).and_then(|argument| argument.to_str()) {
+            Some("--config" | "--data-dir") => at += 2,
+            Some(argument) if argument.starts_with("--config=") || argument.starts_with("--data-dir=") => at += 1,
+            _ => break,
+        }
+    }
+    if arguments.get(at).is_some_and(|command| Arguments::command().find_subcommand(command).is_some()) {
+        let place: Vec<OsString> = arguments.drain(1..at).collect();
+        let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+        arguments.splice(end..end, place);
+    }
+    arguments
+}
+
 /// Runs the command that the arguments name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match Arguments::try_parse_from(place_behind(arguments.into_iter().collect())) {
         Ok(arguments) => arguments,
         Err(error) => {
             // The exit code of clap for misuse is 2 as well.

@@ -379,6 +379,29 @@ fn the_arguments_are_consistent_and_every_command_explains_itself() {
 }
 
 #[test]
+fn which_house_is_meant_may_stand_before_a_command() {
+    let moved = |line: &str| {
+        let words = line.split(' ').map(std::ffi::OsString::from).collect();
+        let words: Vec<String> = super::place_behind(words).iter().map(|it| it.to_string_lossy().into_owned()).collect();
+        words.join(" ")
+    };
+    for (line, means) in [
+        ("iris --config a.toml user list", "iris user list --config a.toml"),
+        ("iris --config=a.toml --data-dir d user add -- -x@y", "iris user add --config=a.toml --data-dir d -- -x@y"),
+        ("iris --data-dir d serve", "iris serve --data-dir d"),
+        // Not applicable: no command, or none that there is, or something else before it.
+        ("iris --config a.toml", "iris --config a.toml"),
+        ("iris --config a.toml --dev", "iris --config a.toml --dev"),
+        ("iris --config user", "iris --config user"),
+        ("iris --dev user list", "iris --dev user list"),
+        ("iris user list --config a.toml", "iris user list --config a.toml"),
+    ] {
+        assert_eq!(moved(line), means);
+    }
+    assert!(Arguments::try_parse_from("iris user list --config a.toml".split(' ')).is_ok());
+}
+
+#[test]
 fn help_fits_a_terminal() {
     fn fits(command: &mut clap::Command) {
         for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
