@@ -70,20 +70,10 @@ impl Finding {
 }
 
 pub(super) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
-    // A configuration that cannot be read is the first finding, and the last.
-    let findings = match reach(&arguments.place, &[]) {
-        Err(failure) => vec![Finding::error("configuration", one_line(&failure.to_string()), "Mend it first.")],
-        Ok(reached) => {
-            let (running, mut config) = match reached {
-                Reached::Running(client) => (Some(client), arguments.place.load(super::Overrides::default())?),
-                Reached::Closed(config) => (None, *config),
-            };
-            if let Some(client) = &running {
-                use super::control::Admin;
-                config.domains = client.domains().map_err(|why| Failure::new(why, "The server runs and does not answer."))?;
-            }
-            examine(arguments, &config, running.is_some())
-        }
+    let findings = match arguments.place.load(super::Overrides::default()) {
+        // A configuration that cannot be read is the first finding, and the last.
+        Err(error) => error.lines().map(|(what, remedy)| Finding::error("configuration", what, remedy)).collect(),
+        Ok(config) => look(arguments, config)?,
     };
     let worst = findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Ok);
     let text = match arguments.json {
@@ -94,6 +84,19 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
         Grade::Error if arguments.json => say(&text).and(Err(Failure::verbatim("iris: there are errors"))),
         Grade::Error => say(&text).and(Err(Failure::verbatim("iris: something does not work: see the errors above"))),
         Grade::Ok | Grade::Warn => say(&text),
+    }
+}
+
+/// At the server if it runs, else at what is there without it.
+fn look(arguments: &DoctorArguments, mut config: Config) -> Result<Vec<Finding>, Failure> {
+    match reach(&arguments.place, &[]) {
+        Err(failure) => Ok(vec![Finding::error("data folder", one_line(&failure.to_string()), "Mend it first.")]),
+        Ok(Reached::Closed(config)) => Ok(examine(arguments, &config, false)),
+        Ok(Reached::Running(client)) => {
+            use super::control::Admin;
+            config.domains = client.domains().map_err(|why| Failure::new(why, "The server runs and does not answer."))?;
+            Ok(examine(arguments, &config, true))
+        }
     }
 }
 

@@ -67,10 +67,14 @@ impl ConfigError {
         line_column(&self.text, offset)
     }
 
-    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
-        let file = self.file.as_ref().map(|file| file.display().to_string());
-        let place = problem.place.as_ref().filter(|_| file.is_some());
-        let at = match (file, place) {
+    /// Each problem with its place, in one line, and what to do about it.
+    pub fn lines(&self) -> impl Iterator<Item = (String, &str)> {
+        self.problems.iter().map(|problem| (self.line(problem), problem.remedy.as_str()))
+    }
+
+    fn line(&self, problem: &Problem) -> String {
+        let file = self.file.as_ref().map(|file| file.display());
+        let at = match (file, &problem.place) {
             (Some(file), Some(place)) => {
                 let (line, column) = self.line_column(place.start);
                 format!("{file}:{line}:{column}: ")
@@ -78,8 +82,12 @@ impl ConfigError {
             (Some(file), None) => format!("{file}: "),
             (None, _) => String::new(),
         };
-        write!(f, "{}", wrap(&format!("{at}{}", problem.message), 0, 2))?;
-        if let Some(place) = place {
+        format!("{at}{}", problem.message)
+    }
+
+    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
+        write!(f, "{}", wrap(&self.line(problem), 0, 2))?;
+        if let Some(place) = problem.place.as_ref().filter(|_| self.has_file()) {
             write!(f, "\n{}", excerpt(&self.text, place))?;
         }
         if !problem.remedy.is_empty() {

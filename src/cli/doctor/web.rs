@@ -93,11 +93,11 @@ fn get(url: &str) -> Result<(u16, String), String> {
     let socket = connect(host.trim_matches(['[', ']']), port)?;
     let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\nUser-Agent: iris-doctor\r\n\r\n");
     let answer = match tls {
-        false => exchange(socket, &request)?,
+        false => exchange(socket, &request, |_| false)?,
         true => {
             let name = ServerName::try_from(host.to_owned()).map_err(|why| why.to_string())?;
             let connection = ClientConnection::new(trusting_anybody()?, name).map_err(|why| why.to_string())?;
-            exchange(StreamOwned::new(connection, socket), &request)?
+            exchange(StreamOwned::new(connection, socket), &request, |_| false)?
         }
     };
     let status = answer.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|status| status.parse().ok());
@@ -121,12 +121,12 @@ fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     Err(last)
 }
 
-/// Not longer and not for longer than an answer can reasonably be.
-fn exchange(mut stream: impl Read + Write, request: &str) -> Result<String, String> {
+/// Not longer and not for longer than an answer can reasonably be; `enough`: no more is needed.
+pub(super) fn exchange(mut stream: impl Read + Write, request: &str, enough: impl Fn(&[u8]) -> bool) -> Result<String, String> {
     stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).map_err(|why| why.to_string())?;
     let (mut answer, mut chunk, began) = (Vec::new(), [0; 4096], Instant::now());
     loop {
-        if answer.len() as u64 > ANSWER_BYTES_MAX || began.elapsed() > PATIENCE {
+        if answer.len() as u64 > ANSWER_BYTES_MAX || began.elapsed() > PATIENCE || enough(&answer) {
             break;
         }
         match stream.read(&mut chunk) {
@@ -140,7 +140,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> Result<String, Stri
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn trusting_anybody() -> Result<Arc<ClientConfig>, String> {
+pub(super) fn trusting_anybody() -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let config =

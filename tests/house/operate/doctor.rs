@@ -116,3 +116,71 @@ fn the_doctor_tries_the_ways_that_host_meta_names() {
     let (_, all) = findings(&data, &["--no-dns", "--no-web", "--config", &config]);
     assert!(about(&all, "web").is_empty());
 }
+
+#[test]
+fn a_configuration_with_mistakes_is_a_finding_for_each_in_words() {
+    let data = Data::new();
+    let file = file(&data, "iris.toml", "[[listen]]\naddress = \"127.0.0.1:5222\"\n[limits]\nroster_items_max = 1.5\n");
+    let output = iris(&data, &["doctor", "--no-dns", "--json", "--config", &file]);
+    let all: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), all.len()), (Some(2), 2), "{all:#?}");
+    for (finding, what) in all.iter().zip([":1:1: this [[listen]] has no kind", ":4:20: roster_items_max"]) {
+        assert!(finding["what"].as_str().is_some_and(|it| it.contains("iris.toml") && it.contains(what)), "{all:#?}");
+        assert!(finding["remedy"].as_str().is_some_and(|it| !it.is_empty()), "{all:#?}");
+    }
+    let said = refused(&data, &["doctor", "--no-dns", "--config", &file]);
+    assert!(!said.contains("^^^"), "the drawing is for whoever reads the file: {said}");
+}
+
+/// A program that says this to whoever comes; with nothing to say it waits.
+fn stranger(says: &'static [u8]) -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut socket in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut socket, says);
+            held.push(socket);
+        }
+    });
+    address
+}
+
+#[test]
+fn the_port_of_another_program_is_told_from_one_of_ours() {
+    let data = Data::with_users(["juliet"]);
+    let server = data.start();
+    let http = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let xmpp = "<stream:stream from='elsewhere.example' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
+        <stream:features/>";
+    let ours = [
+        ("c2s-plain", server.plain),
+        ("c2s", server.starttls),
+        ("c2s-tls", server.direct_tls),
+        ("https", server.https),
+        ("http", server.http),
+    ];
+    let others = [
+        ("c2s", stranger(b"SSH-2.0-OpenSSH_9.2\r\n")),
+        ("c2s", stranger(xmpp.as_bytes())),
+        ("c2s-tls", stranger(b"SSH-2.0-OpenSSH_9.2\r\n")),
+        ("http", stranger(http.as_bytes())),
+        ("c2s", stranger(b"")),
+    ];
+    let mut text = format!("domains = [\"{DOMAIN}\"]\ndev = true\n");
+    for (kind, address) in ours.iter().chain(&others) {
+        text += &format!("[[listen]]\nkind = \"{kind}\"\naddress = \"{address}\"\n");
+    }
+    let config = file(&data, "ports.toml", &text);
+    let (code, all) = findings(&data, &["--no-dns", "--no-web", "--config", &config]);
+    assert_eq!(code, Some(2));
+    for (kind, address) in ours {
+        assert_eq!(one(&all, &format!("port {address} ({kind})"))["grade"], "ok", "{all:#?}");
+    }
+    for (kind, address) in others {
+        let finding = one(&all, &format!("port {address} ({kind})"));
+        assert_eq!(finding["grade"], "error", "{finding}");
+        assert!(finding["what"].as_str().is_some_and(|it| it.contains("another program")), "{finding}");
+        assert!(finding["remedy"].as_str().is_some_and(|it| !it.is_empty()), "{finding}");
+    }
+}
