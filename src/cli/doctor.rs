@@ -72,7 +72,7 @@ impl Finding {
 pub(super) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
     let findings = match arguments.place.load(super::Overrides::default()) {
         // A configuration that cannot be read is the first finding, and the last.
-        Err(error) => error.lines().map(|(what, remedy)| Finding::error("configuration", what, remedy)).collect(),
+        Err(error) => error.lines().map(|(what, remedy)| Finding::error("configuration", what, or_reference(remedy))).collect(),
         Ok(config) => look(arguments, config)?,
     };
     let worst = findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Ok);
@@ -85,6 +85,11 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
         Grade::Error => say(&text).and(Err(Failure::verbatim("iris: something does not work: see the errors above"))),
         Grade::Ok | Grade::Warn => say(&text),
     }
+}
+
+/// Some mistakes say themselves what would be right.
+fn or_reference(remedy: &str) -> &str {
+    if remedy.is_empty() { "Correct that line; `iris config-reference` prints every setting." } else { remedy }
 }
 
 /// At the server if it runs, else at what is there without it.
