@@ -95,6 +95,8 @@ limits! {
     pre_auth_connections_per_address_max: Count 1..=NO_BOUND "Connections of one address at once that are not yet authenticated.";
     http_connections_per_address_max: Count 1..=NO_BOUND "HTTP connections of one address at once.";
     bosh_sessions_per_address_max: Count 0..=NO_BOUND "BOSH sessions of one address at once.";
+    guests_per_address_max: Count 0..=NO_BOUND "Guests ([xep.anonymous]) of one address at once; a broken connection counts for resume_timeout.";
+    guests_per_domain_max: Count 0..=NO_BOUND "Guests of one domain at once, lifted addresses too.";
     unsettled_stanzas_max: Count 1..=NO_BOUND "Stanzas of one session in work at once; it is read from again as they are done.";
     unsettled_bytes_max: Bytes STANZA_LEAST..=NO_BOUND "The same in bytes; at least stanza_size_bytes_max.";
     output_stanzas_max: Count 16..=NO_BOUND "Stanzas waiting for one slow client before it is disconnected (it may resume).";

@@ -1,6 +1,7 @@
 //! Questions to an account that come from the house: who may log in, what there is to know, and the administrator's orders.
 //! Asked by a task (`Cx::ask`), by the negotiation and by the house itself; answered in the account's own turn.
 
+use core::any::Any;
 use core::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub enum Ask {
     /// commit if a token is issued or was used.
     Admit(Box<Admission>),
     /// Somebody without an account comes in by this address: nothing is ever written of it. -> `Done`, `Exists`
-    Guest,
+    Guest(Option<GuestPlace>),
     /// Other keys for the same password: they take the place of `was` and of nothing else; nobody is logged out.
     Upgrade {
         was: Bytes,
@@ -89,10 +90,32 @@ impl Ask {
     /// Does it make an account that is not there?
     pub fn makes(&self) -> bool {
         match self {
-            Ask::Provision { .. } | Ask::Register { .. } | Ask::Guest => true,
+            Ask::Provision { .. } | Ask::Register { .. } | Ask::Guest(_) => true,
             Ask::MoveIn(moving) => moving.login.is_some(),
             _ => false,
         }
+    }
+}
+
+/// One of the places that there are for guests: taken until the guest is gone, and this with it. Whoever counts them gives it out.
+#[derive(Clone)]
+pub struct GuestPlace(Arc<dyn Any + Send + Sync>);
+
+impl GuestPlace {
+    pub fn new(place: Arc<dyn Any + Send + Sync>) -> GuestPlace {
+        GuestPlace(place)
+    }
+}
+
+impl PartialEq for GuestPlace {
+    fn eq(&self, other: &GuestPlace) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for GuestPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GuestPlace")
     }
 }
 
@@ -132,6 +155,8 @@ pub enum AskAnswer {
     Done,
     NotFound,
     Exists,
+    /// There are as many of them as there may be.
+    Full,
     Failed(String),
 }
 

@@ -25,6 +25,9 @@ pub struct Limits {
     pub http_connections_per_address_max: u32,
     /// BOSH sessions of one address at once.
     pub bosh_sessions_per_address_max: u32,
+    /// Guests (SASL ANONYMOUS) of one address, and of one domain, at once; those whose connection broke count until they are gone.
+    pub guests_per_address_max: u32,
+    pub guests_per_domain_max: u32,
     /// Stanzas of one session that are not yet settled, and their bytes: more are read when these are done.
     pub unsettled_stanzas_max: usize,
     pub unsettled_bytes_max: usize,
@@ -75,6 +78,8 @@ impl Default for Limits {
             pre_auth_connections_per_address_max: 200,
             http_connections_per_address_max: 1_000,
             bosh_sessions_per_address_max: 100,
+            guests_per_address_max: 20,
+            guests_per_domain_max: 1_000,
             unsettled_stanzas_max: 256,
             unsettled_bytes_max: 1024 * 1024,
             output_stanzas_max: 5_000,

@@ -113,12 +113,15 @@ pub const METRICS: &[Metric] = &[
         "How often a limit refused something, ended a connection, or let a client wait.",
         |seen, out| {
             let (net, guard) = (seen.net.counters(), seen.net.guard_counters());
+            let [address_guests, domain_guests] = seen.net.guests_refused();
             out.by(
                 "limit",
                 [
                     ("pre_auth_connections_per_address_max", guard.pre_auth_full.get()),
                     ("http_connections_per_address_max", guard.http_full.get()),
                     ("bosh_sessions_per_address_max", guard.bosh_full.get()),
+                    ("guests_per_address_max", address_guests),
+                    ("guests_per_domain_max", domain_guests),
                     ("negotiation_timeout", net.negotiation_timeouts.get()),
                     ("stanza_rate_per_second_max", net.stanza_rates.get()),
                     ("unsettled_stanzas_max", net.credits.get()),

@@ -4,6 +4,7 @@ mod bosh;
 pub mod certs;
 pub mod counters;
 mod guard;
+mod guests;
 mod http;
 mod listener;
 pub mod origin;
@@ -38,6 +39,7 @@ pub use bosh::{Answer as BoshAnswer, Request as BoshRequest};
 use counters::Counters;
 pub use guard::Counters as GuardCounters;
 use guard::Guard;
+use guests::Guests;
 pub use http::{Http, HttpConnection, HttpStream, WebSocketRequest};
 pub use listener::{BindError, Listening};
 use origin::Origins;
@@ -111,6 +113,7 @@ pub(crate) struct Shared {
     pub tls: Tls,
     pub http: Http,
     pub guard: Guard,
+    pub guests: Guests,
     pub counters: Counters,
     pub registrations: registrar::Registrations,
     pub workers: Vec<Handle>,
@@ -157,6 +160,7 @@ impl Net {
         setup.store.on_progress(Box::new(move || nudged.iter().for_each(|shard| shard.nudge())));
         let shared = Arc::new(Shared {
             guard: Guard::new(setup.house.limits.clone(), setup.lifted),
+            guests: Guests::default(),
             counters: Counters::default(),
             registrations: registrar::Registrations::default(),
             house: ArcSwap::new(setup.house),
@@ -286,6 +290,11 @@ impl Net {
     /// What connections have done.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Guests who were turned away: by `guests_per_address_max`, by `guests_per_domain_max`.
+    pub fn guests_refused(&self) -> [u64; 2] {
+        [self.shared.guests.address_full.get(), self.shared.guests.domain_full.get()]
     }
 
     /// Who was turned away.

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use iris_core::ask::GuestPlace;
 use iris_core::command::Who;
 use iris_core::{Ask, AskAnswer};
 use iris_engine::testing::House;
@@ -9,7 +13,7 @@ const GUEST: &str = "c0ffee@house/here";
 fn house(more: &str) -> House {
     let mut house = House::with_config(ROOMS, &format!("[xep.anonymous]\ndomains = [\"house\"]\n{more}"));
     house.user("juliet@house");
-    assert_eq!(house.ask("c0ffee@house", Ask::Guest), Some(AskAnswer::Done));
+    assert_eq!(house.ask("c0ffee@house", Ask::Guest(None)), Some(AskAnswer::Done));
     house
 }
 
@@ -70,7 +74,7 @@ fn s3_nothing_of_a_guest_is_ever_written_and_it_is_gone_when_it_goes() {
     assert!(house.try_login(GUEST).is_err(), "there is no such account");
     assert_eq!(house.ask("c0ffee@house", Ask::Credentials), Some(AskAnswer::Credentials(None)));
     // Whoever comes by the same address later finds nothing.
-    assert_eq!(house.ask("c0ffee@house", Ask::Guest), Some(AskAnswer::Done));
+    assert_eq!(house.ask("c0ffee@house", Ask::Guest(None)), Some(AskAnswer::Done));
     let other = house.try_login(GUEST).expect("a session");
     let stored = house.iq(&other, "get", None, "<query xmlns='jabber:iq:private'><a xmlns='b'/></query>");
     assert!(stored.as_str().contains("<a xmlns='b'/>"), "{}", stored.as_str());
@@ -81,8 +85,8 @@ fn s3_nothing_of_a_guest_is_ever_written_and_it_is_gone_when_it_goes() {
 #[test]
 fn s3_a_guest_never_takes_the_address_of_an_account() {
     let mut house = house("");
-    assert_eq!(house.ask("juliet@house", Ask::Guest), Some(AskAnswer::Exists));
-    assert_eq!(house.ask("c0ffee@house", Ask::Guest), Some(AskAnswer::Exists));
+    assert_eq!(house.ask("juliet@house", Ask::Guest(None)), Some(AskAnswer::Exists));
+    assert_eq!(house.ask("c0ffee@house", Ask::Guest(None)), Some(AskAnswer::Exists));
     assert_eq!(house.ask("c0ffee@house", Ask::Credentials), Some(AskAnswer::Credentials(None)), "no password opens it");
 }
 
@@ -166,4 +170,35 @@ fn s3_a_guest_subscribes_to_nobody() {
     house.send(&guest, "<presence/>");
     house.nothing(&juliet);
     assert!(!house.iq(&guest, "get", None, "<query xmlns='jabber:iq:roster'/>").as_str().contains("<item"));
+}
+
+#[test]
+fn a_guest_takes_its_place_until_it_is_gone_for_good() {
+    let mut house = house("");
+    let place = Arc::new(());
+    let taken = |house: &mut House, name: &str| {
+        let ask = Ask::Guest(Some(GuestPlace::new(place.clone())));
+        assert_eq!(house.ask(name, ask), Some(AskAnswer::Done));
+    };
+    let count = || Arc::strong_count(&place) - 1;
+    taken(&mut house, "cafe@house");
+    let guest = house.try_login("cafe@house/here").expect("a session");
+    house.send(&guest, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    house.recv(&guest);
+    house.cut(&guest);
+    house.advance(Duration::from_secs(300));
+    assert_eq!(count(), 1, "it may be resumed");
+    house.advance(Duration::from_secs(400));
+    assert_eq!(count(), 0);
+    taken(&mut house, "cafe@house");
+    let guest = house.try_login("cafe@house/here").expect("a session");
+    assert_eq!(count(), 1);
+    house.close(&guest);
+    assert_eq!(count(), 0);
+    // Whoever authenticates and never binds.
+    taken(&mut house, "beef@house");
+    assert_eq!(count(), 1);
+    house.advance(Duration::from_secs(60));
+    house.advance(Duration::from_secs(60));
+    assert_eq!(count(), 0);
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use iris_core::ask::Seen;
+use iris_core::ask::{GuestPlace, Seen};
 use iris_core::effects::{Effect, Out, StreamError, To};
 use iris_core::entitlements;
 use iris_core::error::Bounce;
@@ -75,6 +75,8 @@ pub struct AccountEntity {
     pub questions: Questions,
     /// Has no account (XEP-0175): what it writes is forgotten with its last session.
     pub guest: bool,
+    /// The place it takes until it is gone.
+    pub guest_place: Option<GuestPlace>,
 }
 
 impl AccountEntity {
@@ -117,6 +119,7 @@ impl AccountEntity {
             gone: false,
             questions: Questions::default(),
             guest: false,
+            guest_place: None,
         }
     }
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use iris_core::effects::StreamError;
 use iris_core::login::Login;
+use iris_core::xml::escape_text;
 use iris_core::{Ask, AskAnswer, BareJid};
 
 use super::fast::{self, HtMechanism};
@@ -176,7 +177,7 @@ pub(super) fn look_up_certified(it: &mut Negotiator, profile: Profile, account: 
 
 pub(super) fn make_guest(it: &mut Negotiator, profile: Profile, account: BareJid) -> Vec<Action> {
     wait(it, profile, Stage::Guest(account.clone()));
-    vec![Action::LookUpFor(account, Ask::Guest)]
+    vec![Action::LookUpFor(account, Ask::Guest(None))]
 }
 
 pub(super) fn proved(it: &mut Negotiator, profile: Profile, proved: Proved, env: &mut Env<'_>) -> Vec<Action> {
@@ -278,11 +279,27 @@ pub(super) fn failure(
     account: Option<BareJid>,
     env: &mut Env<'_>,
 ) -> Vec<Action> {
-    match profile {
-        Profile::Sasl1 => sasl1::failure(error, env),
-        Profile::Sasl2(_) => sasl2::failure(error, "", env),
-    }
+    told(profile, error, "", env);
     failed(it, error, account, env)
+}
+
+/// As `failure`, with a reason for people (RFC 6120 6.4.5, XEP-0388 2.6.4). Of a password nothing is ever said.
+pub(super) fn failure_saying(
+    it: &mut Negotiator,
+    profile: &Profile,
+    error: SaslError,
+    text: &str,
+    env: &mut Env<'_>,
+) -> Vec<Action> {
+    told(profile, error, &format!("<text xml:lang='en'>{}</text>", escape_text(text)), env);
+    failed(it, error, None, env)
+}
+
+fn told(profile: &Profile, error: SaslError, more: &str, env: &mut Env<'_>) {
+    match profile {
+        Profile::Sasl1 => sasl1::failure(error, more, env),
+        Profile::Sasl2(_) => sasl2::failure(error, more, env),
+    }
 }
 
 /// Every mechanism with a binding, and without: twice the list.

@@ -90,6 +90,11 @@ pub(super) fn guest(
         AskAnswer::Done => {
             attempt::proved(it, profile, Proved { account, login_us: None, additional: None, by: By::Nothing }, env)
         }
+        // RFC 6120 6.5.10: "it is advisable for the initiating entity to try again later".
+        AskAnswer::Full => {
+            let text = "as many guests are here as there may be, of this network or in all; come again later";
+            attempt::failure_saying(it, &profile, SaslError::TemporaryAuthFailure, text, env)
+        }
         _ => attempt::failure(it, &profile, SaslError::TemporaryAuthFailure, None, env),
     }
 }

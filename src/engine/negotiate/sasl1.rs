@@ -44,8 +44,8 @@ pub(super) fn success(it: &mut Negotiator, proved: &Proved, env: &mut Env<'_>) -
     vec![Action::Authenticated(proved.account.clone()), Action::Restart]
 }
 
-pub(super) fn failure(error: SaslError, env: &mut Env<'_>) {
-    env.out.extend_from_slice(format!("<failure xmlns='{}'><{}/></failure>", ns::SASL, error.condition()).as_bytes());
+pub(super) fn failure(error: SaslError, more: &str, env: &mut Env<'_>) {
+    env.out.extend_from_slice(format!("<failure xmlns='{}'><{}/>{more}</failure>", ns::SASL, error.condition()).as_bytes());
 }
 
 /// RFC 6120 6.4.3 and 13.9.1: canonical base64, nothing around it.

@@ -21,11 +21,11 @@ pub(super) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, ask: Ask, rep
         Ask::Credentials => return reply(AskAnswer::Credentials(entity.login.clone())),
         Ask::Tokens { agent } => return reply(AskAnswer::Tokens(entity.login.clone(), entity.clients.tokens(agent))),
         Ask::Admit(admission) => return admit(entity, cx, *admission, reply),
-        Ask::Guest => {
+        Ask::Guest(place) => {
             if !entity.new {
                 return reply(AskAnswer::Exists);
             }
-            (entity.new, entity.guest) = (false, true);
+            (entity.new, entity.guest, entity.guest_place) = (false, true, place);
             return reply(AskAnswer::Done);
         }
         Ask::Upgrade { was, credentials } => {

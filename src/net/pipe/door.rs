@@ -217,6 +217,13 @@ impl Pipe {
                     self.scanner.set_limits(it.limits(&self.worker.shared.house().limits));
                 }
                 Action::LookUp(account) => todo.push_front(Action::LookUpFor(account, Ask::Credentials)),
+                Action::LookUpFor(account, Ask::Guest(None)) => {
+                    let (shared, address) = (&self.worker.shared, (!self.place.unlimited).then_some(self.peer));
+                    match shared.guests.admit(address, account.domain().as_str(), &shared.house().limits) {
+                        Some(place) => todo.push_front(Action::LookUpFor(account, Ask::Guest(Some(place)))),
+                        None => todo.extend(self.step(|env| it.looked_up(AskAnswer::Full, false, env))?),
+                    }
+                }
                 Action::LookUpFor(account, ask) => {
                     let home = iris_engine::shard_of(account.as_str(), self.worker.shared.workers.len() as u16);
                     if home != self.worker.id {

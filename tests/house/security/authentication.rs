@@ -706,3 +706,40 @@ fn b18_a_password_changed_and_an_account_made_anew_before_the_bind_open_nothing(
         assert!(refused.as_ref().is_err_and(|why| why.to_string().contains("not-allowed")), "{name}: {refused:?}");
     }
 }
+
+#[test]
+fn xep0175_guests_of_an_address_and_of_a_domain_are_bounded_and_the_next_is_told() {
+    let anonymous = "[xep.anonymous]\ndomains = [\"localhost\"]\n";
+    let limits = ["guests_per_address_max = 2\n[policy]\nlifted_addresses = []\n", "guests_per_domain_max = 2\n"];
+    for limit in limits {
+        let mut scene = Scene::with(&format!("{anonymous}[limits]\n{limit}"));
+        let guest = || {
+            let mut client = secure(&scene);
+            client.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>");
+            (client.read(PATIENCE).expect("an answer"), client)
+        };
+        let mut here: Vec<Client> = Vec::new();
+        for _ in 0..2 {
+            let (said, mut client) = guest();
+            assert!(said.contains("<success"), "{said}");
+            client.open();
+            client.bind("guest").expect("a resource");
+            here.push(client);
+        }
+        let (said, refused) = guest();
+        assert!(said.contains("<temporary-auth-failure/><text xml:lang='en'>as many guests are here"), "{limit}: {said}");
+        drop(refused);
+        // One goes, the next may come.
+        let mut first = here.remove(0);
+        first.send("</stream:stream>");
+        while first.read(PATIENCE).is_ok() {}
+        let free = (0..100).any(|_| {
+            guest().0.contains("<success") || {
+                std::thread::sleep(Duration::from_millis(50));
+                false
+            }
+        });
+        assert!(free, "{limit}");
+        scene.canary();
+    }
+}

@@ -99,7 +99,7 @@ fn xep0175_4_a_guest_gets_an_address_that_nobody_chose() {
         let mut client = open_to_guests();
         client.counter = names.len() as u8 * 50;
         let actions = client.send(&format!("<auth xmlns='{}' mechanism='ANONYMOUS'>{initial}</auth>", ns::SASL));
-        let [Action::LookUpFor(guest, Ask::Guest)] = &actions[..] else { panic!("{actions:?}") };
+        let [Action::LookUpFor(guest, Ask::Guest(None))] = &actions[..] else { panic!("{actions:?}") };
         assert!(guest.as_str().ends_with("@a.test") && guest.node().expect("a node").as_str().len() == 32, "{guest}");
         names.push(guest.clone());
         let actions = client.step(|it, env| it.looked_up(AskAnswer::Done, false, env));
@@ -107,6 +107,23 @@ fn xep0175_4_a_guest_gets_an_address_that_nobody_chose() {
     }
     names.dedup();
     assert_eq!(names.len(), 3);
+}
+
+#[test]
+fn rfc6120_6_5_10_a_guest_for_whom_there_is_no_room_is_told_to_come_again() {
+    for (begin, said) in [
+        (format!("<auth xmlns='{}' mechanism='ANONYMOUS'/>", ns::SASL), "<temporary-auth-failure/><text xml:lang='en'>as many"),
+        (
+            format!("<authenticate xmlns='{}' mechanism='ANONYMOUS'/>", ns::SASL2),
+            "<temporary-auth-failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/><text xml:lang='en'>as many",
+        ),
+    ] {
+        let mut client = open_to_guests();
+        client.send(&begin);
+        let actions = client.step(|it, env| it.looked_up(AskAnswer::Full, false, env));
+        assert!(actions.is_empty(), "{actions:?}");
+        assert!(client.heard.contains(said), "{}", client.heard);
+    }
 }
 
 #[test]
