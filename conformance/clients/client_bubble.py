@@ -11,11 +11,13 @@ check; exit code 0 when all hold. Screens, pictures, logs: OUT/bubble/.
 import asyncio
 import contextlib
 import datetime
+import pathlib
 import sys
 from xml.etree import ElementTree
 
 import slix
 from members import Poezio, Profanity, fetch_as_anybody, png
+from members_graphical import Converse, Gajim
 from slix import is_message, is_presence, require, run_checks, unique
 
 PACKAGES, DIST = (sys.argv[1:] + ["", ""])[:2]
@@ -53,7 +55,7 @@ class Witness:
         )
         return said["body"]
 
-    def lines(self, texts):
+    async def lines(self, texts):
         return [body for body in self.program.bodies() if body in texts]
 
 
@@ -102,11 +104,11 @@ class Bubble:
         for member in absent:
             for text in self.said[missed:]:
                 await member.see(text)
-            self.check(member, self.said[missed:])
+            await self.check(member, self.said[missed:])
 
-    def check(self, member, wanted):
+    async def check(self, member, wanted):
         """Everything of `wanted` is there, and whatever is there is so once and in order."""
-        lines = member.lines(self.said)
+        lines = await member.lines(self.said)
         require(lines == [text for text in self.said if text in lines], f"{member.nick} has lines twice or out of order: {lines}")
         require(not set(wanted) - set(lines), f"{member.nick} has not got {set(wanted) - set(lines)}")
 
@@ -131,38 +133,68 @@ async def meet(stage, host, guests):
     return Bubble(room, witness, [host, *guests])
 
 
+async def conversation(stage, host, guests):
+    """All of it, with whatever clients; the stacks are what is left running by each."""
+    members = [host, *guests]
+    folder = slix.OUT / "bubble"
+    async with contextlib.AsyncExitStack() as all_of_them:
+        running = {member: await all_of_them.enter_async_context(contextlib.AsyncExitStack()) for member in members}
+        await asyncio.gather(*(running[member].enter_async_context(member.running("first")) for member in members))
+        bubble = await meet(stage, host, guests)
+        for member in (*members, bubble.witness, *members):
+            await bubble.speak(member, "hear me äöü")
+        for member in members:
+            await bubble.share(member, folder)
+        for member in (bubble.witness, *members):
+            await bubble.check(member, bubble.said)
+        for member in members:
+            await member.picture("talk")
+        # All guests at once, then the host.
+        for absent in (guests, [host]):
+            await another_second()
+            await asyncio.gather(*(running[member].aclose() for member in absent))
+
+            async def return_of(member):
+                await running[member].enter_async_context(member.running("second"))
+                await member.enter_again(bubble.room)
+
+            async def returns(absent=absent):
+                await asyncio.gather(*(return_of(member) for member in absent))
+
+            await bubble.missing(absent, returns)
+        for member in members:
+            await bubble.speak(member, "we are all here")
+        for member in (bubble.witness, *members):
+            await bubble.check(member, bubble.said[-len(members) :])
+    for member in members:
+        require(not member.complaints(), f"{member.client} logged {member.complaints()[:3]}")
+    lines = len(bubble.said) - len(members)
+    return f"{lines} lines, each once and in order for everybody; {len(members)} files compared; what was missed came from the archive"
+
+
 async def terminals(stage):
     """Profanity makes a bubble by command, Poezio comes by invitation: talk, files, what was missed"""
     juliet, romeo = Profanity(stage, "juliet"), Poezio(stage, "romeo", PACKAGES)
-    folder = slix.OUT / "bubble"
     try:
-        async with contextlib.AsyncExitStack() as hers, contextlib.AsyncExitStack() as his:
-            await asyncio.gather(hers.enter_async_context(juliet.running("first")), his.enter_async_context(romeo.running("first")))
-            bubble = await meet(stage, juliet, [romeo])
-            for member in (*bubble.members, bubble.witness, *bubble.members):
-                await bubble.speak(member, "hear me äöü")
-            for member in list(bubble.members):
-                await bubble.share(member, folder)
-            for member in (bubble.witness, *bubble.members):
-                bubble.check(member, bubble.said)
-            for member, stack in ((romeo, his), (juliet, hers)):
-                await another_second()
-                await stack.aclose()
-
-                async def returns(member=member, stack=stack):
-                    await stack.enter_async_context(member.running("second"))
-                    await member.enter_again(bubble.room)
-
-                await bubble.missing([member], returns)
-            await bubble.speak(romeo, "we are all here")
-            for member in (bubble.witness, *bubble.members):
-                bubble.check(member, bubble.said[-1:])
-        for member in (juliet, romeo):
-            require(not member.complaints(), f"{member.client} logged {member.complaints()[:3]}")
-        return f"{len(bubble.said)} lines, each once and in order for everybody; 2 files compared; what was missed came from the history"
+        return await conversation(stage, juliet, [romeo])
     finally:
         romeo.program.end()
 
 
+async def everybody(stage):
+    """Profanity, Poezio, Gajim and converse.js (Chromium, WebSocket) in one bubble: talk, files, what was missed, pictures"""
+    juliet, romeo, mercutio = Profanity(stage, "juliet"), Poezio(stage, "romeo", PACKAGES), Gajim(stage, "mercutio")
+    benvolio = Converse(stage, "benvolio", pathlib.Path(DIST))
+    try:
+        async with mercutio.on_screen():
+            return await conversation(stage, juliet, [romeo, mercutio, benvolio])
+    finally:
+        romeo.program.end()
+
+
+# Two desktops' worth of programs, each started twice.
+everybody.seconds_max = 400
+
+
 if __name__ == "__main__":
-    sys.exit(run_checks("bubble", [terminals], only=sys.argv[3:]))
+    sys.exit(run_checks("bubble", [terminals, everybody], only=sys.argv[3:]))

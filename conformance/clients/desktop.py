@@ -19,7 +19,8 @@ SIZE = "1000x520x24"
 class Desktop:
     """`home` is the program's home directory: new, temporary, and given to the user the program runs as."""
 
-    def __init__(self):
+    def __init__(self, size=SIZE):
+        self.size = size
         # Not below our own folders: the other user may have no way into them.
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="conformance-home-"))
         self.children = []
@@ -41,7 +42,7 @@ class Desktop:
         self._give_away()
         readable, writable = os.pipe()
         self._start(
-            ["Xvfb", "-displayfd", str(writable), "-screen", "0", SIZE, "-nolisten", "tcp", "-ac"],
+            ["Xvfb", "-displayfd", str(writable), "-screen", "0", self.size, "-nolisten", "tcp", "-ac"],
             "Xvfb.log",
             as_user=False,
             pass_fds=(writable,),

@@ -9,6 +9,7 @@ Every kind has the same few methods, so that a conversation can be held without 
     lines(texts)     which of the texts the room's window shows, in the order and as often as it does
     send_file(path)  uploads and shares it
     fetch(url)       the bytes of a file that somebody shared, by the client's own means
+    picture(name)    keeps what a person sees
     complaints()     what the client itself logged as an error
 """
 
@@ -82,8 +83,11 @@ class Terminal:
     async def see(self, text, seconds=30):
         return await self.terminal.see(text, seconds)
 
-    def lines(self, texts):
+    async def lines(self, texts):
         return on_screen(self.terminal.screen(), texts)
+
+    async def picture(self, name):
+        (slix.OUT / "bubble" / f"{self.client}-{name}.screen.txt").write_text(self.terminal.screen(), encoding="utf-8")
 
 
 class Profanity(Terminal):
@@ -131,7 +135,7 @@ class Profanity(Terminal):
     async def say(self, text):
         self.terminal.type(text)
 
-    def lines(self, texts):
+    async def lines(self, texts):
         # What Profanity tells of its own work has an exclamation mark behind the time.
         said = [line for line in self.terminal.screen().splitlines() if " ! " not in line[:12]]
         return on_screen("\n".join(said), texts)

@@ -1,7 +1,7 @@
 """The slixmpp side of every conversation: a client that keeps what it saw and writes a wire log, and a runner of checks.
 
 Environment (printed by `conformance/server start`): HOST C2S_PORT TLS_PORT CA_FILE DOMAIN SERVER_DIR; OUT is the folder
-for wire logs. A check is an async function; its docstring's first line is what its result line says.
+for wire logs. A check is an async function; its docstring's first line is what its result line says; seconds_max may be set on it.
 """
 
 import asyncio
@@ -266,10 +266,11 @@ def _interrupted(*_):
 
 
 async def _run(check, stage):
+    seconds = getattr(check, "seconds_max", CHECK_SECONDS_MAX)
     try:
-        return await asyncio.wait_for(check(stage), CHECK_SECONDS_MAX)
+        return await asyncio.wait_for(check(stage), seconds)
     except TimeoutError:
-        raise Failed(f"not done within {CHECK_SECONDS_MAX} s") from None
+        raise Failed(f"not done within {seconds} s") from None
     except IqError as error:
         raise Failed(f"an iq was refused with {error.iq['error']['condition']}: {error.iq}") from error
     except IqTimeout as error:

@@ -1,0 +1,239 @@
+"""Members of a bubble that have windows: Gajim on a virtual screen, converse.js in headless Chromium. See members.py."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import urllib.parse
+
+import client_converse
+import client_gajim
+import slix
+from browser import Chromium
+from desktop import Desktop
+from members import FETCH_SECONDS_MAX, until
+from slix import PASSWORD, Failed
+
+# What a click in a menu does, told over the session bus: PATH ACTION [WORD…]. With `?` for PATH it prints whether it may be done now.
+ACTION = """
+import sys
+from gi.repository import Gio, GLib
+window, (verb, name, *words) = "/org/gajim/Gajim/window/1", sys.argv[1:]
+about = GLib.Variant("(s)", (name,)) if verb == "Describe" else GLib.Variant(
+    "(sava{sv})", (name, [GLib.Variant("as", words)] if words else [], {}))
+bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+answer = bus.call_sync("org.gajim.Gajim", window, "org.gtk.Actions", verb, about, None, 0, 10_000, None)
+print(answer.unpack()[0][0] if verb == "Describe" else "done")
+"""
+END_OF_PNG = b"IEND\xaeB`\x82"
+
+
+class Gajim:
+    client = "Gajim"
+
+    def __init__(self, stage, person):
+        self.stage = stage
+        self.jid = stage.client(person).boundjid.bare
+        self.nick = self.jid.split("@")[0]
+        self.desktop = Desktop("1000x700x24")
+        self.program = client_gajim.Gajim(stage, self.jid, self.desktop)
+        self.program.out = (slix.OUT / "bubble").resolve()
+
+    @contextlib.asynccontextmanager
+    async def on_screen(self):
+        """The screen outlives the program, as what it wrote down does."""
+        async with self.desktop:
+            try:
+                yield self
+            except BaseException:
+                await self.program.picture("gajim-failure")
+                raise
+            finally:
+                self.program.keep_log()
+
+    @contextlib.asynccontextmanager
+    async def running(self, name):
+        self.begun = len(self.log())
+        self.program.start()
+        await until(lambda: "Received Roster" in self.log()[self.begun :], "Gajim's login", 60)
+        yield self
+        await self.picture(name)
+        await self.program.quit()
+
+    def log(self):
+        path = self.desktop.home / self.program.log
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def is_in(self, room):
+        """Whether its own presence has come back from the room since it was started."""
+        own = rf"<presence [^>]*from='{re.escape(f'{room}/{self.nick}')}'(?:(?!</presence>).)*<status code='110'/>"
+        return re.search(own, self.log()[self.begun :])
+
+    async def _act(self, verb, *words):
+        return (await self.desktop.run("/usr/bin/python3", "-c", ACTION, verb, *words)).strip()
+
+    async def enter(self, room):
+        """By the address of the room, as a click on it does; the dialogue that opens says first where it leads, then enters."""
+        self.room = room
+        await self.desktop.run("gajim", f"xmpp:{room}?join")
+        for _ in range(120):
+            if self.is_in(room):
+                return
+            await self._press_return("Start / Join Chat")
+            await asyncio.sleep(0.5)
+        raise Failed("Gajim did not enter the room within 60 s")
+
+    async def enter_again(self, room):
+        """It has made a bookmark, and enters by itself."""
+        await until(lambda: self.is_in(room), "Gajim's entering the room again", 60)
+
+    async def _press_return(self, title):
+        with contextlib.suppress(Failed):  # the window may be gone, or not yet there
+            for window in (await self.desktop.run("xdotool", "search", "--onlyvisible", "--name", title)).split():
+                await self.desktop.run("xdotool", "windowfocus", "--sync", window)
+                await self.desktop.run("xdotool", "key", "Return")
+
+    async def say(self, text):
+        await self.desktop.run("gajim", f"xmpp:{self.room}?message;body={urllib.parse.quote(text)}")
+        for _ in range(60):
+            if await self._act("Describe", "send-message") == "True":
+                break
+            await asyncio.sleep(0.5)
+        await self._act("Activate", "send-message")
+
+    async def see(self, text, seconds=30):
+        await self.program.history(text, seconds)
+
+    async def lines(self, texts):
+        path = self.desktop.home / "data" / "gajim" / "logs.db"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            found = database.execute("SELECT message FROM logs ORDER BY time, log_line_id").fetchall()
+        return [text for (text,) in found if text in texts]
+
+    async def send_file(self, path):
+        # It runs as somebody else.
+        copy = self.desktop.home / path.name
+        copy.write_bytes(path.read_bytes())
+        copy.chmod(0o644)
+        mark = len(self.log())
+        await self._act("Activate", "send-file", copy.as_uri())
+        for _ in range(60):
+            if "Sending request for slot" in self.log()[mark:]:
+                return
+            await self._press_return("^Gajim$")
+            await asyncio.sleep(0.5)
+        raise Failed("Gajim did not begin to upload within 30 s")
+
+    async def fetch(self, url):
+        """Gajim fetches a picture by itself to show it, and keeps it."""
+        name = url.rsplit("/", 1)[1].removesuffix(".png")
+        folder = self.desktop.home / "data" / "gajim" / "downloads"
+
+        def whole():
+            found = [path.read_bytes() for path in folder.glob(f"{name}_*.png")]
+            return [data for data in found if data.endswith(END_OF_PNG)]
+
+        return (await until(whole, f"Gajim's download of {url}", FETCH_SECONDS_MAX))[0]
+
+    async def picture(self, name):
+        await self.program.picture(f"gajim-{name}")
+
+    def complaints(self):
+        found = re.findall(r"^\S+ \S+ \(E\) (.*)$", self.log(), re.MULTILINE)
+        return [text for text in found if not any(known in text for known in ("system_style",))]
+
+
+class TrustingChromium(Chromium):
+    """Takes the key of the certificate at HOST:PORT for a good one, after it has been checked against the test CA."""
+
+    def __init__(self, host, port):
+        super().__init__()
+        shown = subprocess.run(
+            ["openssl", "s_client", "-connect", f"{host}:{port}", "-servername", host, "-CAfile", os.environ["CA_FILE"]]
+            + ["-verify_return_error", "-verify_hostname", host],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=20,
+            check=True,
+        ).stdout
+        key = subprocess.run(["openssl", "x509", "-pubkey", "-noout"], input=shown, capture_output=True, check=True).stdout
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
+        pin = base64.b64encode(hashlib.sha256(der).digest()).decode()
+        self.arguments = (f"--ignore-certificate-errors-spki-list={pin}", *Chromium.arguments)
+
+
+LINES = """[...document.querySelectorAll('converse-muc .chat-msg__text')].map(
+    (line) => line.textContent.trim() || (line.querySelector('img') || {}).src || '')"""
+AREA = "converse-muc textarea.chat-textarea"
+
+
+class Converse:
+    """converse.js over WebSocket; every start is a new device, with nothing kept."""
+
+    client = "converse.js"
+
+    def __init__(self, stage, person, dist):
+        self.nick = person
+        self.jid = stage.client(person).boundjid.bare
+        self.out = (slix.OUT / "bubble").resolve()
+        client_converse.DIST = dist
+        self.console = []
+
+    @contextlib.asynccontextmanager
+    async def running(self, name):
+        port = os.environ["HTTPS_PORT"]
+        door = {"websocket_url": f"wss://localhost:{port}/xmpp-websocket", "nickname": self.nick, "muc_instant_rooms": False}
+        async with client_converse.pages([(self.jid, door)]) as (url,), TrustingChromium("localhost", port) as self.browser:
+            try:
+                await self.browser.open(url)
+                roster = "#converse-roster, converse-rosterview"
+                await self.browser.until(f"!!(window.converse && document.querySelector('{roster}'))", "the roster", seconds=60)
+                yield self
+            finally:
+                with contextlib.suppress(Failed):
+                    await self.picture(name)
+                self.console += self.browser.console
+                log = "\n".join(f"{level} {text}" for level, text in self.browser.console)
+                (self.out / f"converse-{name}.console.log").write_text(log)
+
+    async def enter(self, room):
+        self.room = room
+        await self.browser.run(f"location.hash = '#converse/room?jid={room}'")
+        await self.browser.until(f"!!document.querySelector('{AREA}')", "the room's text area")
+
+    async def enter_again(self, room):
+        await self.enter(room)
+
+    async def say(self, text):
+        await self.browser.run(f"document.querySelector('{AREA}').focus()")
+        await self.browser.type(text)
+
+    async def see(self, text, seconds=30):
+        await self.browser.until(f"({LINES}).includes({json.dumps(text)})", repr(text), seconds)
+
+    async def lines(self, texts):
+        return [line for line in await self.browser.run(LINES) if line in texts]
+
+    async def send_file(self, path):
+        field = await self.browser.ask("Runtime.evaluate", expression="document.querySelector('converse-muc input.fileupload')")
+        await self.browser.ask("DOM.setFileInputFiles", files=[str(path.resolve())], objectId=field["result"]["objectId"])
+
+    async def fetch(self, url):
+        """The page shows it; the bytes are those that the page's own script can read."""
+        image = f"[...document.querySelectorAll('converse-muc img')].some((it) => it.src === {json.dumps(url)} && it.naturalWidth > 0)"
+        await self.browser.until(image, f"the picture {url}", FETCH_SECONDS_MAX)
+        script = f"""fetch({json.dumps(url)}).then((it) => it.arrayBuffer()).then(
+            (it) => btoa(String.fromCharCode(...new Uint8Array(it))))"""
+        return base64.b64decode(await self.browser.run(script))
+
+    async def picture(self, name):
+        await self.browser.picture(self.out / f"converse-{name}.png")
+
+    def complaints(self):
+        # The pictures of its sponsors, from a network that is not there.
+        return [text for level, text in self.console if level == "error" and "conversejs.org/media" not in text]
