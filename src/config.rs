@@ -90,6 +90,8 @@ pub enum ListenKind {
     Https,
     /// The same without TLS, for a proxy in front; metrics and health.
     Http,
+    /// Programs that are domains of their own (XEP-0114), without TLS: on loopback or a private network.
+    Component,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,6 +338,7 @@ impl ListenKind {
         ("c2s-plain", ListenKind::C2sPlain),
         ("https", ListenKind::Https),
         ("http", ListenKind::Http),
+        ("component", ListenKind::Component),
     ];
 
     /// As in the configuration.

@@ -142,7 +142,7 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
         let what = match listener.kind {
             ListenKind::C2s => "XMPP with STARTTLS",
             ListenKind::C2sTls => "XMPP with TLS",
-            ListenKind::C2sPlain | ListenKind::Https | ListenKind::Http => continue,
+            ListenKind::C2sPlain | ListenKind::Https | ListenKind::Http | ListenKind::Component => continue,
         };
         let found = (what.to_owned(), format!("{domain}, port {}", listener.address.port()));
         if !endpoints.contains(&found) {

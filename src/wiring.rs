@@ -44,7 +44,7 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     let known = Known::intern(&mut names);
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
-    let rooms = rooms.with_admins(&config.accounts.admins).with_site(site(config));
+    let rooms = rooms.with_domains(&config.domains).with_admins(&config.accounts.admins).with_site(site(config));
     rooms.plans().for_domains(&config.domains).map_err(|error| config.mount_error(&error).to_string())?;
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
@@ -243,6 +243,7 @@ fn places(config: &Config) -> Vec<Place> {
             ListenKind::C2sPlain => Service::Plain,
             ListenKind::Https => Service::Https,
             ListenKind::Http => Service::Http,
+            ListenKind::Component => Service::Component,
         },
         unlimited: listener.unlimited,
         proxied: listener.proxy_protocol,
@@ -258,6 +259,7 @@ pub fn kind_of(service: Service) -> ListenKind {
         Service::Plain => ListenKind::C2sPlain,
         Service::Https => ListenKind::Https,
         Service::Http => ListenKind::Http,
+        Service::Component => ListenKind::Component,
     }
 }
 

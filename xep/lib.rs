@@ -25,6 +25,7 @@ mod xep0077_registration;
 mod xep0082_datetime;
 mod xep0084_avatar;
 mod xep0092_version;
+mod xep0114_components;
 mod xep0115_caps;
 mod xep0124_bosh;
 mod xep0133_administration;
@@ -111,6 +112,7 @@ pub const ROOMS: &[Room] = &[
     xep0082_datetime::ROOM,
     xep0084_avatar::ROOM,
     xep0092_version::ROOM,
+    xep0114_components::ROOM,
     xep0115_caps::ROOM,
     xep0124_bosh::ROOM,
     xep0133_administration::ROOM,

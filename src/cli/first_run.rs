@@ -76,6 +76,7 @@ fn purpose(kind: ListenKind) -> &'static str {
         ListenKind::C2sPlain => "clients, NO TLS (development)",
         ListenKind::Https => "web (HTTPS), clients by ALPN",
         ListenKind::Http => "web, metrics and health (HTTP, no TLS)",
+        ListenKind::Component => "components (no TLS)",
     }
 }
 

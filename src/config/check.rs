@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config, reading: &mut Reading) {
     admins(config, reading);
     collisions(config, reading);
     plaintext(config, reading);
+    components(config, reading);
     web(config, reading);
     certificates(config, reading);
     limits(config, reading);
@@ -83,6 +84,20 @@ fn plaintext(config: &Config, reading: &mut Reading) {
         } else if !is_loopback(listener) {
             let remedy = format!("Use \"127.0.0.1:{0}\" or \"[::1]:{0}\".", address.port());
             let message = format!("a listener without TLS must be on loopback, and {address} is not");
+            reading.report(place_of(reading, i), message, remedy);
+        }
+    }
+}
+
+fn components(config: &Config, reading: &mut Reading) {
+    for (i, listener) in config.listeners.iter().enumerate().filter(|(_, l)| l.kind == ListenKind::Component) {
+        let is_private = match listener.address.ip().to_canonical() {
+            IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+        };
+        if !is_private {
+            let message = format!("components have no TLS (XEP-0114), and {} is open to others", listener.address);
+            let remedy = format!("Use \"127.0.0.1:{}\" or an address of a private network.", listener.address.port());
             reading.report(place_of(reading, i), message, remedy);
         }
     }

@@ -147,6 +147,8 @@ pub struct Doors {
     pub services: Vec<Doors>,
     /// What lives behind this service.
     pub entities: Option<Entities>,
+    /// A program of its own is this service (XEP-0114): the secret by which it is known.
+    pub component: Option<String>,
     pub features: Vec<(At, String)>,
     pub identities: Vec<(At, Identity)>,
     /// Complete `<x xmlns='jabber:x:data' type='result'>` elements (XEP-0128).
@@ -200,6 +202,7 @@ impl Doors {
             site: None,
             services: Vec::new(),
             entities: None,
+            component: None,
             features: Vec::new(),
             identities: Vec::new(),
             forms: Vec::new(),
@@ -284,6 +287,8 @@ pub struct RoomConfig {
     tables: BTreeMap<String, usize>,
     /// `accounts.admins`: each may administrate the domain of its own address.
     admins: Vec<BareJid>,
+    /// All domains of the house; the first one is its own.
+    domains: Vec<String>,
     site: Option<String>,
     plans: Arc<Plans>,
 }
@@ -293,7 +298,7 @@ impl RoomConfig {
     pub fn parse(text: &str) -> Result<RoomConfig, MountError> {
         let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
         let plans = Arc::new(Plans::parse(text)?);
-        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new(), site: None, plans })
+        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new(), domains: Vec::new(), site: None, plans })
     }
 
     /// The web side of the house as people reach it, `https://host[:port]`; `{domain}` stands for each domain.
@@ -308,6 +313,10 @@ impl RoomConfig {
 
     pub fn with_admins(self, admins: &[BareJid]) -> RoomConfig {
         RoomConfig { admins: admins.to_vec(), ..self }
+    }
+
+    pub fn with_domains(self, domains: &[String]) -> RoomConfig {
+        RoomConfig { domains: domains.to_vec(), ..self }
     }
 
     fn error_at(&self, table: &str, why: &str) -> MountError {
@@ -381,6 +390,9 @@ impl Mount<'_> {
         if as_domain.is_none_or(|jid| jid.as_str() != domain) {
             return Err(MountError { at: None, text: format!("{label:?} cannot be the first part of a domain name") });
         }
+        if self.serves(&domain) {
+            return Err(MountError { at: None, text: format!("{domain} is the address of two services") });
+        }
         let mut doors = Doors { parent: Some(self.doors.domain.clone()), ..Doors::new(&domain) };
         doors.admins = self.doors.admins.clone();
         doors.site = self.doors.site.clone();
@@ -390,6 +402,23 @@ impl Mount<'_> {
         self.doors.items.push(domain);
         self.doors.services.push(doors);
         Ok(())
+    }
+
+    /// The domains of the house; the first one is its own.
+    pub fn domains(&self) -> &[String] {
+        &self.config.domains
+    }
+
+    /// Is there a service of that address?
+    pub fn serves(&self, domain: &str) -> bool {
+        self.doors.services.iter().any(|service| service.domain == domain)
+    }
+
+    /// A service of this domain that is a program of its own, under whatever address (XEP-0114). `secret`: how it is known.
+    pub fn component(&mut self, domain: &str, secret: &str) {
+        let component = Some(secret.to_owned());
+        self.doors.services.push(Doors { parent: Some(self.doors.domain.clone()), component, ..Doors::new(domain) });
+        self.doors.items.push(domain.to_owned());
     }
 
     /// What lives behind this service. `load` makes its memory of what lies on `shelves` (and of the last entries of `tail`); both

@@ -14,14 +14,14 @@ use iris_core::store::{Entry, Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::task::{Asked, Cx, Finish, Pending};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
-use iris_core::{BareJid, Envelope, HostTurn, Jid, Kind, Stanza, StanzaType};
+use iris_core::{BareJid, Envelope, HostTurn, Jid, Kind, SessionRef, Stanza, StanzaType};
 
 /// Tasks of one domain at once, whoever they are for; of one caller `Limits::tasks_per_account_max`.
 const TASKS_MAX: usize = 4_096;
 
 pub struct DomainEntity {
     pub doors: Arc<Doors>,
-    jid: Jid,
+    pub(crate) jid: Jid,
     owner: OwnerId,
     /// The store does not know the owner yet: said with the first write.
     unowned: bool,
@@ -38,6 +38,8 @@ pub struct DomainEntity {
     /// A timer will look whether it may sleep.
     pub resting: bool,
     questions: HostQuestions,
+    /// It is a program of its own (XEP-0114), and this is its stream.
+    pub link: Option<SessionRef>,
 }
 
 /// What storage has of one.
@@ -106,6 +108,7 @@ impl DomainEntity {
             heard: Mono::default(),
             resting: false,
             questions: HostQuestions::default(),
+            link: None,
         }
     }
 
@@ -195,6 +198,9 @@ impl DomainEntity {
 
     pub(crate) fn hear(&mut self, cx: &mut Around<'_>, envelope: Envelope) -> Outcome {
         let doors = self.doors.clone();
+        if doors.component.is_some() {
+            return self.hear_for_component(cx, envelope);
+        }
         if let Some(entities) = doors.entities.as_ref().filter(|_| self.is_behind()) {
             let stanza = envelope.stanza.clone();
             let reply = self.with_turn(cx, Some(&envelope), |turn| (entities.hear)(turn, &stanza));
@@ -315,10 +321,11 @@ impl DomainEntity {
 
 /// Does it go to the domain's turn at all? Presence to a server has no meaning here (RFC 6121 says none), an answer to nothing
 /// neither, and behind the domain's resources there are only rooms that take messages. A service hears presence as well, and what
-/// lives behind it hears everything.
+/// lives behind it hears everything; so does a component, whatever its addresses are.
 pub(crate) fn listens_to(doors: &Doors, stanza: &Stanza, to: &Jid) -> Result<(), Option<Bounce>> {
     let is_service = doors.parent.is_some();
     match stanza.kind() {
+        _ if doors.component.is_some() => Ok(()),
         _ if is_service && to.node().is_some() => match doors.entities {
             Some(_) => Ok(()),
             None => Err(Some(Bounce::nobody())),

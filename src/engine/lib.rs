@@ -1,6 +1,7 @@
 //! What happens to a stanza. Read `shard.rs` first (the value that turns), then `account/mod.rs`.
 
 pub mod account;
+mod component;
 mod domain;
 pub mod known;
 pub mod negotiate;
@@ -20,4 +21,4 @@ use iris_core::turn as turn_house;
 pub use iris_core::{Ask, AskAnswer};
 pub use known::Known;
 pub use router::{Hosts, Route, bare_str, decide, shard_of};
-pub use shard::{Bind, BindReply, Census, Counters, HostReply, Inbound, Post, ResumeReply, Shard, TurnReply};
+pub use shard::{Bind, BindReply, Census, Counters, HostReply, Inbound, LinkReply, Post, ResumeReply, Shard, TurnReply};

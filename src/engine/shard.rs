@@ -35,6 +35,7 @@ use crate::sessions::Sessions;
 mod admin;
 mod binding;
 mod census;
+mod components;
 mod domains;
 mod inbound;
 mod lives;
@@ -46,6 +47,7 @@ mod tasks;
 pub(crate) use binding::offers;
 pub use binding::{Bind, BindReply, Bound, Inline};
 pub use census::{Census, Counters};
+pub use components::LinkReply;
 pub use domains::{HostReply, TurnReply};
 pub use inbound::{Inbound, Post};
 use pipes::enable;
@@ -79,6 +81,11 @@ enum Input {
         login_us: Option<u64>,
         pipe: u64,
         reply: ResumeReply,
+    },
+    /// A component's stream (XEP-0114).
+    Link {
+        pipe: u64,
+        reply: LinkReply,
     },
     End(SessionRef, StreamError),
     Redeliver(Box<Out>),
@@ -217,7 +224,15 @@ impl Shard {
         self.shelves = hosts.iter().flat_map(|doors| shelves_of(doors)).collect();
         self.hosts = hosts;
         for (key, slot) in &mut self.entities {
-            let Some(doors) = self.hosts.of_key(key) else { continue };
+            let Some(doors) = self.hosts.of_key(key) else {
+                if let Slot::Domain(entity) = slot
+                    && let Some(at) = entity.link
+                {
+                    let why = StreamError::new("host-gone").text("this component is configured no more");
+                    self.inbox.push_back((key.clone(), Input::End(at, why)));
+                }
+                continue;
+            };
             match slot {
                 Slot::Awake(entity) => entity.doors = doors.clone(),
                 Slot::Domain(entity) => entity.doors = doors.clone(),
@@ -419,6 +434,7 @@ impl Shard {
             Input::Resumed(at) => path::event(entity, &mut cx, Event::SessionResumed, Some(at)),
             Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),
             Input::Host(_, reply) => reply(Err(StoreError::Refused)),
+            Input::Link { reply, .. } => reply(None),
             Input::Turn(f, reply) => {
                 if entity.login.is_none() {
                     return reply(Ok(None));

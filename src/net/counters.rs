@@ -31,8 +31,8 @@ pub struct Counters {
 }
 
 /// Each kind of listener once, whatever else it does.
-pub const SERVICES: [Service; 5] =
-    [Service::StartTls, Service::Tls { web: false }, Service::Plain, Service::Https, Service::Http];
+pub const SERVICES: [Service; 6] =
+    [Service::StartTls, Service::Tls { web: false }, Service::Plain, Service::Https, Service::Http, Service::Component];
 
 /// What becomes of a connection, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ fn number(service: Service) -> usize {
         Service::Plain => 2,
         Service::Https => 3,
         Service::Http => 4,
+        Service::Component => 5,
     }
 }
 

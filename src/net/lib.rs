@@ -71,6 +71,8 @@ pub enum Service {
     Https,
     /// HTTP in the clear, behind a proxy or for this machine only; metrics and health too.
     Http,
+    /// Components (XEP-0114), in the clear: for this machine or a network of one's own.
+    Component,
 }
 
 /// Everything the network needs to know.

@@ -28,6 +28,7 @@ use crate::tls::{TlsError, TlsSession, TlsState};
 use crate::worker::{Command, Worker};
 use crate::{Place, Service, Shared};
 
+mod component;
 mod door;
 mod framed;
 mod front;
@@ -90,10 +91,16 @@ pub(crate) struct Traveller {
     outgoing: Vec<u8>,
     knocking: bool,
     open: Option<Open>,
-    negotiator: Negotiator,
-    /// Whose shard it travels to, to ask what; `None` when that is not known yet.
-    account: Option<(BareJid, Ask)>,
+    errand: Errand,
     deadline: Instant,
+}
+
+/// What a pipe without a session is at.
+enum Errand {
+    /// A client's stream. Whose shard it has travelled to, to ask what; `None` when that is not known yet.
+    Negotiate(Box<Negotiator>, Option<(BareJid, Ask)>),
+    /// A component's (XEP-0114): which one it has shown to be.
+    Component(Option<Arc<str>>),
 }
 
 /// How a connection ends.
@@ -146,8 +153,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
         Ok(Spoken::Xmpp(transport)) => {
             let negotiator = Negotiator::new(transport);
             pipe.scanner.set_limits(negotiator.limits(&house.limits));
-            pipe.live(negotiator, None, deadline).await;
+            pipe.live(Errand::Negotiate(Box::new(negotiator), None), deadline).await;
         }
+        Ok(Spoken::Component) => pipe.live(Errand::Component(None), deadline).await,
         Ok(Spoken::Http) => pipe.hand_over(),
         Err(end) => {
             pipe.no_longer_knocking();
@@ -181,8 +189,7 @@ pub(crate) fn from_http(
         outgoing: std::mem::take(&mut line.outgoing),
         knocking: !unlimited,
         open: line.open.take(),
-        negotiator,
-        account: None,
+        errand: Errand::Negotiate(Box::new(negotiator), None),
         deadline: Instant::now() + house.limits.negotiation_timeout,
     }
 }
@@ -205,8 +212,7 @@ pub(crate) fn from_bosh(shared: &Shared, link: Arc<Link>, unlimited: bool, page:
         outgoing: Vec::new(),
         knocking: !unlimited,
         open: None,
-        negotiator,
-        account: None,
+        errand: Errand::Negotiate(Box::new(negotiator), None),
         deadline: Instant::now() + house.limits.negotiation_timeout,
     }
 }
@@ -229,16 +235,20 @@ pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
         knocking: traveller.knocking,
         open: traveller.open,
     };
-    pipe.live(traveller.negotiator, traveller.account, traveller.deadline).await;
+    pipe.live(traveller.errand, traveller.deadline).await;
 }
 
 impl Pipe {
-    async fn live(&mut self, negotiator: Negotiator, arrived: Option<(BareJid, Ask)>, deadline: Instant) {
+    async fn live(&mut self, errand: Errand, deadline: Instant) {
         let worker = self.worker.clone();
         worker.open.set(worker.open.get() + 1);
         self.becomes(State::Negotiation);
         // Boxed: what negotiation needs is given back when it is over, instead of being part of a task that lives for days.
-        let end = match Box::pin(self.negotiate(negotiator, arrived, deadline)).await {
+        let begun = match errand {
+            Errand::Negotiate(negotiator, arrived) => Box::pin(self.negotiate(*negotiator, arrived, deadline)).await,
+            Errand::Component(domain) => Box::pin(self.begin_component(domain, deadline)).await,
+        };
+        let end = match begun {
             Ok(at) => {
                 self.no_longer_knocking();
                 self.becomes(State::Session);

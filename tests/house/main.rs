@@ -5,6 +5,7 @@ mod archive;
 mod carbons;
 mod certificates;
 mod client;
+mod components;
 mod depth;
 mod faults;
 mod files;

@@ -206,6 +206,15 @@ pub fn render(stanza: &Stanza, stamps: &Stamps) -> Wire {
     Wire { bytes: out.into(), to_at, hold: from }
 }
 
+/// The same with its `to`: for somebody who has many addresses (XEP-0114).
+pub fn render_to(stanza: &Stanza, stamps: &Stamps, to: &str) -> Wire {
+    let mut wire = render(stanza, stamps);
+    let mut bytes = Vec::with_capacity(wire.bytes.len() + to.len() + 8);
+    wire.write_to(Some(to), &mut bytes);
+    wire.bytes = bytes.into();
+    wire
+}
+
 /// Appends the stanza as the child of `<forwarded/>` (XEP-0297 3.1): with its content namespace and
 /// with `to`, the given one or else the one it came with.
 pub fn render_forwarded(stanza: &Stanza, stamps: &Stamps, to: Option<&str>, out: &mut Vec<u8>) {

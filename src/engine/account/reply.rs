@@ -56,6 +56,13 @@ pub fn error_to_sender(stanza: &Stanza, bounce: &Bounce) -> Option<Arc<Wire>> {
     Some(made(error_xml(stanza, to.as_deref(), bounce), Hold::Flush))
 }
 
+/// The same for one of the addresses of a component.
+pub fn addressed(wire: &Wire, to: &str) -> Arc<Wire> {
+    let mut xml = Vec::with_capacity(wire.bytes.len() + to.len() + 8);
+    wire.write_to(Some(to), &mut xml);
+    made(xml, wire.hold)
+}
+
 /// An iq result.
 pub fn result_xml(stanza: &Stanza, from: Option<&str>, payload: &str) -> String {
     let mut xml = String::with_capacity(payload.len() + 96);

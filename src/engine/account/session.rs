@@ -158,6 +158,11 @@ impl Session {
         }
     }
 
+    /// The stream of a component (XEP-0114), which is a whole domain: what it is sent has a `to` of its own.
+    pub fn is_component(&self) -> bool {
+        !self.account.contains('@')
+    }
+
     // --- receipts -----------------------------------------------------------------------------------------------------
 
     /// A stanza of the client begins its way.
@@ -209,7 +214,11 @@ impl Session {
             };
             // A refusal is told first, then the stanza counts as handled: it was answered.
             if let Some(error) = refused.and_then(|bounce| reply::error_to_sender(&done.stanza, &bounce)) {
-                self.push(Out::new(error, To::Full), limits);
+                let out = match done.stanza.from().filter(|_| self.is_component()) {
+                    Some(from) => Out::new(reply::addressed(&error, &from), To::Nobody),
+                    None => Out::new(error, To::Full),
+                };
+                self.push(out, limits);
             }
             if let (true, Some(sm)) = (done.counts, &mut self.sm) {
                 sm.handled = sm.handled.wrapping_add(1);

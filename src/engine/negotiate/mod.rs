@@ -24,6 +24,7 @@ use iris_core::{Ask, AskAnswer};
 use sasl::{ChannelBinding, Credentials, FakeSalt, Lookup, Offered, Step, TlsVersion};
 
 mod attempt;
+mod component;
 mod fast;
 mod features;
 mod offering;
@@ -37,6 +38,7 @@ mod secret;
 mod tests;
 mod upgrade;
 
+pub use component::Knock;
 pub use secret::HouseSecret;
 
 /// What the domain allows on its streams; the same for all of them.
@@ -204,14 +206,12 @@ impl Negotiator {
     }
 
     pub fn limits(&self, limits: &Limits) -> XmlLimits {
-        let authenticated = self.identity.is_some();
+        if self.identity.is_some() {
+            return authenticated_limits(limits);
+        }
         XmlLimits {
-            stanza_size_bytes_max: if authenticated {
-                limits.stanza_size_bytes_max
-            } else {
-                limits.pre_auth_stanza_size_bytes_max
-            },
-            elements_max: if authenticated { limits.stanza_elements_max } else { limits.pre_auth_elements_max },
+            stanza_size_bytes_max: limits.pre_auth_stanza_size_bytes_max,
+            elements_max: limits.pre_auth_elements_max,
             depth_max: limits.stanza_depth_max,
             ..XmlLimits::PRE_AUTH
         }
@@ -510,6 +510,16 @@ fn version_is_supported(version: &str) -> bool {
 /// XEP-0198 5.
 fn sm_failed(condition: &str) -> String {
     format!("<failed xmlns='{}'><{condition} xmlns='{}'/></failed>", ns::SM, ns::STANZAS)
+}
+
+/// How large stanzas may be of somebody who is known.
+pub fn authenticated_limits(limits: &Limits) -> XmlLimits {
+    XmlLimits {
+        stanza_size_bytes_max: limits.stanza_size_bytes_max,
+        elements_max: limits.stanza_elements_max,
+        depth_max: limits.stanza_depth_max,
+        ..XmlLimits::PRE_AUTH
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -280,6 +280,13 @@ impl Shard {
                 entity.alarm(cx);
                 Outcome::Nothing
             }),
+            Input::FromSession(at, stanza, receipt) => self.with_domain(key, 0, |entity, cx| {
+                entity.hear_component(cx, at, stanza, receipt);
+                Outcome::Nothing
+            }),
+            Input::Link { pipe, reply } => self.linked(key, pipe, reply),
+            Input::End(at, error) => self.unlinked(key, at, error),
+            Input::Redeliver(out) => self.undelivered(&out),
             other => self.reject(other, &Bounce::nobody()),
         }
     }

@@ -282,7 +282,7 @@ impl Shard {
             return self.arm_session(at, when);
         }
         if !session.asked_alive {
-            let host = key.split_once('@').map_or("", |(_, domain)| domain);
+            let host = self.hosts.of_key(&key).map_or("", |doors| doors.home());
             session.ask_alive(host, limits);
             self.arm_session(at, now + limits.ping_timeout);
             return self.look_at(at);

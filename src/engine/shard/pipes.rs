@@ -36,6 +36,9 @@ impl Shard {
         session.heard = now.mono;
         session.asked_alive = false;
         if stanza.kind() == Kind::Other {
+            if session.is_component() {
+                return Err(StreamError::new("unsupported-stanza-type"));
+            }
             let name = stanza.name_id();
             if name == self.known.sm_r {
                 session.ack_asked();

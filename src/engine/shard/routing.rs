@@ -100,6 +100,7 @@ impl Shard {
             Input::FromSession(_, _, receipt) => self.settled(receipt.refuse(why.clone())),
             Input::Bind { reply, .. } => reply(Err(why.clone())),
             Input::Resume { reply, .. } => reply(Err(ResumeError::NotFound)),
+            Input::Link { reply, .. } => reply(None),
             Input::Ask(_, reply) => reply(AskAnswer::Failed("the account cannot be read".into())),
             Input::Turn(_, reply) => reply(Err(StoreError::Unavailable("the account cannot be read".into()))),
             Input::Host(_, reply) => reply(Err(StoreError::Unavailable("the domain cannot be read".into()))),

@@ -87,6 +87,7 @@ impl House {
         let known = Known::intern(&mut names);
         let config = RoomConfig::parse(config).expect("the configuration of the play");
         let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
+        let config = config.with_domains(&["house", "away"].map(str::to_owned));
         let config = config.with_site(Some("https://{domain}:5443".to_owned()));
         let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
         let hosts = Hosts::new(doors);
@@ -197,6 +198,18 @@ impl House {
         self.run();
         let bound = bound.borrow_mut().take().expect("an answer to the bind")?;
         Ok(Client { jid, at: bound.session, pipe })
+    }
+
+    /// The stream of a component (XEP-0114) that is configured.
+    pub fn component(&mut self, domain: &str) -> Client {
+        let pipe = self.next_pipe;
+        self.next_pipe += 1;
+        let linked = std::rc::Rc::new(std::cell::RefCell::new(None));
+        let slot = linked.clone();
+        self.shard(domain).link(domain, pipe, Box::new(move |at| *slot.borrow_mut() = at));
+        self.run();
+        let at = linked.borrow_mut().take().expect("there is no such component");
+        Client { jid: FullJid::new(&format!("{domain}/component")).expect("a full JID"), at, pipe }
     }
 
     /// A session by XEP-0386: `inline` stands inside `<bind/>`; the second value is what `<bound/>` holds. The account must be there.

@@ -348,6 +348,11 @@ impl Pipe {
 
     /// Move, with everything, to the thread of the account.
     fn travel<T>(&mut self, it: &mut Negotiator, account: (BareJid, Ask), home: u16, deadline: Instant) -> Result<T, End> {
+        let negotiator = std::mem::replace(it, Negotiator::new(Transport::Plain));
+        self.move_to(home, Errand::Negotiate(Box::new(negotiator), Some(account)), deadline)
+    }
+
+    pub(super) fn move_to<T>(&mut self, home: u16, errand: Errand, deadline: Instant) -> Result<T, End> {
         let placeholder = Scanner::new(XmlLimits::PRE_AUTH, self.worker.shared.house().names.clone());
         let way = self.way.detach()?;
         let traveller = Traveller {
@@ -362,8 +367,7 @@ impl Pipe {
             outgoing: std::mem::take(&mut self.outgoing),
             knocking: self.knocking,
             open: self.open.take(),
-            negotiator: std::mem::replace(it, Negotiator::new(Transport::Plain)),
-            account: Some(account),
+            errand,
             deadline,
         };
         self.worker.shared.workers[usize::from(home)].command(Command::Adopt(Box::new(traveller)));

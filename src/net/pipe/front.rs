@@ -9,6 +9,7 @@ use crate::tls::ALPN_HTTP;
 pub(super) enum Spoken {
     Xmpp(Transport),
     Http,
+    Component,
 }
 
 impl Pipe {
@@ -21,6 +22,7 @@ impl Pipe {
             Service::StartTls => return Ok(Spoken::Xmpp(Transport::StartTls)),
             Service::Plain => return Ok(Spoken::Xmpp(Transport::Plain)),
             Service::Http => return Ok(Spoken::Http),
+            Service::Component => return Ok(Spoken::Component),
             Service::Tls { web: false } => tls.direct.clone(),
             Service::Tls { web: true } | Service::Https => tls.web.clone(),
         };
@@ -73,7 +75,7 @@ impl Pipe {
     }
 
     /// Wait for bytes, and answer what TLS itself has to answer.
-    async fn read_more(&mut self, deadline: Instant) -> Result<(), End> {
+    pub(super) async fn read_more(&mut self, deadline: Instant) -> Result<(), End> {
         self.flush(deadline).await?;
         let worker = self.worker.clone();
         let readable = async {

@@ -23,7 +23,8 @@ impl Pipe {
         worker.shard.borrow_mut().comes_from(at, self.peer);
         let house = worker.shared.house();
         let limits = &house.limits;
-        let mut rate = if self.place.unlimited {
+        // A component speaks for many.
+        let mut rate = if self.place.unlimited || self.place.service == Service::Component {
             None
         } else {
             Rate::new(limits.stanza_rate_per_second_max, limits.stanza_rate_burst_max, Instant::now())
