@@ -7,14 +7,15 @@ Prints one line a check; exit code 0 when all hold. The wire of each check is ke
 """
 
 import asyncio
+import os
 import ssl
 import sys
 
-from slixmpp import JID
+from slixmpp import JID, ComponentXMPP
 from slixmpp.xmlstream import ET
 
 import slix
-from slix import DOMAIN, Failed, WAIT_SECONDS, befriend, is_message, is_presence, refusal, require, run_checks, unique
+from slix import DOMAIN, HOST, Failed, WAIT_SECONDS, befriend, is_message, is_presence, refusal, require, run_checks, unique
 from slixmpp_messages import CHECKS as MESSAGE_CHECKS
 
 SERVER_FEATURES = {
@@ -344,6 +345,51 @@ async def blocking(stage):
     require(secret not in juliet.bodies() + tablet.bodies(), "a blocked message was delivered")
 
 
+# -- bots ------------------------------------------------------------------------------------------------------------
+
+
+class Bot(ComponentXMPP):
+    """A component (XEP-0114) that agrees to everybody and says everything back."""
+
+    def __init__(self):
+        super().__init__("bot.localhost", "conformance", HOST, int(os.environ["COMPONENT_PORT"]))
+        self.register_plugin("xep_0030")
+        self.register_plugin("xep_0092", {"software_name": "Echo", "version": "1"})
+        self.auto_authorize = True
+        self.add_event_handler("message", lambda message: message.reply(message["body"][::-1]).send())
+
+    async def session(self):
+        begun = asyncio.ensure_future(self.wait_until("session_start", timeout=WAIT_SECONDS))
+        self.connect()
+        await begun
+        return self
+
+
+async def component(stage):
+    """a bot as a component: listed, asked, befriended, spoken to, and missed when it has gone"""
+    romeo = await stage.client("romeo").login()
+    bot = await Bot().session()
+    try:
+        items = await romeo.plugin["xep_0030"].get_items(jid=DOMAIN)
+        require(any(jid == "bot.localhost" for jid, _, _ in items["disco_items"]["items"]), "the bot is not listed")
+        version = await romeo.plugin["xep_0092"].get_version("bot.localhost")
+        require(version["software_version"]["name"] == "Echo", f"the bot says it is {version}")
+        since = len(romeo.seen)
+        romeo.send_presence_subscription(pto="echo@bot.localhost", ptype="subscribe")
+        await romeo.expect("the bot's consent", lambda s: is_presence(s, "echo@bot.localhost", "subscribed"), since=since)
+        for number in range(20):
+            romeo.send_message(mto="echo@bot.localhost", mbody=f"tor{number:02}", mtype="chat")
+        for number in range(20):
+            await romeo.expect_body(f"tor{number:02}"[::-1], since=since)
+        told = [body for body in romeo.bodies(since) if body.endswith("rot")]
+        require(told == [f"tor{number:02}"[::-1] for number in range(20)], f"out of order: {told}")
+    finally:
+        await bot.disconnect(wait=2)
+    refused = await refusal(romeo.plugin["xep_0092"].get_version("bot.localhost", timeout=WAIT_SECONDS))
+    require(refused == "service-unavailable", f"without the bot the error is {refused}")
+    return "listed, asked, befriended, 20 messages there and back, service-unavailable without it"
+
+
 CHECKS = [
     login_starttls,
     login_direct_tls,
@@ -359,6 +405,7 @@ CHECKS = [
     roster_version,
     subscription_while_offline,
     blocking,
+    component,
     *MESSAGE_CHECKS,
 ]
 

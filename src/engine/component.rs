@@ -33,6 +33,7 @@ impl DomainEntity {
                 stamps: envelope.stamps.clone(),
                 kept_id: None,
                 shared: Vec::new(),
+                said: None,
             }));
         }
         cx.fx.list.push(Effect::Out(at, out));
