@@ -60,6 +60,7 @@ fn ask(listener: &Listener, domain: &str, mut socket: TcpStream) -> Result<(), S
         ListenKind::C2sTls => stream(secured(socket, domain, b"xmpp-client")?, domain),
         ListenKind::Https => request(secured(socket, domain, b"http/1.1")?, domain),
         ListenKind::Http => request(socket, domain),
+        ListenKind::Component => component(socket, domain),
     }
 }
 
@@ -88,6 +89,19 @@ fn stream(socket: impl Read + Write, domain: &str) -> Result<(), String> {
     match ours && !answer.contains("host-unknown") {
         true => Ok(()),
         false => Err(format!("it speaks XMPP, and not for {domain}")),
+    }
+}
+
+/// XEP-0114. The domain is none of a component, and that is what it says.
+fn component(socket: impl Read + Write, domain: &str) -> Result<(), String> {
+    let header = format!(
+        "<stream:stream to='{domain}' xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'>"
+    );
+    let told = |answer: &[u8]| answer.windows(13).any(|it| it == b"stream:error>");
+    let answer = exchange(socket, &header, told).map_err(|why| format!("it does not answer as XMPP does ({why})"))?;
+    match answer.contains("jabber:component:accept") && answer.contains("host-unknown") {
+        true => Ok(()),
+        false => Err("it speaks to no components".to_owned()),
     }
 }
 
