@@ -1,7 +1,6 @@
 //! XEP-0124: Bidirectional-streams Over Synchronous HTTP (BOSH) - `src/net/bosh.rs` (sessions) and `src/web/bosh.rs` (HTTP).
-//! Spec 1.11.2, https://xmpp.org/extensions/xep-0124.html. Not done: key sequences (15: for connections without TLS only), several
-//! streams in one session (16), content encodings, `report` and `time` in acknowledgements. A session is bound to the address that
-//! began it. There is no JSONP.
+//! Spec 1.11.2, https://xmpp.org/extensions/xep-0124.html. Not done: several streams in one session (16), content
+//! encodings, `report` and `time` in acknowledgements. A session is bound to the address that began it. There is no JSONP.
 
 use iris_core::{Card, Room, Status};
 

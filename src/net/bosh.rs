@@ -3,6 +3,7 @@
 //! a few copies.
 
 mod body;
+mod keys;
 mod session;
 
 use std::collections::HashMap;

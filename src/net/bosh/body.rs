@@ -33,6 +33,9 @@ pub struct Body {
     pub ack: Option<u64>,
     pub content: Option<String>,
     pub pause_seconds: Option<u64>,
+    /// The next one of a sequence of keys, and the first of a new sequence (XEP-0124 15).
+    pub key: Option<String>,
+    pub new_key: Option<String>,
     pub restart: bool,
     pub terminate: bool,
     /// Elements, each standing alone, one behind the other.
@@ -74,6 +77,11 @@ pub fn parse(bytes: &[u8], limits: XmlLimits, names: &Arc<NameTable>) -> Result<
         Some("terminate") => true,
         Some(_) => return Err(Bad),
     };
+    let new_key = text("newkey");
+    // What is no SHA-1 in hexadecimal is the hash of nothing that could follow.
+    if new_key.as_ref().is_some_and(|key| key.len() != 40 || !key.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+        return Err(Bad);
+    }
     let restart = matches!(xbosh("restart").as_deref(), Some("true" | "1"));
     let mut payloads = Vec::new();
     // XEP-0206 5: what comes along with a restart is ignored.
@@ -92,6 +100,8 @@ pub fn parse(bytes: &[u8], limits: XmlLimits, names: &Arc<NameTable>) -> Result<
         ack: number("ack")?,
         content: text("content"),
         pause_seconds: number("pause")?,
+        key: text("key"),
+        new_key,
         restart,
         terminate,
         payloads,
@@ -162,6 +172,8 @@ mod tests {
             format!("<body {NS} rid='1' wait='soon'/>"),
             format!("<body {NS} rid='1' hold='99999999999999999999'/>"),
             format!("<body {NS} rid='1' type='error'/>"),
+            format!("<body {NS} rid='1' newkey='ca393b51'/>"),
+            format!("<body {NS} rid='1' newkey='zz393b51b682f61f98e7877d61146407f3d0a770'/>"),
             format!("<body {NS} rid='1'>text</body>"),
             format!("<body {NS} rid='1'><!-- comment --></body>"),
             format!("<body {NS} rid='1'><?pi?></body>"),

@@ -1,7 +1,7 @@
 //! One BOSH session, sans-IO: requests in the order of their ids on one side, elements in and out on the other.
 //!
 //! The stream looks like a WebSocket's from inside: `<open/>`, elements, `<close/>` (RFC 7395); XEP-0206's attributes are made of
-//! these. Key sequences (XEP-0124 15) and several streams in one session (16) are not done: neither is offered.
+//! these. Several streams in one session (XEP-0124 16) are not done, and not offered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -13,6 +13,7 @@ use iris_core::xml::escape::escape_attr;
 use tokio::sync::oneshot;
 
 use super::body::Body;
+use super::keys::Keys;
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,7 @@ pub struct Session {
     early: BTreeMap<u64, (Body, Reply)>,
     /// Read and not answered.
     waiting: VecDeque<Waiting>,
+    keys: Keys,
     /// For who asks again.
     answered: VecDeque<(u64, Bytes)>,
     inbox: Vec<u8>,
@@ -160,6 +162,7 @@ impl Session {
             next: body.rid,
             early: BTreeMap::new(),
             waiting: VecDeque::new(),
+            keys: Keys::default(),
             answered: VecDeque::new(),
             inbox: open.into_bytes(),
             outbox: Vec::new(),
@@ -192,7 +195,10 @@ impl Session {
         }
         let (rid, extra) = (body.rid, u64::from(body.terminate || body.pause_seconds.is_some()));
         if rid < self.next {
-            return self.again(rid, reply);
+            return match self.keys.was(rid, body.key.as_deref()) {
+                true => self.again(rid, reply),
+                false => self.fail(ITEM_NOT_FOUND, reply),
+            };
         }
         if self.told {
             let _ = reply.send(terminal(ITEM_NOT_FOUND, self.modern.is_some()));
@@ -218,6 +224,10 @@ impl Session {
     }
 
     fn take(&mut self, body: Body, reply: Reply, now: Instant) {
+        // 15.4: "MUST NOT process the element, MUST terminate the session".
+        if !self.keys.take(&body, self.hold) {
+            return self.fail(ITEM_NOT_FOUND, reply);
+        }
         if self.is_overactive(&body, now) {
             return self.fail(POLICY_VIOLATION, reply);
         }

@@ -282,3 +282,86 @@ fn xep0206_s4_a_client_that_says_no_version_speaks_the_one_there_is() {
     it.pull(&mut pulled, now);
     assert!(String::from_utf8_lossy(&pulled).contains(" version='1.0'"), "{}", String::from_utf8_lossy(&pulled));
 }
+
+/// K(1) to K(n) of XEP-0124 15.2, K(n) last.
+fn sequence(seed: &str, n: usize) -> Vec<String> {
+    use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY as SHA1, digest};
+    let hex = |text: &str| digest(&SHA1, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    std::iter::successors(Some(hex(seed)), |key| Some(hex(key))).take(n).collect()
+}
+
+/// A session that began with a sequence of keys, and what is left of it.
+fn keyed(n: usize) -> (Client, Vec<String>) {
+    let mut keys = sequence("seed", n);
+    let (now, mut body) = (Instant::now(), first(60, 1));
+    body.new_key = keys.pop();
+    let mut client = Client { it: Session::new("sid".into(), &body, now).expect("a session"), now, next: 1_001 };
+    let asked = client.send(body);
+    client.hears("<stream:features xmlns:stream='http://etherx.jabber.org/streams'/>");
+    asked.answered();
+    client.pulled();
+    (client, keys)
+}
+
+impl Client {
+    fn shows(&mut self, key: Option<&str>, new_key: Option<&str>, xml: &str) -> Asked {
+        let rid = self.next;
+        self.next += 1;
+        let text = |key: Option<&str>| key.map(str::to_owned);
+        self.send(Body { key: text(key), new_key: text(new_key), payloads: xml.as_bytes().to_vec(), ..asks(rid) })
+    }
+}
+
+const KEYS_WRONG: &str = "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' condition='item-not-found'/>";
+
+#[test]
+fn s15_4_a_session_with_keys_hears_whoever_has_the_next_one() {
+    let (mut client, mut keys) = keyed(3);
+    let held = client.shows(keys.pop().as_deref(), None, "<a/>");
+    assert_eq!(client.pulled(), "<a/>");
+    // 15.5: the last key brings the first one of another sequence; case does not matter where keys are compared.
+    let mut others = sequence("another seed", 2);
+    let first = others.pop().expect("K(n)").to_uppercase();
+    let _second = client.shows(keys.pop().as_deref(), Some(&first), "<b/>");
+    assert_eq!(client.pulled(), "<b/>");
+    held.answered();
+    let _third = client.shows(others.pop().as_deref(), None, "<c/>");
+    assert_eq!(client.pulled(), "<c/>");
+    assert!(!client.it.is_done());
+}
+
+#[test]
+fn d7_s15_4_a_wrong_key_or_none_ends_the_session_and_what_it_brings_is_not_heard() {
+    for wrong in [None, Some("ca393b51b682f61f98e7877d61146407f3d0a770"), Some(""), Some("the one that was shown")] {
+        let (mut client, mut keys) = keyed(4);
+        let good = keys.pop();
+        let mut held = client.shows(good.as_deref(), None, "<a/>");
+        client.pulled();
+        let wrong = if wrong == Some("the one that was shown") { good.as_deref() } else { wrong };
+        assert_eq!(client.shows(wrong, None, "<evil/>").answered(), KEYS_WRONG);
+        assert_eq!(held.answer().as_deref(), Some(KEYS_WRONG), "whoever waits hears it too");
+        assert!(client.it.is_done() && client.pulled().is_empty());
+    }
+}
+
+#[test]
+fn d7_s14_3_who_asks_again_shows_the_same_key_again() {
+    for (again_with, works) in [(true, true), (false, false)] {
+        let (mut client, mut keys) = keyed(4);
+        let key = keys.pop();
+        let asked = client.shows(key.as_deref(), None, "<a/>");
+        client.hears("<b/>");
+        let answer = asked.answered();
+        client.next -= 1;
+        let again = client.shows(key.as_deref().filter(|_| again_with), None, "<a/>").answered();
+        assert_eq!((again == answer, again == KEYS_WRONG), (works, !works), "{again}");
+    }
+}
+
+#[test]
+fn s15_not_applicable_to_a_session_that_began_without_keys() {
+    let (mut client, _) = Client::new(60, 1);
+    let _held = client.shows(Some("whatever"), Some("ca393b51b682f61f98e7877d61146407f3d0a770"), "<a/>");
+    let _next = client.shows(None, None, "<b/>");
+    assert_eq!(client.pulled(), "<a/><b/>");
+}
