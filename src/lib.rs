@@ -79,6 +79,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         streams: Arc::new(http::HouseStreams(net.clone())),
         discovery,
         invitations: reception.clone(),
+        accounts: reception.clone(),
         about: reception,
         files: has_web.then_some(sharing),
     };

@@ -10,6 +10,7 @@ use iris_engine::Hosts;
 use iris_net::Net;
 use iris_web::Discovery;
 use iris_web::invite::{self, Denied, Filled, Invitations, Look, Welcome};
+use iris_web::register::Accounts;
 use iris_web::start::{About, Domain};
 use tokio::sync::oneshot;
 
@@ -80,16 +81,28 @@ impl Invitations for Reception {
                     Request::Register { username: filled.username, password, invitation }
                 }
             };
-            match ask(&net, &domain, request, Some(peer)).await {
-                Some(Answer::Registered { jid, contact }) => {
-                    tracing::info!(account = %jid, "an account was made on the page of an invitation");
-                    Ok(Welcome { address: jid.to_string(), contact: contact.map(|jid| jid.to_string()), new: true })
-                }
-                Some(Answer::PasswordSet(jid)) => Ok(Welcome { address: jid.to_string(), contact: None, new: false }),
-                Some(Answer::Refused(why)) => Err(denied(why)),
-                _ => Err(Denied::Again("The server cannot do that now.".into())),
-            }
+            welcome(ask(&net, &domain, request, Some(peer)).await)
         })
+    }
+}
+
+impl Accounts for Reception {
+    fn register(&self, domain: &str, filled: Filled, peer: IpAddr) -> invite::Answer<Result<Welcome, Denied>> {
+        let (net, domain) = (self.net.clone(), domain.to_owned());
+        let request = Request::Register { username: filled.username, password: filled.password, invitation: None };
+        Box::pin(async move { welcome(ask(&net, &domain, request, Some(peer)).await) })
+    }
+}
+
+fn welcome(answer: Option<Answer>) -> Result<Welcome, Denied> {
+    match answer {
+        Some(Answer::Registered { jid, contact }) => {
+            tracing::info!(account = %jid, "an account was made on a page");
+            Ok(Welcome { address: jid.to_string(), contact: contact.map(|jid| jid.to_string()), new: true })
+        }
+        Some(Answer::PasswordSet(jid)) => Ok(Welcome { address: jid.to_string(), contact: None, new: false }),
+        Some(Answer::Refused(why)) => Err(denied(why)),
+        _ => Err(Denied::Again("The server cannot do that now.".into())),
     }
 }
 
@@ -123,7 +136,7 @@ fn denied(why: Refused) -> Denied {
         Refused::PasswordShort { .. } | Refused::Password(_) => Denied::Password(why.to_string()),
         Refused::TooMany => Denied::TooMany,
         Refused::Failed(error) => {
-            tracing::error!(%error, "an account could not be made on the page of an invitation");
+            tracing::error!(%error, "an account could not be made on a page");
             Denied::Again(why.to_string())
         }
     }
@@ -155,12 +168,14 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
         endpoints.push(("BOSH".into(), format!("{site}/http-bind")));
     }
     let doors = hosts.domain(domain);
+    let offer = doors.and_then(|doors| doors.registration.as_ref()).map(|(offer, _)| offer);
     let contacts = doors.map(|doors| doors.contacts.as_slice()).unwrap_or_default();
     Domain {
         name: domain.to_owned(),
         contacts: contacts.iter().map(|(field, uri)| (purpose(field), uri.clone())).collect(),
         endpoints,
-        open: doors.and_then(|doors| doors.registration.as_ref()).is_some_and(|(offer, _)| offer.open),
+        open: offer.is_some_and(|offer| offer.open),
+        password_chars_min: offer.map_or(0, |offer| offer.password_chars_min),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -31,7 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use bosh::{BoshAnswer, BoshRequest};
 pub use discovery::{Discovery, Site};
 pub use metrics::{Family, Health, MetricKind, Requests, Sample, Value};
-pub use pages::{invite, start};
+pub use pages::{invite, register, start};
 pub use serve::{Http, serve};
 
 /// A connection that speaks HTTP.
@@ -89,6 +89,7 @@ pub struct App {
     pub streams: Arc<dyn Streams>,
     pub discovery: Arc<Discovery>,
     pub invitations: Arc<dyn invite::Invitations>,
+    pub accounts: Arc<dyn register::Accounts>,
     pub about: Arc<dyn start::About>,
     /// `None`: files are not taken here.
     pub files: Option<Arc<dyn files::Files>>,

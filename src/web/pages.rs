@@ -8,11 +8,17 @@ use axum::routing::get;
 use crate::App;
 
 mod apps;
+mod form;
 pub mod invite;
+pub mod register;
 pub mod start;
 
 pub(crate) fn routes(app: &App) -> Router {
-    Router::new().route("/style.css", get(style)).merge(invite::routes(app)).merge(start::routes(app))
+    Router::new()
+        .route("/style.css", get(style))
+        .merge(invite::routes(app))
+        .merge(register::routes(app))
+        .merge(start::routes(app))
 }
 
 /// The one frame of all pages. `title` and `domain` (may be empty) are text, `body` is HTML: what comes from outside goes through

@@ -304,6 +304,52 @@ fn d10_so_many_accounts_of_one_address_in_an_hour() {
 }
 
 #[test]
+fn d10_where_everybody_may_have_an_account_a_browser_is_enough() {
+    let config = "[policy]\nlifted_addresses = []\n[xep.registration]\nopen = true\nper_address_per_hour_max = 2\n";
+    let mut scene = Scene::with(config);
+    let (server, path) = (&scene.server, "/register/localhost");
+    let start = get(server, "/");
+    assert!(start.contains(&format!("href=\"{path}\"")), "{start}");
+    let page = get(server, path);
+    assert_eq!(status(&page), "200");
+    assert!(page.contains(&format!("<form method=\"post\" action=\"{path}\">")) && !page.contains("<script"), "{page}");
+    assert!(page.contains("referrer-policy: same-origin") && page.contains("cache-control: no-store"), "{page}");
+    // Any page could have a visitor's browser send this.
+    for headers in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        assert_eq!(status(&post(server, path, headers, &form("evil"))), "403", "{headers}");
+    }
+    for (wrong, code, why) in [
+        ("username=kate&password=short&again=short".to_owned(), "422", "Take at least 8 characters."),
+        ("username=kate&password=long+enough&again=not+the+same".to_owned(), "422", "The two passwords are not the same."),
+        (form("alice"), "409", "username-wrong"),
+        (form("ka te"), "409", "username-wrong"),
+        ("username=kate".to_owned(), "400", "Not complete"),
+    ] {
+        let said = post(server, path, "", &wrong);
+        assert_eq!(status(&said), code, "{wrong}: {said}");
+        assert!(said.contains(why) && !said.contains("long+enough") && !said.contains("long enough"), "{wrong}: {said}");
+    }
+    let own = "Origin: https://localhost:5443\r\nSec-Fetch-Site: same-origin\r\n";
+    let made = post(server, path, own, &form("kate"));
+    assert!(status(&made) == "201" && made.contains("kate@localhost"), "{made}");
+    let mut kate = Client::connect(server.plain).expect("a connection");
+    kate.login("kate", "a new password").expect("her password opens it");
+    // The limit is one for pages and streams.
+    let mut client = stranger(server);
+    assert!(register(&mut client, "leo").contains("type='result'"));
+    let refused = post(server, path, own, &form("mia"));
+    assert!(status(&refused) == "429" && refused.contains("wait a while"), "{refused}");
+    for nowhere in ["/register/elsewhere.example", "/register/other.test%2f", "/register/"] {
+        assert_eq!(status(&get(server, nowhere)), "404", "{nowhere}");
+    }
+    scene.canary();
+    let closed = Scene::new();
+    assert_eq!(status(&get(&closed.server, path)), "404");
+    assert_eq!(status(&post(&closed.server, path, own, &form("kate"))), "404");
+    assert!(!get(&closed.server, "/").contains("/register/"));
+}
+
+#[test]
 fn d10_no_existing_account_and_no_name_of_the_house() {
     let config = "[xep.registration]\nopen = true\n";
     let mut scene = Scene::with(config);

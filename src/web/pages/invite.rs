@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Extension, Form, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Deserialize;
 
 use super::apps::{self, Device};
+use super::form::{self, FORM_BYTES_MAX, Filling, Form, Name, Sent, check, private};
+pub use super::form::{Denied, Filled, Welcome};
 use super::{escape, page};
 use crate::{App, Visitor, qr};
 
@@ -65,41 +66,6 @@ pub enum Purpose {
     Password,
 }
 
-/// Not `Debug`: a password has no place in a log.
-#[derive(Clone, Deserialize)]
-pub struct Filled {
-    #[serde(default)]
-    pub username: String,
-    pub password: String,
-    pub again: String,
-}
-
-/// It is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Welcome {
-    pub address: String,
-    pub contact: Option<String>,
-    /// The account is new; else its password is.
-    pub new: bool,
-}
-
-/// Why not. The first three can be put right by who fills in the form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// The name cannot be had: one sentence.
-    Username(String),
-    /// The password cannot be one: one sentence.
-    Password(String),
-    /// Somebody is using the invitation now, or the house is busy.
-    Again(String),
-    TooMany,
-    Gone,
-    Unknown,
-}
-
-/// Two fields of a few hundred bytes.
-const FORM_BYTES_MAX: usize = 16 * 1024;
-
 pub(super) fn routes(app: &App) -> Router {
     let of = app.invitations.clone();
     Router::new().route("/invite/{token}", get(shown).post(filled)).layer(DefaultBodyLimit::max(FORM_BYTES_MAX)).with_state(of)
@@ -123,19 +89,13 @@ async fn filled(
     Extension(visitor): Extension<Visitor>,
     Path(token): Path<String>,
     asked: HeaderMap,
-    form: Result<Form<Filled>, axum::extract::rejection::FormRejection>,
+    form: Sent,
 ) -> Response {
-    if !visitor.private {
-        let body = "<p>A password would be heard on the way. Open the link by <code>https</code>, please.</p>";
-        return private(page(StatusCode::FORBIDDEN, "Not without encryption", "", body));
-    }
-    if !is_same_site(&asked) {
-        let body = "<p>This form can only be sent from its own page.</p>";
-        return private(page(StatusCode::FORBIDDEN, "Not from here", "", body));
-    }
-    let Ok(Form(filled)) = form else {
-        let body = "<p>The form was not complete. Go back, please, and try again.</p>";
-        return private(page(StatusCode::BAD_REQUEST, "Not complete", "", body));
+    // A page with `Referrer-Policy: no-referrer` posts with the origin "null" in browsers without Fetch Metadata: the token in the
+    // address is what nobody else can know.
+    let filled = match form::judge(&visitor, &asked, form, true) {
+        Ok(filled) => filled,
+        Err(refused) => return *refused,
     };
     let invitation = match of.look(&token).await {
         Look::Open(invitation) => invitation,
@@ -144,53 +104,17 @@ async fn filled(
         Look::Unavailable => return private(unavailable()),
     };
     let username = filled.username.clone();
-    let (status, filling) = match check(&filled, &invitation) {
+    let (status, filling) = match check(&filled, invitation.password_chars_min) {
         Err(filling) => (StatusCode::UNPROCESSABLE_ENTITY, filling),
         Ok(()) => match of.accept(&token, filled, visitor.peer).await {
-            Ok(welcome) => {
-                let body = welcomed(&welcome, Device::of(&asked));
-                let title = if welcome.new { "Welcome" } else { "Your password is set" };
-                return private(page(StatusCode::CREATED, title, &invitation.domain, &body));
-            }
+            Ok(welcome) => return form::welcome(&welcome, &invitation.domain, Device::of(&asked)),
             Err(Denied::Gone) => return private(gone()),
             Err(Denied::Unknown) => return private(unknown()),
-            Err(Denied::Username(why)) => (StatusCode::CONFLICT, Filling { username_wrong: Some(why), ..Filling::default() }),
-            Err(Denied::Password(why)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, Filling { password_wrong: Some(why), ..Filling::default() })
-            }
-            Err(Denied::Again(why)) => (StatusCode::SERVICE_UNAVAILABLE, Filling { wrong: Some(why), ..Filling::default() }),
-            Err(Denied::TooMany) => {
-                let why = "So many accounts were made from your network lately that you have to wait a while.".to_owned();
-                (StatusCode::TOO_MANY_REQUESTS, Filling { wrong: Some(why), ..Filling::default() })
-            }
+            Err(denied) => form::again(denied),
         },
     };
     let body = open(&invitation, &token, Device::of(&asked), &Filling { username, ..filling });
     private(page(status, &title(&invitation), &invitation.domain, &body))
-}
-
-/// Browsers say where a post comes from (Fetch Metadata, and `Origin` since long). What says nothing is no browser.
-fn is_same_site(asked: &HeaderMap) -> bool {
-    let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = asked.get("sec-fetch-site").and_then(|value| value.to_str().ok()) {
-        return matches!(site, "same-origin" | "none");
-    }
-    match (text(header::ORIGIN), text(header::HOST)) {
-        (None, _) => true,
-        // A page with `Referrer-Policy: no-referrer` posts with the origin "null" in browsers without Fetch Metadata: the token
-        // in the address is what nobody else can know.
-        (Some("null"), _) => true,
-        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
-        (Some(_), None) => false,
-    }
-}
-
-fn private(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Search engines follow links that people paste.
-    headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
-    response
 }
 
 fn gone() -> Response {
@@ -210,26 +134,6 @@ fn unavailable() -> Response {
     page(StatusCode::SERVICE_UNAVAILABLE, "One moment", "", body).into_response()
 }
 
-/// What a form looks like that is shown again.
-#[derive(Default)]
-struct Filling {
-    username: String,
-    username_wrong: Option<String>,
-    password_wrong: Option<String>,
-    wrong: Option<String>,
-}
-
-fn check(filled: &Filled, invitation: &Invitation) -> Result<(), Filling> {
-    let wrong = |why: String| Filling { password_wrong: Some(why), ..Filling::default() };
-    if filled.password.chars().count() < invitation.password_chars_min {
-        return Err(wrong(format!("Take at least {} characters.", invitation.password_chars_min)));
-    }
-    if filled.password != filled.again {
-        return Err(wrong("The two passwords are not the same.".to_owned()));
-    }
-    Ok(())
-}
-
 fn title(invitation: &Invitation) -> String {
     match (invitation.purpose, &invitation.inviter) {
         (Purpose::Password, _) => "Choose a new password".to_owned(),
@@ -243,7 +147,7 @@ fn local(address: &str) -> &str {
 }
 
 fn open(it: &Invitation, token: &str, device: Device, filling: &Filling) -> String {
-    let form = form(it, token, filling);
+    let form = fields(it, token, filling);
     if it.purpose == Purpose::Password {
         let name = it.username.as_deref().unwrap_or_default();
         let lead = format!("<p class=\"lead\">For the account <b>{}@{}</b>.</p>", escape(name), escape(&it.domain));
@@ -319,44 +223,15 @@ fn in_app(it: &Invitation, device: Device) -> String {
     )
 }
 
-fn form(it: &Invitation, token: &str, filling: &Filling) -> String {
-    let wrong = |id: &str, why: &Option<String>| {
-        why.as_ref().map_or(String::new(), |why| format!("<p class=\"wrong\" id=\"{id}\" role=\"alert\">{}</p>", escape(why)))
+fn fields(it: &Invitation, token: &str, filling: &Filling) -> String {
+    let name = match (&it.username, it.purpose) {
+        (_, Purpose::Password) => Name::None,
+        (Some(name), _) => Name::Given(name),
+        (None, _) => Name::Asked,
     };
-    let described = |id: &str, why: &Option<String>| {
-        if why.is_some() { format!(" aria-invalid=\"true\" aria-describedby=\"{id}\"") } else { String::new() }
-    };
-    let domain = escape(&it.domain);
-    let username = match (&it.username, it.purpose) {
-        (_, Purpose::Password) => String::new(),
-        (Some(name), _) => format!(
-            "<label for=\"username\">Your address</label><div class=\"field\"><input id=\"username\" name=\"username\" \
-             value=\"{}\" readonly autocomplete=\"username\"><span>@{domain}</span></div>",
-            escape(name)
-        ),
-        (None, _) => format!(
-            "<label for=\"username\">Choose a name</label><div class=\"field\"><input id=\"username\" name=\"username\" \
-             value=\"{}\" required maxlength=\"64\" autocomplete=\"username\" autocapitalize=\"none\" autocorrect=\"off\" \
-             spellcheck=\"false\"{}><span>@{domain}</span></div>",
-            escape(&filling.username),
-            described("username-wrong", &filling.username_wrong),
-        ),
-    };
-    let least = it.password_chars_min;
     let button = if it.purpose == Purpose::Password { "Set the password" } else { "Make the account" };
-    format!(
-        "<form method=\"post\" action=\"/invite/{}\">{}{username}{}\
-         <label for=\"password\">Password</label><input id=\"password\" name=\"password\" type=\"password\" required \
-         minlength=\"{least}\" maxlength=\"256\" autocomplete=\"new-password\"{}>\
-         <label for=\"again\">The same again</label><input id=\"again\" name=\"again\" type=\"password\" required \
-         minlength=\"{least}\" maxlength=\"256\" autocomplete=\"new-password\">{}\
-         <button class=\"button\">{button}</button></form>",
-        escape(token),
-        wrong("wrong", &filling.wrong),
-        wrong("username-wrong", &filling.username_wrong),
-        described("password-wrong", &filling.password_wrong),
-        wrong("password-wrong", &filling.password_wrong),
-    )
+    let action = format!("/invite/{token}");
+    form::html(&Form { action: &action, domain: &it.domain, name, password_chars_min: it.password_chars_min, button }, filling)
 }
 
 fn end(it: &Invitation) -> String {
@@ -366,23 +241,6 @@ fn end(it: &Invitation) -> String {
         None => String::new(),
     };
     format!("<footer><p>This link works once, until {}. Keep it to yourself.{who}</p></footer>", escape(&day))
-}
-
-fn welcomed(it: &Welcome, device: Device) -> String {
-    let address = escape(&it.address);
-    let contact = match &it.contact {
-        Some(contact) if it.new => {
-            format!("<p>{} is in your contacts already and knows that you are here.</p>", escape(contact))
-        }
-        _ => String::new(),
-    };
-    let lead = if it.new { "Your account is ready. Your address is" } else { "Log in anew, everywhere, with" };
-    format!(
-        "<p class=\"lead\">{lead}</p><p class=\"address\">{address}</p>{contact}\
-         <section><h2>Log in</h2><p>Choose \"I have an account\" in the app, then enter this address and your password.</p>{}\
-         </section>",
-        apps::list(device)
-    )
 }
 
 #[cfg(test)]

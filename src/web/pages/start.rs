@@ -27,6 +27,7 @@ pub struct Domain {
     pub endpoints: Vec<(String, String)>,
     /// Everybody may make an account.
     pub open: bool,
+    pub password_chars_min: usize,
     pub version: String,
 }
 
@@ -53,7 +54,10 @@ fn about(domain: &Domain, several: bool) -> String {
     let heading = if several { format!("<h2>{name}</h2>") } else { String::new() };
     let account = if domain.open {
         format!(
-            "<p>Your app can make an account: choose <b>{name}</b> as the server. Your address will be <code>you@{name}</code>.</p>"
+            "<p>Everybody may have one: your address will be <code>you@{name}</code>.</p>\
+             <p><a class=\"button\" href=\"{}\">Make an account</a></p>\
+             <p class=\"hint\">Your app can make it too: choose <b>{name}</b> as the server there.</p>",
+            escape(&super::register::path(&domain.name))
         )
     } else {
         format!(

@@ -14,10 +14,6 @@ fn it(purpose: Purpose) -> Invitation {
     }
 }
 
-fn headers(of: &[(&'static str, &str)]) -> HeaderMap {
-    of.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().expect("a header"))).collect()
-}
-
 #[test]
 fn what_comes_from_outside_cannot_become_markup() {
     let evil = "\"><script>alert(1)</script>&'";
@@ -37,7 +33,7 @@ fn what_comes_from_outside_cannot_become_markup() {
     let named = Invitation { username: Some(evil.into()), ..hostile };
     assert!(!open(&named, evil, Device::Other, &filling).contains("<script"));
     let welcome = Welcome { address: evil.into(), contact: Some(evil.into()), new: true };
-    assert!(!welcomed(&welcome, Device::Other).contains("<script"));
+    assert!(!form::welcomed(&welcome, Device::Other).contains("<script"));
 }
 
 #[test]
@@ -68,31 +64,4 @@ fn a_form_for_a_password_asks_for_no_name() {
     let named = Invitation { username: Some("juliet".into()), uri: None, ..it(Purpose::Password) };
     let html = open(&named, "token", Device::Other, &Filling::default());
     assert!(html.contains("juliet@house") && !html.contains("name=\"username\"") && !html.contains("xmpp:"), "{html}");
-}
-
-#[test]
-fn d10_a_post_from_another_site_is_known() {
-    for (of, same) in [
-        (&[][..], true),
-        (&[("sec-fetch-site", "same-origin")][..], true),
-        (&[("sec-fetch-site", "none")][..], true),
-        (&[("sec-fetch-site", "cross-site")][..], false),
-        (&[("sec-fetch-site", "same-site")][..], false),
-        (&[("origin", "https://house:5443"), ("host", "house:5443")][..], true),
-        (&[("origin", "https://house:5443"), ("host", "other:5443")][..], false),
-        (&[("origin", "https://evil"), ("host", "house")][..], false),
-        (&[("origin", "https://evil")][..], false),
-        (&[("origin", "null"), ("host", "house")][..], true),
-        (&[("origin", "https://house"), ("host", "house"), ("sec-fetch-site", "cross-site")][..], false),
-    ] {
-        assert_eq!(is_same_site(&headers(of)), same, "{of:?}");
-    }
-}
-
-#[test]
-fn passwords_are_compared_before_anybody_is_asked() {
-    let filled = |password: &str, again: &str| Filled { username: "j".into(), password: password.into(), again: again.into() };
-    assert!(check(&filled("12345678", "12345678"), &it(Purpose::Account)).is_ok());
-    assert!(check(&filled("1234567", "1234567"), &it(Purpose::Account)).is_err());
-    assert!(check(&filled("12345678", "12345679"), &it(Purpose::Account)).is_err());
 }
