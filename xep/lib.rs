@@ -48,6 +48,7 @@ mod xep0215_external_services;
 mod xep0222_public_data;
 mod xep0223_private_data;
 pub mod xep0227_portable;
+mod xep0248_collections;
 mod xep0249_direct_invitations;
 mod xep0280_carbons;
 mod xep0292_vcard4;
@@ -77,9 +78,12 @@ mod xep0431_fulltext;
 mod xep0433_channel_search;
 mod xep0440_channel_bindings;
 mod xep0441_archive_preferences;
+mod xep0442_pubsub_archive;
 mod xep0445_preauth;
 mod xep0452_mention_notifications;
 mod xep0463_affiliation_versions;
+mod xep0465_public_subscriptions;
+mod xep0472_social_feed;
 mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
 mod xep0480_upgrade;
@@ -135,6 +139,7 @@ pub const ROOMS: &[Room] = &[
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,
     xep0227_portable::ROOM,
+    xep0248_collections::ROOM,
     xep0249_direct_invitations::ROOM,
     xep0280_carbons::ROOM,
     xep0292_vcard4::ROOM,
@@ -164,9 +169,12 @@ pub const ROOMS: &[Room] = &[
     xep0433_channel_search::ROOM,
     xep0440_channel_bindings::ROOM,
     xep0441_archive_preferences::ROOM,
+    xep0442_pubsub_archive::ROOM,
     xep0445_preauth::ROOM,
     xep0452_mention_notifications::ROOM,
     xep0463_affiliation_versions::ROOM,
+    xep0465_public_subscriptions::ROOM,
+    xep0472_social_feed::ROOM,
     xep0474_scram_downgrade::ROOM,
     xep0478_stream_limits::ROOM,
     xep0480_upgrade::ROOM,

@@ -34,13 +34,18 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Host, NS);
     m.feature(At::Host, ns::DATA_FORMS);
     m.feature(At::OwnAccount, NS);
+    open(m)?;
+    // The domain knows who is an administrator, and keeps the sessions.
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "command", |_, _| Reply::Domain)
+}
+
+/// What the commands of a domain, or of a service of it, need to be executed.
+pub fn open(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.host_state(&SESSIONS, &[], |_| Sessions::default())?;
     m.host_iq_named(GetOrSet::Set, NS, "command", |turn, command| match execute(turn, &command) {
         Ok(reply) => reply,
         Err(why) => why.into(),
-    })?;
-    // The domain knows who is an administrator, and keeps the sessions.
-    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "command", |_, _| Reply::Domain)
+    })
 }
 
 /// Section 2.2 for disco#info: what is behind a node, if it is one of ours.

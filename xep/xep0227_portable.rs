@@ -49,7 +49,7 @@ const VCARD: &str = "vcard-temp";
 const LIST: &str = "blocked";
 
 /// Records and maps that are moved.
-pub const ITEMS: [Shelf; 7] = [
+pub const ITEMS: [Shelf; 8] = [
     xep0049_private::SHELF,
     xep0054_vcard_temp::SHELF,
     xep0191_blocking::SHELF,
@@ -57,6 +57,7 @@ pub const ITEMS: [Shelf; 7] = [
     xep0163_pep::NODES,
     xep0163_pep::INDEX,
     xep0163_pep::ITEMS,
+    xep0163_pep::SUBSCRIPTIONS,
 ];
 /// Logs that are moved, in this order.
 pub const LOGS: [Shelf; 2] = [xep0160_offline::SHELF, xep0313_archive::SHELF];
@@ -65,8 +66,8 @@ pub const LOGS: [Shelf; 2] = [xep0160_offline::SHELF, xep0313_archive::SHELF];
 pub const OFFLINE: Shelf = xep0160_offline::SHELF;
 pub const OFFLINE_COUNT: Shelf = xep0160_offline::COUNT;
 
-/// Which items an account's nodes have.
-pub const PEP_INDEX: Shelf = xep0163_pep::INDEX;
+/// Which nodes and items an account has.
+pub const PEP_THERE: [Shelf; 2] = [xep0163_pep::NODES, xep0163_pep::INDEX];
 
 /// What an account brings along, ready for its shelves.
 #[derive(Default)]
@@ -117,7 +118,7 @@ impl Moving {
         true
     }
 
-    /// Every child was taken. `there`: what is on `PEP_INDEX` already.
+    /// Every child was taken. `there`: what is on `PEP_THERE` already.
     pub fn finish(&mut self, owner: &BareJid, now_us: u64, there: &[Item]) {
         let pep = std::mem::take(&mut self.pep);
         self.items.extend(pep.finish(owner, now_us, there, &mut self.notes));

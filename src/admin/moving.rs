@@ -114,9 +114,9 @@ impl HouseAdmin {
         Ok(notes)
     }
 
-    /// The items of its nodes: one that comes again takes the place of the one that is there.
+    /// Its nodes and their items: one that comes again takes the place of the one that is there.
     fn nodes_of(&self, jid: &BareJid) -> Result<Vec<Item>, String> {
-        Ok(self.woken(jid, &[portable::PEP_INDEX])?.map_or(Vec::new(), |(_, items)| items))
+        Ok(self.woken(jid, &portable::PEP_THERE)?.map_or(Vec::new(), |(_, items)| items))
     }
 
     /// Messages that wait for an account already.

@@ -86,6 +86,7 @@ impl Room {
             owner: turn.owner,
             ids: turn.house.ids,
             reveal,
+            node: None,
             config: &self.service.pages,
         };
         match Query::parse(el, &asked) {

@@ -4,7 +4,8 @@ use iris_core::{BareJid, Bounce, Jid};
 
 use super::config::{Access, PublishModel};
 use super::error;
-use super::node::{Node, State};
+use super::node::Node;
+use super::{State, Subscription};
 
 /// 4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Asker {
 pub enum Standing {
     /// The account whose service it is: owner of every node.
     Host,
+    /// Looks after the service: may do what owners may, and is no owner.
+    Administrator,
     /// Gets the owner's presence (RFC 6121 3.1), and is in these groups of the owner's roster.
     Watcher {
         groups: Vec<Box<str>>,
@@ -115,8 +118,25 @@ impl Node {
     }
 
     fn is_member_or_subscribed(&self, who: &Asker) -> bool {
-        let subscribed = |it: &super::Subscription| it.state == State::Subscribed && it.jid.to_bare() == who.bare;
-        self.affiliation_of(who) == Affiliation::Member || self.subscriptions.iter().any(subscribed)
+        let is_subscribed = || self.subscriptions.of(&who.bare).iter().any(Subscription::is_active);
+        self.affiliation_of(who) == Affiliation::Member || is_subscribed()
+    }
+
+    /// Is somebody still to be told, of whom no more is known than what the node itself has? `subscribed`: to this node, and not to a
+    /// collection that it belongs to. A roster is asked when somebody subscribes, and when it changes.
+    pub fn may_hear(&self, person: &BareJid, subscribed: bool) -> bool {
+        match self.affiliations.get(person).unwrap_or(&Affiliation::None) {
+            Affiliation::Owner | Affiliation::Publisher => true,
+            Affiliation::Outcast | Affiliation::PublishOnly => false,
+            Affiliation::Member => self.config.access != Access::Presence && self.config.access != Access::Roster || subscribed,
+            Affiliation::None => match self.config.access {
+                Access::Open => true,
+                Access::Authorize | Access::Presence | Access::Roster => {
+                    subscribed || self.subscriptions.of(person).iter().any(Subscription::is_active)
+                }
+                Access::Whitelist => false,
+            },
+        }
     }
 
     /// 7.1.3.1.
@@ -126,7 +146,7 @@ impl Node {
             Affiliation::Outcast => false,
             Affiliation::Member | Affiliation::None => match self.config.publish_model {
                 PublishModel::Publishers => false,
-                PublishModel::Subscribers => self.subscriptions.iter().any(|it| it.jid.to_bare() == who.bare && it.is_active()),
+                PublishModel::Subscribers => self.subscriptions.of(&who.bare).iter().any(Subscription::is_active),
                 PublishModel::Open => self.may_come_in(who).is_ok(),
             },
         };
@@ -144,6 +164,7 @@ impl Node {
     }
 
     pub fn must_own(&self, who: &Asker) -> Result<(), Bounce> {
-        if self.affiliation_of(who) == Affiliation::Owner { Ok(()) } else { Err(error::forbidden()) }
+        let is_owner = self.affiliation_of(who) == Affiliation::Owner || who.standing == Standing::Administrator;
+        if is_owner { Ok(()) } else { Err(error::forbidden()) }
     }
 }

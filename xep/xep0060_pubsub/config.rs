@@ -5,6 +5,7 @@ use iris_core::{Bounce, Condition};
 
 use super::error;
 use super::form::{self, Filled, boolean};
+use super::request::NAME_SIZE_BYTES_MAX;
 use super::service::Quotas;
 use super::{NODE_CONFIG, PUBLISH_OPTIONS};
 
@@ -40,6 +41,14 @@ words! {
 words! {
     /// 12.14: whose address an item carries.
     ItemReply { None "none", Owner "owner", Publisher "publisher" }
+}
+words! {
+    /// XEP-0248: does it hold items, or other nodes?
+    NodeType { Leaf "leaf", Collection "collection" }
+}
+words! {
+    /// XEP-0248 7.2.1: who may put nodes into a collection.
+    Children { All "all", Owners "owners", Whitelist "whitelist" }
 }
 words! {
     /// 7.1.2.5: what makes room in a full node.
@@ -86,17 +95,49 @@ pub struct Config {
     pub item_reply: ItemReply,
     pub node_full: NodeFull,
     pub subscribe: bool,
+    /// Seconds after which an item goes (a service's nodes only).
+    pub item_expire_s: Option<u32>,
+    pub node_type: NodeType,
+    /// The collections this node is in.
+    pub collections: Vec<String>,
+    /// Of a collection, in a form alone: what is in it. Kept is that by each of these.
+    pub children: Option<Vec<String>>,
+    pub children_by: Children,
+    pub children_whitelist: Vec<String>,
+    /// `None`: as many as the service allows.
+    pub children_max: Option<u32>,
+}
+
+impl Config {
+    pub fn is_collection(&self) -> bool {
+        self.node_type == NodeType::Collection
+    }
 }
 
 /// A text of a node's description; longer ones belong into an item.
 const TEXT_SIZE_BYTES_MAX: usize = 1_024;
 const GROUPS_MAX: usize = 64;
+/// XEP-0248: collections that one node is in, and what one form may put into one.
+pub const PARENTS_MAX: usize = 8;
+const CHILDREN_PER_FORM_MAX: usize = 1_000;
 
 type Get = fn(&Config) -> Vec<String>;
 type Set = fn(&mut Config, &[String], &Quotas) -> Option<()>;
 
+/// Which nodes have a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Every,
+    Leaf,
+    /// Of a service alone: those of accounts are leaves that nobody sweeps (XEP-0163).
+    Service,
+    ServiceLeaf,
+    Collection,
+}
+
 /// One field of the form.
 struct Field {
+    of: Of,
     var: &'static str,
     kind: &'static str,
     label: &'static str,
@@ -109,6 +150,7 @@ struct Field {
 macro_rules! text {
     ($var:literal, $label:literal, $field:ident) => {
         Field {
+            of: Of::Every,
             var: $var,
             kind: "text-single",
             label: $label,
@@ -122,8 +164,9 @@ macro_rules! text {
     };
 }
 macro_rules! switch {
-    ($var:literal, $label:literal, $field:ident) => {
+    ($of:ident, $var:literal, $label:literal, $field:ident) => {
         Field {
+            of: Of::$of,
             var: $var,
             kind: "boolean",
             label: $label,
@@ -134,8 +177,9 @@ macro_rules! switch {
     };
 }
 macro_rules! choice {
-    ($var:literal, $label:literal, $field:ident, $words:ident) => {
+    ($of:ident, $var:literal, $label:literal, $field:ident, $words:ident) => {
         Field {
+            of: Of::$of,
             var: $var,
             kind: "list-single",
             label: $label,
@@ -147,20 +191,43 @@ macro_rules! choice {
 }
 
 const ACCESS_MODEL: &str = "pubsub#access_model";
+const CHILDREN: &str = "pubsub#children";
+
+impl Of {
+    fn offered(self, is_service: bool) -> bool {
+        is_service || matches!(self, Of::Every | Of::Leaf)
+    }
+
+    fn has(self, node_type: NodeType) -> bool {
+        match node_type {
+            NodeType::Leaf => self != Of::Collection,
+            NodeType::Collection => !matches!(self, Of::Leaf | Of::ServiceLeaf),
+        }
+    }
+}
+
+/// Names of nodes; an empty one is that of the root (XEP-0248 7.2), and everything is in the root.
+fn names(values: &[String], max: usize) -> Option<Vec<String>> {
+    let mut names: Vec<String> = values.iter().filter(|name| !name.is_empty()).cloned().collect();
+    names.sort_unstable();
+    names.dedup();
+    (names.len() <= max && names.iter().all(|name| name.len() <= NAME_SIZE_BYTES_MAX)).then_some(names)
+}
 
 const FIELDS: &[Field] = &[
     text!("pubsub#title", "A short name of the node", title),
     text!("pubsub#description", "A description of the node", description),
     text!("pubsub#language", "The language of the node", language),
     text!("pubsub#type", "The semantic type of the payloads, usually their namespace", payload_type),
-    switch!("pubsub#deliver_notifications", "Deliver event notifications", deliver_notifications),
-    switch!("pubsub#deliver_payloads", "Deliver payloads with event notifications", deliver_payloads),
-    switch!("pubsub#notify_config", "Notify subscribers when the configuration changes", notify_config),
-    switch!("pubsub#notify_delete", "Notify subscribers when the node is deleted", notify_delete),
-    switch!("pubsub#notify_retract", "Notify subscribers when items are removed", notify_retract),
-    switch!("pubsub#notify_sub", "Notify owners about new subscribers and unsubscribes", notify_sub),
-    switch!("pubsub#persist_items", "Keep items", persist_items),
+    switch!(Every, "pubsub#deliver_notifications", "Deliver event notifications", deliver_notifications),
+    switch!(Leaf, "pubsub#deliver_payloads", "Deliver payloads with event notifications", deliver_payloads),
+    switch!(Every, "pubsub#notify_config", "Notify subscribers when the configuration changes", notify_config),
+    switch!(Every, "pubsub#notify_delete", "Notify subscribers when the node is deleted", notify_delete),
+    switch!(Leaf, "pubsub#notify_retract", "Notify subscribers when items are removed", notify_retract),
+    switch!(Every, "pubsub#notify_sub", "Notify owners about new subscribers and unsubscribes", notify_sub),
+    switch!(Leaf, "pubsub#persist_items", "Keep items", persist_items),
     Field {
+        of: Of::Leaf,
         var: "pubsub#max_items",
         kind: "text-single",
         label: "How many items to keep at most; 'max' for as many as the service allows",
@@ -181,9 +248,10 @@ const FIELDS: &[Field] = &[
             Some(())
         },
     },
-    switch!("pubsub#subscribe", "Allow subscriptions", subscribe),
-    choice!("pubsub#access_model", "Who may subscribe and retrieve items", access, Access),
+    switch!(Every, "pubsub#subscribe", "Allow subscriptions", subscribe),
+    choice!(Every, "pubsub#access_model", "Who may subscribe and retrieve items", access, Access),
     Field {
+        of: Of::Every,
         var: "pubsub#roster_groups_allowed",
         kind: "list-multi",
         label: "Roster groups that may subscribe",
@@ -194,8 +262,9 @@ const FIELDS: &[Field] = &[
             fits.then(|| config.groups = values.to_vec())
         },
     },
-    choice!("pubsub#publish_model", "Who may publish", publish_model, PublishModel),
+    choice!(Leaf, "pubsub#publish_model", "Who may publish", publish_model, PublishModel),
     Field {
+        of: Of::Leaf,
         var: "pubsub#max_payload_size",
         kind: "text-single",
         label: "The largest payload, in bytes",
@@ -207,16 +276,81 @@ const FIELDS: &[Field] = &[
             Some(())
         },
     },
-    choice!("pubsub#send_last_published_item", "When to send the last published item", send_last, SendLast),
-    choice!("pubsub#notification_type", "The type of notification messages", notification, Notification),
-    choice!("pubsub#itemreply", "Whose address an item carries for replies", item_reply, ItemReply),
-    choice!("pubsub#publish_node_full", "What makes room in a full node", node_full, NodeFull),
+    choice!(Leaf, "pubsub#send_last_published_item", "When to send the last published item", send_last, SendLast),
+    choice!(Every, "pubsub#notification_type", "The type of notification messages", notification, Notification),
+    choice!(Leaf, "pubsub#itemreply", "Whose address an item carries for replies", item_reply, ItemReply),
+    choice!(Leaf, "pubsub#publish_node_full", "What makes room in a full node", node_full, NodeFull),
+    Field {
+        of: Of::ServiceLeaf,
+        var: "pubsub#item_expire",
+        kind: "text-single",
+        label: "Seconds after which an item is removed; 'max' for never",
+        options: &[],
+        get: |config| vec![config.item_expire_s.map_or_else(|| "max".to_owned(), |seconds| seconds.to_string())],
+        set: |config, values, _| {
+            config.item_expire_s = match one(values).unwrap_or_default() {
+                "max" | "" => None,
+                seconds => Some(number(seconds).filter(|seconds| *seconds > 0)?),
+            };
+            Some(())
+        },
+    },
+    choice!(Service, "pubsub#node_type", "Whether the node holds items or other nodes", node_type, NodeType),
+    Field {
+        of: Of::Service,
+        var: "pubsub#collection",
+        kind: "text-multi",
+        label: "The collections that the node is in",
+        options: &[],
+        get: |config| config.collections.clone(),
+        set: |config, values, _| Some(config.collections = names(values, PARENTS_MAX)?),
+    },
+    Field {
+        of: Of::Collection,
+        var: "pubsub#children",
+        kind: "text-multi",
+        label: "The nodes in this collection",
+        options: &[],
+        get: |config| config.children.clone().unwrap_or_default(),
+        set: |config, values, _| Some(config.children = Some(names(values, CHILDREN_PER_FORM_MAX)?)),
+    },
+    choice!(Collection, "pubsub#children_association_policy", "Who may put nodes into this collection", children_by, Children),
+    Field {
+        of: Of::Collection,
+        var: "pubsub#children_association_whitelist",
+        kind: "jid-multi",
+        label: "Who else may put nodes into this collection",
+        options: &[],
+        get: |config| config.children_whitelist.clone(),
+        set: |config, values, _| {
+            let jids: Option<Vec<String>> =
+                values.iter().map(|jid| Some(iris_core::Jid::new(jid).ok()?.to_bare().to_string())).collect();
+            config.children_whitelist = jids.filter(|jids| jids.len() <= GROUPS_MAX)?;
+            Some(())
+        },
+    },
+    Field {
+        of: Of::Collection,
+        var: "pubsub#children_max",
+        kind: "text-single",
+        label: "How many nodes may be in this collection; empty for as many as the service allows",
+        options: &[],
+        get: |config| config.children_max.map(|max| max.to_string()).into_iter().collect(),
+        set: |config, values, _| {
+            config.children_max = match one(values).unwrap_or_default() {
+                "" => None,
+                max => Some(number(max)?),
+            };
+            Some(())
+        },
+    },
 ];
 
 /// Options of the registry that this service does not have, with the value that says what it does all the same.
 const FIXED: &[(&str, &[&str])] = &[
     ("pubsub#node_type", &["leaf"]),
     ("pubsub#collection", &[""]),
+    ("pubsub#children", &[""]),
     ("pubsub#item_expire", &["max", ""]),
     ("pubsub#purge_offline", &["0", "false"]),
     ("pubsub#presence_based_delivery", &["0", "false"]),
@@ -246,6 +380,7 @@ impl Config {
                 Wrong::Unknown => Bounce::new(Condition::NotAcceptable).text(format!("there is no option {var}")),
             })?;
         }
+        super::social::shape(&mut config, self, filled)?;
         Ok(config)
     }
 
@@ -262,7 +397,7 @@ impl Config {
     }
 
     fn set(&mut self, var: &str, values: &[String], quotas: &Quotas) -> Result<(), Wrong> {
-        if let Some(field) = FIELDS.iter().find(|field| field.var == var) {
+        if let Some(field) = FIELDS.iter().find(|field| field.var == var && field.of.offered(quotas.is_service)) {
             return (field.set)(self, values, quotas).ok_or(Wrong::Value);
         }
         match FIXED.iter().find(|(name, _)| *name == var) {
@@ -273,9 +408,9 @@ impl Config {
     }
 
     /// The form with everything there is to choose, as it is now.
-    pub fn write_form(&self, xml: &mut Build) {
+    pub fn write_form(&self, xml: &mut Build, quotas: &Quotas) {
         form::open(xml, "form", NODE_CONFIG);
-        for field in FIELDS {
+        for field in FIELDS.iter().filter(|field| field.of.offered(quotas.is_service) && field.of.has(self.node_type)) {
             form::field(xml, field.var, Some(field.kind), Some(field.label), field.options, &(field.get)(self));
         }
         xml.close();
@@ -284,8 +419,13 @@ impl Config {
     /// What is kept, and what subscribers are shown (8.2.5.3).
     pub fn write_values(&self, xml: &mut Build, kind: &str) {
         form::open(xml, kind, NODE_CONFIG);
-        for field in FIELDS {
-            form::field(xml, field.var, None, None, &[], &(field.get)(self));
+        for field in FIELDS.iter().filter(|field| field.var != CHILDREN && field.of.has(self.node_type)) {
+            let values = (field.get)(self);
+            // A leaf in no collection whose items stay is what all nodes of accounts are: that needs no word.
+            let is_plain = || matches!(values.iter().map(String::as_str).collect::<Vec<_>>()[..], [] | ["leaf"] | ["max"]);
+            if field.of.offered(false) || !is_plain() {
+                form::field(xml, field.var, None, None, &[], &values);
+            }
         }
         xml.close();
     }

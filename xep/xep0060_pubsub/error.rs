@@ -49,6 +49,11 @@ pub fn too_many_subscriptions() -> Bounce {
     with(Condition::PolicyViolation, ErrorType::Wait, "too-many-subscriptions")
 }
 
+/// XEP-0248 7.2.3.
+pub fn not_allowed(specific: &str) -> Bounce {
+    with(Condition::NotAllowed, ErrorType::Cancel, specific)
+}
+
 /// 6.2.3.2.
 pub fn not_subscribed() -> Bounce {
     with(Condition::UnexpectedRequest, ErrorType::Cancel, "not-subscribed")

@@ -6,9 +6,12 @@ use iris_core::xml::Build;
 use iris_core::{Jid, ns};
 
 use super::config::{Config, ItemReply};
-use super::node::{Entry, State};
+use super::node::Entry;
 use super::service::{Fetch, text};
-use super::{EVENT, NS};
+use super::{EVENT, NS, State};
+
+/// XEP-0131.
+const SHIM: &str = "http://jabber.org/protocol/shim";
 
 /// A message's content: `<event/>` around what happened; `at_us`: it is no news, this is when it was.
 pub fn message(inside: &str, delay: Option<(u64, &str)>) -> String {
@@ -66,6 +69,21 @@ pub fn configuration(node: &str, config: &Config) -> String {
         config.write_values(&mut xml, "result");
     }
     xml.close();
+    text(xml)
+}
+
+/// XEP-0248 5.3.2.
+pub fn associated(collection: &str, node: &str, is: bool) -> String {
+    let mut xml = Build::new();
+    xml.open("collection").attr("node", collection);
+    xml.open(if is { "associate" } else { "dissociate" }).attr("node", node).close().close();
+    text(xml)
+}
+
+/// XEP-0248 5.3.1: by which collection it was come to.
+pub fn through(collection: &str) -> String {
+    let mut xml = Build::new();
+    xml.open_ns("headers", SHIM).open("header").attr("name", "Collection").text(collection);
     text(xml)
 }
 

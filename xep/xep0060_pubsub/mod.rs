@@ -1,11 +1,12 @@
 //! XEP-0060: Publish-Subscribe - nodes to which some publish and of which others hear.
-//! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done: subscription options (6.3, 6.4), so no leases, digests or
-//! several subscriptions of one address; collections (XEP-0248); items that expire; `get-pending` (8.7); forms in which
-//! `pubsub#type` is held against the payload's namespace; subscriptions that end when notifications bounce (12.4).
+//! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done: digests, leases that end with presence and delivery by presence
+//! (`pubsub#digest`, `pubsub#show-values`, 12.1), several subscriptions of one address (6.1.6), temporary ones; the last item when
+//! somebody comes online (at the service; accounts do it); forms in which `pubsub#type` is held against the payload's namespace (but
+//! for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors (12.4).
 //!
 //! The state machine of a service: nodes, affiliations, subscriptions and which items there are, without payloads. It knows no
-//! account, no shelf and no session: whoever mounts it (XEP-0163 on an account; a service on a domain) tells who asks, keeps
-//! what is to be kept and carries the news.
+//! account, no shelf and no session: whoever mounts it (XEP-0163 on an account; `channels`, the service of a domain) tells who asks,
+//! keeps what is to be kept and carries the news.
 //!
 //! ```text
 //! request   what is asked, read once and completely            config   a node's options as forms
@@ -13,32 +14,46 @@
 //! node      one node and its index of items                    error    the conditions of section 11
 //! publish retrieve subscribe own   the use cases               stored   how nodes and index are kept
 //! event     what subscribers are told                          form     XEP-0004 as far as it is needed here
+//! subscription options   who hears of a node, and how          collection   XEP-0248     social   XEP-0472     public   XEP-0465
+//! channels  the service of a domain, with its doors
 //! ```
 
 use iris_core::{Card, Room, Status};
 
 mod access;
+mod channels;
+mod collection;
 mod config;
 pub mod error;
 pub mod event;
 pub mod form;
 mod node;
+mod options;
 mod own;
+mod public;
 mod publish;
 mod request;
 mod retrieve;
 mod service;
+mod social;
 mod stored;
 mod subscribe;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
 pub use access::{Affiliation, Asker, Standing};
-pub use config::{Access, Config, ItemReply, MaxItems, NodeFull, Notification, PublishModel, SendLast};
-pub use node::{Entry, Node, State, Subscription};
+pub use collection::Circle;
+pub use config::{Access, Children, Config, ItemReply, MaxItems, NodeFull, NodeType, Notification, PublishModel, SendLast};
+pub use node::{Entry, Node};
+pub use options::Subject;
 pub use request::{Approval, NewItem, Request};
-pub use service::{Answer, Change, Context, Fetch, Notice, Outcome, Quotas, Service};
-pub use stored::{decode_entry, decode_node, encode_entry, encode_node, serial_key};
+pub use service::{Answer, Change, Context, Fetch, Kept, Notice, Outcome, Quotas, Service, text};
+pub use stored::{
+    decode_entry, decode_node, decode_subscription, encode_entry, encode_node, encode_subscription, serial_key,
+    subscription_key,
+};
+pub use subscription::{State, Subscription, Subscriptions};
 
 pub const NS: &str = "http://jabber.org/protocol/pubsub";
 pub const OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
@@ -47,6 +62,9 @@ pub const ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 pub const META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
+pub const SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
+/// XEP-0465.
+pub const PUBLIC: &str = "urn:xmpp:pps:0";
 pub const SUBSCRIBE_AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
 /// What the state machine can do, whoever mounts it (section 10).
@@ -60,6 +78,7 @@ pub const FEATURES: &[&str] = &[
     "instant-nodes",
     "item-ids",
     "last-published",
+    "leased-subscription",
     "manage-subscriptions",
     "member-affiliation",
     "meta-data",
@@ -76,14 +95,16 @@ pub const FEATURES: &[&str] = &[
     "retract-items",
     "retrieve-affiliations",
     "retrieve-default",
+    "retrieve-default-sub",
     "retrieve-items",
     "retrieve-subscriptions",
     "rsm",
     "subscribe",
     "subscription-notifications",
+    "subscription-options",
 ];
 
 pub const ROOM: Room = Room {
     card: Card { xep: Some(60), name: "Publish-Subscribe", version: "1.30.0", status: Status::Partial, needs: &[30, 59] },
-    mount: Room::no_door,
+    mount: channels::mount,
 };

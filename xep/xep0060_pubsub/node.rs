@@ -4,38 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use iris_core::{BareJid, Jid};
+use iris_core::BareJid;
 
-use super::{Affiliation, Config};
-
-/// 4.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Pending,
-    Subscribed,
-}
-
-impl State {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            State::Pending => "pending",
-            State::Subscribed => "subscribed",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Subscription {
-    /// Bare or full.
-    pub jid: Jid,
-    pub state: State,
-}
-
-impl Subscription {
-    pub fn is_active(&self) -> bool {
-        self.state == State::Subscribed
-    }
-}
+use super::{Affiliation, Config, Subscriptions};
 
 /// An item without its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,12 +23,14 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Node {
     pub config: Config,
-    /// Microseconds since 1970.
+    /// Microseconds since 1970, of the house clock: no other node has the same.
     pub created_us: u64,
     pub creator: BareJid,
     /// Without "none".
     pub affiliations: BTreeMap<BareJid, Affiliation>,
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Subscriptions,
+    /// Subscriptions are kept with the node, as they once were, and not each for itself.
+    pub(super) in_one_piece: bool,
     /// Ascending by serial. Changed by the methods below only.
     pub entries: Vec<Entry>,
     /// The serial of each id.
@@ -68,8 +41,17 @@ pub struct Node {
 
 impl Node {
     pub fn new(config: Config, created_us: u64, creator: BareJid) -> Node {
-        let (affiliations, subscriptions, entries) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Node { config, created_us, creator, affiliations, subscriptions, entries, serials: HashMap::new(), last: None }
+        Node {
+            config,
+            created_us,
+            creator,
+            affiliations: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
+            in_one_piece: false,
+            entries: Vec::new(),
+            serials: HashMap::new(),
+            last: None,
+        }
     }
 
     pub fn find(&self, id: &str) -> Option<usize> {

@@ -7,36 +7,74 @@ use iris_core::{BareJid, Bounce, Condition, Jid};
 
 use super::config::Notification;
 use super::form::Filled;
-use super::node::{Node, State, Subscription};
+use super::node::Node;
 use super::service::{Context, Notice, Outcome, Service, open_answer, text};
 use super::subscribe::{set_state, told};
-use super::{Affiliation, NS, OWNER, error, event};
+use super::{Affiliation, Config, NS, OWNER, State, Subject, error, event, public};
 
 impl Service {
     /// 8.1.1: who may make a node, and is there room for it?
-    pub(super) fn may_create(&self, cx: &Context<'_>) -> Result<(), Bounce> {
-        if !cx.who.is_host() {
+    pub(super) fn may_create(&self, cx: &Context<'_>, name: &str) -> Result<(), Bounce> {
+        cx.may_create.clone()?;
+        // XEP-0465 5: those the service makes of itself.
+        if name.starts_with(public::RESERVED) {
             return Err(error::forbidden());
         }
-        if self.nodes.len() >= cx.quotas.nodes_max {
-            return Err(error::quota("this account has as many nodes as it may have"));
+        let nodes = self.usage(&cx.who.bare).nodes;
+        if nodes >= cx.quotas.nodes_max {
+            let text = format!("you have {nodes} nodes, as many as you may; whoever runs this server can change that");
+            return Err(error::quota(&text));
+        }
+        if self.nodes.len() >= cx.quotas.all_nodes_max {
+            return Err(error::quota("this service has as many nodes as it may; whoever runs this server can change that"));
         }
         Ok(())
     }
 
     /// 8.1.
     pub(super) fn create(&mut self, cx: &Context<'_>, name: Option<String>, form: Option<&Filled>) -> Result<Outcome, Bounce> {
-        self.may_create(cx)?;
         let made = (cx.mint)();
         // Instant nodes: the service finds a name.
         let name: Arc<str> = name.map_or_else(|| Arc::from(format!("node-{made:x}")), Arc::from);
+        self.may_create(cx, &name)?;
         if self.nodes.contains_key(&name) {
             return Err(Bounce::new(Condition::Conflict));
         }
         let config = form.map_or_else(|| Ok(cx.default.clone()), |form| cx.default.apply(form, cx.quotas))?;
         let mut outcome = Outcome::payload(text(open_answer("create", &name)));
-        self.insert(name, Node::new(config, made, cx.who.bare.clone()), &mut outcome.changes);
+        self.begin(cx, &name, config, made, &mut outcome)?;
         Ok(outcome)
+    }
+
+    /// A new node, in the collections that its options name. Nothing has happened when this is an error.
+    pub(super) fn begin(
+        &mut self,
+        cx: &Context<'_>,
+        name: &Arc<str>,
+        mut config: Config,
+        made: u64,
+        outcome: &mut Outcome,
+    ) -> Result<(), Bounce> {
+        self.may_be_in(cx, name, &[], &config.collections)?;
+        let children = config.children.take().unwrap_or_default();
+        if !children.is_empty() && !config.is_collection() {
+            return Err(error::not_allowed("invalid-options").text("a leaf holds no nodes"));
+        }
+        if !children.is_empty() {
+            return Err(Bounce::new(Condition::NotAcceptable).text("make the collection first, then put nodes into it"));
+        }
+        let (kind, is_in) = (config.notification, !config.collections.is_empty());
+        let mut node = Node::new(config, made, cx.who.bare.clone());
+        if cx.host.is_none() {
+            node.affiliations.insert(cx.who.bare.clone(), Affiliation::Owner);
+        }
+        self.insert(name.clone(), node, &mut outcome.changes);
+        // XEP-0248 5.3.1.
+        if is_in {
+            let xml = event::of_node("create", name, None);
+            outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Node, body: None });
+        }
+        Ok(())
     }
 
     /// 8.2.1.
@@ -44,19 +82,37 @@ impl Service {
         let (name, node) = self.owned(cx, name)?;
         let mut xml = Build::new();
         xml.open_ns("pubsub", OWNER).open("configure").attr("node", &name);
-        node.config.write_form(&mut xml);
+        self.shown(&name, &node.config).write_form(&mut xml, cx.quotas);
         Ok(Outcome::build(xml))
     }
 
     /// 8.2.4.
     pub(super) fn set_config(&mut self, cx: &Context<'_>, name: &str, form: &Filled) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
-        let config = node.config.apply(form, cx.quotas)?;
+        let was = node.config.clone();
+        let mut config = was.apply(form, cx.quotas)?;
+        let children = config.children.take();
+        // XEP-0248 7.2.3.
+        if was.is_collection() && !config.is_collection() {
+            return Err(error::not_allowed("invalid-options").text("a collection stays one"));
+        }
+        if !config.is_collection() && children.as_ref().is_some_and(|children| !children.is_empty()) {
+            return Err(error::not_allowed("invalid-options").text("a leaf holds no nodes"));
+        }
+        self.may_be_in(cx, &name, &was.collections, &config.collections)?;
+        let moves = children.map_or_else(|| Ok(Vec::new()), |children| self.with_children(cx, &name, &children))?;
         let mut outcome = Outcome::empty();
-        if config == node.config {
+        for (child, collections) in moves {
+            self.move_to(&child, collections, &mut outcome);
+        }
+        if config.collections != was.collections {
+            self.move_to(&name, config.collections.clone(), &mut outcome);
+        }
+        if config == was {
             return Ok(outcome);
         }
-        let most = if config.persist_items { config.max_items.within(cx.quotas) } else { 0 };
+        let is_kept = config.persist_items && !config.is_collection();
+        let most = if is_kept { config.max_items.within(cx.quotas) } else { 0 };
         let notify = config.notify_config.then(|| event::configuration(&name, &config));
         let kind = config.notification;
         self.known_mut(&name)?.config = config;
@@ -68,29 +124,35 @@ impl Service {
         }
         self.keep(&name, &mut outcome.changes);
         if let Some(xml) = notify {
-            outcome.notices.push(Notice::News { node: name, xml, kind });
+            outcome.notices.push(Notice::News { node: name, xml, kind, subject: Subject::Node, body: None });
         }
         Ok(outcome)
     }
 
     /// 8.4.
     pub(super) fn delete(&mut self, cx: &Context<'_>, name: &str, redirect: Option<&str>) -> Result<Outcome, Bounce> {
-        let (name, node) = self.owned(cx, name)?;
-        let (notify, kind) = (node.config.notify_delete, node.config.notification);
+        let (name, _) = self.owned(cx, name)?;
         let mut outcome = Outcome::empty();
-        self.drop_all(&name, &mut outcome.changes);
-        outcome.removed = self.nodes.remove(&name);
-        outcome.changes.push(super::Change::DeleteNode(name.clone()));
-        if notify {
-            let xml = event::of_node("delete", &name, redirect);
-            outcome.notices.push(Notice::News { node: name, xml, kind });
-        }
+        self.end_node(&name, redirect, &mut outcome);
         Ok(outcome)
+    }
+
+    pub(super) fn end_node(&mut self, name: &Arc<str>, redirect: Option<&str>, outcome: &mut Outcome) {
+        self.drop_all(name, &mut outcome.changes);
+        self.orphan(name, outcome);
+        outcome.removed = self.unlink(name, &mut outcome.changes);
+        if let Some(config) = outcome.removed.as_ref().map(|node| &node.config).filter(|config| config.notify_delete) {
+            let (xml, kind) = (event::of_node("delete", name, redirect), config.notification);
+            outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Node, body: None });
+        }
     }
 
     /// 8.5.
     pub(super) fn purge(&mut self, cx: &Context<'_>, name: &str) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
+        if node.config.is_collection() {
+            return Err(error::unsupported("purge-nodes"));
+        }
         if !node.config.persist_items {
             return Err(error::unsupported("persistent-items"));
         }
@@ -98,7 +160,7 @@ impl Service {
         let mut outcome = Outcome::empty();
         self.drop_all(&name, &mut outcome.changes);
         let xml = event::of_node("purge", &name, None);
-        outcome.notices.push(Notice::News { node: name, xml, kind });
+        outcome.notices.push(Notice::News { node: name, xml, kind, subject: Subject::Items, body: None });
         Ok(outcome)
     }
 
@@ -121,27 +183,19 @@ impl Service {
         changes: Vec<(Jid, Option<State>)>,
     ) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
-        let new = changes.iter().filter(|(jid, _)| !node.subscriptions.iter().any(|it| it.jid == *jid)).count();
-        if node.subscriptions.len() + new > cx.quotas.subscriptions_per_node_max {
+        let new = changes.iter().filter(|(jid, state)| state.is_some() && node.subscriptions.get(jid).is_none()).count();
+        if node.subscriptions.len() + new > cx.quotas.subscriptions_per_node_max && new > 0 {
             return Err(error::too_many_subscriptions());
         }
-        let node = self.known_mut(&name)?;
         let mut outcome = Outcome::empty();
         for (jid, state) in changes {
-            let known = node.subscriptions.iter().position(|it| it.jid == jid);
-            match (known, state) {
-                (None, None) => continue,
-                (None, Some(state)) => node.subscriptions.push(Subscription { jid: jid.clone(), state }),
-                (Some(at), state) => {
-                    if node.subscriptions.get(at).map(|it| it.state) == state {
-                        continue;
-                    }
-                    set_state(node, at, state);
-                }
+            let node = self.known_mut(&name)?;
+            if node.subscriptions.get(&jid).map(|it| it.state) != state {
+                set_state(node, &jid, state);
+                self.keep_subscription(&name, &jid, &mut outcome.changes);
+                outcome.notices.push(told(&name, &jid, state));
             }
-            outcome.notices.push(told(&name, &jid, state));
         }
-        self.keep(&name, &mut outcome.changes);
         Ok(outcome)
     }
 
@@ -150,7 +204,9 @@ impl Service {
         let (name, node) = self.owned(cx, name)?;
         let mut xml = Build::new();
         xml.open_ns("pubsub", OWNER).open("affiliations").attr("node", &name);
-        xml.open("affiliation").attr("jid", cx.service).attr("affiliation", Affiliation::Owner.as_str()).close();
+        if let Some(host) = cx.host {
+            xml.open("affiliation").attr("jid", host).attr("affiliation", Affiliation::Owner.as_str()).close();
+        }
         for (jid, it) in &node.affiliations {
             xml.open("affiliation").attr("jid", jid.as_str()).attr("affiliation", it.as_str()).close();
         }
@@ -170,7 +226,7 @@ impl Service {
         for (jid, affiliation) in changes {
             // 4.1: "All affiliations MUST be based on a bare JID."
             let jid = jid.to_bare();
-            if jid.as_str() == cx.service {
+            if Some(jid.as_str()) == cx.host {
                 // 8.9.2.4: the service's own account stays an owner.
                 if affiliation == Affiliation::Owner {
                     continue;
@@ -185,11 +241,14 @@ impl Service {
                 changed.push((jid, affiliation));
             }
         }
+        // 8.9.2.4: somebody has to own it.
+        if cx.host.is_none() && !after.values().any(|it| *it == Affiliation::Owner) {
+            return Err(Bounce::new(Condition::NotAcceptable).text("a node has at least one owner"));
+        }
         if after.len() > cx.quotas.affiliations_per_node_max && after.len() > node.affiliations.len() {
             return Err(error::quota("this node has as many affiliations as it may have"));
         }
-        let node = self.known_mut(&name)?;
-        node.affiliations = after;
+        self.known_mut(&name)?.affiliations = after;
         let mut outcome = Outcome::empty();
         for (jid, affiliation) in changed {
             outcome.notices.push(affiliated(&name, &jid, affiliation));
@@ -199,11 +258,12 @@ impl Service {
                 Affiliation::Outcast | Affiliation::PublishOnly => None,
                 Affiliation::None => continue,
             };
-            let concerned = |it: &Subscription| it.jid.to_bare() == jid && Some(it.state) != next;
-            while let Some(at) = node.subscriptions.iter().position(concerned) {
-                let who = node.subscriptions.get(at).map(|it| it.jid.clone());
-                set_state(node, at, next);
-                outcome.notices.extend(who.map(|who| told(&name, &who, next)));
+            let of = self.node(&name).map_or(&[][..], |node| node.subscriptions.of(&jid));
+            let concerned: Vec<Jid> = of.iter().filter(|it| Some(it.state) != next).map(|it| it.jid.clone()).collect();
+            for who in concerned {
+                set_state(self.known_mut(&name)?, &who, next);
+                self.keep_subscription(&name, &who, &mut outcome.changes);
+                outcome.notices.push(told(&name, &who, next));
             }
         }
         self.keep(&name, &mut outcome.changes);

@@ -10,7 +10,7 @@ use super::form::Filled;
 use super::node::{Entry, Node};
 use super::request::NewItem;
 use super::service::{Context, Notice, Outcome, Service, open_answer};
-use super::{error, event};
+use super::{Subject, error, event, social};
 
 impl Service {
     /// 7.1.
@@ -23,6 +23,7 @@ impl Service {
     ) -> Result<Outcome, Bounce> {
         let mut outcome = Outcome::empty();
         let (name, is_new): (Arc<str>, bool) = match self.known(name) {
+            Ok((_, node)) if node.config.is_collection() => return Err(error::unsupported("publish")),
             Ok((name, node)) => {
                 node.may_publish(cx.who)?;
                 if let Some(options) = options {
@@ -30,13 +31,14 @@ impl Service {
                 }
                 (name, false)
             }
-            // 7.1.4: made on the way, by its owner.
+            // 7.1.4: made on the way, by its owner. At a service, who cannot make nodes is told that this one is not there (7.1.3.3).
+            Err(why) if cx.host.is_none() && cx.may_create.is_err() => return Err(why),
             Err(_) => (Arc::from(name), true),
         };
         let config = match self.node(&name) {
             Some(node) => node.config.clone(),
             None => {
-                self.may_create(cx)?;
+                self.may_create(cx, &name)?;
                 options.map_or_else(|| Ok(cx.default.clone()), |options| cx.default.apply(options, cx.quotas))?
             }
         };
@@ -50,6 +52,10 @@ impl Service {
             (Some(NewItem { id, payload }), ..) => (Some(id), payload),
         };
         let payload = Bytes::from(payload.unwrap_or_default());
+        if config.is_collection() {
+            return Err(error::unsupported("publish"));
+        }
+        social::check(&config, &payload)?;
         if payload.len() > (config.max_payload_size_bytes as usize).min(cx.quotas.item_size_bytes_max) {
             return Err(error::not_acceptable("payload-too-big"));
         }
@@ -59,22 +65,25 @@ impl Service {
         let Some(id) = id else {
             // Transient and without payloads: the news is that there is news.
             if is_new {
-                self.insert(name.clone(), Node::new(config.clone(), serial, cx.who.bare.clone()), &mut outcome.changes);
+                self.begin(cx, &name, config.clone(), serial, &mut outcome)?;
             }
-            outcome.notices.push(Notice::News { node: name.clone(), xml: event::no_item(&name), kind: config.notification });
+            let (xml, kind) = (event::no_item(&name), config.notification);
+            outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Items, body: None });
             outcome.answer = super::Answer::Payload(super::service::text(open_answer("publish", &name)));
             return Ok(outcome);
         };
-        let publisher: Arc<str> = Arc::from(cx.who.jid.as_str());
+        // 7.1.2.3: at a service many read it, and what device somebody uses is nobody's business.
+        let publisher: Arc<str> = Arc::from(if cx.host.is_some() { cx.who.jid.as_str() } else { cx.who.bare.as_str() });
         let size_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let entry = Entry { serial, id: id.clone(), size_bytes, publisher };
         let mut retracted = Vec::new();
         if config.persist_items {
             let replaced = self.replaced(cx, &name, &id, &config)?;
             let freed = replaced.and_then(|at| Some(self.node(&name)?.entries.get(at)?.weight()));
-            self.has_room(cx.quotas, entry.weight(), freed)?;
+            let creator = self.node(&name).map_or(&cx.who.bare, |node| &node.creator);
+            self.has_room(cx.quotas, creator, entry.weight(), freed)?;
             if is_new {
-                self.insert(name.clone(), Node::new(config.clone(), serial, cx.who.bare.clone()), &mut outcome.changes);
+                self.begin(cx, &name, config.clone(), serial, &mut outcome)?;
             }
             if let Some(at) = replaced
                 && let Some(old) = self.drop_entry(&name, at, &mut outcome.changes)
@@ -84,14 +93,16 @@ impl Service {
             }
             self.add(&name, entry.clone(), &payload, &mut outcome.changes);
         } else if is_new {
-            self.insert(name.clone(), Node::new(config.clone(), serial, cx.who.bare.clone()), &mut outcome.changes);
+            self.begin(cx, &name, config.clone(), serial, &mut outcome)?;
         }
         if config.deliver_notifications {
             let xml = event::item(&name, &entry, config.deliver_payloads.then_some(&payload), &config, cx.service);
-            outcome.notices.push(Notice::News { node: name.clone(), xml, kind: config.notification });
+            let kind = config.notification;
+            let body = Some(social::body(&name, &config, &payload));
+            outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Items, body });
             if config.notify_retract && config.node_full == NodeFull::RetractOldest && !retracted.is_empty() {
                 let xml = event::retracted(&name, retracted.iter().map(|id| &**id));
-                outcome.notices.push(Notice::News { node: name.clone(), xml, kind: config.notification });
+                outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Items, body: None });
             }
         }
         let mut xml = open_answer("publish", &name);
@@ -124,6 +135,9 @@ impl Service {
     pub(super) fn retract(&mut self, cx: &Context<'_>, name: &str, ids: &[String], notify: bool) -> Result<Outcome, Bounce> {
         let (name, node) = self.known(name)?;
         let config = node.config.clone();
+        if config.is_collection() {
+            return Err(error::unsupported("delete-items"));
+        }
         if !config.persist_items {
             node.may_publish(cx.who)?;
             return Err(error::unsupported("persistent-items"));
@@ -146,8 +160,32 @@ impl Service {
         }
         if notify || config.notify_retract {
             let xml = event::retracted(&name, ids.iter().map(String::as_str));
-            outcome.notices.push(Notice::News { node: name, xml, kind: config.notification });
+            let kind = config.notification;
+            outcome.notices.push(Notice::News { node: name, xml, kind, subject: Subject::Items, body: None });
         }
         Ok(outcome)
+    }
+
+    /// Items whose time is over (`pubsub#item_expire`).
+    pub fn end_items(&mut self, now_us: u64) -> Option<Outcome> {
+        let mut outcome = Outcome::empty();
+        let expires = |(name, node): (&Arc<str>, &Node)| Some((name.clone(), u64::from(node.config.item_expire_s?)));
+        let names: Vec<(Arc<str>, u64)> = self.nodes.iter().filter_map(expires).collect();
+        for (name, seconds) in names {
+            let limit = now_us.saturating_sub(seconds.saturating_mul(1_000_000));
+            let mut gone = Vec::new();
+            while self.node(&name).and_then(|node| node.entries.first()).is_some_and(|entry| entry.serial <= limit) {
+                match self.drop_entry(&name, 0, &mut outcome.changes) {
+                    Some(entry) => gone.push(entry.id),
+                    None => break,
+                }
+            }
+            if let Some(node) = self.node(&name).filter(|node| node.config.notify_retract && !gone.is_empty()) {
+                let kind = node.config.notification;
+                let xml = event::retracted(&name, gone.iter().map(|id| &**id));
+                outcome.notices.push(Notice::News { node: name, xml, kind, subject: Subject::Items, body: None });
+            }
+        }
+        (!outcome.changes.is_empty()).then_some(outcome)
     }
 }

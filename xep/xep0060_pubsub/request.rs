@@ -5,7 +5,7 @@ use iris_core::xml::El;
 use iris_core::{Bounce, Condition, Jid};
 
 use super::form::Filled;
-use super::{Affiliation, NODE_CONFIG, NS, OWNER, SUBSCRIBE_AUTHORIZATION, config, error};
+use super::{Affiliation, NODE_CONFIG, NS, OWNER, PUBLIC, SUBSCRIBE_AUTHORIZATION, SUBSCRIBE_OPTIONS, config, error};
 use crate::xep0059_rsm as rsm;
 
 /// No resource of a JID is longer (RFC 7622 3.4), and a node may be addressed as one.
@@ -20,16 +20,37 @@ pub enum Request {
     Subscribe {
         node: String,
         jid: Jid,
+        /// 6.3.7.
+        options: Option<Filled>,
+        /// XEP-0465.
+        public: bool,
     },
     Unsubscribe {
         node: String,
         jid: Jid,
+        subid: Option<String>,
     },
     /// The asker's own, of one node or of all.
     Subscriptions {
         node: Option<String>,
     },
     Affiliations {
+        node: Option<String>,
+    },
+    /// 6.3.
+    GetOptions {
+        node: String,
+        jid: Jid,
+        subid: Option<String>,
+    },
+    SetOptions {
+        node: String,
+        jid: Jid,
+        subid: Option<String>,
+        form: Filled,
+    },
+    /// 6.4.
+    DefaultOptions {
         node: Option<String>,
     },
     Items {
@@ -60,7 +81,9 @@ pub enum Request {
         node: String,
         form: Filled,
     },
-    GetDefault,
+    GetDefault {
+        collection: bool,
+    },
     Delete {
         node: String,
         redirect: Option<String>,
@@ -82,6 +105,12 @@ pub enum Request {
         node: String,
         changes: Vec<(Jid, Affiliation)>,
     },
+    /// XEP-0248 7.5, 7.6: put a node into a collection, or take it out.
+    Associate {
+        collection: String,
+        node: String,
+        is: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -96,10 +125,15 @@ impl Request {
     pub fn node(&self) -> Option<&str> {
         use Request as R;
         match self {
-            R::Subscriptions { node } | R::Affiliations { node } | R::Create { node, .. } => node.as_deref(),
-            R::GetDefault => None,
+            R::Subscriptions { node } | R::Affiliations { node } | R::DefaultOptions { node } | R::Create { node, .. } => {
+                node.as_deref()
+            }
+            R::GetDefault { .. } => None,
             R::Subscribe { node, .. }
             | R::Unsubscribe { node, .. }
+            | R::GetOptions { node, .. }
+            | R::SetOptions { node, .. }
+            | R::Associate { collection: node, .. }
             | R::Items { node, .. }
             | R::Publish { node, .. }
             | R::Retract { node, .. }
@@ -114,20 +148,36 @@ impl Request {
         }
     }
 
+    /// Is it one of section 8 that only owners may make?
+    pub fn is_of_owner(&self) -> bool {
+        use Request as R;
+        matches!(
+            self,
+            R::GetConfig { .. }
+                | R::SetConfig { .. }
+                | R::Delete { .. }
+                | R::Purge { .. }
+                | R::GetSubscriptions { .. }
+                | R::SetSubscriptions { .. }
+                | R::GetAffiliations { .. }
+                | R::SetAffiliations { .. }
+        )
+    }
+
     /// A `<pubsub/>` of either namespace; `set`: the type of the iq.
     pub fn parse(pubsub: &El<'_>, set: bool) -> Result<Request, Bounce> {
         // Beside the action there are a form, options and a page.
-        let action = pubsub.children().find(|child| {
-            let beside =
-                ["options", "publish-options"].contains(&child.local()) || (child.local() == "configure" && pubsub.ns() == NS);
+        let mut actions = pubsub.children().filter(|child| {
+            let beside = child.local() == "publish-options" || (child.local() == "configure" && pubsub.ns() == NS);
             child.ns() == pubsub.ns() && !beside
         });
-        let Some(action) = action else {
-            if pubsub.child(NS, "options").is_some() {
-                return Err(error::unsupported("subscription-options"));
-            }
+        let Some(action) = actions.next() else {
             return Err(Bounce::bad_request("nothing is asked"));
         };
+        // 6.3.7: "The <options/> element MUST follow the <subscribe/> element".
+        if action.local() == "options" && actions.next().is_some() {
+            return Err(Bounce::bad_request("options follow what they belong to"));
+        }
         if pubsub.ns() == OWNER { owner(&action, set) } else { entity(pubsub, &action, set) }
     }
 }
@@ -135,12 +185,23 @@ impl Request {
 fn entity(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce> {
     match (action.local(), set) {
         ("subscribe", true) => {
-            if pubsub.child(NS, "options").is_some() {
-                return Err(error::unsupported("subscription-options"));
-            }
-            Ok(Request::Subscribe { node: node(action)?, jid: jid(action)? })
+            let options = match pubsub.child(NS, "options") {
+                // 6.3.7.
+                Some(options) if options.attr("node").is_some() || options.attr("jid").is_some() => {
+                    return Err(Bounce::bad_request("node and subscriber are named twice"));
+                }
+                Some(options) => Filled::within(&options, SUBSCRIBE_OPTIONS)?,
+                None => None,
+            };
+            let public = action.child(PUBLIC, "public").is_some();
+            Ok(Request::Subscribe { node: node(action)?, jid: jid(action)?, options, public })
         }
-        ("unsubscribe", true) => Ok(Request::Unsubscribe { node: node(action)?, jid: jid(action)? }),
+        ("unsubscribe", true) => Ok(Request::Unsubscribe { node: node(action)?, jid: jid(action)?, subid: subid(action) }),
+        ("options", false) => Ok(Request::GetOptions { node: node(action)?, jid: jid(action)?, subid: subid(action) }),
+        ("options", true) => {
+            let form = Filled::within(action, SUBSCRIBE_OPTIONS)?.ok_or_else(|| Bounce::bad_request("there is no form"))?;
+            Ok(Request::SetOptions { node: node(action)?, jid: jid(action)?, subid: subid(action), form })
+        }
         ("subscriptions", false) => Ok(Request::Subscriptions { node: optional_node(action)? }),
         ("affiliations", false) => Ok(Request::Affiliations { node: optional_node(action)? }),
         ("items", false) => items(pubsub, action),
@@ -164,7 +225,7 @@ fn entity(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce
             };
             Ok(Request::Create { node: optional_node(action)?, config })
         }
-        ("default", false) => Err(error::unsupported("retrieve-default-sub")),
+        ("default", false) => Ok(Request::DefaultOptions { node: optional_node(action)? }),
         _ => Err(Bounce::bad_request("that cannot be asked")),
     }
 }
@@ -178,8 +239,9 @@ fn owner(action: &El<'_>, set: bool) -> Result<Request, Bounce> {
             Ok(Request::SetConfig { node, form })
         }
         ("default", false) => match action.attr("type").as_deref() {
-            None | Some("leaf" | "") => Ok(Request::GetDefault),
-            Some(_) => Err(error::unsupported("collections")),
+            None | Some("leaf" | "") => Ok(Request::GetDefault { collection: false }),
+            Some("collection") => Ok(Request::GetDefault { collection: true }),
+            Some(_) => Err(Bounce::bad_request("there is no such type of nodes")),
         },
         ("delete", true) => {
             let redirect = action.child(OWNER, "redirect").and_then(|it| it.attr("uri").map(|uri| uri.into_owned()));
@@ -200,6 +262,15 @@ fn owner(action: &El<'_>, set: bool) -> Result<Request, Bounce> {
         ("affiliations", true) => {
             let changes = changes(action, "affiliation", Affiliation::parse)?;
             Ok(Request::SetAffiliations { node: node(action)?, changes })
+        }
+        ("collection", true) => {
+            let child = |name: &str| action.child(OWNER, name);
+            let (which, is) = match (child("associate"), child("disassociate").or_else(|| child("dissociate"))) {
+                (Some(which), None) => (which, true),
+                (None, Some(which)) => (which, false),
+                _ => return Err(Bounce::bad_request("one node is put in or taken out")),
+            };
+            Ok(Request::Associate { collection: node(action)?, node: node(&which)?, is })
         }
         _ => Err(Bounce::bad_request("that cannot be asked")),
     }
@@ -284,6 +355,10 @@ fn ids(action: &El<'_>) -> Result<Vec<String>, Bounce> {
         ids.push(id.into_owned());
     }
     Ok(ids)
+}
+
+fn subid(action: &El<'_>) -> Option<String> {
+    action.attr("subid").map(|subid| subid.into_owned()).filter(|subid| !subid.is_empty())
 }
 
 fn optional_node(action: &El<'_>) -> Result<Option<String>, Bounce> {

@@ -1,8 +1,8 @@
 //! 5 and 6.5: what there is to be read, and by whom.
 
-use iris_core::Bounce;
 use iris_core::time::datetime;
 use iris_core::xml::Build;
+use iris_core::{BareJid, Bounce};
 
 use super::form;
 use super::node::{Entry, Node};
@@ -22,6 +22,10 @@ impl Service {
     ) -> Result<Outcome, Bounce> {
         let (name, node) = self.known(name)?;
         node.may_read(cx.who)?;
+        // XEP-0248 6.2.3.
+        if node.config.is_collection() {
+            return Err(error::unsupported("retrieve-items"));
+        }
         if !node.config.persist_items {
             return Err(error::unsupported("persistent-items"));
         }
@@ -83,8 +87,9 @@ impl Service {
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("subscriptions").attr_opt("node", only);
         for (name, node) in self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name)) {
-            for it in node.subscriptions.iter().filter(|it| it.jid.to_bare() == cx.who.bare) {
+            for it in node.subscriptions.of(&cx.who.bare) {
                 xml.open("subscription").attr("node", name).attr("jid", it.jid.as_str());
+                xml.attr_opt("expiry", it.options.expire_us.map(datetime).as_deref());
                 xml.attr("subscription", it.state.as_str()).close();
             }
         }
@@ -112,12 +117,17 @@ impl Service {
         self.nodes.iter().filter(|(_, node)| node.may_subscribe(who).is_ok()).map(|(name, node)| (&**name, node))
     }
 
-    /// 5.3, 5.4: the inside of a disco#info result of one node.
-    pub fn describe(&self, name: &str, who: &Asker) -> Option<String> {
+    /// 5.3, 5.4: the inside of a disco#info result of one node, with what else can be done with it. `host`: whose nodes all of
+    /// these are.
+    pub fn describe(&self, name: &str, who: &Asker, host: Option<&BareJid>, features: &[&str]) -> Option<String> {
         let node = self.node(name).filter(|node| node.may_subscribe(who).is_ok())?;
         let mut xml = Build::new();
-        xml.open("identity").attr("category", "pubsub").attr("type", "leaf").attr_opt("name", some(&node.config.title)).close();
+        xml.open("identity").attr("category", "pubsub").attr("type", node.config.node_type.as_str());
+        xml.attr_opt("name", some(&node.config.title)).close();
         xml.open("feature").attr("var", NS).close();
+        for feature in features {
+            xml.open("feature").attr("var", feature).close();
+        }
         form::open(&mut xml, "result", META_DATA);
         let mut say = |var: &str, kind: &str, label: &str, values: &[String]| {
             form::field(&mut xml, var, Some(kind), Some(label), &[], values);
@@ -127,7 +137,7 @@ impl Service {
         let of = |wanted: Affiliation| {
             node.affiliations.iter().filter(move |(_, it)| **it == wanted).map(|(jid, _)| jid.to_string())
         };
-        let owners: Vec<String> = std::iter::once(node.creator.to_string()).chain(of(Affiliation::Owner)).collect();
+        let owners: Vec<String> = host.map(ToString::to_string).into_iter().chain(of(Affiliation::Owner)).collect();
         say("pubsub#owner", "jid-multi", "Node owners", &owners);
         let publishers: Vec<String> = of(Affiliation::Publisher).collect();
         if !publishers.is_empty() {

@@ -1,21 +1,26 @@
 //! The service: its nodes, what it may hold, and the way of a request through it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use iris_core::xml::Build;
-use iris_core::{Bounce, Jid};
+use iris_core::{BareJid, Bounce, Jid};
 
 use super::config::{Config, Notification};
 use super::node::{Entry, Node};
 use super::request::Request;
-use super::{Asker, NS, OWNER, error, stored};
+use super::{Asker, NS, NodeType, OWNER, Subject, Subscription, error, stored};
 use crate::xep0059_rsm as rsm;
 
-/// What one service may hold (D3).
+/// What one service may hold (D3): nodes, items and bytes are counted for whoever has made the nodes.
 #[derive(Clone, Debug)]
 pub struct Quotas {
+    /// A service of its own, and not an account: there are collections (XEP-0248), and items expire.
+    pub is_service: bool,
+    /// Of everybody together.
+    pub all_nodes_max: usize,
+    pub all_items_max: usize,
     pub nodes_max: usize,
     pub items_max: usize,
     pub items_per_node_max: usize,
@@ -23,6 +28,8 @@ pub struct Quotas {
     pub item_size_bytes_max: usize,
     pub subscriptions_per_node_max: usize,
     pub affiliations_per_node_max: usize,
+    /// Nodes in one collection.
+    pub children_max: usize,
     /// Of one answer.
     pub page_items_max: usize,
     pub page_size_bytes_max: usize,
@@ -31,6 +38,9 @@ pub struct Quotas {
 impl Quotas {
     /// As if there were none.
     pub const NONE: Quotas = Quotas {
+        is_service: true,
+        all_nodes_max: usize::MAX,
+        all_items_max: usize::MAX,
         nodes_max: usize::MAX,
         items_max: usize::MAX,
         items_per_node_max: usize::MAX,
@@ -38,6 +48,7 @@ impl Quotas {
         item_size_bytes_max: usize::MAX,
         subscriptions_per_node_max: usize::MAX,
         affiliations_per_node_max: usize::MAX,
+        children_max: usize::MAX,
         page_items_max: usize::MAX,
         page_size_bytes_max: usize::MAX,
     };
@@ -49,6 +60,12 @@ pub struct Context<'a> {
     /// The options of a new node.
     pub default: &'a Config,
     pub who: &'a Asker,
+    /// Whether `who` may make a node (8.1.1), or why not.
+    pub may_create: Result<(), Bounce>,
+    /// The account whose nodes all of these are.
+    pub host: Option<&'a str>,
+    /// Microseconds since 1970.
+    pub now_us: u64,
     /// The service itself.
     pub service: &'a str,
     /// Ids of the house clock: ascending, each once.
@@ -87,16 +104,30 @@ pub struct Fetch {
 pub enum Change {
     PutNode(Arc<str>, Bytes),
     DeleteNode(Arc<str>),
-    /// Serial, entry, payload.
-    PutItem(u64, Bytes, Bytes),
+    /// By `stored::subscription_key`.
+    PutSubscription(String, Bytes),
+    DeleteSubscription(String),
+    PutItem(Box<Kept>),
     DeleteItem(u64),
+}
+
+/// An item that is to be kept.
+#[derive(Debug, PartialEq)]
+pub struct Kept {
+    pub node: Arc<str>,
+    /// `Node::created_us`: the same name may come again.
+    pub node_number: u64,
+    pub entry: Entry,
+    pub payload: Bytes,
 }
 
 /// Whom to tell what.
 #[derive(Debug, PartialEq)]
 pub enum Notice {
-    /// To everybody who is subscribed, in whatever way: `xml` stands inside `<event/>`.
-    News { node: Arc<str>, xml: String, kind: Notification },
+    /// To everybody who is subscribed, in whatever way: `xml` stands inside `<event/>`; `body` beside it, for who wants it.
+    News { node: Arc<str>, xml: String, kind: Notification, subject: Subject, body: Option<String> },
+    /// To those subscribed to a collection, or to one above it: this node came, or went.
+    OfCollection { collection: Arc<str>, node: Arc<str>, xml: String, kind: Notification },
     /// To one address: `xml` is what the message holds.
     Message { to: Jid, xml: String, kind: Notification },
     /// To the node's owners, wherever they listen.
@@ -123,26 +154,57 @@ pub fn text(xml: Build) -> String {
     String::from_utf8_lossy(&xml.finish()).into_owned()
 }
 
+/// What somebody's nodes hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub nodes: usize,
+    pub items: usize,
+    pub bytes: usize,
+}
+
 #[derive(Debug, Default)]
 pub struct Service {
     pub(super) nodes: BTreeMap<Arc<str>, Node>,
+    /// By creator.
+    usage: HashMap<BareJid, Usage>,
     items: usize,
-    bytes: usize,
+    /// What is in a collection. The nodes themselves say it; this is the way down.
+    pub(super) children: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
 }
 
 impl Service {
-    /// As it was kept: nodes by name, entries with the name of their node.
-    pub fn restore(nodes: Vec<(Arc<str>, Node)>, mut entries: Vec<(Arc<str>, Entry)>) -> Service {
-        let mut service = Service { nodes: nodes.into_iter().collect(), ..Service::default() };
+    /// As it was kept: nodes by name, subscriptions by the number of their node, entries with the name of it.
+    pub fn restore(
+        nodes: Vec<(Arc<str>, Node)>,
+        subscriptions: Vec<(u64, Subscription)>,
+        mut entries: Vec<(Arc<str>, Entry)>,
+    ) -> Service {
+        let mut service = Service::default();
+        let names: HashMap<u64, Arc<str>> = nodes.iter().map(|(name, node)| (node.created_us, name.clone())).collect();
+        for (name, node) in nodes {
+            service.link(name, node);
+        }
+        for (number, subscription) in subscriptions {
+            if let Some(node) = names.get(&number).and_then(|name| service.nodes.get_mut(name)) {
+                node.subscriptions.put(subscription);
+            }
+        }
         entries.sort_unstable_by_key(|(_, entry)| entry.serial);
-        for (node, entry) in entries {
-            if let Some(node) = service.nodes.get_mut(&node) {
+        for (name, entry) in entries {
+            if let Some(node) = service.nodes.get_mut(&name) {
+                let usage = service.usage.entry(node.creator.clone()).or_default();
+                usage.items += 1;
+                usage.bytes += entry.weight();
                 service.items += 1;
-                service.bytes += entry.weight();
                 node.push(entry);
             }
         }
         service
+    }
+
+    /// Of the nodes that this one has made.
+    pub fn usage(&self, creator: &BareJid) -> Usage {
+        self.usage.get(creator).copied().unwrap_or_default()
     }
 
     pub fn node(&self, name: &str) -> Option<&Node> {
@@ -155,8 +217,15 @@ impl Service {
 
     pub fn ask(&mut self, cx: &Context<'_>, request: Request) -> Result<Outcome, Bounce> {
         match request {
-            Request::Subscribe { node, jid } => self.subscribe(cx, &node, jid),
-            Request::Unsubscribe { node, jid } => self.unsubscribe(cx, &node, &jid),
+            Request::Subscribe { node, jid, options, public } => self.subscribe(cx, &node, jid, options.as_ref(), public),
+            Request::Unsubscribe { node, jid, subid } => self.unsubscribe(cx, &node, &jid, subid.as_deref()),
+            Request::GetOptions { node, jid, subid } => self.get_options(cx, &node, &jid, subid.as_deref()),
+            Request::SetOptions { node, jid, subid, form } => self.set_options(cx, &node, &jid, subid.as_deref(), &form),
+            Request::DefaultOptions { node } => self.default_options(cx, node.as_deref()),
+            Request::Associate { .. } | Request::GetDefault { collection: true } if !cx.quotas.is_service => {
+                Err(error::unsupported("collections"))
+            }
+            Request::Associate { collection, node, is } => self.associate(cx, &collection, &node, is),
             Request::Subscriptions { node } => self.own_subscriptions(cx, node.as_deref()),
             Request::Affiliations { node } => self.own_affiliations(cx, node.as_deref()),
             Request::Items { node, ids, newest, page } => self.retrieve(cx, &node, &ids, newest, page),
@@ -165,10 +234,11 @@ impl Service {
             Request::Create { node, config } => self.create(cx, node, config.as_ref()),
             Request::GetConfig { node } => self.get_config(cx, &node),
             Request::SetConfig { node, form } => self.set_config(cx, &node, &form),
-            Request::GetDefault => {
+            Request::GetDefault { collection } => {
+                let node_type = if collection { NodeType::Collection } else { NodeType::Leaf };
                 let mut xml = Build::new();
                 xml.open_ns("pubsub", OWNER).open("default");
-                cx.default.write_form(&mut xml);
+                Config { node_type, ..cx.default.clone() }.write_form(&mut xml, cx.quotas);
                 Ok(Outcome::build(xml))
             }
             Request::Delete { node, redirect } => self.delete(cx, &node, redirect.as_deref()),
@@ -192,9 +262,16 @@ impl Service {
 
     pub(super) fn add(&mut self, name: &Arc<str>, entry: Entry, payload: &Bytes, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
+        let usage = self.usage.entry(node.creator.clone()).or_default();
+        usage.items += 1;
+        usage.bytes += entry.weight();
         self.items += 1;
-        self.bytes += entry.weight();
-        changes.push(Change::PutItem(entry.serial, stored::encode_entry(name, &entry), payload.clone()));
+        changes.push(Change::PutItem(Box::new(Kept {
+            node: name.clone(),
+            node_number: node.created_us,
+            entry: entry.clone(),
+            payload: payload.clone(),
+        })));
         node.push(entry);
         node.last = (payload.len() <= LAST_SIZE_BYTES_MAX).then(|| payload.clone());
     }
@@ -210,45 +287,129 @@ impl Service {
     }
 
     pub(super) fn drop_entry(&mut self, name: &str, at: usize, changes: &mut Vec<Change>) -> Option<Entry> {
-        let entry = self.nodes.get_mut(name)?.remove(at)?;
-        self.items -= 1;
-        self.bytes -= entry.weight();
-        changes.push(Change::DeleteItem(entry.serial));
+        let node = self.nodes.get_mut(name)?;
+        let entry = node.remove(at)?;
+        let creator = node.creator.clone();
+        self.dropped(&creator, &entry, changes);
         Some(entry)
     }
 
     pub(super) fn drop_all(&mut self, name: &str, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
-        for entry in node.clear() {
-            self.items -= 1;
-            self.bytes -= entry.weight();
-            changes.push(Change::DeleteItem(entry.serial));
-        }
+        let (entries, creator) = (node.clear(), node.creator.clone());
+        entries.iter().for_each(|entry| self.dropped(&creator, entry, changes));
     }
 
-    /// Is there room for one more of that weight, when one of `freed` weight goes?
-    pub(super) fn has_room(&self, quotas: &Quotas, weight: usize, freed: Option<usize>) -> Result<(), Bounce> {
-        let items = self.items + 1 - usize::from(freed.is_some()).min(self.items);
-        let bytes = (self.bytes + weight).saturating_sub(freed.unwrap_or(0));
-        if items > quotas.items_max {
-            return Err(error::quota("this account has as many items as it may have"));
+    fn dropped(&mut self, creator: &BareJid, entry: &Entry, changes: &mut Vec<Change>) {
+        self.items = self.items.saturating_sub(1);
+        if let Some(usage) = self.usage.get_mut(creator) {
+            usage.items = usage.items.saturating_sub(1);
+            usage.bytes = usage.bytes.saturating_sub(entry.weight());
         }
+        changes.push(Change::DeleteItem(entry.serial));
+    }
+
+    /// Is there room for one more of that weight in this one's nodes, when one of `freed` weight goes?
+    pub(super) fn has_room(
+        &self,
+        quotas: &Quotas,
+        creator: &BareJid,
+        weight: usize,
+        freed: Option<usize>,
+    ) -> Result<(), Bounce> {
+        let usage = self.usage(creator);
+        let more = usize::from(freed.is_none());
+        if usage.items + more > quotas.items_max && more > 0 {
+            return Err(error::quota(&format!(
+                "all nodes of {creator} hold {} items, as many as they may; whoever runs this server can change that",
+                usage.items
+            )));
+        }
+        if self.items + more > quotas.all_items_max && more > 0 {
+            return Err(error::quota("this service holds as many items as it may; whoever runs this server can change that"));
+        }
+        let bytes = (usage.bytes + weight).saturating_sub(freed.unwrap_or(0));
         // What makes it less may always be done.
-        if bytes > quotas.total_size_bytes_max && bytes > self.bytes {
-            return Err(error::quota("the items of this account are as large as they may be"));
+        if bytes > quotas.total_size_bytes_max && bytes > usage.bytes {
+            return Err(error::quota(&format!(
+                "the items of all nodes of {creator} may have {} bytes; whoever runs this server can change that",
+                quotas.total_size_bytes_max
+            )));
         }
         Ok(())
     }
 
+    // --- nodes ------------------------------------------------------------------------------------------------------------
+
     pub(super) fn insert(&mut self, name: Arc<str>, node: Node, changes: &mut Vec<Change>) {
         changes.push(Change::PutNode(name.clone(), stored::encode_node(&node)));
+        self.link(name, node);
+    }
+
+    fn link(&mut self, name: Arc<str>, node: Node) {
+        self.usage.entry(node.creator.clone()).or_default().nodes += 1;
+        for collection in &node.config.collections {
+            self.children.entry(Arc::from(collection.as_str())).or_default().insert(name.clone());
+        }
         self.nodes.insert(name, node);
     }
 
-    pub(super) fn keep(&self, name: &Arc<str>, changes: &mut Vec<Change>) {
-        if let Some(node) = self.nodes.get(name) {
-            changes.push(Change::PutNode(name.clone(), stored::encode_node(node)));
+    /// The end of a node, when its items are gone.
+    pub(super) fn unlink(&mut self, name: &Arc<str>, changes: &mut Vec<Change>) -> Option<Node> {
+        let node = self.nodes.remove(name)?;
+        if let Some(usage) = self.usage.get_mut(&node.creator) {
+            usage.nodes = usage.nodes.saturating_sub(1);
+            if *usage == Usage::default() {
+                self.usage.remove(&node.creator);
+            }
         }
+        self.leave(name, &node.config.collections);
+        if !node.in_one_piece {
+            let keys = node.subscriptions.iter().map(|it| stored::subscription_key(&node, &it.jid));
+            changes.extend(keys.map(Change::DeleteSubscription));
+        }
+        changes.push(Change::DeleteNode(name.clone()));
+        Some(node)
+    }
+
+    pub(super) fn leave(&mut self, name: &str, collections: &[String]) {
+        for collection in collections {
+            if let Some(children) = self.children.get_mut(collection.as_str()) {
+                children.remove(name);
+                if children.is_empty() {
+                    self.children.remove(collection.as_str());
+                }
+            }
+        }
+    }
+
+    pub(super) fn enter(&mut self, name: &Arc<str>, collections: &[String]) {
+        for collection in collections {
+            self.children.entry(Arc::from(collection.as_str())).or_default().insert(name.clone());
+        }
+    }
+
+    pub(super) fn keep(&mut self, name: &Arc<str>, changes: &mut Vec<Change>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if std::mem::take(&mut node.in_one_piece) {
+            for it in node.subscriptions.iter() {
+                changes.push(Change::PutSubscription(stored::subscription_key(node, &it.jid), stored::encode_subscription(it)));
+            }
+        }
+        changes.push(Change::PutNode(name.clone(), stored::encode_node(node)));
+    }
+
+    /// The subscription of an address is as it is now, or is not there.
+    pub(super) fn keep_subscription(&mut self, name: &Arc<str>, jid: &Jid, changes: &mut Vec<Change>) {
+        if self.nodes.get(name).is_some_and(|node| node.in_one_piece) {
+            self.keep(name, changes);
+        }
+        let Some(node) = self.nodes.get(name) else { return };
+        let key = stored::subscription_key(node, jid);
+        changes.push(match node.subscriptions.get(jid) {
+            Some(it) => Change::PutSubscription(key, stored::encode_subscription(it)),
+            None => Change::DeleteSubscription(key),
+        });
     }
 }
 

@@ -8,9 +8,10 @@ use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Jid, ns};
 
 use super::form::Filled;
-use super::node::{Entry, Node, State, Subscription};
+use super::node::{Entry, Node};
+use super::options::Options;
 use super::service::Quotas;
-use super::{Affiliation, Config};
+use super::{Affiliation, Config, State, Subscription};
 
 /// The key of an item on its shelf, and of its entry in the index: keys ascend with the order of publication.
 pub fn serial_key(serial: u64) -> String {
@@ -24,10 +25,35 @@ pub fn encode_node(node: &Node) -> Bytes {
     for (jid, affiliation) in &node.affiliations {
         xml.open("affiliation").attr("jid", jid.as_str()).attr("is", affiliation.as_str()).close();
     }
-    for it in &node.subscriptions {
-        xml.open("subscription").attr("jid", it.jid.as_str()).attr("is", it.state.as_str()).close();
+    xml.finish().into()
+}
+
+/// Where a subscription lies: by the number of its node, so that a node that is made again under the same name has none.
+pub fn subscription_key(node: &Node, jid: &Jid) -> String {
+    format!("{:016x} {jid}", node.created_us)
+}
+
+pub fn encode_subscription(it: &Subscription) -> Bytes {
+    let mut xml = Build::new();
+    xml.open("subscription").attr("is", it.state.as_str()).attr_opt("public", it.public.then_some("1"));
+    if !it.options.is_default() {
+        it.options.write(&mut xml, "submit", true);
     }
     xml.finish().into()
+}
+
+/// The number of its node, and the subscription.
+pub fn decode_subscription(key: &str, value: &[u8]) -> Option<(u64, Subscription)> {
+    let (node, jid) = key.split_once(' ')?;
+    let el = El::parse(value)?;
+    let options = Options::restore(&el);
+    let public = el.attr("public").as_deref() == Some("1");
+    let subscription = Subscription { jid: Jid::new(jid).ok()?, state: state(&el.attr("is")?), options, public };
+    Some((u64::from_str_radix(node, 16).ok()?, subscription))
+}
+
+fn state(word: &str) -> State {
+    if word == State::Pending.as_str() { State::Pending } else { State::Subscribed }
 }
 
 /// Quotas may have become smaller: what was granted stays granted.
@@ -46,9 +72,10 @@ pub fn decode_node(value: &[u8], default: &Config) -> Option<Node> {
                     node.affiliations.insert(jid.to_bare(), affiliation);
                 }
             }
+            // As it once was: all of them with the node.
             "subscription" => {
-                let state = if &*is == State::Pending.as_str() { State::Pending } else { State::Subscribed };
-                node.subscriptions.push(Subscription { jid, state });
+                node.subscriptions.put(Subscription::new(jid, state(&is)));
+                node.in_one_piece = true;
             }
             _ => {}
         }

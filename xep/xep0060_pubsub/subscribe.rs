@@ -2,18 +2,28 @@
 
 use std::sync::Arc;
 
+use iris_core::time::datetime;
 use iris_core::xml::Build;
-use iris_core::{Bounce, Jid, ns};
+use iris_core::{BareJid, Bounce, Jid, ns};
 
 use super::config::{Notification, SendLast};
-use super::node::{Node, State, Subscription};
+use super::form::Filled;
+use super::node::Node;
+use super::options::Options;
 use super::request::Approval;
 use super::service::{Context, Notice, Outcome, Service, text};
-use super::{Asker, NS, SUBSCRIBE_AUTHORIZATION, error, event, form};
+use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, State, Subscription, error, event, form};
 
 impl Service {
-    /// 6.1.
-    pub(super) fn subscribe(&mut self, cx: &Context<'_>, name: &str, jid: Jid) -> Result<Outcome, Bounce> {
+    /// 6.1; with options 6.3.7.
+    pub(super) fn subscribe(
+        &mut self,
+        cx: &Context<'_>,
+        name: &str,
+        jid: Jid,
+        options: Option<&Filled>,
+        public: bool,
+    ) -> Result<Outcome, Bounce> {
         // 6.1.3.1.
         if jid.to_bare() != cx.who.bare {
             return Err(error::bad_request("invalid-jid"));
@@ -23,25 +33,39 @@ impl Service {
         if !node.config.subscribe {
             return Err(error::unsupported("subscribe"));
         }
-        if let Some(known) = node.subscriptions.iter().find(|it| it.jid == jid) {
-            // 6.1.3.7; 6.1.6: of an address there is one subscription.
-            return match known.state {
-                State::Pending => Err(error::not_authorized("pending-subscription")),
-                State::Subscribed => Ok(Outcome::payload(answer(&name, &jid, State::Subscribed))),
-            };
+        let is_collection = node.config.is_collection();
+        let known = node.subscriptions.get(&jid);
+        let before = known.map_or_else(Options::default, |it| it.options.clone());
+        let asked = options.map_or_else(|| Ok(before.clone()), |form| before.apply(form, cx.now_us))?;
+        let shown = options.is_some();
+        if let Some(known) = known {
+            let state = known.state;
+            // 6.1.3.7; 6.1.6: of an address there is one subscription. To ask again may change its options (XEP-0465 4.3: and
+            // whether it is public).
+            if state == State::Pending {
+                return Err(error::not_authorized("pending-subscription"));
+            }
+            let mut outcome = Outcome::payload(answer(&name, &jid, state, (&asked, shown), is_collection));
+            if known.public != public || known.options != asked {
+                let changed = Subscription { jid: jid.clone(), state, options: asked, public };
+                self.known_mut(&name)?.subscriptions.put(changed);
+                self.keep_subscription(&name, &jid, &mut outcome.changes);
+            }
+            return Ok(outcome);
         }
-        if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max {
+        if node.subscriptions.iter().filter(|it| !it.options.is_over(cx.now_us)).count() >= cx.quotas.subscriptions_per_node_max
+        {
             return Err(error::too_many_subscriptions());
         }
         let (send_last, notify_sub) = (node.config.send_last, node.config.notify_sub);
-        let node = self.known_mut(&name)?;
-        node.subscriptions.push(Subscription { jid: jid.clone(), state: granted });
-        let mut outcome = Outcome::payload(answer(&name, &jid, granted));
-        self.keep(&name, &mut outcome.changes);
+        let mut outcome = Outcome::payload(answer(&name, &jid, granted, (&asked, shown), is_collection));
+        let subscription = Subscription { jid: jid.clone(), state: granted, options: asked, public };
+        self.known_mut(&name)?.subscriptions.put(subscription);
+        self.keep_subscription(&name, &jid, &mut outcome.changes);
         match granted {
             State::Pending => outcome.notices.push(request_approval(&name, &jid, (cx.mint)())),
             State::Subscribed => {
-                if send_last != SendLast::Never {
+                if send_last != SendLast::Never && !is_collection {
                     outcome.notices.push(Notice::Last { node: name.clone(), to: jid.clone() });
                 }
                 if notify_sub && !cx.who.is_host() {
@@ -54,26 +78,92 @@ impl Service {
     }
 
     /// 6.2.
-    pub(super) fn unsubscribe(&mut self, cx: &Context<'_>, name: &str, jid: &Jid) -> Result<Outcome, Bounce> {
+    pub(super) fn unsubscribe(
+        &mut self,
+        cx: &Context<'_>,
+        name: &str,
+        jid: &Jid,
+        subid: Option<&str>,
+    ) -> Result<Outcome, Bounce> {
+        let (name, node) = self.known(name)?;
         // 6.2.3.3.
         if jid.to_bare() != cx.who.bare {
             return Err(error::forbidden());
         }
-        let (name, node) = self.known(name)?;
         let notify_sub = node.config.notify_sub;
-        let node = self.known_mut(&name)?;
-        let before = node.subscriptions.len();
-        node.subscriptions.retain(|it| it.jid != *jid);
-        if node.subscriptions.len() == before {
-            return Err(error::not_subscribed());
-        }
+        node.subscriptions.get(jid).ok_or_else(error::not_subscribed)?;
+        no_subid(subid)?;
+        self.known_mut(&name)?.subscriptions.remove(jid);
         let mut outcome = Outcome::empty();
-        self.keep(&name, &mut outcome.changes);
+        self.keep_subscription(&name, jid, &mut outcome.changes);
         if notify_sub && !cx.who.is_host() {
             let xml = event::subscription(&name, jid, None);
             outcome.notices.push(Notice::Owners { node: name, xml, id: format!("sub-{:x}", (cx.mint)()) });
         }
         Ok(outcome)
+    }
+
+    /// 6.3.2.
+    pub(super) fn get_options(&self, cx: &Context<'_>, name: &str, jid: &Jid, subid: Option<&str>) -> Result<Outcome, Bounce> {
+        let (name, node, subscription) = self.own_subscription(cx, name, jid, subid)?;
+        let mut xml = Build::new();
+        xml.open_ns("pubsub", NS).open("options").attr("node", &name).attr("jid", jid.as_str());
+        subscription.options.write(&mut xml, "form", node.config.is_collection());
+        Ok(Outcome::build(xml))
+    }
+
+    /// 6.3.5.
+    pub(super) fn set_options(
+        &mut self,
+        cx: &Context<'_>,
+        name: &str,
+        jid: &Jid,
+        subid: Option<&str>,
+        form: &Filled,
+    ) -> Result<Outcome, Bounce> {
+        let (name, _, subscription) = self.own_subscription(cx, name, jid, subid)?;
+        let options = subscription.options.apply(form, cx.now_us)?;
+        let mut outcome = Outcome::empty();
+        if options != subscription.options {
+            if let Some(it) = self.known_mut(&name)?.subscriptions.get_mut(jid) {
+                it.options = options;
+            }
+            self.keep_subscription(&name, jid, &mut outcome.changes);
+        }
+        Ok(outcome)
+    }
+
+    /// The errors of 6.3.4, in their order.
+    fn own_subscription(
+        &self,
+        cx: &Context<'_>,
+        name: &str,
+        jid: &Jid,
+        subid: Option<&str>,
+    ) -> Result<(Arc<str>, &Node, &Subscription), Bounce> {
+        let (name, node) = self.known(name)?;
+        if jid.to_bare() != cx.who.bare {
+            return Err(error::forbidden());
+        }
+        let subscription = node.subscriptions.get(jid).ok_or_else(error::not_subscribed)?;
+        no_subid(subid)?;
+        Ok((name, node, subscription))
+    }
+
+    /// 6.4.
+    pub(super) fn default_options(&self, cx: &Context<'_>, name: Option<&str>) -> Result<Outcome, Bounce> {
+        let is_collection = match name {
+            Some(name) => {
+                let (_, node) = self.known(name)?;
+                node.may_subscribe(cx.who)?;
+                node.config.is_collection()
+            }
+            None => cx.quotas.is_service,
+        };
+        let mut xml = Build::new();
+        xml.open_ns("pubsub", NS).open("default").attr_opt("node", name);
+        Options::default().write(&mut xml, "form", is_collection);
+        Ok(Outcome::build(xml))
     }
 
     /// 8.6: an owner has answered. What is not theirs to answer, or not pending, changes nothing.
@@ -82,44 +172,131 @@ impl Service {
         node.must_own(who).ok()?;
         let name = name.clone();
         let node = self.nodes.get_mut(&name)?;
-        let at = node.subscriptions.iter().position(|it| it.jid == approval.subscriber && it.state == State::Pending)?;
+        node.subscriptions.get(&approval.subscriber).filter(|it| it.state == State::Pending)?;
         let state = approval.allow.then_some(State::Subscribed);
-        set_state(node, at, state);
+        set_state(node, &approval.subscriber, state);
         let send_last = node.config.send_last;
+        let is_collection = node.config.is_collection();
         let mut outcome = Outcome::empty();
-        self.keep(&name, &mut outcome.changes);
+        self.keep_subscription(&name, &approval.subscriber, &mut outcome.changes);
         outcome.notices.push(told(&name, &approval.subscriber, state));
-        if state.is_some() && send_last != SendLast::Never {
+        if state.is_some() && send_last != SendLast::Never && !is_collection {
             outcome.notices.push(Notice::Last { node: name, to: approval.subscriber.clone() });
         }
         Some(outcome)
     }
 
+    /// 8.7: the nodes of this owner that somebody waits for.
+    pub fn awaited(&self, who: &Asker) -> Vec<Arc<str>> {
+        let waits = |node: &Node| node.subscriptions.iter().any(|it| it.state == State::Pending);
+        let owned = self.nodes.iter().filter(|(_, node)| node.must_own(who).is_ok() && waits(node));
+        owned.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// 8.7: the requests once more; the content of one message each, and its id.
+    pub fn requests(&self, who: &Asker, name: &str, mint: &dyn Fn() -> u64) -> Result<Vec<(String, String)>, Bounce> {
+        let (name, node) = self.known(name)?;
+        node.must_own(who)?;
+        let pending = node.subscriptions.iter().filter(|it| it.state == State::Pending);
+        Ok(pending.map(|it| approval_form(&name, &it.jid, mint())).collect())
+    }
+
     /// XEP-0163 7.1: what somebody is to the owner has changed. Subscriptions that they may not have any more end.
     pub fn review(&mut self, who: &Asker) -> Option<Outcome> {
+        let lost = |node: &Node| !node.subscriptions.of(&who.bare).is_empty() && node.may_subscribe(who).is_err();
+        self.end_where(&who.bare, lost)
+    }
+
+    /// The same in one node.
+    pub fn review_node(&mut self, name: &str, who: &Asker) -> Option<Outcome> {
+        let node = self.nodes.get(name).filter(|node| node.may_subscribe(who).is_err())?;
+        let number = node.created_us;
+        self.end_where(&who.bare, |node| node.created_us == number)
+    }
+
+    fn end_where(&mut self, person: &BareJid, ends: impl Fn(&Node) -> bool) -> Option<Outcome> {
         let mut outcome = Outcome::empty();
+        let names: Vec<Arc<str>> = self.nodes.iter().filter(|(_, node)| ends(node)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let jids: Vec<Jid> =
+                self.node(&name).into_iter().flat_map(|node| node.subscriptions.of(person)).map(|it| it.jid.clone()).collect();
+            for jid in jids {
+                self.end_subscription(&name, &jid, &mut outcome);
+                outcome.notices.push(told(&name, &jid, None));
+            }
+        }
+        (!outcome.changes.is_empty()).then_some(outcome)
+    }
+
+    pub(super) fn end_subscription(&mut self, name: &Arc<str>, jid: &Jid, outcome: &mut Outcome) {
+        if self.nodes.get_mut(name).and_then(|node| node.subscriptions.remove(jid)).is_some() {
+            self.keep_subscription(name, jid, &mut outcome.changes);
+        }
+    }
+
+    /// 12.4: nobody is to be reached there.
+    pub fn forget_address(&mut self, jid: &Jid) -> Option<Outcome> {
+        let mut outcome = Outcome::empty();
+        let has = |(_, node): &(&Arc<str>, &Node)| node.subscriptions.get(jid).is_some();
+        let names: Vec<Arc<str>> = self.nodes.iter().filter(has).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.end_subscription(&name, jid, &mut outcome);
+        }
+        (!outcome.changes.is_empty()).then_some(outcome)
+    }
+
+    /// Somebody is no more: nothing goes to them, they are nothing to any node, and what only they own ends.
+    pub fn forget_person(&mut self, person: &BareJid) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
         let names: Vec<Arc<str>> = self.nodes.keys().cloned().collect();
         for name in names {
+            let mut outcome = Outcome::empty();
             let Some(node) = self.nodes.get_mut(&name) else { continue };
-            if !node.subscriptions.iter().any(|it| it.jid.to_bare() == who.bare) || node.may_subscribe(who).is_ok() {
-                continue;
+            let was = node.affiliations.remove(person);
+            if was == Some(Affiliation::Owner) && !node.affiliations.values().any(|it| *it == Affiliation::Owner) {
+                self.end_node(&name, None, &mut outcome);
+            } else {
+                if was.is_some() {
+                    self.keep(&name, &mut outcome.changes);
+                }
+                let of = self.node(&name).map_or(&[][..], |node| node.subscriptions.of(person));
+                let jids: Vec<Jid> = of.iter().map(|it| it.jid.clone()).collect();
+                jids.iter().for_each(|jid| self.end_subscription(&name, jid, &mut outcome));
             }
-            let (gone, kept) = std::mem::take(&mut node.subscriptions).into_iter().partition(|it| it.jid.to_bare() == who.bare);
-            node.subscriptions = kept;
-            outcome.notices.extend(Vec::into_iter(gone).map(|it: Subscription| told(&name, &it.jid, None)));
-            self.keep(&name, &mut outcome.changes);
+            if !outcome.changes.is_empty() {
+                outcomes.push(outcome);
+            }
+        }
+        outcomes
+    }
+
+    /// 12.18: leases that are over end, and whoever had them is told.
+    pub fn end_leases(&mut self, now_us: u64) -> Option<Outcome> {
+        let mut outcome = Outcome::empty();
+        let over = |(name, node): (&Arc<str>, &Node)| -> Vec<(Arc<str>, Jid)> {
+            node.subscriptions.iter().filter(|it| it.options.is_over(now_us)).map(|it| (name.clone(), it.jid.clone())).collect()
+        };
+        let over: Vec<(Arc<str>, Jid)> = self.nodes.iter().flat_map(over).collect();
+        for (name, jid) in over {
+            self.end_subscription(&name, &jid, &mut outcome);
+            outcome.notices.push(told(&name, &jid, None));
         }
         (!outcome.changes.is_empty()).then_some(outcome)
     }
 }
 
-pub(super) fn set_state(node: &mut Node, at: usize, state: Option<State>) {
-    match (state, node.subscriptions.get_mut(at)) {
+/// There is one subscription of an address, and it has no number (6.2.3.5).
+fn no_subid(subid: Option<&str>) -> Result<(), Bounce> {
+    subid.map_or(Ok(()), |_| Err(error::not_acceptable("invalid-subid")))
+}
+
+pub(super) fn set_state(node: &mut Node, jid: &Jid, state: Option<State>) {
+    match (state, node.subscriptions.get_mut(jid)) {
         (Some(state), Some(subscription)) => subscription.state = state,
-        (None, Some(_)) => {
-            node.subscriptions.remove(at);
+        (Some(state), None) => node.subscriptions.put(Subscription::new(jid.clone(), state)),
+        (None, _) => {
+            node.subscriptions.remove(jid);
         }
-        (_, None) => {}
     }
 }
 
@@ -129,22 +306,37 @@ pub(super) fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
     Notice::Message { to: jid.clone(), xml, kind: Notification::Headline }
 }
 
-fn answer(node: &str, jid: &Jid, state: State) -> String {
+/// `shown`: they were asked for.
+fn answer(node: &str, jid: &Jid, state: State, (options, shown): (&Options, bool), of_collection: bool) -> String {
     let mut xml = Build::new();
     xml.open_ns("pubsub", NS).open("subscription").attr("node", node).attr("jid", jid.as_str());
     xml.attr("subscription", state.as_str());
+    // 12.18.
+    xml.attr_opt("expiry", options.expire_us.map(datetime).as_deref());
+    xml.close();
+    // 6.3.7.
+    if shown {
+        xml.open("options");
+        options.write(&mut xml, "result", of_collection);
+        xml.close();
+    }
     text(xml)
 }
 
 /// 8.6.
 fn request_approval(node: &Arc<str>, jid: &Jid, id: u64) -> Notice {
+    let (xml, id) = approval_form(node, jid, id);
+    Notice::Owners { node: node.clone(), xml, id }
+}
+
+fn approval_form(node: &str, jid: &Jid, id: u64) -> (String, String) {
     let mut xml = Build::new();
     xml.open_ns("x", ns::DATA_FORMS).attr("type", "form").leaf("title", "Subscription request");
     xml.leaf("instructions", "Somebody wants to subscribe to one of your nodes. Submit the form to allow or to deny it.");
     form::field(&mut xml, "FORM_TYPE", Some("hidden"), None, &[], &[SUBSCRIBE_AUTHORIZATION.to_owned()]);
-    form::field(&mut xml, "pubsub#node", Some("text-single"), Some("Node"), &[], &[node.to_string()]);
+    form::field(&mut xml, "pubsub#node", Some("text-single"), Some("Node"), &[], &[node.to_owned()]);
     form::field(&mut xml, "pubsub#subscriber_jid", Some("jid-single"), Some("Subscriber"), &[], &[jid.to_string()]);
     form::field(&mut xml, "pubsub#allow", Some("boolean"), Some("Allow it?"), &[], &["false".to_owned()]);
     xml.close();
-    Notice::Owners { node: node.clone(), xml: text(xml), id: format!("approve-{id:x}") }
+    (text(xml), format!("approve-{id:x}"))
 }

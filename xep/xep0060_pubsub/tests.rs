@@ -31,7 +31,18 @@ impl Stage {
             clock.get()
         };
         let default = default_config(1_000);
-        let cx = Context { quotas: &QUOTAS, default: &default, who: &who, service: "juliet@house", mint: &mint };
+        let may_create = if who.is_host() { Ok(()) } else { Err(Bounce::new(iris_core::Condition::Forbidden)) };
+        let (host, service) = (Some("juliet@house"), "juliet@house");
+        let cx = Context {
+            quotas: &QUOTAS,
+            default: &default,
+            who: &who,
+            may_create,
+            host,
+            now_us: 1_000_000,
+            service,
+            mint: &mint,
+        };
         self.service.ask(&cx, request)
     }
 
@@ -59,18 +70,24 @@ fn a_service_is_restored_from_its_changes() {
     changes
         .extend(stage.ask("romeo@house/x", who(), "<subscribe node='n' jid='romeo@house'/>").expect("a subscription").changes);
     let (mut nodes, mut entries) = (std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
+    let mut subscriptions = std::collections::BTreeMap::new();
     for change in changes {
         match change {
             Change::PutNode(name, value) => drop(nodes.insert(name, value)),
             Change::DeleteNode(name) => drop(nodes.remove(&name)),
-            Change::PutItem(serial, entry, _) => drop(entries.insert(serial_key(serial), entry)),
+            Change::PutSubscription(key, value) => drop(subscriptions.insert(key, value)),
+            Change::DeleteSubscription(key) => drop(subscriptions.remove(&key)),
+            Change::PutItem(kept) => {
+                drop(entries.insert(serial_key(kept.entry.serial), encode_entry(&kept.node, &kept.entry)));
+            }
             Change::DeleteItem(serial) => drop(entries.remove(&serial_key(serial))),
         }
     }
     let default = default_config(1_000);
     let nodes = nodes.into_iter().map(|(name, value)| (name, decode_node(&value, &default).expect("a node"))).collect();
     let entries = entries.into_iter().map(|(key, value)| decode_entry(&key, &value).expect("an entry")).collect();
-    let restored = Service::restore(nodes, entries);
+    let subscriptions = subscriptions.iter().map(|(key, value)| decode_subscription(key, value).expect("one")).collect();
+    let restored = Service::restore(nodes, subscriptions, entries);
     let (before, after) = (stage.service.node("n").expect("it"), restored.node("n").expect("it"));
     assert_eq!(before.config, after.config);
     assert_eq!(before.entries, after.entries);
@@ -85,8 +102,35 @@ fn what_is_damaged_on_disk_is_left_out() {
     for bad in [&b""[..], b"\xff\xfe", b"<node", b"<node/>", b"<node created='x' creator='juliet@house'/>", b"not XML at all"] {
         assert!(decode_node(bad, &default).is_none());
         assert!(decode_entry("0000000000000001", bad).is_none());
+        assert!(decode_subscription("0000000000000001 romeo@house", bad).is_none());
     }
     assert!(decode_entry("not a key", b"<item node='n' id='1' size='1' publisher='a@b'/>").is_none());
+}
+
+/// Subscriptions once lay with their node: the first change of one gives each a place of its own, and nothing is lost.
+#[test]
+fn subscriptions_that_were_kept_with_the_node_move_out_of_it() {
+    let old = b"<node created='7' creator='juliet@house'><subscription jid='romeo@house' is='subscribed'/>        <subscription jid='nurse@house' is='pending'/></node>";
+    let node = decode_node(old, &default_config(1_000)).expect("a node");
+    assert_eq!(node.subscriptions.len(), 2);
+    let mut stage = Stage { service: Service::restore(vec![("n".into(), node)], vec![], vec![]), ..Stage::new() };
+    let changes = stage
+        .ask("romeo@house/x", Standing::Watcher { groups: vec![] }, "<unsubscribe node='n' jid='romeo@house'/>")
+        .expect("the end")
+        .changes;
+    let kept: Vec<&str> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::PutSubscription(key, _) => Some(key.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kept, ["0000000000000007 nurse@house"]);
+    let written = changes.iter().find_map(|change| match change {
+        Change::PutNode(_, value) => Some(String::from_utf8_lossy(value).into_owned()),
+        _ => None,
+    });
+    assert!(written.is_some_and(|node| !node.contains("<subscription")), "a restart would bring romeo back");
 }
 
 /// A request that is refused changes nothing.

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use iris_core::effects::To;
-use iris_core::xml::wire::{self, Stamps};
+use iris_core::xml::Build;
+use iris_core::xml::wire::{self, Stamps, Wire};
 use iris_core::{BareJid, Envelope, Jid, SessionRef, Stanza, Turn};
 
 use super::{PEP, asker, last};
-use crate::xep0060_pubsub::{Asker, Node, Notice, Notification, event};
+use crate::xep0060_pubsub::{Asker, Node, Notice, Notification, event, text};
 
 pub(super) fn tell(turn: &mut Turn<'_>, who: &Asker, notice: Notice, removed: Option<&Node>) {
     match notice {
-        Notice::News { node, xml, kind } => news(turn, &node, &event::message(&xml, None), kind, removed),
+        Notice::News { node, xml, kind, body, .. } => news(turn, &node, &event::message(&xml, None), body, kind, removed),
+        // There are no collections here.
+        Notice::OfCollection { .. } => {}
         Notice::Message { to, xml, kind } => {
             if let Some(stanza) = message(turn, &xml, kind.as_str(), None) {
                 let from = Jid::from(turn.me().clone());
@@ -37,59 +40,81 @@ pub(super) fn message(turn: &Turn<'_>, inside: &str, kind: &str, id: Option<&str
 }
 
 /// News of a node: one event per contact's account, which gives it to those of its sessions that want it; explicit subscribers
-/// by the address that they have subscribed; our own sessions here.
-fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, kind: Notification, removed: Option<&Node>) {
-    let Some(stanza) = message(turn, inside, kind.as_str(), None) else { return };
-    let me = Jid::from(turn.me().clone());
-    let from: Arc<str> = Arc::from(me.as_str());
-    let wire = Arc::new(wire::render(&stanza, &Stamps { from: Some(from), ..Stamps::default() }));
-
+/// by the address that they have subscribed, with a text for people where they want that; our own sessions here.
+fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, body: Option<String>, kind: Notification, removed: Option<&Node>) {
+    let Some(plain) = rendered(turn, inside, kind) else { return };
     let Some((subscribers, open)) = subscribers(turn, node, removed) else { return };
+    let with_body = match body.filter(|_| subscribers.iter().any(|it| it.body)) {
+        Some(body) => {
+            let mut xml = Build::new();
+            xml.leaf("body", &body).raw(inside.as_bytes());
+            rendered(turn, &text(xml), kind)
+        }
+        None => None,
+    };
+    let me = Jid::from(turn.me().clone());
     // Our own, each once: those that want it, and those that have subscribed.
     let own = me.to_bare();
     let wants = |turn: &Turn<'_>, at: SessionRef| {
-        turn.account.card(at).is_some_and(|card| {
-            let subscribed =
-                subscribers.iter().any(|jid| jid.to_bare() == own && (jid.resource().is_none() || *jid == card.jid));
-            card.available.is_some() && (card.interests.has(node) || subscribed)
-        })
+        let card = turn.account.card(at).filter(|card| card.available.is_some())?;
+        let of_card = |jid: &Jid| jid.to_bare() == own && (jid.resource().is_none() || *jid == card.jid);
+        let subscribed = subscribers.iter().find(|it| of_card(&it.jid));
+        (subscribed.is_some() || card.interests.has(node)).then(|| subscribed.is_some_and(|it| it.body))
     };
-    let sessions: Vec<SessionRef> = turn.account.sessions().iter().copied().filter(|at| wants(turn, *at)).collect();
-    for session in sessions {
-        turn.push_wire(session, wire.clone(), To::Full);
+    let sessions: Vec<(SessionRef, bool)> =
+        turn.account.sessions().iter().filter_map(|at| Some((*at, wants(turn, *at)?))).collect();
+    let of = |body: bool| with_body.as_ref().filter(|_| body).unwrap_or(&plain);
+    for (session, body) in sessions {
+        turn.push_wire(session, of(body).1.clone(), To::Full);
     }
-    let envelope = |to: Jid| {
-        let mut envelope = Envelope::new(stanza.clone(), me.clone(), to);
-        envelope.wire = Some(wire.clone());
-        envelope
+    let envelope = |to: Jid, body: bool| {
+        let (stanza, wire) = of(body);
+        Envelope { wire: Some(wire.clone()), ..Envelope::new(stanza.clone(), me.clone(), to) }
     };
-    for jid in subscribers.iter().filter(|jid| jid.to_bare() != own) {
-        turn.send_guarded(envelope(jid.clone()));
+    for it in subscribers.iter().filter(|it| it.jid.to_bare() != own) {
+        turn.send_guarded(envelope(it.jid.clone(), it.body));
     }
     if !open {
         return;
     }
     for contact in watchers(turn, node, removed) {
         // Whoever has subscribed with the bare JID has it on every device.
-        if !subscribers.iter().any(|jid| jid.resource().is_none() && jid.to_bare() == contact) {
-            let mut envelope = envelope(contact.into());
+        if !subscribers.iter().any(|it| it.jid.resource().is_none() && it.jid.to_bare() == contact) {
+            let mut envelope = envelope(contact.into(), false);
             envelope.news_of = Some(node.clone());
             turn.send_guarded(envelope);
         }
     }
 }
 
+/// A message of this account, and as it goes out.
+fn rendered(turn: &Turn<'_>, inside: &str, kind: Notification) -> Option<(Arc<Stanza>, Arc<Wire>)> {
+    let stanza = message(turn, inside, kind.as_str(), None)?;
+    let from: Arc<str> = Arc::from(turn.me().as_str());
+    let wire = Arc::new(wire::render(&stanza, &Stamps { from: Some(from), ..Stamps::default() }));
+    Some((stanza, wire))
+}
+
+struct Subscriber {
+    jid: Jid,
+    /// It wants a text for people.
+    body: bool,
+}
+
 /// Addresses with a subscription that still may read; and whether anybody else might.
-fn subscribers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Option<(Vec<Jid>, bool)> {
-    let of =
-        |node: &Node| -> Vec<Jid> { node.subscriptions.iter().filter(|it| it.is_active()).map(|it| it.jid.clone()).collect() };
+fn subscribers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Option<(Vec<Subscriber>, bool)> {
+    let now_us = turn.now.wall_us;
+    let of = |node: &Node| -> Vec<Subscriber> {
+        let hears = node.subscriptions.iter().filter(|it| it.hears(now_us));
+        hears.map(|it| Subscriber { jid: it.jid.clone(), body: it.options.include_body }).collect()
+    };
     let all = match removed {
         Some(node) => of(node),
         None => of(turn.state(&PEP)?.service.node(node)?),
     };
-    let askers: Vec<Asker> = all.iter().map(|jid| asker(turn, jid)).collect();
-    let may = |node: &Node| -> Vec<Jid> {
-        askers.iter().filter(|who| node.may_read(who).is_ok()).map(|who| who.jid.clone()).collect()
+    let askers: Vec<Asker> = all.iter().map(|it| asker(turn, &it.jid)).collect();
+    let may = |node: &Node| -> Vec<Subscriber> {
+        all.into_iter().zip(&askers).filter(|(_, who)| node.may_read(who).is_ok()).map(|(it, _)| it).collect()
     };
     // A node that only its owner reads needs no look at the roster.
     let open = |node: &Node| node.config.access != crate::xep0060_pubsub::Access::Whitelist || !node.affiliations.is_empty();

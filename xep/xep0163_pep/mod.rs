@@ -83,6 +83,8 @@ subscriptions_per_node_max = 1000
 
 /// Key: the node's name.
 pub const NODES: Shelf = Shelf::map("pep_nodes");
+/// Key: `pubsub::subscription_key`.
+pub const SUBSCRIPTIONS: Shelf = Shelf::map("pep_subscriptions");
 /// Key: `pubsub::serial_key`; which items there are.
 pub const INDEX: Shelf = Shelf::map("pep_index");
 /// The same key; the payload. Never woken.
@@ -132,12 +134,23 @@ pub fn default_config(item_size_bytes_max: usize) -> Config {
         item_reply: pubsub::ItemReply::None,
         node_full: pubsub::NodeFull::RetractOldest,
         subscribe: true,
+        item_expire_s: None,
+        node_type: pubsub::NodeType::Leaf,
+        collections: Vec::new(),
+        children: None,
+        children_by: pubsub::Children::Owners,
+        children_whitelist: Vec::new(),
+        children_max: None,
     }
 }
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings: Settings = m.config()?;
     let quotas = Quotas {
+        is_service: false,
+        all_nodes_max: usize::MAX,
+        all_items_max: usize::MAX,
+        children_max: 0,
         nodes_max: settings.nodes_max,
         items_max: settings.items_max,
         items_per_node_max: settings.items_max,
@@ -171,10 +184,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             m.feature(at, &format!("{}#{feature}", pubsub::NS));
         }
     }
-    for shelf in [NODES, INDEX, ITEMS] {
+    for shelf in [NODES, SUBSCRIPTIONS, INDEX, ITEMS] {
         m.shelf(shelf)?;
     }
-    m.state(&PEP, &[NODES, INDEX], move |items| load(items, &rules))?;
+    m.state(&PEP, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &rules))?;
     for ns in [pubsub::NS, pubsub::OWNER] {
         m.iq_named(At::Account, GetOrSet::Get, ns, "pubsub", |turn, it| answer(turn, &it, false))?;
         m.iq_named(At::Account, GetOrSet::Set, ns, "pubsub", |turn, it| answer(turn, &it, true))?;
@@ -193,7 +206,8 @@ fn load(items: &[Item], rules: &Arc<Rules>) -> Pep {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
     let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), pubsub::decode_node(&it.value, &rules.default)?))).collect();
     let entries = of(INDEX).filter_map(|it| pubsub::decode_entry(&it.key, &it.value)).collect();
-    Pep { service: Service::restore(nodes, entries), rules: rules.clone() }
+    let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| pubsub::decode_subscription(&it.key, &it.value)).collect();
+    Pep { service: Service::restore(nodes, subscriptions, entries), rules: rules.clone() }
 }
 
 // --- who asks -------------------------------------------------------------------------------------------------------------
@@ -230,9 +244,10 @@ fn concerns(turn: &mut Turn<'_>, who: &Asker, request: Option<&Request>) -> bool
     let Some(pep) = turn.state(&PEP) else { return false };
     match request.map(Request::node) {
         Some(Some(node)) => pep.service.node(node).is_some(),
-        Some(None) => pep.service.nodes().any(|(_, node)| {
-            node.affiliations.contains_key(&who.bare) || node.subscriptions.iter().any(|it| it.jid.to_bare() == who.bare)
-        }),
+        Some(None) => pep
+            .service
+            .nodes()
+            .any(|(_, node)| node.affiliations.contains_key(&who.bare) || !node.subscriptions.of(&who.bare).is_empty()),
         None => false,
     }
 }
@@ -285,7 +300,18 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
     let mint = move || house.clock.mint(now).0;
     let Some(pep) = turn.state(&PEP) else { return Err(Bounce::new(Condition::InternalServerError)) };
     let rules = pep.rules.clone();
-    let cx = Context { quotas: &rules.quotas, default: &rules.default, who, service: &service, mint: &mint };
+    // XEP-0163 4.1: the account owns what is here, and nobody else makes nodes.
+    let may_create = if who.is_host() { Ok(()) } else { Err(Bounce::new(Condition::Forbidden)) };
+    let cx = Context {
+        quotas: &rules.quotas,
+        default: &rules.default,
+        who,
+        may_create,
+        host: Some(&service),
+        now_us: now.wall_us,
+        service: &service,
+        mint: &mint,
+    };
     pep.service.ask(&cx, request)
 }
 
@@ -295,10 +321,12 @@ fn settle(turn: &mut Turn<'_>, who: &Asker, outcome: Outcome) -> Answer {
         match change {
             Change::PutNode(name, value) => turn.put(NODES, &name, value),
             Change::DeleteNode(name) => turn.delete(NODES, &name),
-            Change::PutItem(serial, entry, payload) => {
-                let key = pubsub::serial_key(serial);
-                turn.put(INDEX, &key, entry);
-                turn.put(ITEMS, &key, payload);
+            Change::PutSubscription(key, value) => turn.put(SUBSCRIPTIONS, &key, value),
+            Change::DeleteSubscription(key) => turn.delete(SUBSCRIPTIONS, &key),
+            Change::PutItem(kept) => {
+                let key = pubsub::serial_key(kept.entry.serial);
+                turn.put(INDEX, &key, pubsub::encode_entry(&kept.node, &kept.entry));
+                turn.put(ITEMS, &key, kept.payload);
             }
             Change::DeleteItem(serial) => {
                 let key = pubsub::serial_key(serial);
@@ -349,10 +377,10 @@ fn read_items(turn: &mut Turn<'_>, who: Asker, fetch: Fetch, request: Option<Req
 /// XEP-0060 5.3, 5.4, 5.5.
 fn disco_node(turn: &mut Turn<'_>, disco: Disco, node: &str) -> Option<String> {
     let who = asker(turn, &turn.caller()?.jid);
-    let me = turn.me().to_string();
+    let (me, host) = (turn.me().to_string(), turn.me().clone());
     let pep = turn.state(&PEP)?;
     if disco == Disco::Info {
-        return pep.service.describe(node, &who);
+        return pep.service.describe(node, &who, Some(&host), &[]);
     }
     let node = pep.service.node(node)?;
     node.may_read(&who).ok()?;

@@ -10,7 +10,7 @@ use iris_core::{BareJid, Jid, ns};
 
 use crate::xep0060_pubsub::form::Filled;
 use crate::xep0060_pubsub::{self as pubsub, Affiliation, Config, Entry, Node, State, Subscription};
-use crate::xep0163_pep::{INDEX, ITEMS, NODES, default_config};
+use crate::xep0163_pep::{INDEX, ITEMS, NODES, SUBSCRIPTIONS, default_config};
 
 /// What moves in, until the last child was read: items may stand before their node.
 #[derive(Default)]
@@ -46,7 +46,9 @@ impl Nodes {
                     }
                 }
             }
-            self.nodes.insert(name.into_owned(), Node::new(config, now_us, owner.clone()));
+            // Each its own number: subscriptions lie under it.
+            let number = now_us + self.nodes.len() as u64;
+            self.nodes.insert(name.into_owned(), Node::new(config, number, owner.clone()));
         }
         for child in children() {
             let Some(node) = child.attr("node").and_then(|name| self.nodes.get_mut(&*name)) else { continue };
@@ -89,6 +91,13 @@ impl Nodes {
         let Nodes { mut nodes, items, notes: mut more } = self;
         let there: BTreeMap<(Arc<str>, Arc<str>), u64> =
             entries(there).map(|(node, entry)| ((node, entry.id), entry.serial)).collect();
+        // The number of a node is part of where its subscriptions lie.
+        for item in there.iter().filter(|item| item.shelf == NODES) {
+            let known = pubsub::decode_node(&item.value, &default());
+            if let (Some(node), Some(known)) = (nodes.get_mut(&*item.key), known) {
+                node.created_us = known.created_us;
+            }
+        }
         let mut orphans = BTreeMap::new();
         let mut taken = HashSet::new();
         let mut kept = Vec::new();
@@ -118,7 +127,13 @@ impl Nodes {
             more.push(format!("PEP: {count} items of {name} were left out: nothing says who may read them"));
         }
         notes.append(&mut more);
-        kept.extend(nodes.iter().map(|(name, node)| (NODES, Arc::from(name.as_str()), pubsub::encode_node(node))));
+        for (name, node) in &nodes {
+            kept.push((NODES, Arc::from(name.as_str()), pubsub::encode_node(node)));
+            for it in node.subscriptions.iter() {
+                let key = pubsub::subscription_key(node, &it.jid);
+                kept.push((SUBSCRIPTIONS, key.into(), pubsub::encode_subscription(it)));
+            }
+        }
         kept
     }
 }
@@ -135,8 +150,8 @@ fn people(node: &mut Node, it: &El<'_>, jid: Jid) {
                 Some("pending") => State::Pending,
                 _ => return,
             };
-            if !node.subscriptions.iter().any(|it| it.jid == jid) {
-                node.subscriptions.push(Subscription { jid, state });
+            if node.subscriptions.get(&jid).is_none() {
+                node.subscriptions.put(Subscription::new(jid, state));
             }
         }
         _ => {}
@@ -148,7 +163,12 @@ pub(super) fn move_out(items: &[Item]) -> Vec<String> {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
     let config = default();
     let nodes = of(NODES).filter_map(|item| Some((&*item.key, pubsub::decode_node(&item.value, &config)?)));
-    let nodes: Vec<(&str, Node)> = nodes.collect();
+    let mut nodes: Vec<(&str, Node)> = nodes.collect();
+    for (number, it) in of(SUBSCRIPTIONS).filter_map(|item| pubsub::decode_subscription(&item.key, &item.value)) {
+        if let Some((_, node)) = nodes.iter_mut().find(|(_, node)| node.created_us == number) {
+            node.subscriptions.put(it);
+        }
+    }
     if nodes.is_empty() {
         return Vec::new();
     }
@@ -170,7 +190,7 @@ pub(super) fn move_out(items: &[Item]) -> Vec<String> {
         }
         if !node.subscriptions.is_empty() {
             owner.open("subscriptions").attr("node", name);
-            for it in &node.subscriptions {
+            for it in node.subscriptions.iter() {
                 owner.open("subscription").attr("jid", it.jid.as_str()).attr("subscription", it.state.as_str()).close();
             }
             owner.close();

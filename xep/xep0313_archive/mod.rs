@@ -107,7 +107,7 @@ fn expire(turn: &mut HostTurn<'_>, keep_days: u32) {
 fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
     let me = turn.me().to_string();
     let (owner, ids) = (turn.account.owner(), turn.house.ids);
-    let asked = query::Asked { source: source::PERSONAL, me: &me, owner, ids, reveal: false, config };
+    let asked = query::Asked { source: source::PERSONAL, me: &me, owner, ids, reveal: false, node: None, config };
     match query::Query::parse(el, &asked) {
         Ok(mut query) => {
             // A page is not what fills a session's queue.

@@ -43,7 +43,7 @@ async fn find(query: &Query, cx: &Cx) -> Result<Found, Bounce> {
     // Both questions are asked before either is answered.
     let known = (!query.must_exist.is_empty()).then(|| {
         let max = u32::try_from(query.must_exist.len()).unwrap_or(u32::MAX);
-        read(query, LogQuery { ids: Some(query.must_exist.clone()), max, ..LogQuery::default() }, cx)
+        read(query, LogQuery { ids: Some(query.must_exist.clone()), peer: query.node, max, ..LogQuery::default() }, cx)
     });
     let by_resource = query.seeks;
     let first = LogQuery { max: if by_resource { PAGE_ENTRIES_MAX } else { query.log.max }, ..query.log.clone() };

@@ -25,6 +25,8 @@ pub struct Asked<'a> {
     pub ids: IdSeal,
     /// The asker may know the real addresses of occupants.
     pub reveal: bool,
+    /// The archive is that of a pubsub node (XEP-0442), the entries of this peer: the query names the node.
+    pub node: Option<u64>,
     pub config: &'a Config,
 }
 
@@ -33,6 +35,8 @@ pub struct Query {
     pub source: Source,
     pub reveal: bool,
     pub owner: OwnerId,
+    /// `Asked::node`.
+    pub node: Option<u64>,
     ids: IdSeal,
     pub me: String,
     pub queryid: Option<String>,
@@ -70,7 +74,7 @@ impl With {
 impl Query {
     pub fn parse(el: &El<'_>, asked: &Asked<'_>) -> Result<Query, Bounce> {
         let config = asked.config;
-        if el.attr("node").is_some() {
+        if el.attr("node").is_some() && asked.node.is_none() {
             // Section 6.1.3: for archives of pubsub nodes.
             return Err(Bounce::new(Condition::FeatureNotImplemented).text("the archive has no nodes"));
         }
@@ -82,6 +86,7 @@ impl Query {
             source: asked.source,
             reveal: asked.reveal,
             owner: asked.owner,
+            node: asked.node,
             ids: asked.ids,
             me: asked.me.to_owned(),
             queryid,
@@ -97,6 +102,7 @@ impl Query {
         if let Some(form) = el.child(ns::DATA_FORMS, "x") {
             query.read_form(&form)?;
         }
+        query.log.peer = query.log.peer.or(asked.node);
         let wanted = el.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose()?.unwrap_or_default();
         query.read_page(&wanted, config)?;
         query.must_exist.sort_unstable();
@@ -288,7 +294,7 @@ mod tests {
         let me = iris_core::BareJid::new("juliet@house").expect("a JID");
         let config = Config::default();
         let (source, owner, ids) = (super::super::source::PERSONAL, OwnerId(1), seal());
-        let asked = Asked { source, me: me.as_str(), owner, ids, reveal: false, config: &config };
+        let asked = Asked { source, me: me.as_str(), owner, ids, reveal: false, node: None, config: &config };
         Query::parse(&El::parse(xml.as_bytes()).expect("an element"), &asked)
     }
 

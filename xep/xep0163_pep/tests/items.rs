@@ -80,7 +80,7 @@ fn s7_1_3_what_is_wrong_with_an_item() {
     error(&set("<retract><item id='1'/></retract>"), "modify", "bad-request", "nodeid-required");
     error(&set("<retract node='n'><item id='2'/></retract>"), "cancel", "item-not-found", "");
     error(&set("<retract node='m'><item id='1'/></retract>"), "cancel", "item-not-found", "");
-    error(&set("<options node='n' jid='juliet@house'/>"), "cancel", "feature-not-implemented", "unsupported");
+    error(&set("<options node='n' jid='juliet@house'/>"), "modify", "bad-request", "");
 }
 
 #[test]

@@ -183,3 +183,30 @@ fn they_survive_a_restart() {
     ok(&publish(&mut house, &juliet, "n", "2", X));
     assert_eq!(events(&house.recv(&romeo)).len(), 1);
 }
+
+#[test]
+fn s6_3_options_of_a_subscription_to_an_account() {
+    let (mut house, juliet, romeo) = scene("presence");
+    let set = |house: &mut House, fields: &[(&str, &str)]| {
+        let options = form("subscribe_options", fields);
+        let inside = format!("<options node='n' jid='romeo@house'>{options}</options>");
+        ask(house, &romeo, "set", Some("juliet@house"), &inside)
+    };
+    error(&set(&mut house, &[("deliver", "0")]), "cancel", "unexpected-request", "not-subscribed");
+    ok(&subscribe(&mut house, &romeo, "romeo@house"));
+    house.recv(&romeo);
+    ok(&set(&mut house, &[("deliver", "0")]));
+    ok(&publish(&mut house, &juliet, "n", "2", X));
+    house.nothing(&romeo);
+    ok(&set(&mut house, &[("deliver", "1"), ("include_body", "1")]));
+    ok(&publish(&mut house, &juliet, "n", "3", X));
+    let heard = house.one(&romeo);
+    assert!(heard.as_str().contains("<body>There is something new in n.</body>"), "{}", heard.as_str());
+    let text =
+        ask(&mut house, &romeo, "get", Some("juliet@house"), "<options node='n' jid='romeo@house'/>").as_str().to_owned();
+    assert!(text.contains("var='pubsub#include_body'") && !text.contains("subscription_depth"), "{text}");
+    // Nodes of accounts are leaves.
+    let collection = own(&mut house, &juliet, "get", "<default type='collection'/>");
+    error(&collection, "cancel", "feature-not-implemented", "unsupported");
+    error(&configure(&mut house, &juliet, "n", &[("node_type", "collection")]), "modify", "not-acceptable", "");
+}

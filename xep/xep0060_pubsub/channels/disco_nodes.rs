@@ -1,0 +1,106 @@
+//! Service discovery (5.2 to 5.5, XEP-0248 5.2): the nodes of the service, what is in a collection, the items of a leaf.
+
+use std::sync::Arc;
+
+use iris_core::xml::{Build, El};
+use iris_core::{Bounce, Condition, HostTurn, Reply};
+
+use super::super::{Node, NodeType};
+use super::settings::PAGE_ITEMS_MAX;
+use super::{CHANNELS, answer};
+use crate::{result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam};
+
+pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+    let Some(name) = query.attr("node").filter(|name| !name.is_empty()) else { return disco::info_of(turn.doors) };
+    let who = answer::stranger(turn.from);
+    let described = turn.state(&CHANNELS).and_then(|it| {
+        let is_archived = it.service.node(&name).is_some_and(|node| node.config.node_type == NodeType::Leaf);
+        it.service.describe(&name, &who, None, if is_archived { &[mam::NS] } else { &[] })
+    });
+    match described {
+        Some(inside) => {
+            let mut xml = Build::new();
+            xml.open_ns("query", disco::INFO).attr("node", &name).raw(inside.as_bytes());
+            result(xml)
+        }
+        None => commands::info(turn, &name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
+    }
+}
+
+pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
+    let wanted = match query.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose() {
+        Ok(wanted) => wanted,
+        Err(why) => return why.into(),
+    };
+    let node = query.attr("node").filter(|node| !node.is_empty());
+    let (who, me) = (answer::stranger(turn.from), turn.jid.to_string());
+    let Some(channels) = turn.state(&CHANNELS) else { return Bounce::new(Condition::InternalServerError).into() };
+    let service = &channels.service;
+    let shown = |name: &Arc<str>, node: &Node| {
+        let title = (!node.config.title.is_empty()).then(|| node.config.title.clone());
+        (name.to_string(), title)
+    };
+    let is_shown = |node: &&Node| node.may_subscribe(&who).is_ok();
+    // By the key that pages are sought by: a node's name, an item's id.
+    let mut rows: Vec<(String, Option<String>)> = match node.as_deref() {
+        // XEP-0248 5.2: the nodes of the first level.
+        None => {
+            let first = service.nodes().filter(|(_, node)| node.config.collections.is_empty() && is_shown(node));
+            first.map(|(name, node)| shown(name, node)).collect()
+        }
+        Some(name) => match service.node(name) {
+            None => return commands::items(turn, name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
+            Some(node) if node.may_read(&who).is_err() => {
+                return node.may_read(&who).err().map_or_else(Reply::empty, Reply::Error);
+            }
+            Some(node) if node.config.is_collection() => {
+                let inside = service.children(name).filter_map(|child| Some((child, service.node(child)?)));
+                inside.filter(|(_, node)| is_shown(node)).map(|(name, node)| shown(name, node)).collect()
+            }
+            Some(node) => node.entries.iter().map(|entry| (entry.id.to_string(), None)).collect(),
+        },
+    };
+    let are_items = node.as_deref().and_then(|name| service.node(name)).is_some_and(|node| !node.config.is_collection());
+    let count = rows.len();
+    let page = wanted.clone().unwrap_or_default();
+    let place = |key: &str| rows.iter().position(|(it, _)| it == key);
+    // XEP-0059 2.2: a place that is not there is an error.
+    let not_there = || Reply::Error(Bounce::new(Condition::ItemNotFound));
+    let from = match page.after.as_deref().map(place) {
+        Some(None) => return not_there(),
+        Some(Some(at)) => at + 1,
+        None => 0,
+    };
+    let until = match page.before.as_deref().filter(|key| !key.is_empty()).map(place) {
+        Some(None) => return not_there(),
+        Some(Some(at)) => at,
+        None => count,
+    };
+    let max = page.max.map_or(PAGE_ITEMS_MAX, |max| (max as usize).min(PAGE_ITEMS_MAX));
+    let until = until.max(from);
+    let (from, until) = match page.backward() {
+        true => (from.max(until.saturating_sub(max)), until),
+        false => (from, until.min(from.saturating_add(max))),
+    };
+    rows.truncate(until);
+    rows.drain(..from.min(rows.len()));
+    let mut xml = Build::new();
+    xml.open_ns("query", disco::ITEMS).attr_opt("node", node.as_deref());
+    for (key, title) in &rows {
+        xml.open("item").attr("jid", &me);
+        // 5.5: an item is named by its name.
+        if are_items {
+            xml.attr("name", key);
+        } else {
+            xml.attr("node", key).attr_opt("name", title.as_deref());
+        }
+        xml.close();
+    }
+    if wanted.is_some() || rows.len() < count {
+        let ends = rows.first().zip(rows.last()).map(|((first, _), (last, _))| (first.clone(), last.clone()));
+        let index = ends.is_some().then_some(from as u64);
+        rsm::Given { ends, index, count: Some(count as u64) }.write(&mut xml);
+    }
+    xml.close();
+    result(xml)
+}

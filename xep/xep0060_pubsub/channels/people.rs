@@ -1,0 +1,94 @@
+//! What people do elsewhere: they answer requests (8.6), change their rosters, cannot be reached any more (12.4), and go.
+
+use std::time::Duration;
+
+use iris_core::effects::Effect;
+use iris_core::task::{Cx, Finish};
+use iris_core::xml::El;
+use iris_core::{BareJid, Bounce, HostTurn, Reply, Stanza, StanzaType, Turn, ns};
+
+use super::super::{Approval, Asker};
+use super::{CHANNELS, answer, standing};
+
+/// How often leases and items are looked at that may be over.
+pub(super) const SWEEP: Duration = Duration::from_secs(60);
+
+pub(super) fn sweep(turn: &mut HostTurn<'_>) {
+    let now_us = turn.now.wall_us;
+    let Some(channels) = turn.state(&CHANNELS) else { return };
+    let over = [channels.service.end_leases(now_us), channels.service.end_items(now_us)];
+    for outcome in over.into_iter().flatten() {
+        answer::settle(turn, outcome);
+    }
+}
+
+/// A message to the service.
+pub(super) fn hear(turn: &mut HostTurn<'_>, stanza: &Stanza) -> Option<Result<(), Bounce>> {
+    if stanza.stype() == StanzaType::Error {
+        unreachable(turn, stanza);
+        return Some(Ok(()));
+    }
+    let form = stanza.children().iter().map(|child| stanza.child_el(child)).find(|el| el.is(ns::DATA_FORMS, "x"))?;
+    let approval = Approval::parse(&form)?;
+    let who = answer::stranger(turn.from);
+    if let Some(outcome) = turn.state(&CHANNELS).and_then(|it| it.service.approve(&who, &approval)) {
+        answer::settle(turn, outcome);
+    }
+    // What is not theirs to answer, or is answered already, changes nothing, and says nothing.
+    Some(Ok(()))
+}
+
+/// 12.4: there is nobody of that address any more, says whoever would know.
+fn unreachable(turn: &mut HostTurn<'_>, stanza: &Stanza) {
+    let is_gone = |error: &El<'_>| ["gone", "item-not-found"].iter().any(|name| error.child(ns::STANZAS, name).is_some());
+    let error = stanza.children().iter().map(|child| stanza.child_el(child)).find(|el| el.local() == "error");
+    let jid = turn.from.clone();
+    if error.as_ref().is_some_and(is_gone)
+        && let Some(outcome) = turn.state(&CHANNELS).and_then(|it| it.service.forget_address(&jid))
+    {
+        answer::settle(turn, outcome);
+    }
+}
+
+/// In the turn of an account: somebody may be another to its owner than before.
+pub(super) fn roster_changed(turn: &mut Turn<'_>, service: &std::sync::Arc<str>) {
+    let owner = turn.me().clone();
+    let counts = turn.facts.get(service, &standing::ROSTERS).is_some_and(|rosters| rosters.contains(&owner));
+    let Some(contact) = turn.subject.clone().filter(|_| counts) else { return };
+    let review = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
+        review(turn, &owner, contact);
+        Box::new(())
+    });
+    turn.fx.list.push(Effect::Tell(service.clone(), review));
+}
+
+/// All owners are asked anew: one of them may still let the contact in.
+fn review(turn: &mut HostTurn<'_>, owner: &BareJid, contact: BareJid) {
+    for (name, owners) in standing::concerned(turn, owner, &contact) {
+        let who = answer::stranger(&contact.clone().into());
+        turn.spawn(move |cx: Cx| {
+            Box::pin(async move {
+                let who = Asker { standing: standing::ask(&cx, &who, &owners).await, ..who };
+                Finish::HostTurn(Box::new(move |turn| {
+                    if let Some(outcome) = turn.state(&CHANNELS).and_then(|it| it.service.review_node(&name, &who)) {
+                        answer::settle(turn, outcome);
+                    }
+                    Reply::Sent
+                }))
+            })
+        });
+    }
+}
+
+/// In the turn of an account that ends: what it follows is followed no more, and what it alone owns goes with it.
+pub(super) fn account_removed(turn: &mut Turn<'_>, service: &std::sync::Arc<str>) {
+    let person = turn.me().clone();
+    let forget = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
+        let outcomes = turn.state(&CHANNELS).map(|it| it.service.forget_person(&person)).unwrap_or_default();
+        for outcome in outcomes {
+            answer::settle(turn, outcome);
+        }
+        Box::new(())
+    });
+    turn.fx.list.push(Effect::Tell(service.clone(), forget));
+}

@@ -1,0 +1,64 @@
+//! What somebody is to those who own a node (4.5, models `presence` and `roster`): their accounts know. They are asked when somebody
+//! subscribes or reads, and they say of themselves when it changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use iris_core::host::Fact;
+use iris_core::task::Cx;
+use iris_core::{BareJid, HostTurn};
+
+use super::super::{Access, Affiliation, Asker, Node, Standing};
+use super::CHANNELS;
+
+/// Whose rosters count here: accounts that own a node of these models. Published, so that the others need not be asked nor tell.
+pub(super) static ROSTERS: Fact<BTreeSet<BareJid>> = Fact::new();
+
+/// Owners that are asked; a node with more is told by the first of them.
+const OWNERS_ASKED_MAX: usize = 16;
+
+pub(super) fn owners(node: &Node) -> Vec<BareJid> {
+    let owners = node.affiliations.iter().filter(|(_, it)| **it == Affiliation::Owner);
+    owners.map(|(jid, _)| jid.clone()).take(OWNERS_ASKED_MAX).collect()
+}
+
+pub(super) async fn ask(cx: &Cx, who: &Asker, owners: &[BareJid]) -> Standing {
+    let asked: Vec<_> = owners
+        .iter()
+        .map(|owner| {
+            let person = who.bare.clone();
+            cx.account(owner.clone(), move |turn| {
+                let relation = if person == *turn.me() { iris_core::Relation::Own } else { turn.account.relation(&person) };
+                relation.sees_us().then(|| turn.account.groups(&person))
+            })
+        })
+        .collect();
+    let mut all: Option<Vec<Box<str>>> = None;
+    for answer in asked {
+        // No such account here, or none that answers: that one lets nobody in.
+        if let Ok(Some(Some(groups))) = answer.await {
+            all.get_or_insert_default().extend(groups);
+        }
+    }
+    all.map_or(Standing::Stranger, |groups| Standing::Watcher { groups })
+}
+
+/// After each change of a node.
+pub(super) fn publish_rosters(turn: &mut HostTurn<'_>) {
+    let Some(channels) = turn.state(&CHANNELS) else { return };
+    let by_roster = |node: &&Node| matches!(node.config.access, Access::Presence | Access::Roster);
+    let nodes = channels.service.nodes().map(|(_, node)| node).filter(by_roster);
+    let rosters: BTreeSet<BareJid> = nodes.flat_map(owners).collect();
+    turn.publish(&ROSTERS, rosters);
+}
+
+/// Nodes of this owner where a contact's standing counts, and has a subscription.
+pub(super) fn concerned(turn: &mut HostTurn<'_>, owner: &BareJid, contact: &BareJid) -> Vec<(Arc<str>, Vec<BareJid>)> {
+    let Some(channels) = turn.state(&CHANNELS) else { return Vec::new() };
+    let concerned = channels.service.nodes().filter(|(_, node)| {
+        matches!(node.config.access, Access::Presence | Access::Roster)
+            && node.affiliations.get(owner) == Some(&Affiliation::Owner)
+            && !node.subscriptions.of(contact).is_empty()
+    });
+    concerned.map(|(name, node)| (name.clone(), owners(node))).collect()
+}

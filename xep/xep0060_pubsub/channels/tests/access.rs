@@ -1,0 +1,132 @@
+//! XEP-0060 4: affiliations and access models, as a service has them.
+
+use iris_engine::testing::{Client, House};
+
+use super::*;
+
+/// Romeo and Juliet see each other; she is in his group "loves"; the nurse is nobody to him.
+fn friends(config: &[(&str, &str)]) -> (House, [Client; 3]) {
+    let mut house = house();
+    house.friends("romeo@house", "juliet@house");
+    let people = ["romeo@house/orchard", "juliet@house/balcony", "nurse@house/hall"].map(|jid| house.online(jid));
+    let item = "<item jid='juliet@house'><group>loves</group></item>";
+    ok(&house.iq(&people[0], "set", None, &format!("<query xmlns='jabber:iq:roster'>{item}</query>")));
+    ok(&create(&mut house, &people[0], "n", config));
+    for who in &people {
+        house.recv(who);
+    }
+    (house, people)
+}
+
+#[test]
+fn s4_5_each_access_model_lets_in_whom_it_says() {
+    for (model, juliet_error, nurse_error) in [
+        ("open", None, None),
+        ("presence", None, Some(("auth", "not-authorized", "presence-subscription-required"))),
+        ("roster", None, Some(("auth", "not-authorized", "not-in-roster-group"))),
+        ("whitelist", Some(("cancel", "not-allowed", "closed-node")), Some(("cancel", "not-allowed", "closed-node"))),
+    ] {
+        let (mut house, [romeo, juliet, nurse]) = friends(&[("access_model", model), ("roster_groups_allowed", "loves")]);
+        ok(&publish(&mut house, &romeo, "n", "1", X));
+        for (who, refused) in [(&juliet, juliet_error), (&nurse, nurse_error)] {
+            let got = [subscribe(&mut house, who, "n"), ask(&mut house, who, "get", "<items node='n'/>")];
+            for answer in &got {
+                match refused {
+                    None => ok(answer),
+                    Some((kind, condition, specific)) => error(answer, kind, condition, specific),
+                }
+            }
+            house.recv(who);
+        }
+        ok(&publish(&mut house, &romeo, "n", "2", X));
+        assert_eq!(house.recv(&juliet).len(), usize::from(juliet_error.is_none()), "{model}");
+        assert_eq!(house.recv(&nurse).len(), usize::from(nurse_error.is_none()), "{model}");
+    }
+}
+
+#[test]
+fn s4_5_a_subscription_ends_with_the_owners_presence() {
+    let (mut house, [romeo, juliet, _]) = friends(&[("access_model", "presence")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    house.send(&romeo, "<presence type='unsubscribed' to='juliet@house'/>");
+    let heard = house.hear(&juliet);
+    assert!(heard.iter().any(|it| it.contains("<subscription node='n' jid='juliet@house' subscription='none'/>")), "{heard:?}");
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    assert!(!house.hear(&juliet).iter().any(|it| it.contains("<items ")));
+    error(&subscribe(&mut house, &juliet, "n"), "auth", "not-authorized", "presence-subscription-required");
+}
+
+#[test]
+fn s4_1_affiliations_say_who_does_what() {
+    // Subscribe, read, publish, retract another's item, configure.
+    for (affiliation, may) in [
+        ("owner", [true, true, true, true, true]),
+        ("publisher", [true, true, true, true, false]),
+        ("publish-only", [false, false, true, false, false]),
+        ("member", [true, true, false, false, false]),
+        ("none", [false, false, false, false, false]),
+        ("outcast", [false, false, false, false, false]),
+    ] {
+        let (mut house, [romeo, juliet, _]) = scene(&[("access_model", "whitelist")]);
+        ok(&publish(&mut house, &romeo, "n", "his", X));
+        ok(&affiliate(&mut house, &romeo, "n", "juliet@house", affiliation));
+        house.recv(&juliet);
+        let answers = [
+            subscribe(&mut house, &juliet, "n"),
+            ask(&mut house, &juliet, "get", "<items node='n'/>"),
+            publish(&mut house, &juliet, "n", "hers", X),
+            ask(&mut house, &juliet, "set", "<retract node='n'><item id='his'/></retract>"),
+            configure(&mut house, &juliet, "n", &[("title", "Hers")]),
+        ];
+        let did = answers.map(|answer| answer.attr("type").as_deref() == Some("result"));
+        assert_eq!(did, may, "{affiliation}");
+    }
+}
+
+#[test]
+fn s8_9_owners_manage_affiliations_and_there_is_always_one() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    error(&affiliate(&mut house, &juliet, "n", "juliet@house", "owner"), "auth", "forbidden", "");
+    error(&affiliate(&mut house, &romeo, "n", "romeo@house", "none"), "modify", "not-acceptable", "");
+    ok(&affiliate(&mut house, &romeo, "n", "juliet@house/balcony", "owner"));
+    assert!(house.one(&juliet).as_str().contains("<affiliation jid='juliet@house' affiliation='owner'/>"));
+    let list = own(&mut house, &juliet, "get", "<affiliations node='n'/>").as_str().to_owned();
+    for owner in ["romeo", "juliet"] {
+        assert!(list.contains(&format!("<affiliation jid='{owner}@house' affiliation='owner'/>")), "{list}");
+    }
+    ok(&affiliate(&mut house, &juliet, "n", "romeo@house", "none"));
+    error(&own(&mut house, &romeo, "get", "<affiliations node='n'/>"), "auth", "forbidden", "");
+    let mine = ask(&mut house, &juliet, "get", "<affiliations/>").as_str().to_owned();
+    assert!(mine.contains("<affiliation node='n' affiliation='owner'/>"), "{mine}");
+}
+
+#[test]
+fn s7_1_publish_models() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[("publish_model", "subscribers")]);
+    error(&publish(&mut house, &juliet, "n", "1", X), "auth", "forbidden", "");
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&publish(&mut house, &juliet, "n", "1", X));
+    error(&publish(&mut house, &nurse, "n", "2", X), "auth", "forbidden", "");
+    ok(&configure(&mut house, &romeo, "n", &[("publish_model", "open")]));
+    ok(&publish(&mut house, &nurse, "n", "2", X));
+    // Others' items are not hers, and the id of one is taken.
+    error(&publish(&mut house, &nurse, "n", "1", X), "auth", "forbidden", "");
+    error(&ask(&mut house, &nurse, "set", "<retract node='n'><item id='1'/></retract>"), "auth", "forbidden", "");
+    ok(&ask(&mut house, &nurse, "set", "<retract node='n'><item id='2'/></retract>"));
+}
+
+#[test]
+fn administrators_look_after_nodes_that_are_not_theirs() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    error(&own(&mut house, &juliet, "set", "<delete node='n'/>"), "auth", "forbidden", "");
+    house
+        .host("house", |turn| {
+            let appointed = turn.state(&iris_core::command::APPOINTED).expect("the state");
+            appointed.insert(iris_core::BareJid::new("juliet@house").expect("a JID"))
+        })
+        .expect("an answer")
+        .expect("kept");
+    ok(&own(&mut house, &juliet, "get", "<configure node='n'/>"));
+    ok(&own(&mut house, &juliet, "set", "<delete node='n'/>"));
+    error(&disco(&mut house, &romeo, "info", "n"), "cancel", "item-not-found", "");
+}

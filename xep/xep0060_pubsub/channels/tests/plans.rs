@@ -1,0 +1,72 @@
+//! Who may make channels, and how much of everything: each limit is said with who can change it.
+
+use iris_engine::testing::House;
+
+use super::*;
+use crate::ROOMS;
+
+#[track_caller]
+fn says(answer: &iris_core::Stanza, words: &str) {
+    assert!(answer.as_str().contains(words), "{words}: {}", answer.as_str());
+}
+
+#[test]
+fn the_plan_says_who_makes_channels_and_everybody_follows() {
+    let config = "[plans]\ndefault = \"essential\"\n[plans.loud]\nchannels_create = true\n";
+    let mut house = House::with_config(ROOMS, config);
+    house.user("juliet@house");
+    house.ask("juliet@house", iris_core::Ask::SetPlan(Some("loud".into())));
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    for answer in [create(&mut house, &romeo, "n", &[]), ask(&mut house, &romeo, "set", "<create/>")] {
+        error(&answer, "cancel", "not-allowed", "");
+        says(&answer, "your plan (essential)");
+        says(&answer, "whoever runs this server can change your plan");
+    }
+    error(&publish(&mut house, &romeo, "n", "1", X), "cancel", "item-not-found", "");
+    ok(&create(&mut house, &juliet, "n", &[]));
+    ok(&subscribe(&mut house, &romeo, "n"));
+    ok(&publish(&mut house, &juliet, "n", "1", X));
+    assert_eq!(house.recv(&romeo).len(), 1);
+    ok(&publish(&mut house, &juliet, "made", "1", X));
+}
+
+#[test]
+fn each_limit_has_its_error() {
+    let config = "[xep.pubsub]\nnodes_per_user_max = 2\nitems_per_user_max = 3\nbytes_per_user_max = 2000\n\
+        items_per_node_max = 2\nitem_size_bytes_max = 1000\nsubscriptions_per_node_max = 1\n";
+    let mut house = House::with_config(ROOMS, config);
+    let [romeo, juliet, nurse] =
+        ["romeo@house/orchard", "juliet@house/balcony", "nurse@house/hall"].map(|jid| house.online(jid));
+    for node in ["a", "b"] {
+        ok(&create(&mut house, &romeo, node, &[]));
+    }
+    let third = create(&mut house, &romeo, "c", &[]);
+    error(&third, "wait", "resource-constraint", "");
+    says(&third, "you have 2 nodes");
+    says(&third, "whoever runs this server can change that");
+    ok(&create(&mut house, &juliet, "c", &[]));
+    // `max` is what the service allows.
+    for id in ["1", "2", "3"] {
+        ok(&publish(&mut house, &romeo, "a", id, X));
+    }
+    assert_eq!(items(&mut house, &romeo, "a"), ["2", "3"]);
+    ok(&publish(&mut house, &romeo, "b", "1", X));
+    let more = publish(&mut house, &romeo, "b", "2", X);
+    error(&more, "wait", "resource-constraint", "");
+    says(&more, "3 items");
+    let big = |size: usize| format!("<x xmlns='urn:x'>{}</x>", "x".repeat(size));
+    error(&publish(&mut house, &romeo, "b", "1", &big(1_000)), "modify", "not-acceptable", "payload-too-big");
+    ok(&publish(&mut house, &romeo, "b", "1", &big(900)));
+    ok(&publish(&mut house, &romeo, "a", "2", &big(700)));
+    let full = publish(&mut house, &romeo, "a", "3", &big(900));
+    error(&full, "wait", "resource-constraint", "");
+    says(&full, "2000 bytes");
+    ok(&publish(&mut house, &juliet, "c", "1", &big(900)));
+    ok(&subscribe(&mut house, &juliet, "a"));
+    error(&subscribe(&mut house, &nurse, "a"), "wait", "policy-violation", "too-many-subscriptions");
+    error(&configure(&mut house, &romeo, "a", &[("max_items", "3")]), "modify", "not-acceptable", "");
+    // What is deleted is free again.
+    ok(&own(&mut house, &romeo, "set", "<delete node='b'/>"));
+    ok(&create(&mut house, &romeo, "d", &[]));
+    ok(&publish(&mut house, &romeo, "a", "3", &big(900)));
+}

@@ -1,0 +1,60 @@
+//! XEP-0472: a node that is a social feed.
+
+use super::*;
+
+const FEED: (&str, &str) = ("type", "urn:xmpp:pubsub-social-feed:1");
+const POST: &str = "<entry xmlns='http://www.w3.org/2005/Atom'><title type='text'>hanging out at the Caf\u{e9}</title>\
+    <id>tag:house,2026:1</id><published>2026-05-08T18:30:02Z</published><updated>2026-05-08T18:30:02Z</updated></entry>";
+
+#[test]
+fn s5_1_the_profile_of_its_options() {
+    let (mut house, [romeo, juliet, _]) = scene(&[FEED]);
+    let config = own(&mut house, &romeo, "get", "<configure node='n'/>").as_str().to_owned();
+    let value = |var: &str| {
+        let field = config.split_once(&format!("var='pubsub#{var}'")).and_then(|(_, it)| it.split_once("</field>"));
+        let values = field.map(|(field, _)| field.rsplit_once("<value>").map(|(_, it)| it.trim_end_matches("</value>")));
+        values.flatten().unwrap_or_default().to_owned()
+    };
+    for (var, wanted) in [
+        ("notify_retract", "1"),
+        ("max_items", "max"),
+        ("persist_items", "1"),
+        ("send_last_published_item", "never"),
+        ("deliver_payloads", "0"),
+    ] {
+        assert_eq!(value(var), wanted, "{var}");
+    }
+    for wrong in [("notify_retract", "0"), ("max_items", "10"), ("persist_items", "0")] {
+        error(&configure(&mut house, &romeo, "n", &[wrong]), "modify", "not-acceptable", "");
+        error(&create(&mut house, &romeo, "m", &[FEED, wrong]), "modify", "not-acceptable", "");
+    }
+    // A SHOULD is the owner's to decide.
+    ok(&configure(&mut house, &romeo, "n", &[("deliver_payloads", "1")]));
+    ok(&configure(&mut house, &romeo, "n", &[("title", "Cafés")]));
+    ok(&subscribe_with(&mut house, &juliet, "n", &[("include_body", "1")]));
+    ok(&publish(&mut house, &romeo, "n", "1", POST));
+    let heard = house.one(&juliet);
+    assert!(heard.as_str().contains("<body>hanging out at the Caf\u{e9}</body>") && heard.as_str().contains(POST));
+}
+
+#[test]
+fn s4_2_a_post_is_an_atom_entry() {
+    let (mut house, [romeo, juliet, _]) = scene(&[FEED]);
+    for wrong in
+        [X.to_owned(), POST.replace("title", "subject"), POST.replace("updated", "changed"), POST.replace("Atom", "Item")]
+    {
+        error(&publish(&mut house, &romeo, "n", "1", &wrong), "modify", "bad-request", "invalid-payload");
+    }
+    ok(&publish(&mut house, &romeo, "n", "1", POST));
+    assert!(info(&mut house, &juliet, "n").contains("<value>urn:xmpp:pubsub-social-feed:1</value>"));
+    assert!(info(&mut house, &juliet, "").contains("<feature var='urn:xmpp:pubsub-social-feed:1'/>"));
+}
+
+#[test]
+fn s5_3_a_post_of_a_gallery_has_a_picture() {
+    let (mut house, [romeo, ..]) = scene(&[("type", "urn:xmpp:pubsub-social-feed:gallery:1")]);
+    error(&publish(&mut house, &romeo, "n", "1", POST), "modify", "bad-request", "invalid-payload");
+    let picture = "<link rel='enclosure' type='image/jpeg' href='https://house/a.jpg'/></entry>";
+    ok(&publish(&mut house, &romeo, "n", "1", &POST.replace("</entry>", picture)));
+    error(&configure(&mut house, &romeo, "n", &[("max_items", "10")]), "modify", "not-acceptable", "");
+}

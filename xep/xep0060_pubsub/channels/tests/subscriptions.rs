@@ -1,0 +1,256 @@
+//! XEP-0060 6, 8.6 to 8.8: subscriptions, their options, and who has to approve them.
+
+use std::time::Duration;
+
+use iris_core::Stanza;
+use iris_engine::testing::{Client, House};
+
+use super::*;
+
+fn options(house: &mut House, who: &Client, kind: &str, jid: &str, inside: &str) -> Stanza {
+    ask(house, who, kind, &format!("<options node='n' jid='{jid}'>{inside}</options>"))
+}
+
+#[test]
+fn s6_1_subscribing_and_its_errors() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    let answer = subscribe(&mut house, &juliet, "n");
+    let sub = "<subscription node='n' jid='juliet@house' subscription='subscribed'/>";
+    assert!(answer.as_str().contains(sub), "{}", answer.as_str());
+    let own_list = ask(&mut house, &juliet, "get", "<subscriptions/>").as_str().to_owned();
+    assert!(own_list.contains(sub), "{own_list}");
+    let all = own(&mut house, &romeo, "get", "<subscriptions node='n'/>").as_str().to_owned();
+    assert!(all.contains("<subscription jid='juliet@house' subscription='subscribed'/>"), "{all}");
+    let refuse = |house: &mut House, inside: &str| ask(house, &juliet, "set", inside);
+    error(&refuse(&mut house, "<subscribe node='n' jid='romeo@house'/>"), "modify", "bad-request", "invalid-jid");
+    error(&refuse(&mut house, "<subscribe node='n'/>"), "modify", "bad-request", "jid-required");
+    error(&refuse(&mut house, "<subscribe node='none' jid='juliet@house'/>"), "cancel", "item-not-found", "");
+    error(
+        &refuse(&mut house, "<unsubscribe node='n' jid='juliet@house' subid='7'/>"),
+        "modify",
+        "not-acceptable",
+        "invalid-subid",
+    );
+    ok(&refuse(&mut house, "<unsubscribe node='n' jid='juliet@house'/>"));
+    error(&refuse(&mut house, "<unsubscribe node='n' jid='juliet@house'/>"), "cancel", "unexpected-request", "not-subscribed");
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    house.nothing(&juliet);
+    ok(&affiliate(&mut house, &romeo, "n", "juliet@house", "outcast"));
+    house.recv(&juliet);
+    error(&subscribe(&mut house, &juliet, "n"), "auth", "forbidden", "");
+}
+
+#[test]
+fn s6_1_7_a_new_subscriber_gets_the_last_item() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    // One that is at hand, and one that has to be read.
+    let subscribing = |house: &mut House, who: &Client, person: &str| {
+        let subscribe = format!("<subscribe node='n' jid='{person}@house'/>");
+        let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{subscribe}</pubsub>");
+        house.send(who, &format!("<iq type='set' id='s' to='{SERVICE}'>{pubsub}</iq>"));
+        house.hear(who)
+    };
+    let heard = subscribing(&mut house, &juliet, "juliet");
+    assert!(heard.len() == 2 && heard[0].contains("type='result'"), "the answer first: {heard:?}");
+    assert!(heard[1].contains("<item id='1'") && heard[1].contains("<delay "), "{heard:?}");
+    ok(&publish(&mut house, &romeo, "n", "2", &format!("<x xmlns='urn:x'>{}</x>", "long ".repeat(2_000))));
+    let heard = subscribing(&mut house, &nurse, "nurse");
+    assert!(heard.len() == 2 && heard[1].contains("<item id='2'"), "{heard:?}");
+    ok(&configure(&mut house, &romeo, "n", &[("send_last_published_item", "never")]));
+    ok(&ask(&mut house, &nurse, "set", "<unsubscribe node='n' jid='nurse@house'/>"));
+    ok(&subscribe(&mut house, &nurse, "n"));
+    house.nothing(&nurse);
+}
+
+#[test]
+fn s6_3_options_are_read_changed_and_kept() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    error(&options(&mut house, &juliet, "get", "juliet@house", ""), "cancel", "unexpected-request", "not-subscribed");
+    ok(&subscribe(&mut house, &juliet, "n"));
+    let form_of = options(&mut house, &juliet, "get", "juliet@house", "");
+    let text = form_of.as_str();
+    assert!(text.contains("<options node='n' jid='juliet@house'>") && text.contains("var='pubsub#deliver'"), "{text}");
+    assert!(!text.contains("pubsub#subscription_depth"), "a leaf has no depth: {text}");
+    let set = |house: &mut House, fields: &[(&str, &str)]| {
+        options(house, &juliet, "set", "juliet@house", &form("subscribe_options", fields))
+    };
+    ok(&set(&mut house, &[("deliver", "0"), ("digest", "0")]));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    house.nothing(&juliet);
+    ok(&set(&mut house, &[("deliver", "1"), ("include_body", "true")]));
+    ok(&publish(&mut house, &romeo, "n", "2", "<entry xmlns='http://www.w3.org/2005/Atom'><title>Soliloquy</title></entry>"));
+    assert!(house.one(&juliet).as_str().contains("<body>Soliloquy</body>"));
+    for wrong in
+        [("digest", "1"), ("deliver", "maybe"), ("expire", "yesterday"), ("expire", "2001-01-01T00:00:00Z"), ("nothing", "1")]
+    {
+        error(&set(&mut house, &[("include_body", "0"), wrong]), "modify", "bad-request", "invalid-options");
+    }
+    let mut house = house.restart(crate::ROOMS, Duration::from_secs(1));
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    ok(&publish(&mut house, &romeo, "n", "3", X));
+    assert!(house.one(&juliet).as_str().contains("<body>"), "all of a form or nothing, and it is kept");
+    error(&options(&mut house, &romeo, "get", "juliet@house", ""), "auth", "forbidden", "");
+    error(&ask(&mut house, &juliet, "get", "<options node='n'/>"), "modify", "bad-request", "jid-required");
+    error(&ask(&mut house, &juliet, "get", "<options node='m' jid='juliet@house'/>"), "cancel", "item-not-found", "");
+    let with_subid = ask(&mut house, &juliet, "get", "<options node='n' jid='juliet@house' subid='1'/>");
+    error(&with_subid, "modify", "not-acceptable", "invalid-subid");
+}
+
+#[test]
+fn s6_3_7_subscribe_and_configure_at_once() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    let answer = subscribe_with(&mut house, &juliet, "n", &[("deliver", "0")]);
+    let text = answer.as_str();
+    assert!(
+        text.contains("subscription='subscribed'") && text.contains("<options><x xmlns='jabber:x:data' type='result'>"),
+        "{text}"
+    );
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    house.nothing(&juliet);
+    error(&subscribe_with(&mut house, &nurse, "n", &[("deliver", "x")]), "modify", "bad-request", "invalid-options");
+    let list = own(&mut house, &romeo, "get", "<subscriptions node='n'/>");
+    assert!(!list.as_str().contains("nurse"), "{}", list.as_str());
+    let form = form("subscribe_options", &[("deliver", "1")]);
+    for wrong in [
+        format!("<subscribe node='n' jid='nurse@house'/><options node='n'>{form}</options>"),
+        format!("<options>{form}</options><subscribe node='n' jid='nurse@house'/>"),
+    ] {
+        error(&ask(&mut house, &nurse, "set", &wrong), "modify", "bad-request", "");
+    }
+}
+
+#[test]
+fn s6_4_defaults() {
+    let (mut house, [_, juliet, _]) = scene(&[]);
+    let text = ask(&mut house, &juliet, "get", "<default node='n'/>").as_str().to_owned();
+    assert!(text.contains("<default node='n'>") && text.contains("pubsub#subscribe_options"), "{text}");
+    let text = ask(&mut house, &juliet, "get", "<default/>").as_str().to_owned();
+    assert!(text.contains("pubsub#subscription_type"), "{text}");
+    error(&ask(&mut house, &juliet, "get", "<default node='m'/>"), "cancel", "item-not-found", "");
+}
+
+#[test]
+fn s12_18_a_lease_ends_and_says_so() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    let end = iris_core::time::datetime(house.now.wall_us + 120_000_000);
+    let answer = subscribe_with(&mut house, &juliet, "n", &[("expire", &end)]);
+    assert!(answer.as_str().contains(&format!("expiry='{end}'")), "{}", answer.as_str());
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    assert_eq!(house.recv(&juliet).len(), 1);
+    for _ in 0..3 {
+        house.advance(Duration::from_secs(60));
+    }
+    assert!(house.hear(&juliet).iter().any(|it| it.contains("subscription='none'")));
+    let list = own(&mut house, &romeo, "get", "<subscriptions node='n'/>");
+    assert!(!list.as_str().contains("juliet"), "{}", list.as_str());
+    ok(&publish(&mut house, &romeo, "n", "2", X));
+    house.nothing(&juliet);
+}
+
+#[test]
+fn s8_6_and_s8_7_an_owner_approves_now_or_when_asked_again() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[("access_model", "authorize")]);
+    for who in [&juliet, &nurse] {
+        assert!(subscribe(&mut house, who, "n").as_str().contains("subscription='pending'"));
+    }
+    error(&subscribe(&mut house, &juliet, "n"), "auth", "not-authorized", "pending-subscription");
+    assert_eq!(house.recv(&romeo).len(), 2, "one request each");
+    // 8.7: forgotten, and asked for.
+    let command = |house: &mut House, who: &Client, inside: &str| {
+        let node = "http://jabber.org/protocol/pubsub#get-pending";
+        let command = format!("<command xmlns='http://jabber.org/protocol/commands' node='{node}' {inside}</command>");
+        house.iq(who, "set", Some(SERVICE), &command)
+    };
+    let first = command(&mut house, &romeo, "action='execute'>").as_str().to_owned();
+    assert!(first.contains("var='pubsub#node'") && first.contains("<value>n</value>"), "{first}");
+    let session = first.split_once("sessionid='").and_then(|(_, it)| it.split_once('\'')).map(|(id, _)| id.to_owned());
+    let inside = format!("sessionid='{}'>{}", session.expect("a session"), form("subscribe_authorization", &[("node", "n")]));
+    house.send(&romeo, &{
+        let node = "http://jabber.org/protocol/pubsub#get-pending";
+        let command = format!("<command xmlns='http://jabber.org/protocol/commands' node='{node}' {inside}</command>");
+        format!("<iq type='set' id='pending' to='{SERVICE}'>{command}</iq>")
+    });
+    let heard = house.hear(&romeo);
+    assert_eq!(heard.iter().filter(|it| it.contains("pubsub#subscribe_authorization")).count(), 2, "{heard:?}");
+    assert!(heard.iter().any(|it| it.contains("id='pending'") && it.contains("status='completed'")), "{heard:?}");
+    let theirs = command(&mut house, &juliet, "action='execute'>");
+    assert!(theirs.as_str().contains("Nobody waits"), "{}", theirs.as_str());
+    // 8.6.
+    let reply = |jid: &str, allow: &str| {
+        let fields = [("node", "n"), ("subscriber_jid", jid), ("allow", allow)];
+        format!("<message to='{SERVICE}'>{}</message>", form("subscribe_authorization", &fields))
+    };
+    house.send(&juliet, &reply("juliet@house", "1"));
+    house.nothing(&juliet);
+    house.send(&romeo, &reply("juliet@house", "1"));
+    assert!(house.one(&juliet).as_str().contains("subscription='subscribed'"));
+    house.send(&romeo, &reply("nurse@house", "0"));
+    assert!(house.one(&nurse).as_str().contains("subscription='none'"));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    assert_eq!(house.recv(&juliet).len(), 1);
+    house.nothing(&nurse);
+    error(&ask(&mut house, &nurse, "get", "<items node='n'/>"), "auth", "not-authorized", "not-subscribed");
+}
+
+#[test]
+fn s8_8_owners_manage_subscriptions() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    let change = "<subscriptions node='n'><subscription jid='juliet@house' subscription='subscribed'/>\
+        <subscription jid='nurse@house' subscription='pending'/></subscriptions>";
+    ok(&own(&mut house, &romeo, "set", change));
+    assert!(house.one(&juliet).as_str().contains("subscription='subscribed'"));
+    assert!(house.one(&nurse).as_str().contains("subscription='pending'"));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    assert_eq!(house.recv(&juliet).len(), 1);
+    house.nothing(&nurse);
+    ok(&own(&mut house, &romeo, "set", &change.replace("'subscribed'", "'none'")));
+    assert!(house.one(&juliet).as_str().contains("subscription='none'"));
+    error(&own(&mut house, &juliet, "set", change), "auth", "forbidden", "");
+    error(&own(&mut house, &romeo, "set", &change.replace("'pending'", "'perhaps'")), "modify", "bad-request", "");
+    error(&own(&mut house, &romeo, "set", &change.replace("'n'", "'m'")), "cancel", "item-not-found", "");
+}
+
+#[test]
+fn owners_are_told_of_subscribers_if_they_want() {
+    let (mut house, [romeo, juliet, _]) = scene(&[("notify_sub", "1")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    assert!(house.one(&romeo).as_str().contains("<subscription node='n' jid='juliet@house' subscription='subscribed'/>"));
+    ok(&ask(&mut house, &juliet, "set", "<unsubscribe node='n' jid='juliet@house'/>"));
+    assert!(house.one(&romeo).as_str().contains("subscription='none'"));
+}
+
+/// XEP-0465 4.
+#[test]
+fn x0465_who_follows_publicly_is_known_and_nobody_else() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    let public = "<subscribe node='n' jid='juliet@house'><public xmlns='urn:xmpp:pps:0'/></subscribe>";
+    ok(&ask(&mut house, &juliet, "set", public));
+    ok(&subscribe(&mut house, &nurse, "n"));
+    let name = "urn:xmpp:pps:subscribers:0/n";
+    let list = ask(&mut house, &romeo, "get", &format!("<items node='{name}'/>")).as_str().to_owned();
+    assert!(list.contains("<subscriber xmlns='urn:xmpp:pps:0' jid='juliet@house'/>") && !list.contains("nurse"), "{list}");
+    // "by subscribing again to the node without the <public> element".
+    ok(&subscribe(&mut house, &juliet, "n"));
+    let list = ask(&mut house, &romeo, "get", &format!("<items node='{name}'/>")).as_str().to_owned();
+    assert!(!list.contains("juliet"), "{list}");
+    error(&publish(&mut house, &romeo, name, "1", X), "auth", "forbidden", "");
+    error(&create(&mut house, &romeo, name, &[]), "auth", "forbidden", "");
+    error(&own(&mut house, &romeo, "set", &format!("<delete node='{name}'/>")), "auth", "forbidden", "");
+    ok(&configure(&mut house, &romeo, "n", &[("access_model", "whitelist")]));
+    error(&ask(&mut house, &nurse, "get", &format!("<items node='{name}'/>")), "cancel", "not-allowed", "closed-node");
+}
+
+/// 12.4: whoever says that nobody is there is not told again.
+#[test]
+fn s12_4_an_address_that_is_gone_is_forgotten() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    let full = juliet.jid.to_string();
+    ok(&ask(&mut house, &juliet, "set", &format!("<subscribe node='n' jid='{full}'/>")));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    assert_eq!(house.recv(&juliet).len(), 1);
+    let gone = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    house.send(&juliet, &format!("<message to='{SERVICE}' type='error' id='x'>{gone}</message>"));
+    let list = own(&mut house, &romeo, "get", "<subscriptions node='n'/>");
+    assert!(!list.as_str().contains("juliet"), "{}", list.as_str());
+}

@@ -1,0 +1,265 @@
+//! XEP-0248: nodes that hold other nodes. Each node says which collections it is in (`Config::collections`); who is subscribed to a
+//! collection hears of what happens below it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use iris_core::{Bounce, Jid};
+
+use super::access::Standing;
+use super::config::{Children, Config};
+use super::node::Node;
+use super::options::Subject;
+use super::service::{Context, Notice, Outcome, Service};
+use super::{Affiliation, error, event};
+
+/// So far up news go, and so deep a tree may be.
+const DEPTH_MAX: u32 = 16;
+
+/// Those who are told the same in the same way.
+#[derive(Debug, PartialEq)]
+pub struct Circle {
+    /// The collection by which they hear of it (5.3.1); `None`: they are subscribed to the node itself.
+    pub collection: Option<Arc<str>>,
+    /// They want a text for people beside it.
+    pub bodies: bool,
+    pub jids: Vec<Jid>,
+}
+
+impl Service {
+    /// Who is to be told of something about this node: everybody once, by the nearest subscription. `removed`: the node, if it is no
+    /// more.
+    pub fn audience(&self, name: &str, removed: Option<&Node>, subject: Subject, now_us: u64) -> Vec<Circle> {
+        let Some(node) = removed.or_else(|| self.node(name)) else { return Vec::new() };
+        let (mut circles, mut told) = (Vec::new(), HashSet::new());
+        // Nobody of a node that is in no collection can be told twice.
+        let alone = node.config.collections.is_empty();
+        for bodies in [false, true] {
+            let hears = node.subscriptions.iter().filter(|it| it.options.include_body == bodies && it.hears(now_us));
+            let jids: Vec<Jid> = hears.filter(|it| node.may_hear(&it.jid.to_bare(), true)).map(|it| it.jid.clone()).collect();
+            if !alone {
+                told.extend(jids.iter().cloned());
+            }
+            if !jids.is_empty() {
+                circles.push(Circle { collection: None, bodies, jids });
+            }
+        }
+        self.above(node, &node.config.collections, subject, now_us, told, &mut circles);
+        circles
+    }
+
+    /// Who is to be told that a node came into a collection, or went out.
+    pub fn audience_of_collection(&self, collection: &str, name: &str, now_us: u64) -> Vec<Circle> {
+        let mut circles = Vec::new();
+        if let Some(node) = self.node(name) {
+            self.above(node, &[collection.to_owned()], Subject::Node, now_us, HashSet::new(), &mut circles);
+        }
+        circles
+    }
+
+    fn above(
+        &self,
+        node: &Node,
+        first: &[String],
+        subject: Subject,
+        now_us: u64,
+        mut told: HashSet<Jid>,
+        circles: &mut Vec<Circle>,
+    ) {
+        let mut level: BTreeSet<&str> = first.iter().map(String::as_str).collect();
+        let mut seen = level.clone();
+        for depth in 1..=DEPTH_MAX {
+            let mut next = BTreeSet::new();
+            for name in level {
+                let Some((name, collection)) = self.nodes.get_key_value(name) else { continue };
+                for bodies in [false, true] {
+                    let wants = collection.subscriptions.iter().filter(|it| {
+                        let options = &it.options;
+                        let is_near = options.depth.is_none_or(|most| depth <= most);
+                        options.include_body == bodies && is_near && options.kind.has(subject) && it.hears(now_us)
+                    });
+                    // 10.1 warns that a collection may open closed nodes: here it opens nobody a node that is not open to them.
+                    let may = wants.filter(|it| node.may_hear(&it.jid.to_bare(), false));
+                    let jids: Vec<Jid> = may.filter(|it| told.insert(it.jid.clone())).map(|it| it.jid.clone()).collect();
+                    if !jids.is_empty() {
+                        circles.push(Circle { collection: Some(name.clone()), bodies, jids });
+                    }
+                }
+                next.extend(collection.config.collections.iter().map(String::as_str).filter(|above| seen.insert(above)));
+            }
+            level = next;
+        }
+    }
+
+    /// The names of what is in a collection.
+    pub fn children(&self, collection: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.children.get(collection).into_iter().flatten()
+    }
+
+    /// 7.5, 7.6.
+    pub(super) fn associate(&mut self, cx: &Context<'_>, collection: &str, name: &str, is: bool) -> Result<Outcome, Bounce> {
+        let (name, node) = self.known(name)?;
+        let (collection, above) = self.known(collection)?;
+        if is {
+            node.must_own(cx.who)?;
+        } else {
+            node.must_own(cx.who).or_else(|why| above.must_own(cx.who).map_err(|_| why))?;
+        }
+        let mut collections = node.config.collections.clone();
+        match (collections.iter().position(|it| **it == *collection), is) {
+            (Some(at), false) => drop(collections.remove(at)),
+            (None, true) => collections.push(collection.to_string()),
+            (Some(_), true) => return Ok(Outcome::empty()),
+            (None, false) => return Err(error::not_found()),
+        }
+        collections.sort_unstable();
+        self.may_be_in(cx, &name, &node.config.collections, &collections)?;
+        let mut outcome = Outcome::empty();
+        self.move_to(&name, collections, &mut outcome);
+        Ok(outcome)
+    }
+
+    /// The errors of 7.2.3 for a node that was in some collections and is to be in these.
+    pub(super) fn may_be_in(&self, cx: &Context<'_>, name: &str, before: &[String], after: &[String]) -> Result<(), Bounce> {
+        if after.len() > super::config::PARENTS_MAX {
+            return Err(error::not_allowed("max-nodes-exceeded"));
+        }
+        for collection in after.iter().filter(|it| !before.contains(it)) {
+            let (above, node) = self.may_enter(cx, name, collection)?;
+            let most = room_in(cx, &node.config);
+            if self.children(&above).count() >= most {
+                return Err(error::not_allowed("max-nodes-exceeded").text(format!("{above} may hold {most} nodes")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same but for the room there is.
+    fn may_enter(&self, cx: &Context<'_>, name: &str, collection: &str) -> Result<(Arc<str>, &Node), Bounce> {
+        let (above, node) = self.known(collection)?;
+        if !node.config.is_collection() {
+            return Err(error::not_allowed("invalid-options").text("only a collection holds nodes"));
+        }
+        if !may_associate(cx, node) {
+            return Err(error::forbidden());
+        }
+        if *above == *name || self.is_above(name, &above) || self.height(&above) >= DEPTH_MAX {
+            return Err(error::not_allowed("invalid-options").text("a collection cannot be in itself, nor so deep"));
+        }
+        Ok((above, node))
+    }
+
+    /// Does the way up from `from` come to `name`?
+    fn is_above(&self, name: &str, from: &str) -> bool {
+        let (mut open, mut seen) = (vec![from], HashSet::new());
+        while let Some(at) = open.pop() {
+            let Some(node) = self.node(at) else { continue };
+            for above in &node.config.collections {
+                if above == name {
+                    return true;
+                }
+                if seen.insert(above.as_str()) {
+                    open.push(above);
+                }
+            }
+        }
+        false
+    }
+
+    /// How many collections stand above each other from here.
+    fn height(&self, from: &str) -> u32 {
+        let mut level: BTreeSet<&str> = BTreeSet::from([from]);
+        let mut height = 0;
+        while !level.is_empty() && height <= DEPTH_MAX {
+            height += 1;
+            let above = |at: &&str| self.node(at).into_iter().flat_map(|node| &node.config.collections);
+            level = level.iter().flat_map(above).map(String::as_str).collect();
+        }
+        height
+    }
+
+    /// It is in these collections from now on.
+    pub(super) fn move_to(&mut self, name: &Arc<str>, after: Vec<String>, outcome: &mut Outcome) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let kind = node.config.notification;
+        let before = std::mem::replace(&mut node.config.collections, after.clone());
+        self.leave(name, &before);
+        self.enter(name, &after);
+        self.keep(name, &mut outcome.changes);
+        let other = |these: &[String], those: &[String]| -> Vec<String> {
+            these.iter().filter(|it| !those.contains(it)).cloned().collect()
+        };
+        for (collections, is) in [(other(&before, &after), false), (other(&after, &before), true)] {
+            for collection in collections {
+                let xml = event::associated(&collection, name, is);
+                outcome.notices.push(Notice::OfCollection { collection: collection.into(), node: name.clone(), xml, kind });
+            }
+        }
+    }
+
+    /// 7.2.1: a form has said what is to be in a collection. The errors first; what is to be moved where.
+    pub(super) fn with_children(
+        &self,
+        cx: &Context<'_>,
+        collection: &str,
+        wanted: &[String],
+    ) -> Result<Vec<(Arc<str>, Vec<String>)>, Bounce> {
+        let now: BTreeSet<&str> = self.children(collection).map(|it| &**it).collect();
+        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        if self.node(collection).is_some_and(|node| wanted.len() > room_in(cx, &node.config)) {
+            return Err(error::not_allowed("max-nodes-exceeded"));
+        }
+        let mut moves = Vec::new();
+        for name in now.difference(&wanted) {
+            let (name, node) = self.known(name)?;
+            moves.push((name, node.config.collections.iter().filter(|it| *it != collection).cloned().collect()));
+        }
+        for name in wanted.difference(&now) {
+            let (name, node) = self.known(name)?;
+            node.must_own(cx.who)?;
+            let mut after = node.config.collections.clone();
+            after.push(collection.to_owned());
+            after.sort_unstable();
+            if after.len() > super::config::PARENTS_MAX {
+                return Err(error::not_allowed("max-nodes-exceeded"));
+            }
+            self.may_enter(cx, &name, collection)?;
+            moves.push((name, after));
+        }
+        Ok(moves)
+    }
+
+    /// 8.2: what was in a collection that ends is there all the same.
+    pub(super) fn orphan(&mut self, name: &str, outcome: &mut Outcome) {
+        let children: Vec<Arc<str>> = self.children(name).cloned().collect();
+        for child in children {
+            if let Some(node) = self.nodes.get_mut(&child) {
+                node.config.collections.retain(|it| it != name);
+                self.keep(&child, &mut outcome.changes);
+            }
+        }
+        self.children.remove(name);
+    }
+
+    /// A collection's options with what is in it, as a form shows it.
+    pub(super) fn shown(&self, name: &str, config: &Config) -> Config {
+        let children = config.is_collection().then(|| self.children(name).map(|it| it.to_string()).collect());
+        Config { children, ..config.clone() }
+    }
+}
+
+fn room_in(cx: &Context<'_>, config: &Config) -> usize {
+    config.children_max.map_or(cx.quotas.children_max, |max| (max as usize).min(cx.quotas.children_max))
+}
+
+/// 7.2.1: the policy of the collection.
+fn may_associate(cx: &Context<'_>, collection: &Node) -> bool {
+    if collection.affiliation_of(cx.who) == Affiliation::Owner || cx.who.standing == Standing::Administrator {
+        return true;
+    }
+    match collection.config.children_by {
+        Children::All => collection.affiliation_of(cx.who) != Affiliation::Outcast,
+        Children::Owners => false,
+        Children::Whitelist => collection.config.children_whitelist.iter().any(|jid| *jid == *cx.who.bare.as_str()),
+    }
+}

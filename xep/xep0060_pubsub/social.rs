@@ -1,0 +1,85 @@
+//! XEP-0472 on a node: the profile of its options, and what a post is.
+
+use iris_core::xml::El;
+use iris_core::{Bounce, Condition};
+
+use super::config::{Config, MaxItems, SendLast};
+use super::error;
+use super::form::Filled;
+
+pub const FEED: &str = "urn:xmpp:pubsub-social-feed:1";
+/// Section 5.3: every post has a picture.
+pub const GALLERY: &str = "urn:xmpp:pubsub-social-feed:gallery:1";
+const ATOM: &str = "http://www.w3.org/2005/Atom";
+/// A text for people is no longer than this.
+const BODY_SIZE_BYTES_MAX: usize = 1_024;
+
+/// Section 5.1.1: what a node of this type has to be, and what it is unless its form says otherwise.
+pub fn shape(config: &mut Config, was: &Config, filled: &Filled) -> Result<(), Bounce> {
+    if !is_feed(config) {
+        return Ok(());
+    }
+    let says = |var: &str| filled.fields.iter().any(|(name, _)| name == var);
+    let must = [
+        ("pubsub#notify_retract", config.notify_retract),
+        ("pubsub#max_items", config.max_items == MaxItems::Max),
+        ("pubsub#persist_items", config.persist_items),
+    ];
+    if let Some((var, _)) = must.iter().find(|(var, is)| !is && says(var)) {
+        return Err(Bounce::new(Condition::NotAcceptable).text(format!("{var} cannot have that value in a social feed")));
+    }
+    (config.notify_retract, config.max_items, config.persist_items) = (true, MaxItems::Max, true);
+    if !is_feed(was) {
+        if !says("pubsub#send_last_published_item") {
+            config.send_last = SendLast::Never;
+        }
+        if !says("pubsub#deliver_payloads") {
+            config.deliver_payloads = false;
+        }
+    }
+    Ok(())
+}
+
+fn is_feed(config: &Config) -> bool {
+    matches!(config.payload_type.as_str(), FEED | GALLERY)
+}
+
+/// Section 4.2: "a valid RFC 4287 entry". What an entry has to have there: an id, a title and when it was updated.
+pub fn check(config: &Config, payload: &[u8]) -> Result<(), Bounce> {
+    if !is_feed(config) {
+        return Ok(());
+    }
+    let is_entry = |entry: &El<'_>| {
+        entry.is(ATOM, "entry") && ["id", "title", "updated"].iter().all(|name| entry.child(ATOM, name).is_some())
+    };
+    let is_picture = |link: &El<'_>| link.is(ATOM, "link") && link.attr("rel").as_deref() == Some("enclosure");
+    match El::parse(payload).filter(is_entry) {
+        Some(post) if config.payload_type != GALLERY || post.children().any(|child| is_picture(&child)) => Ok(()),
+        Some(_) => Err(error::bad_request("invalid-payload").text("a post of a gallery encloses a picture")),
+        None => Err(error::bad_request("invalid-payload").text("a social feed holds Atom entries: id, title and updated")),
+    }
+}
+
+/// Section 4.6.2: the title of a post; of other things, where there is something new.
+pub fn body(node: &str, config: &Config, payload: &[u8]) -> String {
+    let entry = El::parse(payload).filter(|entry| entry.is(ATOM, "entry"));
+    let title = entry.and_then(|entry| Some(all_text(&entry.child(ATOM, "title")?, 0).trim().to_owned()));
+    let text = title.filter(|title| !title.is_empty()).unwrap_or_else(|| {
+        let name = if config.title.is_empty() { node } else { &config.title };
+        format!("There is something new in {name}.")
+    });
+    let mut end = text.len().min(BODY_SIZE_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// Of XHTML too, as deep as a title goes.
+fn all_text(el: &El<'_>, depth: u8) -> String {
+    let mut text = el.text().into_owned();
+    if depth < 4 {
+        el.children().for_each(|child| text.push_str(&all_text(&child, depth + 1)));
+    }
+    text
+}
