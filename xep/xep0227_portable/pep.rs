@@ -89,8 +89,6 @@ impl Nodes {
         notes: &mut Vec<String>,
     ) -> Vec<(Shelf, Arc<str>, Bytes)> {
         let Nodes { mut nodes, items, notes: mut more } = self;
-        let there: BTreeMap<(Arc<str>, Arc<str>), u64> =
-            entries(there).map(|(node, entry)| ((node, entry.id), entry.serial)).collect();
         // The number of a node is part of where its subscriptions lie.
         for item in there.iter().filter(|item| item.shelf == NODES) {
             let known = pubsub::decode_node(&item.value, &default());
@@ -98,6 +96,8 @@ impl Nodes {
                 node.created_us = known.created_us;
             }
         }
+        let there: BTreeMap<(Arc<str>, Arc<str>), u64> =
+            entries(there).map(|(node, entry)| ((node, entry.id), entry.serial)).collect();
         let mut orphans = BTreeMap::new();
         let mut taken = HashSet::new();
         let mut kept = Vec::new();
