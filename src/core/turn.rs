@@ -135,6 +135,22 @@ pub struct Available {
 }
 
 impl SessionCard {
+    /// Of a session that has just begun.
+    pub fn new(this: SessionRef, jid: FullJid) -> SessionCard {
+        SessionCard {
+            this,
+            from: Arc::from(jid.as_str()),
+            jid,
+            available: None,
+            flags: 0,
+            invisible: false,
+            inactive: false,
+            detached: false,
+            interests: Interests::default(),
+            informed: Interests::default(),
+        }
+    }
+
     /// What others see of it.
     pub fn shown(&self) -> Option<&Available> {
         self.available.as_ref().filter(|_| !self.invisible)
@@ -360,50 +376,37 @@ impl Turn<'_> {
     /// As `send`, from an address of this account and not to those whom a guard keeps apart from us (XEP-0191 3.3). False: a
     /// guard has kept it.
     pub fn send_guarded(&mut self, mut envelope: Envelope) -> bool {
-        let doors = self.doors;
-        for guard in &doors.steps[Step::SentGuard as usize] {
-            let mut turn = Turn {
-                now: self.now,
-                house: self.house,
-                doors,
-                account: &mut *self.account,
-                fx: &mut *self.fx,
-                envelope: Some(&mut envelope),
-                session: None,
-                subject: None,
-                mark: 0,
-                facts: self.facts,
-                interests: Interests::default(),
-            };
-            if guard(&mut turn) != Flow::Go {
-                return false;
-            }
+        let passes = self.take(Step::SentGuard, &mut envelope);
+        if passes {
+            self.fx.list.push(Effect::Send(envelope));
         }
-        self.fx.list.push(Effect::Send(envelope));
-        true
+        passes
     }
 
     /// A message that is not delivered here, for those who want to know of it (`Step::SaidInRoom`).
     pub fn overhear(&mut self, step: Step, mut envelope: Envelope) {
+        self.take(step, &mut envelope);
+    }
+
+    /// The rooms of a step, in this turn and about another stanza. False: one of them has stopped it.
+    fn take(&mut self, step: Step, envelope: &mut Envelope) -> bool {
         let doors = self.doors;
-        for room in &doors.steps[step as usize] {
-            let mut turn = Turn {
+        doors.steps[step as usize].iter().all(|room| {
+            let flow = room(&mut Turn {
                 now: self.now,
                 house: self.house,
                 doors,
                 account: &mut *self.account,
                 fx: &mut *self.fx,
-                envelope: Some(&mut envelope),
+                envelope: Some(envelope),
                 session: None,
                 subject: None,
                 mark: 0,
                 facts: self.facts,
                 interests: Interests::default(),
-            };
-            if room(&mut turn) != Flow::Go {
-                return;
-            }
-        }
+            });
+            flow == Flow::Go
+        })
     }
 
     /// Ask a client (or anybody) with an iq from this account's bare JID: `payload` is the one child. `then` has the answer, or

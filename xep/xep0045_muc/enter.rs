@@ -201,16 +201,7 @@ impl Room {
         self.show_everybody(turn, key, &client);
         let Some(occupant) = self.occupants.by_key(key) else { return };
         let Some(session) = occupant.sessions.last() else { return };
-        let it = Announcement {
-            stanza: &session.presence,
-            strip: &session.strip,
-            role: occupant.role,
-            codes: &[],
-            own_codes: &[],
-            nick: None,
-            actor: None,
-            reason: None,
-        };
+        let it = Announcement::of(occupant, session);
         if self.config.presence_broadcast.has(occupant.role) {
             self.announce_to_others(turn, occupant, &it);
         }

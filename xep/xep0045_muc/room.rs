@@ -14,7 +14,7 @@ use super::config::RoomConfig;
 use super::hats::{self, Hats};
 use super::history::Past;
 use super::invite::Invitations;
-use super::occupants::{Occupant, Occupants};
+use super::occupants::{Occupant, Occupants, Session};
 use super::pace::{ACTIVITY, Activity, SlowMode};
 use super::relay::Relay;
 use super::service::{self, Service};
@@ -77,6 +77,22 @@ pub struct Announcement<'a> {
     pub nick: Option<&'a str>,
     pub actor: Option<&'a Actor>,
     pub reason: Option<&'a str>,
+}
+
+impl<'a> Announcement<'a> {
+    /// What the client of an occupant last said of itself.
+    pub fn of(occupant: &Occupant, session: &'a Session) -> Announcement<'a> {
+        Announcement {
+            stanza: &session.presence,
+            strip: &session.strip,
+            role: occupant.role,
+            codes: &[],
+            own_codes: &[],
+            nick: None,
+            actor: None,
+            reason: None,
+        }
+    }
 }
 
 impl Room {
@@ -304,17 +320,7 @@ impl Room {
     pub fn announce_change(&self, turn: &mut HostTurn<'_>, key: &str, actor: Option<&Actor>, reason: Option<&str>) {
         let Some(occupant) = self.occupants.by_key(key) else { return };
         let Some(session) = occupant.sessions.last() else { return };
-        let it = Announcement {
-            stanza: &session.presence,
-            strip: &session.strip,
-            role: occupant.role,
-            codes: &[],
-            own_codes: &[],
-            nick: None,
-            actor,
-            reason,
-        };
-        self.announce(turn, occupant, &it);
+        self.announce(turn, occupant, &Announcement { actor, reason, ..Announcement::of(occupant, session) });
     }
 
     /// A role that is shown has become one that is not: for everybody else they are no longer there.

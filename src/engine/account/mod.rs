@@ -14,7 +14,7 @@ use iris_core::store::{EntryId, Epoch, Item, OwnerId, Shelf, Ticket, Woken, Writ
 use iris_core::time::Mono;
 use iris_core::turn::Relation;
 use iris_core::xml::wire::{Hold, Wire};
-use iris_core::{BareJid, Envelope, Event, FullJid, Interests, Kind, Receipt, SessionRef, Stanza};
+use iris_core::{BareJid, Envelope, Event, FullJid, Kind, Receipt, SessionRef, Stanza};
 
 use crate::path::{self, Ctx};
 
@@ -239,20 +239,7 @@ impl AccountEntity {
         }
         let (now, account) = (cx.now, self.bare.clone());
         let at = cx.sessions.insert(|this| {
-            let from: Arc<str> = Arc::from(jid.as_str());
-            let card = iris_core::SessionCard {
-                this,
-                jid,
-                from,
-                available: None,
-                flags: 0,
-                invisible: false,
-                inactive: false,
-                detached: false,
-                interests: Interests::default(),
-                informed: Interests::default(),
-            };
-            let mut session = Session::new(card, account, now);
+            let mut session = Session::new(iris_core::SessionCard::new(this, jid), account, now);
             session.pipe = Some(pipe);
             session
         });

@@ -4,7 +4,6 @@ use iris_core::FullJid;
 use iris_core::turn::SessionCard;
 
 use super::*;
-use iris_core::interest::Interests;
 
 /// The session; `None`: there is no such component.
 pub type LinkReply = Box<dyn FnOnce(Option<SessionRef>)>;
@@ -27,19 +26,7 @@ impl Shard {
             return reply(None);
         }
         let at = self.sessions.insert(|this| {
-            let card = SessionCard {
-                this,
-                from: Arc::from(jid.as_str()),
-                jid,
-                available: None,
-                flags: 0,
-                invisible: false,
-                inactive: false,
-                detached: false,
-                interests: Interests::default(),
-                informed: Interests::default(),
-            };
-            let mut session = Session::new(card, key.clone(), now);
+            let mut session = Session::new(SessionCard::new(this, jid), key.clone(), now);
             session.pipe = Some(pipe);
             session
         });
