@@ -113,6 +113,12 @@ class Bubble:
         require(not set(wanted) - set(lines), f"{member.nick} has not got {set(wanted) - set(lines)}")
 
 
+def is_invitation(stanza, room):
+    """Through the room (XEP-0045 7.8.2) or past it (XEP-0249)."""
+    text = str(stanza)
+    return is_message(stanza) and room in text and ("<invite " in text or "jabber:x:conference" in text)
+
+
 async def another_second():
     """Returns when the clock shows another second."""
     now = datetime.datetime.now()
@@ -125,7 +131,7 @@ async def meet(stage, host, guests):
     witness = Witness(stage)
     await witness.program.login()
     room = await host.create("Verona", [witness.jid, *(guest.jid for guest in guests)])
-    await witness.program.expect("the invitation", lambda s: is_message(s) and s["from"].bare == room)
+    await witness.program.expect("the invitation", lambda s: is_invitation(s, room))
     await witness.enter(room)
     for member in (host, *guests):
         await member.enter(room)
@@ -192,9 +198,49 @@ async def everybody(stage):
         romeo.program.end()
 
 
+async def rooms_of_their_own(stage):
+    """Profanity, Poezio, Gajim and converse.js each make a room as they do it; a guest comes, and both talk"""
+    romeo, mercutio = Poezio(stage, "romeo", PACKAGES), Gajim(stage, "mercutio")
+    members = [Profanity(stage, "juliet"), mercutio, Converse(stage, "benvolio", pathlib.Path(DIST)), romeo]
+    witness = Witness(stage)
+    await witness.program.login()
+
+    async def one(member, name):
+        async with member.running("own-room"):
+            room = await member.make_room(name)
+            # What it says comes back behind all that it has sent before: nothing is locked any more.
+            first, answer = unique(f"{member.nick} alone"), unique("a guest answers")
+            await member.say(first)
+            await member.see(first)
+            if member.client != "converse.js":
+                mark = len(witness.program.seen)
+                await member.invite(witness.jid)
+                await witness.program.expect("the invitation", lambda s: is_invitation(s, room), since=mark)
+            await witness.enter(room)
+            await witness.see(first)
+            await witness.say(answer)
+            await member.see(answer)
+            bubble = Bubble(room, witness, [member])
+            bubble.said = [first, answer]
+            await bubble.speak(member, "welcome")
+            await bubble.check(member, bubble.said)
+            await member.picture("own-room")
+        # Profanity asks who is a member before it enters, and so before there is a room.
+        complaints = [text for text in member.complaints() if not text.endswith("error: item-not-found")]
+        require(not complaints, f"{member.client} logged {complaints[:3]}")
+
+    try:
+        async with mercutio.on_screen():
+            for number, member in enumerate(members):
+                await one(member, f"square{number}")
+        return "4 rooms, made, unlocked and entered by a guest; he saw the history, and both talked"
+    finally:
+        romeo.program.end()
+
+
 # Two desktops' worth of programs, each started twice.
-everybody.seconds_max = 400
+everybody.seconds_max = rooms_of_their_own.seconds_max = 400
 
 
 if __name__ == "__main__":
-    sys.exit(run_checks("bubble", [terminals, everybody], only=sys.argv[3:]))
+    sys.exit(run_checks("bubble", [terminals, rooms_of_their_own, everybody], only=sys.argv[3:]))

@@ -80,11 +80,22 @@ class Poezio:
         (self.out / name).write_text(screen, encoding="utf-8")
 
     async def command(self, terminal, line):
-        """Poezio opens its command line at the slash alone."""
+        """Poezio opens its command line at the slash alone, and takes keys that come at once for a text that was pasted."""
+        before = terminal.screen().splitlines()[-1]
         terminal.press("/")
-        await asyncio.sleep(0.3)
+        for _ in range(50):
+            if terminal.screen().splitlines()[-1] != before:
+                break
+            await asyncio.sleep(0.1)
+        await self.write(terminal, line)
+
+    async def write(self, terminal, line):
+        """A line into its input, and Return when it stands there."""
         terminal.press(line)
-        await asyncio.sleep(0.3)
+        for _ in range(50):
+            if terminal.screen().rstrip().endswith(line[-20:].rstrip()):
+                break
+            await asyncio.sleep(0.1)
         terminal.key("Enter")
 
     def complaints(self):
@@ -120,7 +131,7 @@ async def with_profanity(stage):
             screen = await romeo.see(answer)
             require(first in screen, "Poezio's own line is not on its screen")
             again = unique("and poezio again")
-            romeo.type(again)
+            await poezio.write(romeo, again)
             screen = await juliet.see(again)
             require(screen.index(answer) < screen.index(again), "Profanity shows the lines out of order")
             await asyncio.sleep(0.5)

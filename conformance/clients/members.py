@@ -3,6 +3,8 @@
 Every kind has the same few methods, so that a conversation can be held without knowing who sits behind which client:
 
     running()        a context: the client runs, logged in
+    make_room(name)  makes a room as the client does it; its address
+    invite(jid)      asks somebody into the room
     enter(room)      accepts the invitation
     say(text)        types a line
     see(text)        waits until the text is there
@@ -79,9 +81,10 @@ class Terminal:
     """What the two terminal programs have in common: `self.terminal` is the running one."""
 
     terminal = None
+    speaker_ends = ""  # what stands between who spoke and what was said: what is only being typed has nobody before it
 
     async def see(self, text, seconds=30):
-        return await self.terminal.see(text, seconds)
+        return await self.terminal.see(f"{self.speaker_ends}{text}", seconds)
 
     async def lines(self, texts):
         return on_screen(self.terminal.screen(), texts)
@@ -92,6 +95,7 @@ class Terminal:
 
 class Profanity(Terminal):
     client = "Profanity"
+    speaker_ends = ": "
 
     def __init__(self, stage, person):
         self.nick = person
@@ -124,6 +128,17 @@ class Profanity(Terminal):
         )
         self.terminal.type("/close")
         return found[-1]
+
+    async def make_room(self, name):
+        room = f"{name}@{os.environ['MUC_DOMAIN']}"
+        self.terminal.type(f"/join {room} nick {self.nick}")
+        await self.terminal.see("Room locked, requires configuration.")
+        self.terminal.type("/room accept")
+        await self.terminal.see("Room unlocked.")
+        return room
+
+    async def invite(self, jid):
+        self.terminal.type(f"/invite send {jid}")
 
     async def enter(self, room):
         self.terminal.type(f"/join {room} nick {self.nick}")
@@ -161,6 +176,7 @@ KNOWN_OF_PROFANITY = ["OMEMO"]
 
 class Poezio(Terminal):
     client = "Poezio"
+    speaker_ends = "> "
 
     def __init__(self, stage, person, packages):
         self.nick = person
@@ -182,6 +198,19 @@ class Poezio(Terminal):
         async with self.program.running(f"poezio-{name}") as self.terminal:
             yield self
 
+    async def make_room(self, name):
+        self.room = f"{name}@{os.environ['MUC_DOMAIN']}"
+        await self.program.command(self.terminal, f"join {self.room}/{self.nick}")
+        await self.terminal.see("The room has been created")
+        await self.program.command(self.terminal, "configure")
+        await self.terminal.see("Ctrl+Y: send form")
+        self.terminal.key("C-y")
+        await until(lambda: "Ctrl+Y: send form" not in self.terminal.screen(), "the end of Poezio's form")
+        return self.room
+
+    async def invite(self, jid):
+        await self.program.command(self.terminal, f"invite {jid}")
+
     async def enter(self, room):
         await self.terminal.see("You are invited to the room")
         await self.program.command(self.terminal, f"join {room}/{self.nick}")
@@ -193,7 +222,7 @@ class Poezio(Terminal):
         await self.terminal.see(f"You ({self.nick}) joined the room")
 
     async def say(self, text):
-        self.terminal.type(text)
+        await self.program.write(self.terminal, text)
 
     async def send_file(self, path):
         # It runs as somebody else.

@@ -19,17 +19,20 @@ from desktop import Desktop
 from members import FETCH_SECONDS_MAX, until
 from slix import PASSWORD, Failed
 
-# What a click in a menu does, told over the session bus: PATH ACTION [WORD…]. With `?` for PATH it prints whether it may be done now.
+# What a click in a menu does, told over the session bus: OBJECT Activate ACTION [PARAMETER], or OBJECT Describe ACTION, which prints
+# whether the menu offers it now.
 ACTION = """
 import sys
 from gi.repository import Gio, GLib
-window, (verb, name, *words) = "/org/gajim/Gajim/window/1", sys.argv[1:]
-about = GLib.Variant("(s)", (name,)) if verb == "Describe" else GLib.Variant(
-    "(sava{sv})", (name, [GLib.Variant("as", words)] if words else [], {}))
+where, verb, name, *parameters = sys.argv[1:]
+parameters = [GLib.Variant.parse(None, text, None, None) for text in parameters]
+about = GLib.Variant("(s)", (name,)) if verb == "Describe" else GLib.Variant("(sava{sv})", (name, parameters, {}))
 bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
-answer = bus.call_sync("org.gajim.Gajim", window, "org.gtk.Actions", verb, about, None, 0, 10_000, None)
+answer = bus.call_sync("org.gajim.Gajim", where, "org.gtk.Actions", verb, about, None, 0, 10_000, None)
 print(answer.unpack()[0][0] if verb == "Describe" else "done")
 """
+APPLICATION = "/org/gajim/Gajim"
+WINDOW = f"{APPLICATION}/window/1"
 END_OF_PNG = b"IEND\xaeB`\x82"
 
 
@@ -74,23 +77,54 @@ class Gajim:
         own = rf"<presence [^>]*from='{re.escape(f'{room}/{self.nick}')}'(?:(?!</presence>).)*<status code='110'/>"
         return re.search(own, self.log()[self.begun :])
 
-    async def _act(self, verb, *words):
-        return (await self.desktop.run("/usr/bin/python3", "-c", ACTION, verb, *words)).strip()
+    async def _act(self, *words):
+        return (await self.desktop.run("/usr/bin/python3", "-c", ACTION, *words)).strip()
+
+    async def make_room(self, name):
+        """In the dialogue for it, which makes one of members only, with an address of its own choice."""
+        mark = len(self.log())
+        await self._act(APPLICATION, "Activate", "create-groupchat", "''")
+        window = await self._window("Create Group Chat")
+        await self.desktop.run("xdotool", "windowfocus", "--sync", window)
+        # Nothing but the mouse comes to the entry of the name; the places are those of the dialogue, wherever it stands.
+        await self.desktop.run("xdotool", "mousemove", "--window", window, "290", "92", "click", "1")
+        await self.desktop.run("xdotool", "type", "--delay", "15", name)
+        await self.desktop.run("xdotool", "mousemove", "--window", window, "442", "294", "click", "1")
+        room = rf'to="([^"@]+@{re.escape(os.environ["MUC_DOMAIN"])})" type="set"[^>]*><query xmlns="http://jabber.org/protocol/muc#owner"'
+        self.room = (await until(lambda: re.search(room, self.log()[mark:]), "Gajim's configuration of the room"))[1]
+        return self.room
+
+    async def _window(self, title):
+        for _ in range(60):
+            with contextlib.suppress(Failed):  # there is none yet
+                return (await self.desktop.run("xdotool", "search", "--onlyvisible", "--name", title)).split()[-1]
+            await asyncio.sleep(0.5)
+        raise Failed(f"Gajim did not open the window {title!r} within 30 s")
+
+    async def invite(self, jid):
+        """By the command of its input, which is one only at the key."""
+        mark = len(self.log())
+        await self.desktop.run("gajim", f"xmpp:{self.room}?message;body={urllib.parse.quote(f'/invite {jid}')}")
+        await self._press_return_until("^Gajim$", lambda: re.search("jabber:x:conference|<invite ", self.log()[mark:]), "Gajim's invitation")
 
     async def enter(self, room):
         """By the address of the room, as a click on it does; the dialogue that opens says first where it leads, then enters."""
         self.room = room
         await self.desktop.run("gajim", f"xmpp:{room}?join")
-        for _ in range(120):
-            if self.is_in(room):
-                return
-            await self._press_return("Start / Join Chat")
-            await asyncio.sleep(0.5)
-        raise Failed("Gajim did not enter the room within 60 s")
+        await self._press_return_until("Start / Join Chat", lambda: self.is_in(room), "Gajim's entering the room")
 
     async def enter_again(self, room):
         """It has made a bookmark, and enters by itself."""
         await until(lambda: self.is_in(room), "Gajim's entering the room again", 60)
+
+    async def _press_return_until(self, title, done, what):
+        """What asks for the key may open later than we press it; where nothing asks it does nothing."""
+        for _ in range(120):
+            if done():
+                return
+            await self._press_return(title)
+            await asyncio.sleep(0.5)
+        raise Failed(f"{what}: not within 60 s")
 
     async def _press_return(self, title):
         with contextlib.suppress(Failed):  # the window may be gone, or not yet there
@@ -101,10 +135,10 @@ class Gajim:
     async def say(self, text):
         await self.desktop.run("gajim", f"xmpp:{self.room}?message;body={urllib.parse.quote(text)}")
         for _ in range(60):
-            if await self._act("Describe", "send-message") == "True":
+            if await self._act(WINDOW, "Describe", "send-message") == "True":
                 break
             await asyncio.sleep(0.5)
-        await self._act("Activate", "send-message")
+        await self._act(WINDOW, "Activate", "send-message")
 
     async def see(self, text, seconds=30):
         await self.program.history(text, seconds)
@@ -121,13 +155,8 @@ class Gajim:
         copy.write_bytes(path.read_bytes())
         copy.chmod(0o644)
         mark = len(self.log())
-        await self._act("Activate", "send-file", copy.as_uri())
-        for _ in range(60):
-            if "Sending request for slot" in self.log()[mark:]:
-                return
-            await self._press_return("^Gajim$")
-            await asyncio.sleep(0.5)
-        raise Failed("Gajim did not begin to upload within 30 s")
+        await self._act(WINDOW, "Activate", "send-file", f"['{copy.as_uri()}']")
+        await self._press_return_until("^Gajim$", lambda: "Sending request for slot" in self.log()[mark:], "Gajim's upload")
 
     async def fetch(self, url):
         """Gajim fetches a picture by itself to show it, and keeps it."""
@@ -187,7 +216,7 @@ class Converse:
     @contextlib.asynccontextmanager
     async def running(self, name):
         port = os.environ["HTTPS_PORT"]
-        door = {"websocket_url": f"wss://localhost:{port}/xmpp-websocket", "nickname": self.nick, "muc_instant_rooms": False}
+        door = {"websocket_url": f"wss://localhost:{port}/xmpp-websocket", "nickname": self.nick}
         async with client_converse.pages([(self.jid, door)]) as (url,), TrustingChromium("localhost", port) as self.browser:
             try:
                 await self.browser.open(url)
@@ -200,6 +229,14 @@ class Converse:
                 self.console += self.browser.console
                 log = "\n".join(f"{level} {text}" for level, text in self.browser.console)
                 (self.out / f"converse-{name}.console.log").write_text(log)
+
+    async def make_room(self, name):
+        room = f"{name}@{os.environ['MUC_DOMAIN']}"
+        await self.enter(room)
+        return room
+
+    async def invite(self, jid):
+        """Only in a dialogue; who knows the address comes in without."""
 
     async def enter(self, room):
         self.room = room
