@@ -16,7 +16,7 @@ import sys
 from xml.etree import ElementTree
 
 import slix
-from members import Poezio, Profanity, fetch_as_anybody, png
+from members import Poezio, Profanity, asked_archive, fetch_as_anybody, png
 from members_graphical import Converse, Gajim
 from slix import is_message, is_presence, require, run_checks, unique
 
@@ -174,6 +174,8 @@ async def conversation(stage, host, guests):
             await bubble.check(member, bubble.said[-len(members) :])
     for member in members:
         require(not member.complaints(), f"{member.client} logged {member.complaints()[:3]}")
+        # Profanity 0.13 has the history that comes with entering.
+        require(member is host or asked_archive(member.wire(), bubble.room), f"{member.client} did not ask the room's archive")
     lines = len(bubble.said) - len(members)
     return f"{lines} lines, each once and in order for everybody; {len(members)} files compared; what was missed came from the archive"
 

@@ -12,6 +12,7 @@ Every kind has the same few methods, so that a conversation can be held without 
     send_file(path)  uploads and shares it
     fetch(url)       the bytes of a file that somebody shared, by the client's own means
     picture(name)    keeps what a person sees
+    wire()           what it logged of its stream
     complaints()     what the client itself logged as an error
 """
 
@@ -69,6 +70,11 @@ async def fetch_as_anybody(url):
             return answer.read(), dict(answer.headers)
 
     return await asyncio.get_running_loop().run_in_executor(None, get)
+
+
+def asked_archive(wire, room):
+    """Whether a client has asked the room for its archive (XEP-0313)."""
+    return re.search(rf"""<iq [^>]*to=["']{re.escape(room)}["'][^>]*>\s*<query [^>]*urn:xmpp:mam:2""", wire)
 
 
 def on_screen(screen, texts):
@@ -165,6 +171,9 @@ class Profanity(Terminal):
         await self.terminal.see(f"Downloading '{url}': done", FETCH_SECONDS_MAX)
         return path.read_bytes()
 
+    def wire(self):
+        return self.program.wire()
+
     def complaints(self):
         found = re.findall(r"^\S+ (?:conn|xmpp|prof): ERR: (.*)$", self.program.wire(), re.MULTILINE)
         return [text for text in found if not any(known in text for known in KNOWN_OF_PROFANITY)]
@@ -234,6 +243,9 @@ class Poezio(Terminal):
     async def fetch(self, url):
         """Poezio opens an address in a browser; it has nothing of its own."""
         return (await fetch_as_anybody(url))[0]
+
+    def wire(self):
+        return self.program.log.read_text(errors="replace")
 
     def complaints(self):
         return [text for text in self.program.complaints() if "Task was destroyed" not in text]

@@ -61,28 +61,28 @@ class Gajim:
 
     @contextlib.asynccontextmanager
     async def running(self, name):
-        self.begun = len(self.log())
+        self.begun = len(self.wire())
         self.program.start()
-        await until(lambda: "Received Roster" in self.log()[self.begun :], "Gajim's login", 60)
+        await until(lambda: "Received Roster" in self.wire()[self.begun :], "Gajim's login", 60)
         yield self
         await self.picture(name)
         await self.program.quit()
 
-    def log(self):
+    def wire(self):
         path = self.desktop.home / self.program.log
         return path.read_text(errors="replace") if path.exists() else ""
 
     def is_in(self, room):
         """Whether its own presence has come back from the room since it was started."""
         own = rf"<presence [^>]*from='{re.escape(f'{room}/{self.nick}')}'(?:(?!</presence>).)*<status code='110'/>"
-        return re.search(own, self.log()[self.begun :])
+        return re.search(own, self.wire()[self.begun :])
 
     async def _act(self, *words):
         return (await self.desktop.run("/usr/bin/python3", "-c", ACTION, *words)).strip()
 
     async def make_room(self, name):
         """In the dialogue for it, which makes one of members only, with an address of its own choice."""
-        mark = len(self.log())
+        mark = len(self.wire())
         await self._act(APPLICATION, "Activate", "create-groupchat", "''")
         window = await self._window("Create Group Chat")
         await self.desktop.run("xdotool", "windowfocus", "--sync", window)
@@ -91,7 +91,7 @@ class Gajim:
         await self.desktop.run("xdotool", "type", "--delay", "15", name)
         await self.desktop.run("xdotool", "mousemove", "--window", window, "442", "294", "click", "1")
         room = rf'to="([^"@]+@{re.escape(os.environ["MUC_DOMAIN"])})" type="set"[^>]*><query xmlns="http://jabber.org/protocol/muc#owner"'
-        self.room = (await until(lambda: re.search(room, self.log()[mark:]), "Gajim's configuration of the room"))[1]
+        self.room = (await until(lambda: re.search(room, self.wire()[mark:]), "Gajim's configuration of the room"))[1]
         return self.room
 
     async def _window(self, title):
@@ -103,9 +103,9 @@ class Gajim:
 
     async def invite(self, jid):
         """By the command of its input, which is one only at the key."""
-        mark = len(self.log())
+        mark = len(self.wire())
         await self.desktop.run("gajim", f"xmpp:{self.room}?message;body={urllib.parse.quote(f'/invite {jid}')}")
-        await self._press_return_until("^Gajim$", lambda: re.search("jabber:x:conference|<invite ", self.log()[mark:]), "Gajim's invitation")
+        await self._press_return_until("^Gajim$", lambda: re.search("jabber:x:conference|<invite ", self.wire()[mark:]), "Gajim's invitation")
 
     async def enter(self, room):
         """By the address of the room, as a click on it does; the dialogue that opens says first where it leads, then enters."""
@@ -154,9 +154,9 @@ class Gajim:
         copy = self.desktop.home / path.name
         copy.write_bytes(path.read_bytes())
         copy.chmod(0o644)
-        mark = len(self.log())
+        mark = len(self.wire())
         await self._act(WINDOW, "Activate", "send-file", f"['{copy.as_uri()}']")
-        await self._press_return_until("^Gajim$", lambda: "Sending request for slot" in self.log()[mark:], "Gajim's upload")
+        await self._press_return_until("^Gajim$", lambda: "Sending request for slot" in self.wire()[mark:], "Gajim's upload")
 
     async def fetch(self, url):
         """Gajim fetches a picture by itself to show it, and keeps it."""
@@ -173,7 +173,7 @@ class Gajim:
         await self.program.picture(f"gajim-{name}")
 
     def complaints(self):
-        found = re.findall(r"^\S+ \S+ \(E\) (.*)$", self.log(), re.MULTILINE)
+        found = re.findall(r"^\S+ \S+ \(E\) (.*)$", self.wire(), re.MULTILINE)
         return [text for text in found if not any(known in text for known in ("system_style",))]
 
 
@@ -270,6 +270,9 @@ class Converse:
 
     async def picture(self, name):
         await self.browser.picture(self.out / f"converse-{name}.png")
+
+    def wire(self):
+        return "\n".join(text for _, text in self.console)
 
     def complaints(self):
         # The pictures of its sponsors, from a network that is not there.
