@@ -14,7 +14,12 @@ pub(crate) fn problem(status: StatusCode, detail: &str, asked: &HeaderMap) -> Re
         accept.iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains(kind))
     };
     if accepts("text/html") {
-        return pages::page(status, title, "", &format!("<p>{}</p>", pages::escape(detail)));
+        return pages::page(
+            status,
+            title,
+            "",
+            &format!("<p class=\"lead\">{}</p><p><a href=\"/\">About this server</a></p>", pages::escape(detail)),
+        );
     }
     if accepts("json") {
         let body = serde_json::json!({ "status": status.as_u16(), "title": title, "detail": detail }).to_string();

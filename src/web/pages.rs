@@ -16,6 +16,7 @@ pub mod start;
 pub(crate) fn routes(app: &App) -> Router {
     Router::new()
         .route("/style.css", get(style))
+        .route("/icon.svg", get(icon))
         .merge(invite::routes(app))
         .merge(register::routes(app))
         .merge(start::routes(app))
@@ -28,7 +29,7 @@ pub(crate) fn page(status: StatusCode, title: &str, domain: &str, body: &str) ->
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n\
+         <title>{title}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n<link rel=\"icon\" href=\"/icon.svg\" type=\"image/svg+xml\">\n</head>\n\
          <body>\n<header>{MARK}<span>{domain}</span></header>\n<main>\n<h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     );
     (status, Html(html)).into_response()
@@ -84,6 +85,13 @@ pub(crate) fn day(datetime: &str) -> String {
 async fn style() -> Response {
     let kind = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
     (kind, include_str!("pages/style.css")).into_response()
+}
+
+/// The mark, for the tab of a browser.
+async fn icon() -> Response {
+    let kind = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=86400")];
+    let svg = MARK.replacen("<svg class=\"mark\"", "<svg xmlns=\"http://www.w3.org/2000/svg\" color=\"#7d5fd3\"", 1);
+    (kind, svg).into_response()
 }
 
 #[cfg(test)]

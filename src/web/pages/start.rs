@@ -37,7 +37,10 @@ pub(super) fn routes(app: &App) -> Router {
 
 async fn start(State(of): State<Arc<dyn About>>, asked: HeaderMap) -> Response {
     let domains = of.about();
-    let first = domains.first().map_or("", |domain| domain.name.as_str());
+    let title = match &domains[..] {
+        [only] => &only.name,
+        _ => "A chat server",
+    };
     let body: String = domains.iter().map(|domain| about(domain, domains.len() > 1)).collect();
     let apps = apps::list(Device::of(&asked));
     let version = domains.first().map_or("", |domain| domain.version.as_str());
@@ -46,12 +49,13 @@ async fn start(State(of): State<Arc<dyn About>>, asked: HeaderMap) -> Response {
          <footer><p>Iris {}</p></footer>",
         escape(version)
     );
-    page(StatusCode::OK, first, "", &body)
+    page(StatusCode::OK, title, "", &body)
 }
 
 fn about(domain: &Domain, several: bool) -> String {
     let name = escape(&domain.name);
-    let heading = if several { format!("<h2>{name}</h2>") } else { String::new() };
+    // Of several each has a heading of its own, and what is said of it stands one step lower.
+    let (heading, h) = if several { (format!("<h2 class=\"domain\">{name}</h2>"), "h3") } else { (String::new(), "h2") };
     let account = if domain.open {
         format!(
             "<p>Everybody may have one: your address will be <code>you@{name}</code>.</p>\
@@ -86,10 +90,10 @@ fn about(domain: &Domain, several: bool) -> String {
     let contacts = if contacts.is_empty() {
         String::new()
     } else {
-        format!("<section><h2>Contact</h2><table>{contacts}</table></section>")
+        format!("<section><{h}>Contact</{h}><table>{contacts}</table></section>")
     };
     format!(
-        "<section>{heading}<h2>An account</h2>{account}</section>\
-         <section><h2>Connect</h2><p>Apps find all of this by themselves. If yours asks:</p><table>{rows}</table></section>{contacts}"
+        "<section>{heading}<{h}>An account</{h}>{account}</section>\
+         <section><{h}>Connect</{h}><p>Apps find all of this by themselves. If yours asks:</p><table>{rows}</table></section>{contacts}"
     )
 }
