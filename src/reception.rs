@@ -63,7 +63,7 @@ impl Invitations for Reception {
         })
     }
 
-    fn accept(&self, token: &str, filled: Filled, peer: IpAddr) -> invite::Answer<Result<Welcome, Denied>> {
+    fn accept(&self, token: &str, filled: Filled, peer: Option<IpAddr>) -> invite::Answer<Result<Welcome, Denied>> {
         let Ok(token) = token.parse::<Token>() else { return Box::pin(async { Err(Denied::Unknown) }) };
         let (net, domains) = (self.net.clone(), self.domains.clone());
         Box::pin(async move {
@@ -81,16 +81,16 @@ impl Invitations for Reception {
                     Request::Register { username: filled.username, password, invitation }
                 }
             };
-            welcome(ask(&net, &domain, request, Some(peer)).await)
+            welcome(ask(&net, &domain, request, peer).await)
         })
     }
 }
 
 impl Accounts for Reception {
-    fn register(&self, domain: &str, filled: Filled, peer: IpAddr) -> invite::Answer<Result<Welcome, Denied>> {
+    fn register(&self, domain: &str, filled: Filled, peer: Option<IpAddr>) -> invite::Answer<Result<Welcome, Denied>> {
         let (net, domain) = (self.net.clone(), domain.to_owned());
         let request = Request::Register { username: filled.username, password: filled.password, invitation: None };
-        Box::pin(async move { welcome(ask(&net, &domain, request, Some(peer)).await) })
+        Box::pin(async move { welcome(ask(&net, &domain, request, peer).await) })
     }
 }
 

@@ -157,7 +157,7 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
     },
     Key {
         name: "unlimited",
-        about: "Lifts rate limits, bans and shapers for this listener.",
+        about: "Lifts rate limits, bans and shapers for this listener: where only tests and measurements come.",
         set: |listen, given| {
             listen.unlimited = values::boolean(given)?;
             Ok(())
@@ -281,8 +281,9 @@ const POLICY: &[Key<Config>] = &[
     },
     Key {
         name: "lifted_addresses",
-        about: "Rate limits and bans are lifted for these peers: gateways, tests, a reverse proxy. One that asks for somebody else on a \
-                listener of kind http and says so (X-Forwarded-For) is believed, and the limits are those of that address.",
+        about: "Rate limits and bans are lifted for these peers: gateways, tests. Not on listeners of kind http, behind which a proxy \
+                stands: there a peer of this list is believed for whom it asks (X-Forwarded-For) and the limits are those of that \
+                address, or its own if it names nobody. A proxy on this machine for the other kinds needs proxy_protocol.",
         set: |config, given| {
             config.policy.lifted_addresses = values::list(given, "a list of IP addresses", values::ip_address)?;
             Ok(())

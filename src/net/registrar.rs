@@ -94,10 +94,9 @@ pub(crate) fn ask(shared: &Arc<Shared>, domain: &str, request: Request, peer: Op
 }
 
 impl Net {
-    /// Ask the registrar of a domain. `peer`: from where somebody wants an account; `None`: the house itself asks. The reply is
+    /// Ask the registrar of a domain. `peer`: from where somebody wants an account; `None`: the house itself asks, or limits are lifted. The reply is
     /// dropped when the domain is not served; else it is called once, on any thread.
     pub fn registrar(&self, domain: &str, request: Request, peer: Option<IpAddr>, reply: Reply) {
-        let peer = peer.filter(|peer| !self.shared.guard.is_lifted(*peer));
         ask(&self.shared, domain, request, peer, reply);
     }
 

@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 
 use crate::listener::Bound;
 use crate::pipe::{self, Traveller};
-use crate::{Place, Shared};
+use crate::{Place, Service, Shared};
 
 /// What other threads tell a worker.
 pub(crate) enum Command {
@@ -240,7 +240,10 @@ async fn accept(worker: Rc<Worker>, bound: Bound) {
         match listener.accept().await {
             Ok((socket, peer)) => {
                 // Behind a proxy the peer is the proxy; who it really is, is judged when its header has come.
-                let lifted = place.unlimited || (!place.proxied && worker.shared.guard.is_lifted(peer.ip()));
+                // Nor is anybody let off by the address of a proxy that names nobody: `http` is where those knock, or local tools, to
+                // which the limits give room enough (security B12).
+                let by_address = !place.proxied && place.service != Service::Http;
+                let lifted = place.unlimited || (by_address && worker.shared.guard.is_lifted(peer.ip()));
                 if !lifted && !place.proxied && !worker.shared.guard.admit(peer.ip(), Instant::now()) {
                     continue;
                 }

@@ -80,6 +80,13 @@ pub struct Visitor {
     pub proxy: bool,
 }
 
+impl Visitor {
+    /// The address whose limits count, if they do.
+    fn limited(&self) -> Option<IpAddr> {
+        (!self.unlimited).then_some(self.peer)
+    }
+}
+
 /// What the requests are answered from.
 #[derive(Clone)]
 pub struct App {

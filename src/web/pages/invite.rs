@@ -27,7 +27,7 @@ pub trait Invitations: Send + Sync {
     /// What stands behind this token?
     fn look(&self, token: &str) -> Answer<Look>;
     /// Somebody fills in the form. What was begun is ended, whether somebody waits for it or not.
-    fn accept(&self, token: &str, filled: Filled, peer: IpAddr) -> Answer<Result<Welcome, Denied>>;
+    fn accept(&self, token: &str, filled: Filled, peer: Option<IpAddr>) -> Answer<Result<Welcome, Denied>>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ async fn filled(
     let username = filled.username.clone();
     let (status, filling) = match check(&filled, invitation.password_chars_min) {
         Err(filling) => (StatusCode::UNPROCESSABLE_ENTITY, filling),
-        Ok(()) => match of.accept(&token, filled, visitor.peer).await {
+        Ok(()) => match of.accept(&token, filled, visitor.limited()).await {
             Ok(welcome) => return form::welcome(&welcome, &invitation.domain, Device::of(&asked)),
             Err(Denied::Gone) => return private(gone()),
             Err(Denied::Unknown) => return private(unknown()),

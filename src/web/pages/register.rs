@@ -19,8 +19,8 @@ use crate::{App, Visitor};
 
 /// Where accounts are made.
 pub trait Accounts: Send + Sync {
-    /// What was begun is ended, whether somebody waits for it or not.
-    fn register(&self, domain: &str, filled: Filled, peer: IpAddr) -> Answer<Result<Welcome, Denied>>;
+    /// What was begun is ended, whether somebody waits for it or not. `peer`: whose limit counts; `None`: nobody's.
+    fn register(&self, domain: &str, filled: Filled, peer: Option<IpAddr>) -> Answer<Result<Welcome, Denied>>;
 }
 
 #[derive(Clone)]
@@ -70,7 +70,7 @@ async fn filled(
     let username = filled.username.clone();
     let (status, filling) = match check(&filled, domain.password_chars_min) {
         Err(filling) => (StatusCode::UNPROCESSABLE_ENTITY, filling),
-        Ok(()) => match house.accounts.register(&domain.name, filled, visitor.peer).await {
+        Ok(()) => match house.accounts.register(&domain.name, filled, visitor.limited()).await {
             Ok(welcome) => return form::welcome(&welcome, &domain.name, Device::of(&asked)),
             Err(Denied::Gone) => return closed(),
             Err(denied) => form::again(denied),
