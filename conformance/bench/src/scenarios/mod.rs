@@ -3,6 +3,7 @@
 mod accounts;
 mod archive;
 mod chat;
+mod files;
 mod flow;
 mod idle;
 mod login;
@@ -57,6 +58,7 @@ pub fn run(scenario: &str, options: &Options) -> Result<Vec<Outcome>> {
         "roster-500" => queries::roster(&mut bench),
         "room" => rooms::messages(&mut bench),
         "room-join" => rooms::joining(&mut bench),
+        "files" => files::run(&mut bench),
         "archive-fill" => archive::fill(&mut bench),
         "archive-page" => archive::page(&mut bench),
         _ => bail!("unknown scenario {scenario}"),
