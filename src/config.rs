@@ -7,6 +7,7 @@
 
 mod check;
 pub mod error;
+mod files;
 mod keys;
 mod limits;
 mod reader;
@@ -26,6 +27,7 @@ use iris_core::mount::{MountError, RoomConfig};
 use iris_core::{BareJid, Jid};
 
 pub use error::{ConfigError, Problem};
+pub use files::{Files, FilesKind, S3, Secret};
 pub use values::parse_duration;
 
 /// What `iris` serves without a configuration.
@@ -53,6 +55,7 @@ pub struct Config {
     pub policy: Policy,
     pub web: Web,
     pub store: Store,
+    pub files: Files,
     /// Where it was read, and what the rooms have yet to read.
     pub source: Source,
 }
@@ -242,6 +245,7 @@ impl Config {
             policy: Policy { plain_sasl: true, lifted_addresses: vec![Ipv4Addr::LOCALHOST.into()] },
             web: Web::default(),
             store: Store { kind: StoreKind::Sqlite },
+            files: Files::default(),
             source: Source::default(),
         }
     }
@@ -251,7 +255,14 @@ impl Config {
         self.data_dir.join("certs")
     }
 
-    /// Where the files lie that users upload.
+    /// What is wrong with a value is found out when it is used: the message that says so, with the value's line. `path`: as
+    /// `files.bucket`.
+    pub fn error_at(&self, path: &str, message: impl Into<String>, remedy: impl Into<String>) -> ConfigError {
+        let place = reader::read(&mut Config { source: self.source.clone(), ..Config::bare() }).place(path);
+        self.source.error(vec![Problem::new(place, message, remedy)])
+    }
+
+    /// Where the files lie that users upload; with `FilesKind::S3`, what is noted of those that arrive.
     pub fn files_dir(&self) -> PathBuf {
         self.data_dir.join("files")
     }
@@ -278,7 +289,7 @@ impl Config {
 
     /// Things that are allowed and yet worth a word.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = files::warnings(self);
         for listener in &self.listeners {
             let open = !listener.address.ip().is_loopback();
             if open && listener.kind == ListenKind::Http {

@@ -11,6 +11,7 @@ mod metrics;
 mod ports;
 mod reception;
 mod sharing;
+mod uploads;
 mod wiring;
 
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub fn start(config: Config) -> Result<Running, String> {
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());
     let hosts = mounted.hosts.clone();
-    let blobs = wiring::open_blobs(&config)?;
+    let blobs = uploads::open(&config, store.as_ref())?;
     let (forget, wishes) = sharing::wishes();
     let opening = wiring::Opening { certificates: certificates.clone(), closing: closing.clone(), forget };
     let net = wiring::network(&config, mounted, store.clone(), Some(opening), to_http, began)?;

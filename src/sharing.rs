@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver as Wishes, RecvTimeoutError, SyncSender, sync_cha
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use iris_core::blobs::{BlobId, Blobs, NewBlob, OpenBlob};
+use iris_core::blobs::{BlobId, Blobs, Content, NewBlob, OpenBlob};
 use iris_core::ports::{Forget, Forgetter};
 use iris_core::store::{Read, Rows, Store};
 use iris_core::task::AccountFn;
@@ -115,7 +115,10 @@ fn denied(why: Denied) -> Refused {
 }
 
 fn failed(error: &std::io::Error) -> Refused {
-    tracing::error!(%error, "a file cannot be kept");
+    if error.kind() == ErrorKind::ResourceBusy {
+        return Refused::Busy;
+    }
+    tracing::error!(%error, "a file cannot be kept or read");
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Refused::DiskFull,
         _ => Refused::Failed,
@@ -144,8 +147,8 @@ impl Files for Sharing {
             let begun = slot.clone();
             in_account(&net, &slot.owner, move |turn| upload::begin(turn, &begun)).await?.map_err(denied)?;
             let mut arrival = Arrival { net, blobs: blobs.clone(), underway, slot, blob: None, over: false };
-            let id = arrival.slot.id;
-            arrival.blob = Some(waiting(move || blobs.create(id)).await?);
+            let (id, size_bytes) = (arrival.slot.id, arrival.slot.file.size_bytes);
+            arrival.blob = Some(waiting(move || blobs.create(id, size_bytes)).await?);
             Ok(Box::new(arrival) as Box<dyn Receiver>)
         })
     }
@@ -273,17 +276,18 @@ impl Receiver for Arrival {
             let blob = self.blob.take().ok_or(Refused::Failed)?;
             let (id, slot) = (self.slot.id, self.slot.clone());
             lock(&self.underway).insert(id);
-            let kept = match waiting(move || blob.keep()).await {
-                Ok(()) => match in_account(&self.net, &self.slot.owner, move |turn| upload::keep(turn, &slot)).await {
-                    Ok(kept) => kept.map_err(denied),
-                    Err(why) => Err(why),
-                },
-                Err(why) => Err(why),
+            let (kept, content) = match waiting(move || blob.keep()).await {
+                Ok(content) => {
+                    let keep = move |turn: &mut Turn<'_>| upload::keep(turn, &slot, content);
+                    let kept = in_account(&self.net, &self.slot.owner, keep).await;
+                    (kept.and_then(|kept| kept.map_err(denied)), content)
+                }
+                Err(why) => (Err(why), None),
             };
             // `Used`: it is there from another upload, which was the first.
             if kept.is_err() && kept != Err(Refused::Used) {
                 let blobs = self.blobs.clone();
-                let _ = waiting(move || blobs.remove(id)).await;
+                let _ = waiting(move || blobs.remove(id, content)).await;
             }
             lock(&self.underway).remove(&id);
             self.over = kept.is_ok();
@@ -356,7 +360,7 @@ impl Keeper {
         let mut look_at = Instant::now() + LOOK_AFTER;
         loop {
             match wishes.recv_timeout(look_at.saturating_duration_since(Instant::now())) {
-                Ok(Forget::One(id)) => self.remove(id),
+                Ok(Forget::One(id, content)) => self.remove(id, content),
                 Ok(Forget::OfNobody) => look_at = look_at.min(Instant::now() + LOOK_AFTER),
                 Err(RecvTimeoutError::Timeout) => {
                     self.look();
@@ -367,8 +371,8 @@ impl Keeper {
         }
     }
 
-    fn remove(&self, id: BlobId) {
-        if let Err(error) = self.blobs.remove(id) {
+    fn remove(&self, id: BlobId, content: Option<Content>) {
+        if let Err(error) = self.blobs.remove(id, content) {
             tracing::warn!(%error, ?id, "a file that nobody wants cannot be removed; it will be tried again");
         }
     }
@@ -379,16 +383,14 @@ impl Keeper {
         for byte in 0..=u8::MAX {
             let found = match self.blobs.beginning_with(byte) {
                 Ok(found) => found,
-                Err(error) => {
-                    tracing::warn!(%error, "the files cannot be looked through");
-                    continue;
-                }
+                // The next look begins anew; until then there is time for those who wait.
+                Err(error) => return tracing::warn!(%error, "the files cannot be looked through"),
             };
             for id in found {
                 match self.is_wanted(id) {
                     Some(true) => {}
                     Some(false) => {
-                        self.remove(id);
+                        self.remove(id, None);
                         removed += 1;
                     }
                     // The house closes, or the store has no time.
@@ -396,6 +398,9 @@ impl Keeper {
                 }
             }
             std::thread::sleep(PAUSE);
+        }
+        if let Err(error) = self.blobs.sweep() {
+            tracing::warn!(%error, "bytes that no file has any more cannot be removed; it will be tried again");
         }
         if removed > 0 {
             tracing::info!(removed, "files that are over, or belong to nobody, are removed");

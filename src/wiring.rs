@@ -22,7 +22,7 @@ use iris_net::certs::{Certificates, Source, dev};
 use iris_net::origin::Origins;
 use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, closed_config, server_config};
 use iris_net::{Http, Net, Place, Service, Setup, Tls};
-use iris_store::{DiskBlobs, SqliteOptions, SqliteStore};
+use iris_store::{SqliteOptions, SqliteStore};
 use iris_web::{Discovery, Site};
 
 use crate::closing::Closing;
@@ -66,15 +66,6 @@ pub fn open_store(config: &Config, mounted: &Mounted) -> Result<Arc<SqliteStore>
     searchable.dedup();
     let store = SqliteStore::open(&config.data_dir, SqliteOptions { searchable, ..SqliteOptions::default() });
     store.map(Arc::new).map_err(|error| crate::cli::operator_message(error, ""))
-}
-
-/// Where the files of the users lie.
-pub fn open_blobs(config: &Config) -> Result<Arc<DiskBlobs>, String> {
-    let folder = config.files_dir();
-    DiskBlobs::open(&folder).map(Arc::new).map_err(|error| {
-        let remedy = "Make the folder writable for this user.";
-        crate::cli::operator_message(format!("{}: {error}", folder.display()), remedy)
-    })
 }
 
 /// Where each domain's certificate lies; without a configured folder a test CA is made at the first start.

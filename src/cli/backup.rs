@@ -12,7 +12,7 @@ use iris_store::backup::{self, Contents};
 use super::control::Client;
 use super::users::{Reached, reach};
 use super::{Failure, Place, say};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, FilesKind, Overrides};
 
 /// Beside the database in the data folder.
 const FILES: [&str; 2] = ["secret", super::users::DOMAINS_FILE];
@@ -65,11 +65,12 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
     })?;
     let took = began.elapsed().as_millis();
     say(&format!(
-        "Backed up to {} in {took} ms, and verified: {}.\n\
+        "Backed up to {} in {took} ms, and verified: {}.\n{}\
          It holds messages and keys: keep it secret. To look into it or to go back:\n  \
          {}\n  iris restore {} --data-dir NEW-FOLDER\n",
         to.display(),
         shown(&contents),
+        elsewhere(&config),
         start(to),
         to.display()
     ))
@@ -80,6 +81,18 @@ fn start(folder: &Path) -> String {
     let config = folder.join(CONFIG);
     let with = if config.is_file() { format!(" --config {}", config.display()) } else { String::new() };
     format!("iris serve{with} --data-dir {}", folder.display())
+}
+
+/// Files that lie in a bucket are not copied: what keeps them has its own ways for that.
+fn elsewhere(config: &Config) -> String {
+    let bucket = config.files.s3.bucket.as_deref().filter(|_| config.files.kind == FilesKind::S3);
+    bucket.map_or_else(String::new, |bucket| {
+        let what = format!(
+            "What users uploaded lies in the bucket {bucket} and is NOT in it: keep versions of the bucket, or copy it. A house that is \
+             started from this backup while the other one runs needs another prefix in [files], or it removes what it does not know."
+        );
+        crate::config::wrap::wrap(&what, 0, 0) + "\n"
+    })
 }
 
 fn shown(contents: &Contents) -> String {

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod dns;
+mod files;
 mod machine;
 mod ports;
 mod web;
@@ -26,7 +27,7 @@ pub(super) struct DoctorArguments {
     /// Do not ask the DNS at all
     #[arg(long, conflicts_with = "dns")]
     no_dns: bool,
-    /// Do not fetch host-meta and what it names
+    /// Do not fetch host-meta and what it names, nor ask the bucket of the files
     #[arg(long)]
     no_web: bool,
     #[command(flatten)]
@@ -119,6 +120,7 @@ fn examine(arguments: &DoctorArguments, config: &Config, running: bool) -> Vec<F
     }
     if !arguments.no_web {
         findings.extend(web::examine(config, running));
+        findings.extend(files::examine(config, running));
     }
     findings.extend(machine::examine(config, running));
     findings

@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config, reading: &mut Reading) {
     web(config, reading);
     certificates(config, reading);
     limits(config, reading);
+    super::files::check(config, reading);
 }
 
 fn domains(config: &Config, reading: &mut Reading) {

@@ -130,11 +130,19 @@ fn before(text: &str, offset: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
+/// What stands behind the first `=` of a line that names a secret is for nobody who reads a log.
+fn without_secret(line: Vec<char>) -> Vec<char> {
+    let names = line.iter().collect::<String>().to_lowercase();
+    let after = line.iter().position(|c| *c == '=').filter(|_| names.contains("secret") || names.contains("access_key"));
+    let hidden = |(at, c): (usize, char)| if after.is_some_and(|after| at > after) && c != ' ' { '*' } else { c };
+    line.into_iter().enumerate().map(hidden).collect()
+}
+
 /// The line of a place, with its number and a caret under it; a long line is cut to the terminal's width.
 fn excerpt(text: &str, place: &Range<usize>) -> String {
     let (number, column) = line_column(text, place.start);
-    let line: Vec<char> =
-        text.lines().nth(number - 1).unwrap_or_default().chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let line = without_secret(line.chars().map(|c| if c == '\t' { ' ' } else { c }).collect());
     let gutter = number.to_string().len();
     let room = WIDTH - gutter - 4;
     let from = if column > room { (column - room / 2).min(line.len().saturating_sub(room)) } else { 0 };

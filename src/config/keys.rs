@@ -34,6 +34,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "policy", about: "", keys: POLICY },
     Section { name: "web", about: "WebSocket, BOSH and discovery, on listeners of kind https and http.", keys: WEB },
     Section { name: "store", about: "", keys: STORE },
+    Section { name: "files", about: super::files::ABOUT, keys: super::files::KEYS },
 ];
 
 pub(super) const LISTEN: &str = "listen";

@@ -49,7 +49,8 @@ impl Reading {
         if let Some(data_dir) = &overrides.data_dir {
             config.data_dir.clone_from(data_dir);
         }
-        for path in [&mut config.tls.certificates, &mut config.tls.client_ca, &mut config.tls.client_crl] {
+        let tls = &mut config.tls;
+        for path in [&mut tls.certificates, &mut tls.client_ca, &mut tls.client_crl, &mut config.files.s3.authorities] {
             *path = path.take().map(|path| folder.join(path));
         }
         config.dev |= overrides.dev;

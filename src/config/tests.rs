@@ -48,7 +48,7 @@ fn an_unknown_key_is_refused_with_line_column_caret_and_the_closest_known_key() 
 
 #[test]
 fn an_unknown_key_in_each_table_is_refused() {
-    for table in ["", "[log]", "[tls]", "[limits]", "[accounts]", "[policy]", "[store]"] {
+    for table in ["", "[log]", "[tls]", "[limits]", "[accounts]", "[policy]", "[store]", "[files]"] {
         let message = refused(&format!("{table}\nnonsense = 1\n"));
         assert!(message.starts_with("iris.toml:2:1: unknown key"), "{message}");
         let all = if matches!(table, "" | "[limits]") { "All keys: `iris config-reference`." } else { "Known here: " };
@@ -64,6 +64,46 @@ fn a_plan_that_is_wrong_is_shown_with_its_line() {
         message.contains("iris.toml:2:11: there is no plan \"gold\"; there are: business, enterprise,\n  essential"),
         "{message}"
     );
+}
+
+#[test]
+fn a_secret_is_never_repeated_whatever_is_wrong_with_it() {
+    let bucket = "[files]\nkind = \"s3\"\nbucket = \"b\"\n";
+    for line in [
+        "secret_access_key = \"hush hush\"",
+        "secret_acces_key = \"hush\"",
+        "secret_access_key = hush/hush",
+        "secret_access_key = \"hush",
+        "secret_access_key = [\"hush\"]",
+        "access_key_id = \"hush\"",
+        "secret_access_key = \"hush\"",
+    ] {
+        let message = refused(&format!("{bucket}{line}\n"));
+        assert!(message.contains("iris.toml:4:") && !message.contains("hush"), "{line}: {message}");
+    }
+    let config = ok(&format!("{bucket}access_key_id = \"id\"\nsecret_access_key = \"hush\"\n"));
+    assert!(!format!("{:?}", config.files).contains("hush"));
+}
+
+#[test]
+fn files_in_a_bucket_need_one_and_cannot_be_deduplicated() {
+    assert!(refused("[files]\nkind = \"s3\"\n").contains("iris.toml:2:8: files are to lie in a bucket, and none is named"));
+    let both = refused("[files]\nkind = \"s3\"\nbucket = \"b\"\ndeduplicate = true\n");
+    assert!(both.contains("iris.toml:4:15: deduplicate is for kind = \"disk\""), "{both}");
+    for (key, bad) in [("endpoint", "s3.example.org"), ("endpoint", "https://s3.example.org/x"), ("endpoint", "https://a@b")] {
+        assert!(refused(&format!("[files]\n{key} = \"{bad}\"\n")).contains("expected an address"), "{bad}");
+    }
+    for bad in ["/x", "a//b", "../x", "a b", "ü"] {
+        assert!(refused(&format!("[files]\nprefix = \"{bad}\"\n")).contains("iris.toml:2:10: prefix: expected"), "{bad}");
+    }
+    let config = ok(
+        "[files]\nkind = \"s3\"\nbucket = \"b\"\nprefix = \"a/b\"\nendpoint = \"http://10.0.0.1:9000/\"\nauthorities = \"ca.crt\"\n",
+    );
+    assert_eq!((config.files.s3.prefix.as_str(), config.files.s3.endpoint.as_deref()), ("a/b/", Some("http://10.0.0.1:9000")));
+    assert_eq!(config.files.s3.authorities.as_deref(), Some(Path::new("ca.crt")));
+    assert!(config.warnings().iter().any(|it| it.contains("without TLS")), "{:?}", config.warnings());
+    let message = config.error_at("files.bucket", "there is no such bucket", "Make it.").to_string();
+    assert!(message.starts_with("iris.toml:3:10: there is no such bucket\n 3 | bucket = \"b\""), "{message}");
 }
 
 #[test]

@@ -1,8 +1,29 @@
-//! Where files lie: a port with one adapter on disk (`iris-store`), later others. Everything here waits for a disk: it is for threads
-//! that may, never for a turn. What a turn wants removed it says to [`crate::ports::Ports::forget`].
+//! Where files lie: a port with two adapters (`iris-store`), a folder and a bucket of S3. Everything here waits for a disk or for a
+//! network: it is for threads that may, never for a turn. What a turn wants removed it says to [`crate::ports::Ports::forget`].
 
 use std::fmt;
 use std::io;
+
+fn read_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != BYTES || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; BYTES];
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
 
 /// The name of a file as everybody sees it who may have it: whoever knows it, may. 16 of its bytes are random.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,26 +34,13 @@ impl BlobId {
 
     /// Lower-case hexadecimal digits, and nothing else.
     pub fn parse(text: &str) -> Option<BlobId> {
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != BlobId::BYTES || !rest.is_empty() {
-            return None;
-        }
-        let mut id = [0; BlobId::BYTES];
-        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Some(BlobId(id))
+        read_hex(text).map(BlobId)
     }
 }
 
 impl fmt::Display for BlobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(&self.0, f)
     }
 }
 
@@ -43,22 +51,56 @@ impl fmt::Debug for BlobId {
     }
 }
 
+/// The SHA-256 of what a file holds, where files with the same bytes are stored once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Content(pub [u8; Content::BYTES]);
+
+impl Content {
+    pub const BYTES: usize = 32;
+
+    /// Lower-case hexadecimal digits, and nothing else.
+    pub fn parse(text: &str) -> Option<Content> {
+        read_hex(text).map(Content)
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+/// It says what somebody has uploaded to whoever knows such a file.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({:02x}..)", self.0[0])
+    }
+}
+
 pub trait Blobs: Send + Sync {
-    /// A new file that nobody finds before it is kept.
+    /// A new file of so many bytes that nobody finds before it is kept.
     ///
     /// # Errors
-    /// The disk's.
-    fn create(&self, id: BlobId) -> io::Result<Box<dyn NewBlob>>;
+    /// The disk's. `ResourceBusy`: too many are arriving.
+    fn create(&self, id: BlobId, size_bytes: u64) -> io::Result<Box<dyn NewBlob>>;
 
     /// # Errors
     /// The disk's. A file that is not there is none.
     fn open(&self, id: BlobId) -> io::Result<Option<Box<dyn OpenBlob>>>;
 
-    /// Nothing there is no error.
+    /// Nothing there is no error. `content`: what `keep` has said; the bytes go when nobody else has the same.
     ///
     /// # Errors
     /// The disk's.
-    fn remove(&self, id: BlobId) -> io::Result<()>;
+    fn remove(&self, id: BlobId, content: Option<Content>) -> io::Result<()>;
+
+    /// Remove bytes that no file has any more: those of a removal that was interrupted.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sweep(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// All that are kept and whose name begins with this byte.
     ///
@@ -73,11 +115,11 @@ pub trait NewBlob: Send {
     /// The disk's.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// It is on disk, whole and under its name, when this returns.
+    /// It is on disk, whole and under its name, when this returns. What it holds, if that was looked at.
     ///
     /// # Errors
     /// The disk's; the file is removed.
-    fn keep(self: Box<Self>) -> io::Result<()>;
+    fn keep(self: Box<Self>) -> io::Result<Option<Content>>;
 }
 
 pub trait OpenBlob: Send {

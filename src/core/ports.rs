@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::blobs::BlobId;
+use crate::blobs::{BlobId, Content};
 
 /// The keys of a password as they are kept, or why it can be none (one sentence).
 pub type DerivedReply = Box<dyn FnOnce(Result<Bytes, String>) + Send>;
@@ -34,7 +34,8 @@ pub type Forgetter = Arc<dyn Fn(Forget) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forget {
-    One(BlobId),
+    /// With what it holds, where the same bytes are stored once.
+    One(BlobId, Option<Content>),
     /// Somebody is gone, with many: look which ones belong to nobody.
     OfNobody,
 }

@@ -111,7 +111,7 @@ impl Refused {
             Refused::Used => (StatusCode::CONFLICT, "This slot was used. Ask for another one."),
             Refused::Full => (StatusCode::PAYLOAD_TOO_LARGE, "That is more than you may keep here. Remove some files."),
             Refused::NotFound => (StatusCode::NOT_FOUND, "There is nothing here."),
-            Refused::Busy => (StatusCode::TOO_MANY_REQUESTS, "So many uploads of yours are underway. Try again later."),
+            Refused::Busy => (StatusCode::TOO_MANY_REQUESTS, "So many uploads are underway. Try again later."),
             Refused::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "The server has no room for this now."),
             Refused::Failed => (StatusCode::SERVICE_UNAVAILABLE, "The server cannot do that now."),
         };

@@ -25,8 +25,8 @@ pub struct Http {
 /// Connections at once, all addresses together; one more is closed.
 const CONNECTIONS_MAX: usize = 20_000;
 
-/// Threads that wait for a disk, when files are put and fetched.
-const DISK_THREADS_MAX: usize = 4;
+/// Threads that wait for a disk, or for the store behind it, when files are put and fetched. They come when they are needed and go.
+const DISK_THREADS_MAX: usize = 16;
 
 /// From the connection, or the last answer, to the whole head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);

@@ -1,11 +1,15 @@
 //! HTTP File Upload (XEP-0363) over real sockets and on a real disk: what is put, what is fetched, what is left. Security D5 by name.
 
+mod bucket;
 mod requests;
 mod storage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use iris::cli::control::Admin;
+use iris_core::BareJid;
 
 use crate::client::{Client, PATIENCE, attribute, between};
 use crate::scene::Scene;

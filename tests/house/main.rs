@@ -12,6 +12,7 @@ mod files;
 mod invites;
 mod operate;
 mod restart;
+mod s3;
 mod sasl2;
 mod scene;
 mod scram;

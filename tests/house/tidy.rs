@@ -92,7 +92,8 @@ fn arrows_between_crates_point_downwards() {
         ("iris-core", &[]),
         ("iris-engine", &["iris-core"]),
         ("iris-xep", &["iris-core"]),
-        ("iris-store", &["iris-core"]),
+        ("iris-fetch", &[]),
+        ("iris-store", &["iris-core", "iris-fetch"]),
         ("iris-web", &["iris-core"]),
         ("iris-net", &["iris-core", "iris-engine"]),
         // The load generator drives any server: it knows none.

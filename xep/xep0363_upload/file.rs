@@ -1,6 +1,7 @@
 //! What is remembered of a file, and what may be said of one.
 
 use bytes::Bytes;
+use iris_core::blobs::Content;
 use iris_core::time::{datetime, parse_datetime};
 use iris_core::xml::El;
 
@@ -49,6 +50,8 @@ pub struct File {
     pub time_us: u64,
     /// From then on nobody gets it; 0: never.
     pub expires_us: u64,
+    /// What it holds, where the same bytes are stored once.
+    pub content: Option<Content>,
 }
 
 impl File {
@@ -62,20 +65,26 @@ impl File {
 
     /// Lines: no field can hold a line break.
     pub fn encode(&self) -> String {
-        let File { name, content_type, size_bytes, purpose, time_us, expires_us } = self;
-        format!("1\n{size_bytes}\n{time_us}\n{expires_us}\n{}\n{content_type}\n{name}", purpose.as_str())
+        let File { name, content_type, size_bytes, purpose, time_us, expires_us, content } = self;
+        let (version, content) = content.map_or(("1", String::new()), |content| ("2", format!("{content}\n")));
+        let purpose = purpose.as_str();
+        format!("{version}\n{size_bytes}\n{time_us}\n{expires_us}\n{purpose}\n{content}{content_type}\n{name}")
     }
 
     pub fn decode(text: &str) -> Option<File> {
-        let mut lines = text.splitn(7, '\n');
-        if lines.next()? != "1" {
-            return None;
-        }
+        let (version, rest) = text.split_once('\n')?;
+        let (lines, has_content) = match version {
+            "1" => (6, false),
+            "2" => (7, true),
+            _ => return None,
+        };
+        let mut lines = rest.splitn(lines, '\n');
         Some(File {
             size_bytes: lines.next()?.parse().ok()?,
             time_us: lines.next()?.parse().ok()?,
             expires_us: lines.next()?.parse().ok()?,
             purpose: Purpose::parse(lines.next()?)?,
+            content: if has_content { Some(Content::parse(lines.next()?)?) } else { None },
             content_type: lines.next()?.to_owned(),
             name: lines.next()?.to_owned(),
         })
@@ -240,10 +249,21 @@ mod tests {
             purpose: Purpose::Ephemeral,
             time_us: 7,
             expires_us: 8,
+            content: None,
         };
-        assert_eq!(File::decode(&file.encode()), Some(file.clone()));
+        let once = File { content: Some(Content([0xab; 32])), ..file.clone() };
+        for file in [&file, &once] {
+            assert_eq!(File::decode(&file.encode()), Some(file.clone()));
+        }
         assert!(!file.is_over(7) && file.is_over(8));
-        for bad in ["", "1", "2\n1\n1\n1\nmessage\n\nx", "1\nx\n1\n1\nmessage\n\nx", "1\n1\n1\n1\nfun\n\nx"] {
+        for bad in [
+            "",
+            "1",
+            "3\n1\n1\n1\nmessage\n\nx",
+            "2\n1\n1\n1\nmessage\n\nx",
+            "1\nx\n1\n1\nmessage\n\nx",
+            "1\n1\n1\n1\nfun\n\nx",
+        ] {
             assert_eq!(File::decode(bad), None, "{bad}");
         }
     }

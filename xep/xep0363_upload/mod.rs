@@ -1,6 +1,6 @@
 //! XEP-0363: HTTP File Upload - files of any size, put once and fetched by everybody who was given their address.
-//! Spec 1.2.0, https://xmpp.org/extensions/xep-0363.html. Not done: nothing. Deduplication by content is left out: it would let
-//! somebody find out whether a file is there, and end-to-end encrypted files never are the same.
+//! Spec 1.2.0, https://xmpp.org/extensions/xep-0363.html. Not done: nothing. Where the same bytes are stored once (`[files]
+//! deduplicate`), each still is uploaded whole and counts for each who has it, so nobody finds out whether somebody else has a file.
 //!
 //! Here are the slots and the shelf of each account; what is put and fetched goes through `iris-web`, and between the two stands
 //! `src/sharing.rs`. The service is there when the configuration has a web side that people can reach, and not otherwise.

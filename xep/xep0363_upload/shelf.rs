@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iris_core::blobs::BlobId;
+use iris_core::blobs::{BlobId, Content};
 use iris_core::effects::Effect;
 use iris_core::ports::Forget;
 use iris_core::store::{Item, Shelf};
@@ -74,12 +74,10 @@ impl Files {
         Files { settings, kept: items.iter().filter_map(read).collect(), slots: Vec::new() }
     }
 
-    /// Nothing that is over counts any more. The addresses of the files.
-    fn forget_old(&mut self, now_us: u64) -> Vec<BlobId> {
+    /// Nothing that is over counts any more. The files that were.
+    fn forget_old(&mut self, now_us: u64) -> Vec<(BlobId, Option<Content>)> {
         self.slots.retain(|slot| slot.until_us > now_us);
-        let over: Vec<BlobId> = self.kept.iter().filter(|(_, file)| file.is_over(now_us)).map(|(id, _)| *id).collect();
-        over.iter().for_each(|id| drop(self.kept.remove(id)));
-        over
+        self.kept.extract_if(.., |_, file| file.is_over(now_us)).map(|(id, file)| (id, file.content)).collect()
     }
 
     fn used_bytes(&self) -> u64 {
@@ -113,19 +111,19 @@ impl Files {
 fn files<'a>(turn: &'a mut Turn<'_>) -> Option<&'a mut Files> {
     let now_us = turn.now.wall_us;
     let over = turn.state(&FILES).map(|files| files.forget_old(now_us)).unwrap_or_default();
-    for id in over {
+    for (id, content) in over {
         turn.delete(SHELF, &id.to_string());
-        forget(turn, id);
+        forget(turn, id, content);
     }
     turn.state(&FILES)
 }
 
 /// Once this turn's writes are on disk.
-fn forget(turn: &mut Turn<'_>, id: BlobId) {
+fn forget(turn: &mut Turn<'_>, id: BlobId, content: Option<Content>) {
     let forget = turn.house.ports.forget.clone();
     turn.fx.list.push(Effect::AfterCommit(Box::new(move |kept| {
         if kept.is_ok() {
-            forget(Forget::One(id));
+            forget(Forget::One(id, content));
         }
     })));
 }
@@ -227,6 +225,7 @@ pub fn promise(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<Slot, Bounce> {
             purpose: wanted.purpose,
             time_us: now_us,
             expires_us,
+            content: None,
         },
     };
     if let Some(files) = turn.state(&FILES) {
@@ -265,11 +264,11 @@ pub fn begin(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
     Ok(())
 }
 
-/// All of it has come and lies on disk: from the commit of this turn on it can be had.
+/// All of it has come and lies on disk: from the commit of this turn on it can be had. `content`: what it holds, if that was looked at.
 ///
 /// # Errors
 /// It may not be kept: remove it.
-pub fn keep(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
+pub fn keep(turn: &mut Turn<'_>, slot: &Slot, content: Option<Content>) -> Result<(), Denied> {
     let (now_us, plan) = (turn.now.wall_us, turn.plan());
     // B18: who was logged out meanwhile has no upload underway either.
     if slot.mark != mark(turn) || slot.file.is_over(now_us) {
@@ -284,7 +283,7 @@ pub fn keep(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
     if !room {
         return Err(Denied::Full);
     }
-    let file = File { time_us: now_us, ..slot.file.clone() };
+    let file = File { time_us: now_us, content, ..slot.file.clone() };
     files.kept.insert(slot.id, file.clone());
     turn.put(SHELF, &slot.id.to_string(), file.encode());
     Ok(())
@@ -309,11 +308,9 @@ pub fn list(turn: &mut Turn<'_>) -> Listed {
 
 /// False: there is none of that address.
 pub fn remove(turn: &mut Turn<'_>, id: BlobId) -> bool {
-    if files(turn).and_then(|files| files.kept.remove(&id)).is_none() {
-        return false;
-    }
+    let Some(file) = files(turn).and_then(|files| files.kept.remove(&id)) else { return false };
     turn.delete(SHELF, &id.to_string());
-    forget(turn, id);
+    forget(turn, id, file.content);
     true
 }
 

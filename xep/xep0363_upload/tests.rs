@@ -45,7 +45,7 @@ fn upload(house: &mut House, who: &Client, attributes: &str, inside: &str) -> Sl
 fn put(house: &mut House, slot: &Slot) -> Result<(), Denied> {
     let (account, begun, kept) = (slot.owner.to_string(), slot.clone(), slot.clone());
     in_account(house, &account, move |turn| begin(turn, &begun))?;
-    in_account(house, &account, move |turn| keep(turn, &kept))
+    in_account(house, &account, move |turn| keep(turn, &kept, None))
 }
 
 fn in_account<R: Send + 'static>(
@@ -252,7 +252,7 @@ fn an_upload_that_outlives_the_memory_of_its_account_is_counted_at_its_end() {
     assert_eq!(in_account(&mut house, "romeo@house", move |turn| begin(turn, &begun)), Ok(()));
     let mut house = house.restart(ROOMS, Duration::from_secs(1));
     // `restart` knows no configuration: the quota is the large one, and it is kept.
-    assert_eq!(in_account(&mut house, "romeo@house", move |turn| keep(turn, &slot)), Ok(()));
+    assert_eq!(in_account(&mut house, "romeo@house", move |turn| keep(turn, &slot, None)), Ok(()));
     assert_eq!(used(&mut house, "romeo@house"), (6, 1));
 }
 
@@ -269,7 +269,11 @@ fn b18_slots_and_passes_die_with_the_password_and_with_the_account() {
         let shown = pass.clone();
         assert!(in_account(&mut house, "romeo@house", move |turn| admits(turn, &shown)));
         house.ask("romeo@house", order.clone());
-        assert_eq!(in_account(&mut house, "romeo@house", move |turn| keep(turn, &slot)), Err(Denied::Forbidden), "{order:?}");
+        assert_eq!(
+            in_account(&mut house, "romeo@house", move |turn| keep(turn, &slot, None)),
+            Err(Denied::Forbidden),
+            "{order:?}"
+        );
         assert!(!in_account(&mut house, "romeo@house", move |turn| admits(turn, &pass)), "{order:?}");
     }
 }
@@ -383,7 +387,7 @@ fn what_i_uploaded_is_listed_and_removed_by_me_alone() {
         let done = command(&mut house, &client, "urn:iris:files#remove", &format!("sessionid='{session}'"), &answers);
         assert!(done.as_str().contains("Removed 1."), "{}", done.as_str());
         assert_eq!(used(&mut house, user), (6, 1));
-        assert_eq!(*house.forgotten.lock().expect("the list"), [Forget::One(one.id)]);
+        assert_eq!(*house.forgotten.lock().expect("the list"), [Forget::One(one.id, None)]);
         let stranger = house.online("paris@away/x");
         let node = "<command xmlns='http://jabber.org/protocol/commands' node='urn:iris:files#list'/>";
         for to in [user, "house"] {
@@ -403,6 +407,24 @@ fn an_address_that_is_not_mine_is_not_removed() {
     assert!(!in_account(&mut house, "romeo@house", move |turn| remove(turn, hers.id)));
     assert!(!in_account(&mut house, "romeo@house", |turn| remove(turn, BlobId([0; BlobId::BYTES]))));
     assert_eq!(used(&mut house, "juliet@house"), (5, 1));
+}
+
+#[test]
+fn the_same_bytes_count_for_each_who_has_them_and_are_named_when_they_go() {
+    let content = Some(iris_core::blobs::Content([0xab; 32]));
+    for user in USERS {
+        let mut house = House::with_config(ROOMS, "[plans.enterprise]\nstorage_bytes_max = 15\n");
+        let client = house.online(&format!("{user}/x"));
+        let slot = promised(&mut house, &client, "filename='a' size='8'", "");
+        let kept = slot.clone();
+        assert_eq!(in_account(&mut house, user, move |turn| keep(turn, &kept, content)), Ok(()));
+        // Once more the same is eight bytes more of the quota, whatever the disk does with it.
+        refused(&ask(&mut house, &client, "filename='b' size='8'", ""), &["Quota reached"]);
+        // What it holds is remembered over a restart.
+        let mut house = house.restart(ROOMS, Duration::from_secs(1));
+        assert!(in_account(&mut house, user, move |turn| remove(turn, slot.id)));
+        assert_eq!(*house.forgotten.lock().expect("the list"), [Forget::One(slot.id, content)]);
+    }
 }
 
 #[test]

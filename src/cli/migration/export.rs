@@ -54,6 +54,8 @@ pub(in crate::cli) fn export(arguments: &ExportArguments) -> Result<(), Failure>
     })?;
     let mut text = format!("Wrote {} accounts of {domain} to {shown}.\n", counted.users);
     text += "It holds messages, and keys to guess passwords with: keep it secret.\n";
+    // The format has no place for them.
+    text += "Files that they uploaded are not in it; copy those with: iris backup FOLDER\n";
     if counted.disabled > 0 {
         text += &format!("{} are disabled: their keys were left out, so nobody can log in.\n", counted.disabled);
     }

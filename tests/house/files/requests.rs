@@ -226,3 +226,22 @@ fn my_files_are_listed_and_removed_with_a_pass() {
     in_time("its bytes are gone too", || on_disk(&data).0.len() == 1);
     scene.canary();
 }
+
+#[test]
+fn xep0447_what_is_said_of_a_file_passes_as_it_was_sent() {
+    let mut scene = Scene::new();
+    let slot = uploaded(&mut scene, "a.png", "image/png", PICTURE);
+    // XEP-0447 with the metadata of XEP-0446, and the older way beside it (XEP-0066).
+    let said = format!(
+        "<file-sharing xmlns='urn:xmpp:sfs:0' disposition='inline' id='one'><file xmlns='urn:xmpp:file:metadata:0'>\
+         <media-type>image/png</media-type><name>a.png</name><size>{}</size><width>4</width>\
+         <hash xmlns='urn:xmpp:hashes:2' algo='sha3-256'>2XarmwTlNxDAMkvymloX3S5+VbylNrJt/l5QyPa+YoU=</hash></file>\
+         <sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://localhost{path}'/></sources></file-sharing>\
+         <x xmlns='jabber:x:oob'><url>https://localhost{path}</url></x>",
+        PICTURE.len(),
+        path = slot.path
+    );
+    scene.alice.send(&format!("<message to='{}' type='chat'><body>see</body>{said}</message>", scene.bob.jid));
+    let heard = scene.bob.expect("file-sharing");
+    assert!(heard.contains(&said), "{heard}");
+}

@@ -1,8 +1,5 @@
 //! What is left on disk, and what it costs.
 
-use iris::cli::control::Admin;
-use iris_core::BareJid;
-
 use super::*;
 use crate::server::{Data, With};
 
@@ -95,6 +92,49 @@ fn a_large_file_goes_in_and_out_with_flat_memory() {
         assert!(grown < 16 * 1024, "{when}: {grown} KiB more are resident");
     }
     scene.canary();
+}
+
+#[test]
+fn the_same_file_of_two_people_is_stored_once_where_that_is_configured() {
+    let mut scene = Scene::with("[files]\ndeduplicate = true\n");
+    let hers = uploaded(&mut scene, "a.txt", "text/plain", b"the same");
+    let slot = slot(&mut scene.bob, "b.txt", 8, "text/plain");
+    assert_eq!(put(&scene, &slot, &[("Content-Type", "text/plain")], b"the same").status, 201);
+    let data = scene.data.path();
+    let inodes = |data: &Path| {
+        let mut inodes: Vec<u64> = on_disk(data)
+            .0
+            .iter()
+            .filter(|path| path.is_file())
+            .map(|path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).expect("a file")))
+            .collect();
+        inodes.dedup();
+        inodes.len()
+    };
+    assert_eq!(inodes(&data), 1);
+    // It counts for each of them.
+    for client in [&mut scene.alice, &mut scene.bob] {
+        let command = "<command xmlns='http://jabber.org/protocol/commands' node='urn:iris:files#list'/>";
+        let listed = client.iq("set", Some("localhost"), command);
+        let used = between(&listed, "var='used'", "</field>").unwrap_or_else(|| panic!("{listed}"));
+        assert!(used.contains("<value>8</value>"), "{listed}");
+    }
+    // One of them goes, by force: what the other has stays, over a kill -9 too.
+    scene.control().user_remove(&BareJid::new("alice@localhost").expect("a JID")).expect("removed");
+    assert_eq!((get(&scene, &hers.path).status, get(&scene, &slot.path).text().as_str()), (404, "the same"));
+    let Scene { data, server, .. } = scene;
+    server.kill();
+    let config = Some("domains = [\"localhost\", \"other.test\"]\n[files]\ndeduplicate = true\n".into());
+    let server = data.start_with(&With { config, ..With::default() });
+    assert_eq!(Http::connect(server.http).get(&slot.path).text(), "the same");
+    let control =
+        iris::cli::control::Client::connect(&data.path().join("control.sock")).expect("a control socket").expect("a server");
+    control.user_remove(&BareJid::new("bob@localhost").expect("a JID")).expect("removed");
+    let content = data.path().join("files/content");
+    let left = || {
+        fs::read_dir(&content).expect("a folder").flat_map(|it| fs::read_dir(it.expect("an entry").path()).expect("a folder"))
+    };
+    in_time("its bytes go with the last who had them", || left().count() == 0);
 }
 
 #[test]

@@ -166,6 +166,7 @@ fn what_moves_out_moves_in_elsewhere_and_comes_out_the_same() {
     let (one, two) = (one.display().to_string(), two.display().to_string());
     let said = data.iris(&["export", &one, "--domain", DOMAIN]);
     assert!(said.starts_with("Wrote 3 accounts of localhost to "), "{said}");
+    assert!(said.contains("Files that they uploaded are not in it; copy those with: iris backup FOLDER\n"), "{said}");
     assert_eq!(std::fs::metadata(&one).expect("there").permissions().mode() & 0o777, 0o600);
     assert!(refused(&data, &["export", &one, "--domain", DOMAIN]).contains("was not touched"));
     let elsewhere = Data::new();
