@@ -4,7 +4,7 @@
     client_bubble.py POEZIO CONVERSE [CHECK…]
 
 POEZIO is the folder with Poezio's Python packages, CONVERSE the folder dist of the npm package converse.js. Gajim trusts the
-system's certificates only, so `everybody` runs with a certificate list of its own (see conformance/run). Prints one line a
+system's certificates only, so what it takes part in runs with a certificate list of its own (see conformance/run). Prints one line a
 check; exit code 0 when all hold. Screens, pictures, logs: OUT/bubble/.
 """
 
