@@ -169,6 +169,11 @@ mod tests {
         house.close(&bot);
         let error = house.one(&romeo);
         assert!(error.as_str().contains("service-unavailable") && error.id().as_deref() == Some("m2"), "{}", error.as_str());
+        let bot = house.component("bot.house");
+        house.send(&romeo, "<iq to='echo@bot.house' type='get' id='i2'><query xmlns='jabber:iq:version'/></iq>");
+        house.close(&bot);
+        let error = house.one(&romeo);
+        assert!(error.as_str().contains("service-unavailable") && error.id().as_deref() == Some("i2"), "{}", error.as_str());
     }
 
     #[test]

@@ -163,15 +163,14 @@ impl Field {
         self.values(text.lines())
     }
 
-    /// In a form of type "result" a field's type may be left out, and nothing is asked any more.
+    /// `asks`: in a form of type "result" nothing is asked any more. Its types could be left out (XEP-0004 3.2); some clients show no
+    /// value without.
     fn write(&self, xml: &mut Build, asks: bool) {
         xml.open("field");
         if !self.var.is_empty() {
             xml.attr("var", &self.var);
         }
-        if asks || matches!(self.kind, FieldKind::Hidden) || self.kind.is_multi() {
-            xml.attr("type", self.kind.as_str());
-        }
+        xml.attr("type", self.kind.as_str());
         xml.attr_opt("label", self.label.as_deref());
         if let (true, Some(desc)) = (asks, &self.desc) {
             xml.leaf("desc", desc);

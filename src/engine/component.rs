@@ -6,7 +6,7 @@ use std::sync::Arc;
 use iris_core::effects::{Effect, Out, StreamError, To};
 use iris_core::error::{Bounce, Condition};
 use iris_core::xml::wire;
-use iris_core::{Envelope, Kind, Receipt, SessionRef, Stanza, StanzaType};
+use iris_core::{Envelope, Kind, Receipt, SessionRef, Stanza};
 
 use crate::domain::{Around, DomainEntity, Outcome};
 
@@ -25,7 +25,7 @@ impl DomainEntity {
         };
         let wire = Arc::new(wire::render_to(&envelope.stanza, &envelope.stamps, envelope.to.as_str()));
         let mut out = Out { after: envelope.after, ..Out::new(wire, To::Nobody) };
-        if envelope.stanza.kind() == Kind::Message && envelope.stanza.stype() != StanzaType::Error {
+        if crate::account::reply::answerable(&envelope.stanza) {
             out.origin = Some(Arc::new(iris_core::effects::Undelivered {
                 stanza: envelope.stanza.clone(),
                 from: envelope.from.clone(),

@@ -167,7 +167,11 @@ fn a_silent_client_is_asked_and_then_let_go() {
     house.advance(Limits::default().idle_timeout + Duration::from_secs(1));
     assert!(house.one(&romeo).as_str().contains("urn:xmpp:ping"));
     house.advance(Limits::default().ping_timeout + Duration::from_secs(1));
-    assert!(house.shards[usize::from(romeo.at.shard)].session(romeo.at).is_none());
+    let session = |house: &House| house.shards[usize::from(romeo.at.shard)].session(romeo.at).map(|it| it.over.clone());
+    // RFC 6120 4.9.3.4: whoever hears "conflict" believes that another client has taken its place.
+    assert_eq!(session(&house).flatten().map(|error| error.condition), Some("connection-timeout"));
+    house.cut(&romeo);
+    assert!(session(&house).is_none());
 }
 
 #[test]

@@ -23,6 +23,7 @@ impl Room {
         match stanza.stype() {
             StanzaType::Available => self.available(turn, stanza),
             StanzaType::Unavailable => {
+                self.entering.retain(|it| it != turn.from);
                 let strip = self.forged(turn, stanza);
                 self.leave(turn, stanza, &strip, &[]);
                 Reply::Sent
@@ -92,30 +93,35 @@ impl Room {
         if let Err(why) = self.nickname(turn, turn.to.resource().map_or("", |nick| nick.as_str())) {
             return why.into();
         }
+        // It said so already, and is answered once.
+        if self.entering.contains(turn.from) {
+            return Reply::Sent;
+        }
+        self.entering.push(turn.from.clone());
         let admission = service::Admission::of(turn, &self.service);
         let (stanza, creator) = (stanza.clone(), turn.from.to_bare());
         let as_bubble = self.service.settings.default_bubble && turn.is_local();
         Reply::Task(Box::new(move |cx| {
             Box::pin(async move {
-                if let Err(why) = admission.ask(&cx).await {
-                    return Finish::Error(why);
-                }
-                let plan = match as_bubble {
-                    true => bubble::allowance(&creator, &cx).await.map(Some),
-                    false => Ok(None),
-                };
-                let plan = match plan {
-                    Ok(plan) => plan,
-                    Err(why) => {
-                        return Finish::HostTurn(Box::new(move |turn| {
-                            service::forget(turn);
-                            why.into()
-                        }));
-                    }
+                let admitted = admission.ask(&cx).await;
+                let plan = match (&admitted, as_bubble) {
+                    (Ok(()), true) => bubble::allowance(&creator, &cx).await.map(Some),
+                    (Ok(()), false) => Ok(None),
+                    (Err(why), _) => Err(why.clone()),
                 };
                 Finish::HostTurn(Box::new(move |turn| {
                     let made = turn.with_state(&ROOM_STATE, |turn, room| {
-                        let reply = room.created(turn, &stanza, plan.as_deref());
+                        let waits =
+                            room.entering.iter().position(|it| it == turn.from).map(|at| room.entering.remove(at)).is_some();
+                        let reply = match plan {
+                            Ok(plan) if waits => room.created(turn, &stanza, plan.as_deref()),
+                            // It has left meanwhile.
+                            Ok(_) => Reply::Sent,
+                            Err(why) => why.into(),
+                        };
+                        if admitted.is_ok() && room.stage == Stage::Absent {
+                            service::forget(turn);
+                        }
                         room.rest(turn);
                         reply
                     });
@@ -127,15 +133,16 @@ impl Room {
 
     fn created(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, plan: Option<&Plan>) -> Reply {
         let Some(join) = stanza.child(self.service.names.muc).map(|child| stanza.child_el(child)) else { return Reply::Sent };
-        let is_new = self.stage == Stage::Absent;
-        if is_new {
-            self.open_new(turn);
-            self.stage = Stage::Locked;
-            if let Some(plan) = plan {
-                self.config.make_bubble(plan);
-            }
+        // Somebody was quicker: it comes in like everybody else.
+        if self.stage != Stage::Absent {
+            return self.available(turn, stanza);
         }
-        match self.enter(turn, stanza, &join, if is_new { &[201] } else { &[] }) {
+        self.open_new(turn);
+        self.stage = Stage::Locked;
+        if let Some(plan) = plan {
+            self.config.make_bubble(plan);
+        }
+        match self.enter(turn, stanza, &join, &[201]) {
             Ok(()) => Reply::Sent,
             Err(why) => why.into(),
         }
@@ -143,7 +150,7 @@ impl Room {
 
     /// The one who speaks is the owner of a room that was not there before.
     pub fn open_new(&mut self, turn: &mut HostTurn<'_>) {
-        *self = Room::absent(self.service.clone());
+        *self = Room { entering: std::mem::take(&mut self.entering), ..Room::absent(self.service.clone()) };
         let owner = Affiliated::new(Affiliation::Owner);
         self.affiliations.set(bare(turn.from), Some(owner));
         service::tell(turn, self);

@@ -61,6 +61,8 @@ pub struct Room {
     pub changing: String,
     pub activity: Activity,
     pub relay: Relay,
+    /// Those who wait for the room to be made by their coming in.
+    pub entering: Vec<Jid>,
     /// Somebody had no place in this bubble.
     pub was_full: Cell<bool>,
 }
@@ -160,6 +162,7 @@ impl Room {
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
+            entering: Vec::new(),
             was_full: Cell::new(false),
             service,
         }

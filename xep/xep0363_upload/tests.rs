@@ -92,7 +92,7 @@ fn s2_the_service_is_found_and_says_how_large_a_file_may_be() {
         "<feature var='urn:xmpp:http:upload:purpose:0#message'/>",
         "<feature var='urn:xmpp:http:upload:purpose:0#ephemeral'/>",
         "<value>urn:xmpp:http:upload:0</value>",
-        "<field var='max-file-size'><value>5242880</value></field>",
+        "<field var='max-file-size' type='text-single'><value>5242880</value></field>",
     ] {
         assert!(info.as_str().contains(part), "{part}: {}", info.as_str());
     }

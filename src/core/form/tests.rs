@@ -39,7 +39,10 @@ fn s3_2_a_form_shows_its_fields_and_a_parser_of_others_reads_it() {
     assert_eq!(field("delay").options.len(), 2);
     assert_eq!(field("delay").values, ["30"]);
     let told = Form::default().field(Field::text("n", "The number").value("7")).to_tell();
-    assert_eq!(told, "<x xmlns='jabber:x:data' type='result'><field var='n' label='The number'><value>7</value></field></x>");
+    assert_eq!(
+        told,
+        "<x xmlns='jabber:x:data' type='result'><field var='n' type='text-single' label='The number'><value>7</value></field></x>"
+    );
 }
 
 #[test]

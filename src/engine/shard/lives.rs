@@ -288,9 +288,9 @@ impl Shard {
             return self.look_at(at);
         }
         // It did not answer: the connection is dead, whatever TCP believes.
-        session.pipe = None;
-        self.wakes.push(at);
         if session.sm.as_ref().is_some_and(|sm| sm.id.is_some()) {
+            session.pipe = None;
+            self.wakes.push(at);
             self.detach(now, at);
         } else {
             self.inbox.push_back((key, Input::End(at, StreamError::new("connection-timeout"))));

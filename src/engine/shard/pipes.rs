@@ -106,8 +106,13 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(at) else {
             return (Pulled::Over, Some(StreamError::new("conflict")));
         };
-        if session.pipe != Some(pipe) {
-            return (Pulled::Over, Some(StreamError::new("conflict").text("another connection has taken over")));
+        match session.pipe {
+            Some(other) if other != pipe => {
+                return (Pulled::Over, Some(StreamError::new("conflict").text("another connection has taken over")));
+            }
+            // It did not answer, or did not read; the session waits for another one.
+            None => return (Pulled::Over, Some(StreamError::new("connection-timeout"))),
+            Some(_) => {}
         }
         let pulled = session.pull(&self.progress, out, bytes_max);
         let over = session.over.clone();

@@ -364,7 +364,9 @@ fn xep0502_how_much_is_said() {
     (0..48).for_each(|n| say(&mut house, &romeo, &room, &format!("m{n}")));
     house.advance(Duration::from_secs(3_700));
     assert!(
-        ask(&mut house).as_str().contains(&format!("<field var='{field}' label='Messages per hour'><value>2.00</value>")),
+        ask(&mut house)
+            .as_str()
+            .contains(&format!("<field var='{field}' type='text-single' label='Messages per hour'><value>2.00</value>")),
         "{}",
         ask(&mut house).as_str()
     );

@@ -45,6 +45,50 @@ fn s7_2_1_a_nickname_has_to_be_said() {
 }
 
 #[test]
+fn s7_2_11_who_says_it_twice_at_once_makes_one_room_and_is_in_it_once() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        let come = |nick: &str| format!("<presence to='{room}/{nick}'><x xmlns='{MUC}'/></presence>");
+        house.feed(&romeo, &come("romeo"));
+        house.feed(&romeo, &come("romeo"));
+        house.run();
+        let heard = house.recv(&romeo);
+        assert_eq!(heard.iter().filter(|it| codes(it).contains(&201)).count(), 1, "{heard:?}");
+        configure(&mut house, &romeo, &room, &[]);
+        say(&mut house, &romeo, &room, "once");
+        assert_eq!(bodies(&house.recv(&romeo)), ["once"]);
+        // Two people at once: one makes it, for the other it is locked (10.1.1).
+        let other = format!("other-{room}");
+        let come = |nick: &str| format!("<presence to='{other}/{nick}'><x xmlns='{MUC}'/></presence>");
+        house.feed(&romeo, &come("romeo"));
+        house.feed(&juliet, &come("juliet"));
+        house.run();
+        let heard = [house.recv(&romeo), house.recv(&juliet)];
+        let made = |heard: &[Stanza]| heard.iter().any(|it| codes(it).contains(&201));
+        let first = usize::from(!made(&heard[0]));
+        assert!(made(&heard[first]) && heard[1 - first].len() == 1, "{heard:?}");
+        is_error(&heard[1 - first][0], "item-not-found");
+    }
+}
+
+#[test]
+fn s7_14_who_leaves_before_the_room_is_made_leaves_no_room() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        house.feed(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
+        house.feed(&romeo, &format!("<presence to='{room}/romeo' type='unavailable'/>"));
+        house.run();
+        house.nothing(&romeo);
+        let items =
+            house.iq(&juliet, "get", Some("conference.house"), "<query xmlns='http://jabber.org/protocol/disco#items'/>");
+        assert!(!items.as_str().contains(&room), "{}", items.as_str());
+        assert!(join(&mut house, &juliet, &room, "juliet").iter().any(|it| codes(it).contains(&201)), "the name is free");
+    }
+}
+
+#[test]
 fn s7_2_1_whoever_joins_again_gets_everything_again() {
     let (mut house, room) = (house(), room_on(1));
     let romeo = opened(&mut house, &room, &[]);
