@@ -88,6 +88,7 @@ mod xep0474_scram_downgrade;
 mod xep0478_stream_limits;
 mod xep0480_upgrade;
 mod xep0484_fast;
+mod xep0485_server_info;
 mod xep0486_room_avatars;
 mod xep0487_host_meta;
 mod xep0488_token_invites;
@@ -179,6 +180,7 @@ pub const ROOMS: &[Room] = &[
     xep0478_stream_limits::ROOM,
     xep0480_upgrade::ROOM,
     xep0484_fast::ROOM,
+    xep0485_server_info::ROOM,
     xep0486_room_avatars::ROOM,
     xep0487_host_meta::ROOM,
     xep0488_token_invites::ROOM,

@@ -73,7 +73,11 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         }
         form = form.field(Field::new(FieldKind::ListMulti, name, "").values(addresses));
     }
-    if !m.contacts().is_empty() {
+    let server_info = crate::xep0485_server_info::address(m)?;
+    if let Some(address) = &server_info {
+        form = form.field(Field::text(crate::xep0485_server_info::FIELD, "").value(address));
+    }
+    if !m.contacts().is_empty() || server_info.is_some() {
         m.disco_form(At::Host, form.to_tell());
     }
     Ok(())

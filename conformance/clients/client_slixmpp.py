@@ -16,6 +16,7 @@ from slixmpp.xmlstream import ET
 
 import slix
 from slix import DOMAIN, HOST, Failed, WAIT_SECONDS, befriend, is_message, is_presence, refusal, require, run_checks, unique
+from slixmpp_channels import CHECKS as CHANNEL_CHECKS
 from slixmpp_messages import CHECKS as MESSAGE_CHECKS
 
 SERVER_FEATURES = {
@@ -407,6 +408,7 @@ CHECKS = [
     blocking,
     component,
     *MESSAGE_CHECKS,
+    *CHANNEL_CHECKS,
 ]
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ use super::config::{Children, Config};
 use super::node::Node;
 use super::options::Subject;
 use super::service::{Context, Notice, Outcome, Service};
-use super::{Affiliation, error, event};
+use super::{Affiliation, Subscription, error, event};
 
 /// So far up news go, and so deep a tree may be.
 const DEPTH_MAX: u32 = 16;
@@ -34,9 +34,11 @@ impl Service {
         let (mut circles, mut told) = (Vec::new(), HashSet::new());
         // Nobody of a node that is in no collection can be told twice.
         let alone = node.config.collections.is_empty();
+        let may: Vec<&Subscription> =
+            node.subscriptions.people().filter(|(person, _)| node.may_hear(person, true)).flat_map(|(_, of)| of).collect();
         for bodies in [false, true] {
-            let hears = node.subscriptions.iter().filter(|it| it.options.include_body == bodies && it.hears(now_us));
-            let jids: Vec<Jid> = hears.filter(|it| node.may_hear(&it.jid.to_bare(), true)).map(|it| it.jid.clone()).collect();
+            let hears = may.iter().filter(|it| it.options.include_body == bodies && it.hears(now_us));
+            let jids: Vec<Jid> = hears.map(|it| it.jid.clone()).collect();
             if !alone {
                 told.extend(jids.iter().cloned());
             }
@@ -121,7 +123,7 @@ impl Service {
 
     /// The errors of 7.2.3 for a node that was in some collections and is to be in these.
     pub(super) fn may_be_in(&self, cx: &Context<'_>, name: &str, before: &[String], after: &[String]) -> Result<(), Bounce> {
-        if after.len() > super::config::PARENTS_MAX {
+        if after.len() > super::fields::PARENTS_MAX {
             return Err(error::not_allowed("max-nodes-exceeded"));
         }
         for collection in after.iter().filter(|it| !before.contains(it)) {
@@ -220,7 +222,7 @@ impl Service {
             let mut after = node.config.collections.clone();
             after.push(collection.to_owned());
             after.sort_unstable();
-            if after.len() > super::config::PARENTS_MAX {
+            if after.len() > super::fields::PARENTS_MAX {
                 return Err(error::not_allowed("max-nodes-exceeded"));
             }
             self.may_enter(cx, &name, collection)?;

@@ -1,7 +1,7 @@
 //! XEP-0060: Publish-Subscribe - nodes to which some publish and of which others hear.
 //! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done: digests, leases that end with presence and delivery by presence
 //! (`pubsub#digest`, `pubsub#show-values`, 12.1), several subscriptions of one address (6.1.6), temporary ones; the last item when
-//! somebody comes online (at the service; accounts do it); forms in which `pubsub#type` is held against the payload's namespace (but
+//! somebody of another server comes online; forms in which `pubsub#type` is held against the payload's namespace (but
 //! for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors (12.4).
 //!
 //! The state machine of a service: nodes, affiliations, subscriptions and which items there are, without payloads. It knows no
@@ -9,7 +9,7 @@
 //! keeps what is to be kept and carries the news.
 //!
 //! ```text
-//! request   what is asked, read once and completely            config   a node's options as forms
+//! request   what is asked, read once and completely            config fields   a node's options as forms
 //! service   the service: dispatch and what it holds            access   who may do what
 //! node      one node and its index of items                    error    the conditions of section 11
 //! publish retrieve subscribe own   the use cases               stored   how nodes and index are kept
@@ -21,11 +21,12 @@
 use iris_core::{Card, Room, Status};
 
 mod access;
-mod channels;
+pub mod channels;
 mod collection;
 mod config;
 pub mod error;
 pub mod event;
+mod fields;
 pub mod form;
 mod node;
 mod options;

@@ -20,6 +20,10 @@ impl Service {
         if name.starts_with(public::RESERVED) {
             return Err(error::forbidden());
         }
+        // XEP-0485 7: it would be taken for what the server says of itself.
+        if cx.quotas.is_service && name == "serverinfo" && cx.who.bare.as_str() != cx.service {
+            return Err(error::forbidden());
+        }
         let nodes = self.usage(&cx.who.bare).nodes;
         if nodes >= cx.quotas.nodes_max {
             let text = format!("you have {nodes} nodes, as many as you may; whoever runs this server can change that");

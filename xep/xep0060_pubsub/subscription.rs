@@ -67,6 +67,11 @@ impl Subscriptions {
         self.by_person.values().flatten()
     }
 
+    /// By whose they are.
+    pub fn people(&self) -> impl Iterator<Item = (&BareJid, &[Subscription])> {
+        self.by_person.iter().map(|(person, of)| (person, of.as_slice()))
+    }
+
     /// Those of one person: of the bare address and of its resources.
     pub fn of(&self, person: &BareJid) -> &[Subscription] {
         self.by_person.get(person).map_or(&[], Vec::as_slice)

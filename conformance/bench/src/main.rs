@@ -23,7 +23,7 @@ const USAGE: &str = "usage: iris-bench SCENARIO --port N --pid N [--name VALUE .
        iris-bench accounts --count N              (lines `jid,password` on stdout, for a bulk import)
        iris-bench report RESULTS.jsonl [--command TEXT]   (RESULTS.md on stdout)
 scenarios: register login empty idle-memory chat chat-open chat-archived chat-acked carbons presence ping roster-500
-           chat-websocket idle-websocket resume-storm login-mass room room-join archive-fill archive-page
+           chat-websocket idle-websocket resume-storm login-mass room room-join channel archive-fill archive-page
 options:   --host 127.0.0.1 --domain localhost --transport direct|starttls|plain|websocket --mechanism plain|scram
            --server NAME --durability TEXT --json FILE --seconds 8 --warmup 2 --pairs 50 --window 8 --rate 3000
            --connections 5000 --contacts 50 --entries 500 --archive 10000 --count 200

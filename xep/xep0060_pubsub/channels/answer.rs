@@ -4,7 +4,7 @@ use iris_core::entitlements::Plan;
 use iris_core::store::{EntryId, Write};
 use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
-use iris_core::{Bounce, Condition, HostTurn, Jid, Reply};
+use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply};
 
 use super::super::{self as pubsub, Access, Answer, Asker, Change, Context, Outcome, Request, Standing, public};
 use super::{CHANNELS, INDEX, ITEMS, NODES, SUBSCRIPTIONS, deliver, items, standing};
@@ -17,12 +17,12 @@ pub(super) fn answer(turn: &mut HostTurn<'_>, el: &El<'_>, set: bool) -> Reply {
 }
 
 /// What has to be known before a request can be answered.
-#[derive(Default)]
-struct Wanted {
+#[derive(Clone, Default)]
+pub(super) struct Wanted {
     /// May the asker make nodes?
     plan: bool,
     /// Whose rosters say what the asker is.
-    rosters: Vec<iris_core::BareJid>,
+    rosters: Vec<BareJid>,
     /// Does the asker look after this domain?
     admin: bool,
 }
@@ -52,31 +52,53 @@ fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
         }
         wanted.admin = is_local && request.is_of_owner() && node.must_own(&who).is_err();
     }
-    let behind = channels.waiting.contains_key(&who.bare);
+    let behind = channels.waiting.has(&who.bare);
     if !wanted.plan && !wanted.admin && wanted.rosters.is_empty() && !behind {
         return serve(turn, who, no_plan(is_local), request, items::FETCHES_MAX);
     }
-    *channels.waiting.entry(who.bare.clone()).or_default() += 1;
+    let place = channels.waiting.hold(&who.bare);
+    // What those before it wait for, this one waits for too: so it comes behind them.
+    let before = place.replace_with(|before| before.with(&wanted));
     let home = turn.doors.home().to_owned();
     Reply::Task(Box::new(move |cx: Cx| {
         Box::pin(async move {
-            let (standing, may_create) = ask(&cx, &who, &wanted, is_local, &home).await;
+            let (standing, may_create) = ask(&cx, &who, &wanted, &before, is_local, &home).await;
             Finish::HostTurn(Box::new(move |turn| {
-                waited(turn, &who);
-                serve(turn, Asker { standing, ..who }, may_create, request, items::FETCHES_MAX)
+                let reply = serve(turn, Asker { standing, ..who }, may_create, request, items::FETCHES_MAX);
+                drop(place);
+                reply
             }))
         })
     }))
 }
 
+impl Wanted {
+    fn with(&self, more: &Wanted) -> Wanted {
+        let mut all = self.clone();
+        all.admin |= more.admin;
+        all.rosters.extend(more.rosters.iter().filter(|owner| !self.rosters.contains(owner)).cloned());
+        all
+    }
+}
+
 /// Everything is asked at once, and the asker's own account always, if there is one: so requests of one come through in their order.
-async fn ask(cx: &Cx, who: &Asker, wanted: &Wanted, is_local: bool, home: &str) -> (Standing, Result<(), Bounce>) {
+/// `before`: what is asked for the sake of that order alone.
+async fn ask(
+    cx: &Cx,
+    who: &Asker,
+    wanted: &Wanted,
+    before: &Wanted,
+    is_local: bool,
+    home: &str,
+) -> (Standing, Result<(), Bounce>) {
     let plan = is_local.then(|| cx.plan(who.bare.clone()));
     let person = who.bare.clone();
-    let admin = wanted.admin.then(|| cx.host(home, move |turn| turn.is_admin(&person)));
-    let standing = standing::ask(cx, who, &wanted.rosters).await;
+    let admin = (wanted.admin || before.admin).then(|| cx.host(home, move |turn| turn.is_admin(&person)));
+    let (standing, others) = (standing::ask(cx, who, &wanted.rosters), standing::ask(cx, who, &before.rosters));
+    let standing = standing.await;
+    others.await;
     let is_admin = match admin {
-        Some(admin) => matches!(admin.await, Ok(true)),
+        Some(admin) => matches!(admin.await, Ok(true)) && wanted.admin,
         None => false,
     };
     let standing = if is_admin { Standing::Administrator } else { standing };
@@ -89,17 +111,6 @@ async fn ask(cx: &Cx, who: &Asker, wanted: &Wanted, is_local: bool, home: &str) 
         },
     };
     (standing, may_create)
-}
-
-fn waited(turn: &mut HostTurn<'_>, who: &Asker) {
-    if let Some(channels) = turn.state(&CHANNELS)
-        && let Some(count) = channels.waiting.get_mut(&who.bare)
-    {
-        *count -= 1;
-        if *count == 0 {
-            channels.waiting.remove(&who.bare);
-        }
-    }
 }
 
 /// 8.1.3.
@@ -171,7 +182,7 @@ pub(super) fn perform(
 /// Keep what is to be kept, and tell who is to be told.
 pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     let owner = turn.owner;
-    let mut nodes = false;
+    let (mut nodes, mut subscriptions) = (false, false);
     for change in outcome.changes {
         match change {
             Change::PutNode(name, value) => {
@@ -182,8 +193,14 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
                 nodes = true;
                 turn.delete(NODES, &name);
             }
-            Change::PutSubscription(key, value) => turn.put(SUBSCRIPTIONS, &key, value),
-            Change::DeleteSubscription(key) => turn.delete(SUBSCRIPTIONS, &key),
+            Change::PutSubscription(key, value) => {
+                subscriptions = true;
+                turn.put(SUBSCRIPTIONS, &key, value);
+            }
+            Change::DeleteSubscription(key) => {
+                subscriptions = true;
+                turn.delete(SUBSCRIPTIONS, &key);
+            }
             Change::PutItem(kept) => {
                 turn.put(INDEX, &pubsub::serial_key(kept.entry.serial), pubsub::encode_entry(&kept.node, &kept.entry));
                 let (id, peer, entry) = (EntryId(kept.entry.serial), kept.node_number, items::encode(turn, &kept));
@@ -197,6 +214,9 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     }
     if nodes {
         standing::publish_rosters(turn);
+    }
+    if nodes || subscriptions {
+        standing::publish_awaited(turn);
     }
     for notice in outcome.notices {
         deliver::tell(turn, notice, outcome.removed.as_ref());

@@ -43,7 +43,8 @@ pub(super) fn tell(turn: &mut HostTurn<'_>, notice: Notice, removed: Option<&Nod
     }
 }
 
-fn send_last(turn: &mut HostTurn<'_>, node: Arc<str>, to: &Jid) {
+/// The last item of a node, to one address that is subscribed.
+pub(super) fn send_last(turn: &mut HostTurn<'_>, node: Arc<str>, to: &Jid) {
     let held = turn.state(&CHANNELS).and_then(|it| {
         let node = it.service.node(&node)?;
         Some((node.entries.last()?.serial, node.last.clone()))
@@ -78,7 +79,10 @@ pub(super) fn last(turn: &mut HostTurn<'_>, name: &Arc<str>, to: &Jid, payload: 
         let node = it.service.node(name)?;
         let entry = node.entries.last()?;
         // The subscription may have ended while it was read.
-        node.subscriptions.get(to).filter(|it| it.hears(now_us) && node.may_hear(&to.to_bare(), true))?;
+        let person = to.to_bare();
+        let of = node.subscriptions.of(&person);
+        let hears = of.iter().any(|it| (it.jid == *to || it.jid.resource().is_none()) && it.hears(now_us));
+        (hears && node.may_hear(&person, true)).then_some(())?;
         let payload = node.config.deliver_payloads.then_some(payload);
         Some((event::item(name, entry, payload, &node.config, &me), entry.serial, node.config.notification))
     });

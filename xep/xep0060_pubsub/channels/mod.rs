@@ -4,14 +4,16 @@
 //! `answer` requests; `standing` what has to be asked elsewhere first (a plan, a roster); `deliver` the news; `items` where payloads
 //! lie; `disco`; `archive` (XEP-0442); `people` who answer requests, change their rosters and go; `pending` (8.7).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
-use iris_core::{At, BareJid, Event, GetOrSet, Mount, MountError, StateSlot};
+use iris_core::{At, BareJid, Event, GetOrSet, HostTurn, Mount, MountError, StateSlot};
 
-use super::{Config, FEATURES, NS, OWNER, PUBLIC, Quotas, Service, social};
-use crate::{xep0030_disco as disco, xep0050_commands as commands, xep0313_archive as mam};
+use super::{Config, FEATURES, NS, NewItem, OWNER, PUBLIC, Quotas, Request, Service, form, social};
+use crate::{xep0030_disco as disco, xep0050_commands as commands, xep0313_archive as mam, xep0485_server_info};
 
 mod answer;
 mod archive;
@@ -42,8 +44,38 @@ static CHANNELS: StateSlot<Channels> = StateSlot::new();
 struct Channels {
     service: Service,
     rules: Arc<Rules>,
-    /// Requests that wait for an answer from elsewhere, by who asks: what the same one asks meanwhile waits behind them.
-    waiting: HashMap<BareJid, usize>,
+    /// Who has a request that waits for an answer from elsewhere: what the same one asks meanwhile waits behind it.
+    waiting: Waiting,
+    /// Somebody is on `standing::AWAITED`.
+    awaits: bool,
+}
+
+/// Each request holds its place until it is answered, or is given up.
+#[derive(Default)]
+struct Waiting(HashMap<BareJid, Weak<Place>>);
+
+/// What those who hold it wait for.
+type Place = RefCell<answer::Wanted>;
+
+/// So many names may be in there whose requests are over.
+const STALE_MAX: usize = 256;
+
+impl Waiting {
+    fn has(&self, who: &BareJid) -> bool {
+        self.0.get(who).is_some_and(|place| place.strong_count() > 0)
+    }
+
+    fn hold(&mut self, who: &BareJid) -> Rc<Place> {
+        if let Some(place) = self.0.get(who).and_then(Weak::upgrade) {
+            return place;
+        }
+        if self.0.len() >= STALE_MAX {
+            self.0.retain(|_, place| place.strong_count() > 0);
+        }
+        let place = Rc::new(Place::default());
+        self.0.insert(who.clone(), Rc::downgrade(&place));
+        place
+    }
 }
 
 struct Rules {
@@ -52,13 +84,50 @@ struct Rules {
     pages: mam::Config,
 }
 
+/// The service's.
+pub fn address(m: &mut Mount<'_>) -> Result<String, MountError> {
+    let label = m.config::<Settings>()?.service;
+    Ok(format!("{label}.{}", m.domain()))
+}
+
+/// In the service's own name; a node that is not there is made with these options (`pubsub#` is added).
+pub fn publish(turn: &mut HostTurn<'_>, node: &str, id: &str, payload: Vec<u8>, options: &[(&str, &str)]) {
+    let who = answer::stranger(turn.jid);
+    let is_new = turn.state(&CHANNELS).is_some_and(|it| it.service.node(node).is_none());
+    let fields = options.iter().map(|(var, value)| (format!("pubsub#{var}"), vec![(*value).to_owned()])).collect();
+    let options = is_new.then(|| form::Filled { cancelled: false, form_type: super::PUBLISH_OPTIONS.to_owned(), fields });
+    let item = Some(NewItem { id: Some(id.to_owned()), payload: Some(payload) });
+    if let Err(why) = answer::perform(turn, &who, Ok(()), Request::Publish { node: node.to_owned(), item, options }) {
+        tracing::warn!(
+            service = turn.host(),
+            node,
+            condition = why.condition.as_str(),
+            "the service cannot publish in its own node"
+        );
+    }
+}
+
+/// The end of a node of the service's own, if there is one.
+pub fn withdraw(turn: &mut HostTurn<'_>, node: &str) {
+    let who = answer::stranger(turn.jid);
+    let is_ours = turn.state(&CHANNELS).is_some_and(|it| it.service.node(node).is_some_and(|node| node.must_own(&who).is_ok()));
+    if is_ours {
+        let request = Request::Delete { node: node.to_owned(), redirect: None };
+        // It was looked at above: it is there, and ours.
+        let _ = answer::perform(turn, &who, Ok(()), request);
+    }
+}
+
 pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<Settings>()?;
     let label = settings.service.clone();
     let rules = Arc::new(Rules { quotas: settings.quotas(), default: settings.default_node(), pages: m.config()? });
-    let address: Arc<str> = format!("{label}.{}", m.domain()).into();
+    let address: Arc<str> = address(m)?.into();
+    let server_info = xep0485_server_info::is_published(m)?;
     let of_roster = address.clone();
     m.on_event(Event::RosterChanged, move |turn| people::roster_changed(turn, &of_roster));
+    let of_presence = address.clone();
+    m.on_event(Event::SessionAvailable, move |turn| people::available(turn, &of_presence));
     m.on_event(Event::AccountRemoved, move |turn| people::account_removed(turn, &address));
     m.serve(&label, |s| {
         s.named_identity(At::Host, "pubsub", "service", &settings.name);
@@ -99,6 +168,8 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_message(people::hear);
         s.every(people::SWEEP, people::sweep);
         s.on_host_woken(standing::publish_rosters);
+        s.on_host_woken(standing::publish_awaited);
+        s.on_host_woken(move |turn| xep0485_server_info::publish(turn, server_info));
         Ok(())
     })
 }
@@ -108,5 +179,10 @@ fn load(items: &[Item], rules: &Arc<Rules>) -> Channels {
     let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), super::decode_node(&it.value, &rules.default)?))).collect();
     let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| super::decode_subscription(&it.key, &it.value)).collect();
     let entries = of(INDEX).filter_map(|it| super::decode_entry(&it.key, &it.value)).collect();
-    Channels { service: Service::restore(nodes, subscriptions, entries), rules: rules.clone(), waiting: HashMap::new() }
+    Channels {
+        service: Service::restore(nodes, subscriptions, entries),
+        rules: rules.clone(),
+        waiting: Waiting::default(),
+        awaits: false,
+    }
 }

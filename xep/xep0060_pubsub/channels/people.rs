@@ -5,10 +5,10 @@ use std::time::Duration;
 use iris_core::effects::Effect;
 use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
-use iris_core::{BareJid, Bounce, HostTurn, Reply, Stanza, StanzaType, Turn, ns};
+use iris_core::{BareJid, Bounce, HostTurn, Jid, Reply, Stanza, StanzaType, Turn, ns};
 
-use super::super::{Approval, Asker};
-use super::{CHANNELS, answer, standing};
+use super::super::{Approval, Asker, Node};
+use super::{CHANNELS, answer, deliver, standing};
 
 /// How often leases and items are looked at that may be over.
 pub(super) const SWEEP: Duration = Duration::from_secs(60);
@@ -60,6 +60,25 @@ pub(super) fn roster_changed(turn: &mut Turn<'_>, service: &std::sync::Arc<str>)
         Box::new(())
     });
     turn.fx.list.push(Effect::Tell(service.clone(), review));
+}
+
+/// In the turn of an account: one of its sessions is online, and may have missed something (6.1.7).
+pub(super) fn available(turn: &mut Turn<'_>, service: &std::sync::Arc<str>) {
+    let person = turn.me().clone();
+    let is_awaited = turn.facts.get(service, &standing::AWAITED).is_some_and(|awaited| awaited.contains(&person));
+    let Some(to) = turn.card().filter(|_| is_awaited).map(|card| Jid::from(card.jid.clone())) else { return };
+    let greet = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
+        let nodes: Vec<_> = turn.state(&CHANNELS).map_or_else(Vec::new, |it| {
+            let hears = |node: &Node| {
+                let of = node.subscriptions.of(&person);
+                of.iter().any(|it| it.jid == to || it.jid.resource().is_none())
+            };
+            standing::greeting(&it.service).filter(|(_, node)| hears(node)).map(|(name, _)| name.clone()).collect()
+        });
+        nodes.into_iter().for_each(|node| deliver::send_last(turn, node, &to));
+        Box::new(())
+    });
+    turn.fx.list.push(Effect::Tell(service.clone(), greet));
 }
 
 /// All owners are asked anew: one of them may still let the contact in.

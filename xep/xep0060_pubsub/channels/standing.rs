@@ -8,11 +8,14 @@ use iris_core::host::Fact;
 use iris_core::task::Cx;
 use iris_core::{BareJid, HostTurn};
 
-use super::super::{Access, Affiliation, Asker, Node, Standing};
+use super::super::{Access, Affiliation, Asker, Node, SendLast, Service, Standing};
 use super::CHANNELS;
 
 /// Whose rosters count here: accounts that own a node of these models. Published, so that the others need not be asked nor tell.
 pub(super) static ROSTERS: Fact<BTreeSet<BareJid>> = Fact::new();
+
+/// Who is subscribed to a node that sends its last item to whoever comes online (6.1.7, `on_sub_and_presence`): their accounts say it.
+pub(super) static AWAITED: Fact<BTreeSet<BareJid>> = Fact::new();
 
 /// Owners that are asked; a node with more is told by the first of them.
 const OWNERS_ASKED_MAX: usize = 16;
@@ -22,7 +25,8 @@ pub(super) fn owners(node: &Node) -> Vec<BareJid> {
     owners.map(|(jid, _)| jid.clone()).take(OWNERS_ASKED_MAX).collect()
 }
 
-pub(super) async fn ask(cx: &Cx, who: &Asker, owners: &[BareJid]) -> Standing {
+/// Asked when this is called, not when it is awaited.
+pub(super) fn ask(cx: &Cx, who: &Asker, owners: &[BareJid]) -> impl Future<Output = Standing> + use<> {
     let asked: Vec<_> = owners
         .iter()
         .map(|owner| {
@@ -33,14 +37,16 @@ pub(super) async fn ask(cx: &Cx, who: &Asker, owners: &[BareJid]) -> Standing {
             })
         })
         .collect();
-    let mut all: Option<Vec<Box<str>>> = None;
-    for answer in asked {
-        // No such account here, or none that answers: that one lets nobody in.
-        if let Ok(Some(Some(groups))) = answer.await {
-            all.get_or_insert_default().extend(groups);
+    async move {
+        let mut all: Option<Vec<Box<str>>> = None;
+        for answer in asked {
+            // No such account here, or none that answers: that one lets nobody in.
+            if let Ok(Some(Some(groups))) = answer.await {
+                all.get_or_insert_default().extend(groups);
+            }
         }
+        all.map_or(Standing::Stranger, |groups| Standing::Watcher { groups })
     }
-    all.map_or(Standing::Stranger, |groups| Standing::Watcher { groups })
 }
 
 /// After each change of a node.
@@ -50,6 +56,23 @@ pub(super) fn publish_rosters(turn: &mut HostTurn<'_>) {
     let nodes = channels.service.nodes().map(|(_, node)| node).filter(by_roster);
     let rosters: BTreeSet<BareJid> = nodes.flat_map(owners).collect();
     turn.publish(&ROSTERS, rosters);
+}
+
+/// After each change of a node or of a subscription.
+pub(super) fn publish_awaited(turn: &mut HostTurn<'_>) {
+    let Some(channels) = turn.state(&CHANNELS) else { return };
+    let awaited: BTreeSet<BareJid> = greeting(&channels.service)
+        .flat_map(|(_, node)| node.subscriptions.people().map(|(person, _)| person.clone()))
+        .collect();
+    // Few services have such nodes, and then there is nothing to say.
+    if std::mem::replace(&mut channels.awaits, !awaited.is_empty()) || !awaited.is_empty() {
+        turn.publish(&AWAITED, awaited);
+    }
+}
+
+/// The nodes whose last item goes to whoever comes online.
+pub(super) fn greeting(service: &Service) -> impl Iterator<Item = (&Arc<str>, &Node)> {
+    service.nodes().filter(|(_, node)| node.config.send_last == SendLast::OnSubAndPresence && !node.config.is_collection())
 }
 
 /// Nodes of this owner where a contact's standing counts, and has a subscription.

@@ -15,8 +15,10 @@ const BODY: usize = 100;
 /// One sender, one address, and the clients each message must come to.
 struct Route {
     sender: usize,
-    /// Up to where the sequence number goes.
+    /// Up to where the sequence number goes, from there to the body, and behind the body.
     head: String,
+    open: String,
+    close: String,
     sent: u64,
     /// Next expected number at each sink.
     received: Vec<u64>,
@@ -54,14 +56,34 @@ impl Flow {
 
     /// Adds a route for messages of the given type.
     pub fn route(&mut self, kind: &str, sender: usize, to: &str, sinks: &[usize]) {
+        self.listen(sinks);
+        let head = format!("<message type='{kind}' to='{to}' id='m");
+        self.add(sender, head, "'>", "</message>", sinks.len());
+    }
+
+    /// The same for items that are published in a node; sinks are clients with a subscription.
+    pub fn publishing(&mut self, sender: usize, to: &str, node: &str, sinks: &[usize]) {
+        self.listen(sinks);
+        let open = format!(
+            "'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'><item id='now'><x xmlns='urn:bench'>"
+        );
+        let head = format!("<iq type='set' to='{to}' id='m");
+        self.add(sender, head, &open, "</x></item></publish></pubsub></iq>", sinks.len());
+    }
+
+    fn add(&mut self, sender: usize, head: String, open: &str, close: &str, sinks: usize) {
+        let (open, close) = (open.to_owned(), close.to_owned());
+        self.routes.push(Route { sender, head, open, close, sent: 0, received: vec![0; sinks], complete: 0, behind: sinks });
+    }
+
+    /// These are the sinks of the next route.
+    fn listen(&mut self, sinks: &[usize]) {
         for (place, sink) in sinks.iter().enumerate() {
             if self.sinks.len() <= *sink {
                 self.sinks.resize(sink + 1, None);
             }
             self.sinks[*sink] = Some((self.routes.len(), place));
         }
-        let head = format!("<message type='{kind}' to='{to}' id='m");
-        self.routes.push(Route { sender, head, sent: 0, received: vec![0; sinks.len()], complete: 0, behind: sinks.len() });
     }
 
     /// Messages sent on a route so far.
@@ -76,9 +98,11 @@ impl Flow {
         route.sent += 1;
         // 12 digits, a space, 16 digits, a space, then letters up to the length.
         let stanza = format!(
-            "{}{sequence}'><body>{sequence:012} {due:016} {:x<filling$}</body></message>{tail}",
+            "{}{sequence}{}<body>{sequence:012} {due:016} {:x<filling$}</body>{}{tail}",
             route.head,
+            route.open,
             "",
+            route.close,
             filling = BODY - 30
         );
         pool.send(route.sender, stanza.as_bytes());

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod archive;
+mod channels;
 mod chat;
 mod files;
 mod flow;
@@ -56,6 +57,7 @@ pub fn run(scenario: &str, options: &Options) -> Result<Vec<Outcome>> {
         "presence" => presence::run(&mut bench),
         "ping" => queries::ping(&mut bench),
         "roster-500" => queries::roster(&mut bench),
+        "channel" => channels::fan_out(&mut bench),
         "room" => rooms::messages(&mut bench),
         "room-join" => rooms::joining(&mut bench),
         "files" => files::run(&mut bench),

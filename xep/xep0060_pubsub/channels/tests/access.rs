@@ -56,6 +56,36 @@ fn s4_5_a_subscription_ends_with_the_owners_presence() {
     error(&subscribe(&mut house, &juliet, "n"), "auth", "not-authorized", "presence-subscription-required");
 }
 
+/// RFC 6120 10.1: also where one request waits for another account, and the next for nobody.
+#[test]
+fn requests_that_wait_for_a_roster_are_overtaken_by_none() {
+    for owner in ["romeo@house", "tybalt@house", "mercutio@house", "paris@house"] {
+        let mut house = house();
+        house.friends(owner, "juliet@house");
+        let host = house.online(&format!("{owner}/x"));
+        let juliet = house.online("juliet@house/balcony");
+        ok(&create(&mut house, &host, "n", &[("access_model", "presence")]));
+        ok(&create(&mut house, &host, "open", &[("publish_model", "open")]));
+        house.recv(&juliet);
+        for (id, inside) in [
+            ("a", "<subscribe node='n' jid='juliet@house'/>".to_owned()),
+            ("b", format!("<publish node='open'><item id='1'>{X}</item></publish>")),
+            ("c", "<unsubscribe node='n' jid='juliet@house'/>".to_owned()),
+        ] {
+            let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}</pubsub>");
+            house.feed(&juliet, &format!("<iq type='set' id='{id}' to='{SERVICE}'>{pubsub}</iq>"));
+        }
+        house.run();
+        let heard = house.recv(&juliet);
+        let answers: Vec<String> = heard
+            .iter()
+            .filter(|it| it.as_str().starts_with("<iq"))
+            .map(|it| format!("{} {}", it.id().unwrap_or_default(), it.attr("type").unwrap_or_default()))
+            .collect();
+        assert_eq!(answers, ["a result", "b result", "c result"], "{owner}");
+    }
+}
+
 #[test]
 fn s4_1_affiliations_say_who_does_what() {
     // Subscribe, read, publish, retract another's item, configure.

@@ -254,3 +254,29 @@ fn s12_4_an_address_that_is_gone_is_forgotten() {
     let list = own(&mut house, &romeo, "get", "<subscriptions node='n'/>");
     assert!(!list.as_str().contains("juliet"), "{}", list.as_str());
 }
+
+#[test]
+fn s6_1_7_whoever_comes_online_gets_the_last_item_where_the_node_says_so() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[("send_last_published_item", "on_sub_and_presence")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    house.recv(&juliet);
+    let phone = house.login("juliet@house/phone");
+    house.send(&phone, "<presence/>");
+    let heard = house.hear(&phone);
+    assert!(heard.iter().any(|it| it.contains("<item id='1'") && it.contains("<delay ")), "{heard:?}");
+    assert!(!house.hear(&juliet).iter().any(|it| it.contains("<item ")), "only who has come");
+    let other = house.login("nurse@house/phone");
+    house.send(&other, "<presence/>");
+    assert!(!house.hear(&other).iter().any(|it| it.contains("<item ")));
+    house.recv(&nurse);
+    // And after a restart, of which the accounts know nothing.
+    let mut house = house.restart(crate::ROOMS, Duration::from_secs(1));
+    let juliet = house.login("juliet@house/balcony");
+    house.send(&juliet, "<presence/>");
+    assert!(house.hear(&juliet).iter().any(|it| it.contains("<item id='1'")));
+    ok(&ask(&mut house, &juliet, "set", "<unsubscribe node='n' jid='juliet@house'/>"));
+    let phone = house.login("juliet@house/phone");
+    house.send(&phone, "<presence/>");
+    assert!(!house.hear(&phone).iter().any(|it| it.contains("<item ")));
+}
