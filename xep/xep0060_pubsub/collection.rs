@@ -16,6 +16,9 @@ use super::{Affiliation, Subscription, error, event};
 /// So far up news go, and so deep a tree may be.
 const DEPTH_MAX: u32 = 16;
 
+/// A node, and the collections that it is to be in.
+pub(super) type Move = (Arc<str>, Vec<String>);
+
 /// Those who are told the same in the same way.
 #[derive(Debug, PartialEq)]
 pub struct Circle {
@@ -200,12 +203,7 @@ impl Service {
     }
 
     /// 7.2.1: a form has said what is to be in a collection. The errors first; what is to be moved where.
-    pub(super) fn with_children(
-        &self,
-        cx: &Context<'_>,
-        collection: &str,
-        wanted: &[String],
-    ) -> Result<Vec<(Arc<str>, Vec<String>)>, Bounce> {
+    pub(super) fn with_children(&self, cx: &Context<'_>, collection: &str, wanted: &[String]) -> Result<Vec<Move>, Bounce> {
         let now: BTreeSet<&str> = self.children(collection).map(|it| &**it).collect();
         let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
         if self.node(collection).is_some_and(|node| wanted.len() > room_in(cx, &node.config)) {

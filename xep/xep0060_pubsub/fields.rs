@@ -194,7 +194,10 @@ pub const FIELDS: &[Field] = &[
         label: "The collections that the node is in",
         options: &[],
         get: |config| config.collections.clone(),
-        set: |config, values, _| Some(config.collections = names(values, PARENTS_MAX)?),
+        set: |config, values, _| {
+            config.collections = names(values, PARENTS_MAX)?;
+            Some(())
+        },
     },
     Field {
         of: Of::Collection,
@@ -203,7 +206,10 @@ pub const FIELDS: &[Field] = &[
         label: "The nodes in this collection",
         options: &[],
         get: |config| config.children.clone().unwrap_or_default(),
-        set: |config, values, _| Some(config.children = Some(names(values, CHILDREN_PER_FORM_MAX)?)),
+        set: |config, values, _| {
+            config.children = Some(names(values, CHILDREN_PER_FORM_MAX)?);
+            Some(())
+        },
     },
     choice!(Collection, "pubsub#children_association_policy", "Who may put nodes into this collection", children_by, Children),
     Field {
