@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use iris_core::effects::To;
-use iris_core::xml::Build;
-use iris_core::xml::wire::{self, Stamps, Wire};
+use iris_core::xml::wire::{self, Hold, Stamps, Wire};
+use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Envelope, Jid, SessionRef, Stanza, Turn};
 
 use super::{PEP, asker, last};
-use crate::xep0060_pubsub::{Asker, Node, Notice, Notification, event, text};
+use crate::xep0060_pubsub::{Asker, MaxItems, Node, Notice, Notification, event, text};
 
 pub(super) fn tell(turn: &mut Turn<'_>, who: &Asker, notice: Notice, removed: Option<&Node>) {
     match notice {
@@ -42,13 +42,14 @@ pub(super) fn message(turn: &Turn<'_>, inside: &str, kind: &str, id: Option<&str
 /// News of a node: one event per contact's account, which gives it to those of its sessions that want it; explicit subscribers
 /// by the address that they have subscribed, with a text for people where they want that; our own sessions here.
 fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, body: Option<String>, kind: Notification, removed: Option<&Node>) {
-    let Some(plain) = rendered(turn, inside, kind) else { return };
+    let hold = hold(turn, node, inside);
+    let Some(plain) = rendered(turn, inside, kind, hold) else { return };
     let Some((subscribers, open)) = subscribers(turn, node, removed) else { return };
     let with_body = match body.filter(|_| subscribers.iter().any(|it| it.body)) {
         Some(body) => {
             let mut xml = Build::new();
             xml.leaf("body", &body).raw(inside.as_bytes());
-            rendered(turn, &text(xml), kind)
+            rendered(turn, &text(xml), kind, hold)
         }
         None => None,
     };
@@ -88,11 +89,23 @@ fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, body: Option<String>
 }
 
 /// A message of this account, and as it goes out.
-fn rendered(turn: &Turn<'_>, inside: &str, kind: Notification) -> Option<(Arc<Stanza>, Arc<Wire>)> {
+fn rendered(turn: &Turn<'_>, inside: &str, kind: Notification, hold: Hold) -> Option<(Arc<Stanza>, Arc<Wire>)> {
     let stanza = message(turn, inside, kind.as_str(), None)?;
     let from: Arc<str> = Arc::from(turn.me().as_str());
-    let wire = Arc::new(wire::render(&stanza, &Stamps { from: Some(from), ..Stamps::default() }));
-    Some((stanza, wire))
+    let wire = wire::render(&stanza, &Stamps { from: Some(from), ..Stamps::default() });
+    Some((stanza, Arc::new(Wire { hold, ..wire })))
+}
+
+/// What of it a client gets that nobody looks at now (XEP-0352 3.2): of a node that has one item the newest, of others the newest of each.
+fn hold(turn: &mut Turn<'_>, node: &str, inside: &str) -> Hold {
+    let has_one = turn
+        .state(&PEP)
+        .and_then(|pep| pep.service.node(node))
+        .is_some_and(|node| matches!(node.config.max_items, MaxItems::Count(1)));
+    let event = El::parse(inside.as_bytes()).filter(|_| !has_one);
+    let happened = event.and_then(|event| event.children().next());
+    let ids = happened.map(|happened| happened.children().filter_map(|item| item.attr("id")).collect::<Vec<_>>().join(" "));
+    Hold::news(turn.me().as_str(), node, &ids.unwrap_or_default())
 }
 
 struct Subscriber {

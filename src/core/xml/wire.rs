@@ -20,38 +20,91 @@ pub enum Hold {
     /// It goes out at once, and with it all that waits.
     #[default]
     Flush,
-    /// It waits; a later one with the same key takes its place. The key says whose presence it is.
-    Coalesce(u64),
+    /// It goes out at once, and before it what waits of the same sender: order is between two (RFC 6120 10.1).
+    Pass(Sender),
+    /// It waits; a later one with the same key takes its place. The key says what it is about.
+    Coalesce { key: u64, from: Origin },
     /// It is not sent at all.
     Drop,
 }
 
+/// Who has sent what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    full: u64,
+    bare: u64,
+}
+
+/// Of whom nothing may wait any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// Of this address alone: an occupant of a room.
+    Full(u64),
+    /// Of this address and all its resources.
+    Bare(u64),
+}
+
+impl Sender {
+    pub fn has_sent(self, from: Origin) -> bool {
+        match self {
+            Sender::Full(full) => from.full == full,
+            Sender::Bare(bare) => from.bare == bare,
+        }
+    }
+}
+
+impl Origin {
+    fn new(from: &str) -> Origin {
+        Origin { full: key(from), bare: key(from.split('/').next().unwrap_or_default()) }
+    }
+}
+
+fn key(of: impl std::hash::Hash) -> u64 {
+    Mix::default().hash_one(of)
+}
+
 impl Hold {
-    /// What XEP-0352 section 5 suggests: presence waits, chat states alone are worthless later,
-    /// everything else is somebody waiting. `from` is whose presence it is.
+    /// What XEP-0352 section 3.2 suggests: presence waits, chat states alone are worthless later, everything else is somebody waiting.
+    /// `from` is whose presence it is.
     pub fn of(stanza: &Stanza, from: &str) -> Self {
+        let from = Origin::new(from);
         match (stanza.kind(), stanza.stype()) {
-            (Kind::Presence, StanzaType::Available | StanzaType::Unavailable) => Self::Coalesce(Self::key(from)),
+            // XEP-0045 7.2.2: the last of those that tell a client that it has come in.
+            (Kind::Presence, _) if is_own_in_room(stanza) => Self::Pass(Sender::Bare(from.bare)),
+            (Kind::Presence, StanzaType::Available | StanzaType::Unavailable) => Self::Coalesce { key: from.full, from },
             (Kind::Message, kind) if kind != StanzaType::Error => {
+                // Of a room only the one who speaks has to be there first; of a person, their devices and news.
+                let sender = match kind {
+                    StanzaType::Groupchat => Sender::Full(from.full),
+                    _ => Sender::Bare(from.bare),
+                };
                 let mut only = false;
                 for child in stanza.children() {
                     match (stanza.child_ns(child), stanza.child_local(child)) {
                         (ns::CHAT_STATES, _) => only = true,
                         // It names the conversation the state belongs to (RFC 6121 5.2.5).
                         (ns::CLIENT, "thread") => {}
-                        _ => return Self::Flush,
+                        _ => return Self::Pass(sender),
                     }
                 }
-                if only { Self::Drop } else { Self::Flush }
+                if only { Self::Drop } else { Self::Pass(sender) }
             }
-            _ => Self::Flush,
+            _ => Self::Pass(Sender::Full(from.full)),
         }
     }
 
-    /// The key of one entity's presence.
-    pub fn key(from: &str) -> u64 {
-        Mix::default().hash_one(from)
+    /// News: the latest about `item` of `node` is enough. (An empty `item`: about the node.)
+    pub fn news(from: &str, node: &str, item: &str) -> Self {
+        Self::Coalesce { key: key((from, node, item)), from: Origin::new(from) }
     }
+}
+
+const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+
+/// Status 110.
+fn is_own_in_room(stanza: &Stanza) -> bool {
+    let Some(x) = stanza.child_named(MUC_USER, "x") else { return false };
+    stanza.child_el(x).children().any(|status| status.local() == "status" && status.attr("code").as_deref() == Some("110"))
 }
 
 /// A rendered stanza: shared by all who get it, complete but for `to`.
@@ -200,10 +253,16 @@ pub fn render(stanza: &Stanza, stamps: &Stamps) -> Wire {
     let to_at = out.len() as u32;
     push_rest(stanza, stamps, false, &mut out);
     let from = match &stamps.from {
-        Some(from) => Hold::of(stanza, from),
-        None => Hold::of(stanza, stanza.from().as_deref().unwrap_or_default()),
+        Some(from) => std::borrow::Cow::Borrowed(&**from),
+        None => stanza.from().unwrap_or_default(),
     };
-    Wire { bytes: out.into(), to_at, hold: from }
+    // What a room of ours says of an occupant stands beside what that one has sent.
+    let says_own = |extra: &[u8]| memchr::memmem::find(extra, b"code='110'").is_some();
+    let hold = match stanza.kind() {
+        Kind::Presence if stamps.extra.as_deref().is_some_and(says_own) => Hold::Pass(Sender::Bare(Origin::new(&from).bare)),
+        _ => Hold::of(stanza, &from),
+    };
+    Wire { bytes: out.into(), to_at, hold }
 }
 
 /// The same with its `to`: for somebody who has many addresses (XEP-0114).

@@ -13,7 +13,7 @@ use iris_core::store::{Progress, Ticket};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::SessionCard;
 use iris_core::xml::stanza::Stanza;
-use iris_core::xml::wire::{Hold, Output};
+use iris_core::xml::wire::{Hold, Output, Sender};
 use iris_core::{Kind, Receipt, ns};
 
 use super::reply;
@@ -121,6 +121,9 @@ pub enum Pulled {
     /// The stream is over: write what there is, then close.
     Over,
 }
+
+/// Of different people and things that many may wait (XEP-0352); one more, and all of it goes out.
+const HELD_STANZAS_MAX: usize = 1_000;
 
 /// Ask for an acknowledgement after this many stanzas.
 const ASK_AFTER: u32 = 8;
@@ -254,14 +257,19 @@ impl Session {
                     self.queue_bytes -= out.wire.bytes.len();
                     return;
                 }
-                Hold::Coalesce(key) => {
-                    if let Some(at) = self.held.iter().position(|other| other.wire.hold == Hold::Coalesce(key)) {
+                Hold::Coalesce { key, .. } => {
+                    let is_it = |other: &Out| matches!(other.wire.hold, Hold::Coalesce { key: of, .. } if of == key);
+                    if let Some(at) = self.held.iter().position(is_it) {
                         let old = self.held.remove(at);
                         self.queue_bytes -= old.wire.bytes.len();
                     }
                     self.held.push(out);
+                    if self.held.len() >= HELD_STANZAS_MAX {
+                        self.release_held();
+                    }
                     return;
                 }
+                Hold::Pass(sender) => self.release_of(sender),
                 Hold::Flush => self.release_held(),
             }
         }
@@ -277,6 +285,12 @@ impl Session {
     /// XEP-0352: what was held goes out, in order.
     pub fn release_held(&mut self) {
         self.queue.extend(self.held.drain(..));
+    }
+
+    /// What waits of this one goes out, in order.
+    fn release_of(&mut self, sender: Sender) {
+        let is_theirs = |out: &mut Out| matches!(out.wire.hold, Hold::Coalesce { from, .. } if sender.has_sent(from));
+        self.queue.extend(self.held.extract_if(.., is_theirs));
     }
 
     /// The earliest ticket that something of this session waits for: the next unsent item, or the client's oldest stanza.

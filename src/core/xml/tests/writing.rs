@@ -137,18 +137,30 @@ fn xep0297_3_1_a_forwarded_stanza_names_its_namespace_once() {
 #[test]
 fn xep0352_5_what_may_wait() {
     let hold = |xml: &str| render(&stanza(xml), &from("r@m/o")).hold;
-    assert_eq!(hold("<presence/>"), Hold::Coalesce(Hold::key("r@m/o")));
+    let of = |xml: &str, sender: &str| render(&stanza(xml), &from(sender)).hold;
+    let Hold::Coalesce { from: origin, .. } = hold("<presence/>") else { panic!("presence waits") };
     assert_eq!(hold("<presence type='unavailable'/>"), hold("<presence><show>away</show></presence>"));
-    assert_ne!(Hold::key("r@m/o"), Hold::key("r@m/p"));
-    assert_eq!(hold("<presence type='subscribe'/>"), Hold::Flush);
+    assert_ne!(of("<presence/>", "r@m/o"), of("<presence/>", "r@m/p"));
     assert_eq!(hold("<message><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"), Hold::Drop);
     assert_eq!(
         hold("<message><thread>1</thread><active xmlns='http://jabber.org/protocol/chatstates'/></message>"),
         Hold::Drop
     );
-    assert_eq!(hold(CHAT), Hold::Flush);
-    assert_eq!(hold("<message/>"), Hold::Flush);
-    assert_eq!(hold("<iq type='get'/>"), Hold::Flush);
+    // RFC 6120 10.1: what the same one has sent before comes before.
+    let takes_along = |hold: Hold| match hold {
+        Hold::Pass(sender) => sender.has_sent(origin),
+        other => panic!("{other:?}"),
+    };
+    let groupchat = "<message type='groupchat'><body>x</body></message>";
+    for stanza in [CHAT, "<message/>", groupchat, "<iq type='get'/>", "<presence type='subscribe'/>"] {
+        assert!(takes_along(hold(stanza)), "{stanza}");
+        assert!(!takes_along(of(stanza, "n@m/o")), "{stanza}");
+    }
+    assert!(takes_along(of(CHAT, "r@m/p")) && !takes_along(of(groupchat, "r@m/p")));
+    let own = "<presence><x xmlns='http://jabber.org/protocol/muc#user'><item/><status code='110'/></x></presence>";
+    assert!(takes_along(of(own, "r@m/p")), "all of a room, when it says that one has come in");
+    assert_eq!(Hold::news("r@m", "n", "1"), Hold::news("r@m", "n", "1"));
+    assert_ne!(Hold::news("r@m", "n", "1"), Hold::news("r@m", "n", "2"));
 }
 
 #[test]
