@@ -140,7 +140,7 @@ pub struct Policy {
     pub lifted_addresses: Vec<IpAddr>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Web {
     /// Of the web side as strangers reach it, `https://host[:port]`; `{domain}` stands for each domain. `None`: each domain at the
     /// port of the first listener of kind `https`.
@@ -149,6 +149,28 @@ pub struct Web {
     pub origins: HashMap<String, Vec<String>>,
     /// Where this server is reached from outside (XEP-0487).
     pub public_addresses: Vec<IpAddr>,
+    /// Speak to push services of the web for browsers that are closed (RFC 8030).
+    pub push: bool,
+    /// To these alone, each with everything below it. Empty: to all.
+    pub push_hosts: Vec<String>,
+    /// Addresses of one's own network that are spoken to as well, on any port.
+    pub push_addresses: Vec<IpAddr>,
+    /// Who is believed, PEM. `None`: the authorities of the system.
+    pub push_authorities: Option<PathBuf>,
+}
+
+impl Default for Web {
+    fn default() -> Web {
+        Web {
+            url: None,
+            origins: HashMap::new(),
+            public_addresses: Vec::new(),
+            push: true,
+            push_hosts: Vec::new(),
+            push_addresses: Vec::new(),
+            push_authorities: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod health;
 mod http;
 mod metrics;
 mod ports;
+mod push;
 mod reception;
 mod sharing;
 mod uploads;
@@ -33,6 +34,7 @@ pub struct Running {
     control: Option<ControlServer>,
     http: Option<iris_web::Http>,
     net: Arc<Net>,
+    web_push: Option<iris_connectors::push::Push>,
     certificates: Arc<Certificates>,
     started: Started,
     closing: Arc<Closing>,
@@ -45,16 +47,23 @@ pub struct Running {
 /// One message: what is wrong, where, and what to do.
 pub fn start(config: Config) -> Result<Running, String> {
     let began = Instant::now();
-    let mounted = wiring::mount(&config)?;
+    let key = push::key(&config)?;
+    let mounted = wiring::mount_with(&config, key.as_ref().map(|key| &key.vapid))?;
     make_data_dir(&config)?;
     let store = wiring::open_store(&config, &mounted)?;
+    // Whoever has the store has the folder.
+    if let Some(new) = key.as_ref().and_then(|key| key.new.as_deref()) {
+        push::keep(&config, new)?;
+    }
+    let web_push = key.map(|key| push::start(&config, key.vapid)).transpose()?;
     let certificates = wiring::certificates(&config)?;
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());
     let hosts = mounted.hosts.clone();
     let blobs = uploads::open(&config, store.as_ref())?;
     let (forget, wishes) = sharing::wishes();
-    let opening = wiring::Opening { certificates: certificates.clone(), closing: closing.clone(), forget };
+    let pushes = web_push.as_ref().map_or_else(push::nobody_pushes, iris_connectors::push::Push::port);
+    let opening = wiring::Opening { certificates: certificates.clone(), closing: closing.clone(), forget, web_push: pushes };
     let net = wiring::network(&config, mounted, store.clone(), Some(opening), to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
@@ -96,7 +105,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         took: began.elapsed(),
     };
     let config = std::sync::Mutex::new(config);
-    Ok(Running { control: Some(control), http: Some(http), net, certificates, started, closing, config })
+    Ok(Running { control: Some(control), http: Some(http), net, web_push, certificates, started, closing, config })
 }
 
 fn make_data_dir(config: &Config) -> Result<(), String> {
@@ -148,7 +157,7 @@ impl Running {
         if config.source.text != current.source.text {
             changed.push("configuration".into());
         }
-        let told = |config: &Config| (config.web.url.clone(), config.web.public_addresses.clone());
+        let told = |config: &Config| config::Web { origins: Default::default(), ..config.web.clone() };
         let asks = |config: &Config| config::Tls { certificates: None, ..config.tls.clone() };
         let restart: [(&str, bool); 6] = [
             ("listen", config.listeners != current.listeners),
@@ -170,6 +179,7 @@ impl Running {
         self.control = None;
         self.net.stop();
         self.http = None;
+        self.web_push = None;
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use iris_connectors::push::Vapid;
 use iris_core::Enrolled;
 use iris_core::ids::IdSeal;
 use iris_core::keyed::Keyed;
 use iris_core::login::Census;
 use iris_core::mount::Doors;
-use iris_core::ports::Forgetter;
+use iris_core::ports::{Forgetter, WebPusher};
 use iris_core::room::Room;
 use iris_core::store::{Shelf, Store};
 use iris_core::time::{HouseClock, Mono, Now};
@@ -27,6 +28,7 @@ use iris_web::{Discovery, Site};
 
 use crate::closing::Closing;
 use crate::config::{Config, ListenKind, Listener};
+use crate::push::{self, nobody_pushes};
 
 /// Every room of the house.
 pub const ROOMS: &[Room] = iris_xep::ROOMS;
@@ -40,11 +42,17 @@ pub struct Mounted {
 
 /// Open all rooms of all domains.
 pub fn mount(config: &Config) -> Result<Mounted, String> {
+    mount_with(config, push::existing(config)?.as_ref())
+}
+
+/// `vapid`: how push services of the web know the house; without, there is no Web Push.
+pub fn mount_with(config: &Config, vapid: Option<&Vapid>) -> Result<Mounted, String> {
     let mut names = NameTable::new();
     let known = Known::intern(&mut names);
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
     let rooms = rooms.with_domains(&config.domains).with_admins(&config.accounts.admins).with_site(site(config));
+    let rooms = rooms.with_vapid(vapid.map(|vapid| vapid.public().to_owned()));
     rooms.plans().for_domains(&config.domains).map_err(|error| config.mount_error(&error).to_string())?;
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
@@ -120,6 +128,8 @@ pub struct Opening {
     pub closing: Arc<Closing>,
     /// Who hears what is no longer wanted among the files.
     pub forget: Forgetter,
+    /// Who speaks to the push services of browsers.
+    pub web_push: WebPusher,
 }
 
 /// A network over a store. Without an `opening` nobody is let in (administration of a house that is not open), and what is no longer
@@ -146,6 +156,7 @@ pub fn network(
             config.accounts.scram_iterations,
             opening.as_ref().map(|opening| opening.closing.clone()).unwrap_or_default(),
             opening.as_ref().map_or_else(|| Arc::new(|_| {}) as Forgetter, |opening| opening.forget.clone()),
+            opening.as_ref().map_or_else(nobody_pushes, |opening| opening.web_push.clone()),
         )?,
         // Nobody is let into a house that is not open.
         census: Arc::new(if opening.is_some() {

@@ -15,7 +15,7 @@ use super::{Failure, Place, say};
 use crate::config::{Config, FilesKind, Overrides};
 
 /// Beside the database in the data folder.
-const FILES: [&str; 2] = ["secret", super::users::DOMAINS_FILE];
+const FILES: [&str; 3] = ["secret", crate::push::KEY_FILE, super::users::DOMAINS_FILE];
 const CERTS: &str = "certs";
 /// What users have uploaded.
 const UPLOADED: &str = "files";

@@ -327,6 +327,47 @@ const WEB: &[Key<Config>] = &[
         show: |config| Some(values::show_list(config.web.public_addresses.iter().map(ToString::to_string))),
         example: "",
     },
+    Key {
+        name: "push",
+        about: "Web Push: tell browsers that are closed, through the push services that they name. vapid.key in data_dir is the key by \
+                which these know the house. Only https, public addresses and port 443 are spoken to.",
+        set: |config, given| {
+            config.web.push = values::boolean(given)?;
+            Ok(())
+        },
+        show: |config| Some(config.web.push.to_string()),
+        example: "",
+    },
+    Key {
+        name: "push_hosts",
+        about: "Only these push services, each with every name below it; an empty list: all.",
+        set: |config, given| {
+            config.web.push_hosts = values::list(given, "a list of host names", values::domain)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_list(config.web.push_hosts.iter().cloned())),
+        example: "",
+    },
+    Key {
+        name: "push_addresses",
+        about: "Addresses of push services in a network of one's own: spoken to although they are not public, on any port.",
+        set: |config, given| {
+            config.web.push_addresses = values::list(given, "a list of IP addresses", values::ip_address)?;
+            Ok(())
+        },
+        show: |config| Some(values::show_list(config.web.push_addresses.iter().map(ToString::to_string))),
+        example: "",
+    },
+    Key {
+        name: "push_authorities",
+        about: "A PEM file of those who issue the certificates of push services, instead of the system's.",
+        set: |config, given| {
+            config.web.push_authorities = Some(file(given)?);
+            Ok(())
+        },
+        show: |config| config.web.push_authorities.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
+        example: "\"/etc/iris/push-ca.pem\"",
+    },
 ];
 
 const STORE: &[Key<Config>] = &[Key {

@@ -49,8 +49,8 @@ impl Reading {
         if let Some(data_dir) = &overrides.data_dir {
             config.data_dir.clone_from(data_dir);
         }
-        let tls = &mut config.tls;
-        for path in [&mut tls.certificates, &mut tls.client_ca, &mut tls.client_crl, &mut config.files.s3.authorities] {
+        let (tls, s3, push) = (&mut config.tls, &mut config.files.s3.authorities, &mut config.web.push_authorities);
+        for path in [&mut tls.certificates, &mut tls.client_ca, &mut tls.client_crl, s3, push] {
             *path = path.take().map(|path| folder.join(path));
         }
         config.dev |= overrides.dev;

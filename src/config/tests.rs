@@ -331,6 +331,10 @@ fn the_reference_names_every_key_of_the_limits_and_moves_them() {
         ("proxy_protocol = false", "proxy_protocol = true"),
         ("# url", "url"),
         ("public_addresses = []", "public_addresses = [\"192.0.2.1\"]"),
+        ("push = true", "push = false"),
+        ("push_hosts = []", "push_hosts = [\"push.example\"]"),
+        ("push_addresses = []", "push_addresses = [\"192.0.2.1\"]"),
+        ("# push_authorities", "push_authorities"),
     ] {
         assert!(reference.contains(old), "{old}");
         assert_ne!(without_source(ok(&reference.replacen(old, new, 1))), Config::default(), "{old}");

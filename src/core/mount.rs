@@ -290,6 +290,7 @@ pub struct RoomConfig {
     /// All domains of the house; the first one is its own.
     domains: Vec<String>,
     site: Option<String>,
+    vapid: Option<String>,
     plans: Arc<Plans>,
 }
 
@@ -298,12 +299,19 @@ impl RoomConfig {
     pub fn parse(text: &str) -> Result<RoomConfig, MountError> {
         let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
         let plans = Arc::new(Plans::parse(text)?);
-        Ok(RoomConfig { text: text.to_owned(), tables, admins: Vec::new(), domains: Vec::new(), site: None, plans })
+        let (admins, domains) = (Vec::new(), Vec::new());
+        Ok(RoomConfig { text: text.to_owned(), tables, admins, domains, site: None, vapid: None, plans })
     }
 
     /// The web side of the house as people reach it, `https://host[:port]`; `{domain}` stands for each domain.
     pub fn with_site(self, site: Option<String>) -> RoomConfig {
         RoomConfig { site, ..self }
+    }
+
+    /// The key by which push services of the web know the house (RFC 8292 3.2): an uncompressed point, base64url. `None`: it pushes nothing
+    /// to browsers.
+    pub fn with_vapid(self, vapid: Option<String>) -> RoomConfig {
+        RoomConfig { vapid, ..self }
     }
 
     /// The table `[plans]`.
@@ -478,6 +486,11 @@ impl Mount<'_> {
     /// The web side of this domain, `https://host[:port]`, if people can reach it.
     pub fn site(&self) -> Option<String> {
         self.doors.site.clone()
+    }
+
+    /// As in `RoomConfig::with_vapid`.
+    pub fn vapid(&self) -> Option<&str> {
+        self.config.vapid.as_deref()
     }
 
     /// Other rooms may look for a feature without naming the room: disco features are the record.

@@ -21,6 +21,50 @@ pub struct Ports {
     /// Orders the house to close after a while. The error is one sentence.
     pub stop: Stopper,
     pub forget: Forgetter,
+    pub web_push: WebPusher,
+}
+
+/// Hands a message to a push service of the web (RFC 8030), for a browser that is not here. Never blocks; the reply is called on any
+/// thread, at the latest when the time of the adapter is over.
+pub type WebPusher = Arc<dyn Fn(WebPush, WebPushReply) + Send + Sync>;
+pub type WebPushReply = Box<dyn FnOnce(WebPushed) + Send>;
+
+/// One message for one subscription. What the user named as its address is not trusted by anybody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebPush {
+    /// A URL.
+    pub endpoint: String,
+    /// RFC 8291 2.1: the browser's key, an uncompressed point of P-256.
+    pub p256dh: Vec<u8>,
+    /// RFC 8291 3.2: 16 bytes.
+    pub auth: Vec<u8>,
+    pub payload: Bytes,
+    /// RFC 8030 5.2: how long it is kept for a browser that is not there.
+    pub ttl: Duration,
+    /// RFC 8030 5.3: `high`; otherwise `normal`.
+    pub urgent: bool,
+    /// RFC 8030 5.4: a newer one of the same topic takes its place. At most 32 characters of base64url.
+    pub topic: Option<&'static str>,
+    /// RFC 8292 2.1: whom the push service can write to, a URI.
+    pub contact: String,
+}
+
+/// Without anything that must not reach a log.
+impl std::fmt::Debug for WebPush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebPush").field("urgent", &self.urgent).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebPushed {
+    Taken,
+    /// There is no such subscription any more (404, 410).
+    Gone,
+    /// Not now: it is busy, or cannot be reached.
+    Later,
+    /// It does not want it, or it is no address that is spoken to.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use crate::entitlements::Plan;
 use crate::envelope::Envelope;
 use crate::error::Bounce;
 use crate::host::HostTurn;
+use crate::ports::{WebPush, WebPushed};
 use crate::receipt::SessionRef;
 use crate::store::{Read, Rows, StoreError};
 use crate::turn::{Reply, Turn};
@@ -74,6 +75,8 @@ pub enum Question {
     Present(Arc<str>),
     /// The keys of a password.
     Derive(String),
+    /// A message for a browser.
+    WebPush(WebPush),
 }
 
 pub enum Answered {
@@ -83,6 +86,7 @@ pub enum Answered {
     Done(Result<Option<Box<dyn Any + Send>>, StoreError>),
     Present(Vec<Present>),
     Derived(Result<Bytes, String>),
+    WebPushed(WebPushed),
     /// Too many questions at once, nobody who could answer, or no answer in time.
     Lost,
 }
@@ -193,6 +197,17 @@ impl Cx {
             match answer.await {
                 Answered::Derived(keys) => keys,
                 _ => Err("too many passwords are being set at once".into()),
+            }
+        }
+    }
+
+    /// Hand a message to a push service of the web.
+    pub fn web_push(&self, push: WebPush) -> impl Future<Output = WebPushed> + use<> {
+        let answer = self.ask_for(Question::WebPush(push));
+        async move {
+            match answer.await {
+                Answered::WebPushed(pushed) => pushed,
+                _ => WebPushed::Later,
             }
         }
     }

@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod invites;
 mod operate;
+mod push;
 mod restart;
 mod s3;
 mod sasl2;

@@ -5,7 +5,8 @@
 //! A service belongs to the device that enabled it, known by its resource. Whatever is worth it (`importance.rs`), not kept quiet by the
 //! user (`quiet.rs`) and not on its way to that device is published, by the domain, in `notify.rs`: a device that is not connected,
 //! or whose connection broke, gets one notification for each conversation and burst. Which services there are is one record of the
-//! account (`service.rs`); whoever has one stands on the list of the house that rooms look at (`House::enrolled`).
+//! account (`service.rs`); whoever has one stands on the list of the house that rooms look at (`House::enrolled`). For browsers there is a
+//! service of our own (`web.rs`).
 
 use iris_core::effects::Effect;
 use iris_core::xml::El;
@@ -19,6 +20,7 @@ mod importance;
 mod notify;
 mod quiet;
 mod service;
+mod web;
 
 use importance::Names;
 pub(crate) use quiet::has_word;
@@ -27,6 +29,8 @@ use service::{PUSH, Push, Service};
 pub const NS: &str = "urn:xmpp:push:0";
 const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Beside the summary: somebody calls.
+const CALL: &str = "urn:iris:push:0";
 
 pub const ROOM: Room = Room {
     card: Card {
@@ -51,11 +55,18 @@ struct Settings {
     include_body: bool,
     placeholder_body: String,
     burst_seconds: u32,
+    service: String,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { include_sender: false, include_body: false, placeholder_body: String::new(), burst_seconds: 30 }
+        Settings {
+            include_sender: false,
+            include_body: false,
+            placeholder_body: String::new(),
+            burst_seconds: 30,
+            service: "push".to_owned(),
+        }
     }
 }
 
@@ -70,6 +81,8 @@ include_body = false
 placeholder_body = \"\"
 # After one notification of a conversation there is no other of it for this long, unless the device has been back. 1 to 3600.
 burst_seconds = 30
+# The first part of the address of the service for browsers (Web Push): push.DOMAIN. Which addresses it speaks to says the table [web].
+service = \"push\"
 ";
 }
 
@@ -84,8 +97,13 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.shelf(PUSH)?;
     m.enrolled(PUSH)?;
     m.state(&STATE, &[PUSH], Push::load)?;
-    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "enable", |turn, enable| answer(self::enable(turn, &enable)))?;
+    let has_web = m.vapid().is_some();
+    let own = has_web.then(|| format!("{}.{}", settings.service, m.domain()));
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "enable", move |turn, enable| {
+        answer(self::enable(turn, &enable, own.as_deref()))
+    })?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "disable", |turn, disable| answer(self::disable(turn, &disable)))?;
+    web::mount(m, &settings.service)?;
     let names = Names::intern(m);
     m.on(Step::ReceivedGuard, {
         let settings = settings.clone();
@@ -109,14 +127,22 @@ fn answer(done: Result<(), Bounce>) -> Reply {
     done.map_or_else(Reply::Error, |()| Reply::empty())
 }
 
-/// Section 5.
-fn enable(turn: &mut Turn<'_>, enable: &El<'_>) -> Result<(), Bounce> {
+/// Section 5. `web`: the address of the service for browsers, if there is one.
+fn enable(turn: &mut Turn<'_>, enable: &El<'_>, web: Option<&str>) -> Result<(), Bounce> {
     if turn.account.is_guest() {
         return Err(Bounce::new(Condition::NotAllowed).text("a guest is not told anything when away"));
     }
     let jid = service_of(enable)?;
     let node = node_of(enable)?;
     may_be_asked(turn, &jid)?;
+    if web == Some(jid.as_str()) {
+        let form = enable.child(ns::DATA_FORMS, "x");
+        let form = form.ok_or_else(|| Bounce::bad_request("the form with the subscription of the browser is missing"))?;
+        web::Subscription::of(&form).map_err(|why| Bounce::new(Condition::NotAcceptable).text(why))?;
+        if node.is_none() {
+            return Err(Bounce::bad_request("the node is missing: by it a browser is told from another one"));
+        }
+    }
     let options = match enable.child(ns::DATA_FORMS, "x") {
         Some(form) => Some(options_of(&form)?),
         None => None,
@@ -173,13 +199,15 @@ fn may_be_asked(turn: &Turn<'_>, jid: &Jid) -> Result<(), Bounce> {
     if is_server || own_client { Ok(()) } else { refused("a push service is a server of its own") }
 }
 
+/// The first value of a field.
+fn value_of(form: &El<'_>, var: &str) -> Option<String> {
+    let field = form.children().find(|field| field.local() == "field" && field.attr("var").as_deref() == Some(var))?;
+    Some(field.child(ns::DATA_FORMS, "value")?.text().into_owned())
+}
+
 /// The form with the options, complete.
 fn options_of(form: &El<'_>) -> Result<Box<str>, Bounce> {
-    let of = |var: &str| {
-        let field = form.children().find(|field| field.local() == "field" && field.attr("var").as_deref() == Some(var))?;
-        Some(field.child(ns::DATA_FORMS, "value")?.text().into_owned())
-    };
-    if of("FORM_TYPE").as_deref() != Some(PUBLISH_OPTIONS) {
+    if value_of(form, "FORM_TYPE").as_deref() != Some(PUBLISH_OPTIONS) {
         return Err(Bounce::bad_request("the form of an enable holds publish options (XEP-0357 5)"));
     }
     let form = form.closed();

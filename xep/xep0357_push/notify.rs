@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::importance::{Importance, Names};
 use super::service::{FAILURES_MAX, PASSING, PERMANENT, Service};
-use super::{NS, PUBSUB, STATE, Settings, forget, keep, quiet};
+use super::{CALL, NS, PUBSUB, STATE, Settings, forget, keep, quiet};
 use crate::xep0160_offline;
 
 const SUMMARY: &str = "urn:xmpp:push:summary";
@@ -261,7 +261,11 @@ fn publish(service: &Service, summary: &Summary<'_>, settings: &Settings) -> Str
             field("last-message-body", body);
         }
     }
-    xml.close().close().close().close();
+    xml.close();
+    if summary.last.is_some_and(News::is_urgent) {
+        xml.empty("call", CALL);
+    }
+    xml.close().close().close();
     if let Some(options) = &service.options {
         xml.open("publish-options").raw(options.as_bytes()).close();
     }

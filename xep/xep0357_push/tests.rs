@@ -9,6 +9,7 @@ use crate::ROOMS;
 
 mod quiet;
 mod rooms;
+mod web;
 
 const APP_SERVER: Room = Room {
     card: Card { xep: None, name: "App server", version: "0", status: Status::Complete, needs: &[] },

@@ -46,6 +46,10 @@ impl Shard {
                 let reply = Box::new(move |keys| answered(Answered::Derived(keys)));
                 return self.house.ports.passwords.derive(password, reply);
             }
+            Question::WebPush(push) => {
+                let reply = Box::new(move |pushed| answered(Answered::WebPushed(pushed)));
+                (self.house.ports.web_push)(push, reply);
+            }
             Question::Account(account, ask) => {
                 let reply: AskReply = Box::new(move |answer| answered(Answered::Account(answer)));
                 let lives = shard_of(account.as_str(), shards);

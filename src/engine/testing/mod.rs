@@ -43,6 +43,8 @@ pub struct House {
     pub stops: ports::Stops,
     /// What was not wanted any more among the files.
     pub forgotten: ports::Forgotten,
+    /// What browsers were told.
+    pub pushed: ports::Pushed,
 }
 
 /// A client: its session and its pipe.
@@ -82,13 +84,13 @@ impl House {
 
     pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
         let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
-        let (stops, forgotten) = (ports::Stops::default(), ports::Forgotten::default());
+        let (stops, forgotten, pushed) = (ports::Stops::default(), ports::Forgotten::default(), ports::Pushed::default());
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
         let config = RoomConfig::parse(config).expect("the configuration of the play");
         let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
         let config = config.with_domains(&["house", "away"].map(str::to_owned));
-        let config = config.with_site(Some("https://{domain}:5443".to_owned()));
+        let config = config.with_site(Some("https://{domain}:5443".to_owned())).with_vapid(Some("BKey".to_owned()));
         let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
         let hosts = Hosts::new(doors);
         let enrolled = Arc::new(enrolled(&hosts, &store));
@@ -100,7 +102,7 @@ impl House {
             limits,
             version: "0",
             started: now,
-            ports: ports::ports(stops.clone(), forgotten.clone()),
+            ports: ports::ports(stops.clone(), forgotten.clone(), pushed.clone()),
             census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
             enrolled,
             ids: IdSeal::new(store.secret()),
@@ -110,7 +112,7 @@ impl House {
         let shards = (0..SHARDS)
             .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
             .collect();
-        House { shards, store, now, names, next_pipe: 1, counter: 0, stops, forgotten }
+        House { shards, store, now, names, next_pipe: 1, counter: 0, stops, forgotten, pushed }
     }
 
     fn shard(&mut self, account: &str) -> &mut Shard {

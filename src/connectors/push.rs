@@ -1,0 +1,253 @@
+//! Push services of the web (RFC 8030): a message for a browser that is not here is encrypted for it (`encrypt.rs`, RFC 8291), signed by
+//! the house (`vapid.rs`, RFC 8292) and posted to the address that the browser's owner has named (`post.rs`). That address is not
+//! trusted (`endpoint.rs`, security D9): only HTTPS by name, only to public addresses, without redirects, within limits.
+//!
+//! One thread with a runtime of its own; whoever asks never waits.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use iris_core::ports::{WebPush, WebPushReply, WebPushed};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+mod encrypt;
+mod endpoint;
+mod post;
+mod vapid;
+
+pub use endpoint::{Endpoint, Policy, Refused};
+pub use vapid::Vapid;
+
+/// Messages that wait for a connection; one more is told to come later.
+const WAITING_MAX: usize = 1_024;
+/// Connections at once, and of them to one service.
+const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_PER_HOST_MAX: usize = 16;
+/// From the question where it is to the head of the answer: within the time that a task waits for an answer.
+const TIME_MAX: Duration = Duration::from_secs(4);
+/// Services and subscriptions that want to be left alone for a while, remembered at once.
+const RESTING_MAX: usize = 4_096;
+/// RFC 8030 8.4: 429 and 503 say when to come back; without, and at most, so long.
+const REST_DEFAULT: Duration = Duration::from_secs(30);
+const REST_MAX: Duration = Duration::from_secs(3_600);
+
+/// What is needed to begin.
+pub struct Setup {
+    pub vapid: Vapid,
+    pub policy: Policy,
+    /// Who is believed beside nobody; empty: the authorities of the system.
+    pub authorities: Vec<rustls::pki_types::CertificateDer<'static>>,
+}
+
+/// The running connector. Dropped: it ends, and what is underway is told to come later.
+pub struct Push {
+    sender: Option<mpsc::Sender<(WebPush, WebPushReply)>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Push {
+    /// # Errors
+    /// The system has no thread, or no runtime.
+    pub fn start(setup: Setup) -> io::Result<Push> {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let (stop, stopped) = oneshot::channel();
+        let shared = Arc::new(Shared {
+            tls: Arc::new(tls(&setup.authorities)),
+            vapid: setup.vapid,
+            policy: setup.policy,
+            resting: Mutex::new(HashMap::new()),
+            busy: Mutex::new(HashMap::new()),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+        let thread = std::thread::Builder::new().name("web-push".into()).spawn(move || {
+            runtime.block_on(serve(shared, receiver, stopped));
+            // A name that is being looked up is waited for by nobody.
+            runtime.shutdown_background();
+        })?;
+        Ok(Push { sender: Some(sender), stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The port of the house.
+    pub fn port(&self) -> iris_core::ports::WebPusher {
+        let sender = self.sender.clone();
+        Arc::new(move |push, reply| match &sender {
+            Some(sender) => {
+                if let Err(mpsc::error::TrySendError::Full((_, reply)) | mpsc::error::TrySendError::Closed((_, reply))) =
+                    sender.try_send((push, reply))
+                {
+                    reply(WebPushed::Later);
+                }
+            }
+            None => reply(WebPushed::Later),
+        })
+    }
+}
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        self.sender = None;
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that has panicked has ended as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Shared {
+    tls: Arc<ClientConfig>,
+    vapid: Vapid,
+    policy: Policy,
+    /// Until when, by host or subscription.
+    resting: Mutex<HashMap<String, Instant>>,
+    /// Connections by host.
+    busy: Mutex<HashMap<String, usize>>,
+}
+
+fn tls(authorities: &[rustls::pki_types::CertificateDer<'static>]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    if authorities.is_empty() {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "an authority of the system cannot be read");
+        }
+        roots.add_parsable_certificates(found.certs);
+    } else {
+        roots.add_parsable_certificates(authorities.iter().cloned());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    // The provider has what the safe versions need.
+    let builder = builder.unwrap_or_else(|_| ClientConfig::builder());
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+async fn serve(shared: Arc<Shared>, mut messages: mpsc::Receiver<(WebPush, WebPushReply)>, mut stopped: oneshot::Receiver<()>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Some(permit) = first(&mut stopped, room.clone().acquire_owned()).await.and_then(Result::ok) else { return };
+        let Some((push, reply)) = first(&mut stopped, messages.recv()).await.flatten() else { return };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            reply(shared.deliver(&push).await);
+            drop(permit);
+        });
+    }
+}
+
+/// What comes, unless the end comes first.
+async fn first<T>(stopped: &mut oneshot::Receiver<()>, other: impl Future<Output = T>) -> Option<T> {
+    let mut other = std::pin::pin!(other);
+    std::future::poll_fn(|cx| {
+        if std::pin::Pin::new(&mut *stopped).poll(cx).is_ready() {
+            return std::task::Poll::Ready(None);
+        }
+        other.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+impl Shared {
+    async fn deliver(&self, push: &WebPush) -> WebPushed {
+        let endpoint = match self.policy.endpoint(&push.endpoint) {
+            Ok(endpoint) => endpoint,
+            Err(refused) => {
+                tracing::debug!(?refused, "an address of a push service is not spoken to");
+                return WebPushed::Refused;
+            }
+        };
+        if self.rests(&endpoint.host) || self.rests(&push.endpoint) || !self.begin(&endpoint.host) {
+            return WebPushed::Later;
+        }
+        let answer = tokio::time::timeout(TIME_MAX, self.post(&endpoint, push)).await;
+        self.end(&endpoint.host);
+        match answer {
+            Ok(Ok(answer)) => self.judge(&endpoint, push, &answer),
+            Ok(Err(post::Failed::Refused)) => WebPushed::Refused,
+            Ok(Err(post::Failed::Unreachable(why))) => {
+                tracing::debug!(host = endpoint.host, why, "a push service cannot be reached");
+                WebPushed::Later
+            }
+            Err(_) => WebPushed::Later,
+        }
+    }
+
+    async fn post(&self, endpoint: &Endpoint, push: &WebPush) -> Result<post::Answer, post::Failed> {
+        let body = encrypt::encrypt(push).ok_or(post::Failed::Refused)?;
+        let token = self.vapid.authorization(&endpoint.origin(), &push.contact).ok_or(post::Failed::Refused)?;
+        post::post(self.tls.clone(), &self.policy, endpoint, push, body, token).await
+    }
+
+    /// RFC 8030 5 and 7.3, and what services answer in practice.
+    fn judge(&self, endpoint: &Endpoint, push: &WebPush, answer: &post::Answer) -> WebPushed {
+        let rest = answer.retry_after.unwrap_or(REST_DEFAULT).min(REST_MAX);
+        match answer.status {
+            200..=299 => WebPushed::Taken,
+            404 | 410 => WebPushed::Gone,
+            // RFC 8030 8.4: too many to this subscription.
+            429 => {
+                self.rest(push.endpoint.clone(), rest);
+                WebPushed::Later
+            }
+            503 => {
+                self.rest(endpoint.host.clone(), rest);
+                WebPushed::Later
+            }
+            500..=599 => WebPushed::Later,
+            // A redirect is refused as well: it would lead to an address that nobody has looked at.
+            status => {
+                tracing::debug!(host = endpoint.host, status, "a push service has refused a message");
+                WebPushed::Refused
+            }
+        }
+    }
+
+    fn rests(&self, whom: &str) -> bool {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        match resting.get(whom) {
+            Some(until) if *until > Instant::now() => true,
+            Some(_) => {
+                resting.remove(whom);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn rest(&self, whom: String, time: Duration) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if resting.len() >= RESTING_MAX {
+            resting.retain(|_, until| *until > now);
+        }
+        if resting.len() < RESTING_MAX {
+            resting.insert(whom, now + time);
+        }
+    }
+
+    /// False: there are enough connections to it.
+    fn begin(&self, host: &str) -> bool {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = busy.entry(host.to_owned()).or_default();
+        let has_room = *connections < CONNECTIONS_PER_HOST_MAX;
+        *connections += usize::from(has_room);
+        has_room
+    }
+
+    fn end(&self, host: &str) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connections) = busy.get_mut(host) {
+            *connections -= 1;
+            if *connections == 0 {
+                busy.remove(host);
+            }
+        }
+    }
+}
