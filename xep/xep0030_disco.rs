@@ -209,7 +209,8 @@ mod tests {
         once.sort();
         once.dedup();
         assert_eq!(once.len(), answer.features.len());
-        assert_eq!(items(&house.iq(&romeo, "get", Some("house"), ITEMS)), ["conference.house", "pubsub.house", "upload.house"]);
+        let services = ["conference.house", "pubsub.house", "push.house", "upload.house"];
+        assert_eq!(items(&house.iq(&romeo, "get", Some("house"), ITEMS)), services);
     }
 
     #[test]

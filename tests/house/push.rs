@@ -242,7 +242,7 @@ fn rfc8030_7_3_a_subscription_that_is_gone_is_removed() {
     let deadline = std::time::Instant::now() + PATIENCE;
     for n in 0.. {
         assert!(std::time::Instant::now() < deadline, "it is not removed");
-        say(&server, &format!("{}", if n % 2 == 0 { "bob" } else { "alice" }), &format!("more{n}"));
+        say(&server, if n % 2 == 0 { "bob" } else { "alice" }, &format!("more{n}"));
         let mut page = Client::bound(server.plain, "carol", "page");
         page.send("<presence/>");
         page.close();
