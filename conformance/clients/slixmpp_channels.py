@@ -1,8 +1,10 @@
 """slixmpp's checks about channels: the publish-subscribe service of the domain (XEP-0060, 0248, 0442). Run by client_slixmpp.py."""
 
+import asyncio
+
 from slixmpp.xmlstream import ET
 
-from slix import DOMAIN, is_message, refusal, require
+from slix import DOMAIN, is_message, refusal, require, server_command
 
 SERVICE = f"pubsub.{DOMAIN}"
 ITEM = "{http://jabber.org/protocol/pubsub#event}item"
@@ -93,4 +95,24 @@ async def channel_collections(stage):
     require(await refusal(loop) == "not-allowed", "a collection may hold itself")
 
 
-CHECKS = [channels, channel_collections]
+async def channels_survive_a_restart(stage):
+    """what was answered before a restart is there behind it: nodes, who is what, subscriptions with their options, items"""
+    romeo, juliet = await stage.pair(plugins=PLUGINS)
+    here, there = romeo.plugin["xep_0060"], juliet.plugin["xep_0060"]
+    await here.create_node(SERVICE, "kept", config=form(romeo, "node_config", access_model="whitelist"))
+    await here.modify_affiliations(SERVICE, "kept", [(juliet.boundjid.bare, "member")])
+    await there.subscribe(SERVICE, "kept", options=form(juliet, "subscribe_options", include_body="1"))
+    await here.publish(SERVICE, "kept", id="before", payload=payload("before"))
+    for client in (romeo, juliet):
+        client.end_session_on_disconnect = True
+    await asyncio.get_running_loop().run_in_executor(None, server_command, "restart")
+    romeo = await stage.client("romeo", resource="tablet", plugins=PLUGINS).login()
+    juliet = await stage.client("juliet", resource="tablet", plugins=PLUGINS).login()
+    kept = (await juliet.plugin["xep_0060"].get_items(SERVICE, "kept"))["pubsub"]["items"]["substanzas"]
+    require([item["id"] for item in kept] == ["before"], f"the channel holds {kept}")
+    await romeo.plugin["xep_0060"].publish(SERVICE, "kept", id="behind", payload=payload("behind"))
+    heard = await juliet.expect("the item", lambda s: has_item(s, "behind"))
+    require(heard["body"] == "behind", "the options of the subscription are gone")
+
+
+CHECKS = [channels, channel_collections, channels_survive_a_restart]
