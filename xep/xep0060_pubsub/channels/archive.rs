@@ -4,8 +4,8 @@
 use iris_core::xml::El;
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
-use super::super::{Access, EVENT, Node};
-use super::{CHANNELS, ITEMS, answer, items};
+use super::super::{Asker, EVENT};
+use super::{CHANNELS, ITEMS, items, standing};
 use crate::xep0313_archive as mam;
 use mam::query::{Asked, Query, With};
 use mam::source::{Index, Source};
@@ -31,37 +31,46 @@ const SOURCE: Source = Source {
 };
 
 pub(super) fn form(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
-    match archived(turn, query) {
+    let name = match named(query) {
+        Ok(name) => name,
+        Err(why) => return why.into(),
+    };
+    standing::with_standing(turn, &name.clone(), move |turn, who| match archived(turn, &who, &name) {
         Ok(_) => mam::query::form(),
         Err(why) => why.into(),
-    }
+    })
+}
+
+fn named(query: &El<'_>) -> Result<String, Bounce> {
+    let name = query.attr("node").filter(|name| !name.is_empty()).map(|name| name.into_owned());
+    name.ok_or_else(|| Bounce::bad_request("the archives here are those of nodes: which one?"))
 }
 
 /// The number of the node.
-fn archived(turn: &mut HostTurn<'_>, query: &El<'_>) -> Result<u64, Bounce> {
-    let name = query.attr("node").filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| Bounce::bad_request("the archives here are those of nodes: which one?"))?;
-    let who = answer::stranger(turn.from);
-    let node = turn.state(&CHANNELS).and_then(|it| it.service.node(&name));
+fn archived(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Result<u64, Bounce> {
+    let node = turn.state(&CHANNELS).and_then(|it| it.service.node(name));
     let node = node.ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
     if node.config.is_collection() {
         return Err(Bounce::new(Condition::FeatureNotImplemented).text("a collection has no archive"));
     }
-    may_read(node, &who)?;
+    node.may_read(who)?;
     Ok(node.created_us)
 }
 
-/// Whom a roster would let in has it by being subscribed.
-fn may_read(node: &Node, who: &super::super::Asker) -> Result<(), Bounce> {
-    let by_roster = matches!(node.config.access, Access::Presence | Access::Roster);
-    if by_roster && node.subscriptions.of(&who.bare).iter().any(super::super::Subscription::is_active) {
-        return if node.may_hear(&who.bare, true) { Ok(()) } else { Err(Bounce::new(Condition::Forbidden)) };
-    }
-    node.may_read(who)
+pub(super) fn query(turn: &mut HostTurn<'_>, el: &El<'_>) -> Reply {
+    let name = match named(el) {
+        Ok(name) => name,
+        Err(why) => return why.into(),
+    };
+    let query = el.closed().into_owned();
+    standing::with_standing(turn, &name.clone(), move |turn, who| match El::parse(&query) {
+        Some(el) => page(turn, &who, &name, &el),
+        None => Bounce::bad_request("that is no query").into(),
+    })
 }
 
-pub(super) fn query(turn: &mut HostTurn<'_>, el: &El<'_>) -> Reply {
-    let number = match archived(turn, el) {
+fn page(turn: &mut HostTurn<'_>, who: &Asker, name: &str, el: &El<'_>) -> Reply {
+    let number = match archived(turn, who, name) {
         Ok(number) => number,
         Err(why) => return why.into(),
     };

@@ -5,25 +5,29 @@ use std::sync::Arc;
 use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
-use super::super::{Node, NodeType};
+use super::super::{Asker, Node, NodeType};
 use super::settings::PAGE_ITEMS_MAX;
-use super::{CHANNELS, answer};
+use super::{CHANNELS, answer, standing};
 use crate::{result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam};
 
 pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
     let Some(name) = query.attr("node").filter(|name| !name.is_empty()) else { return disco::info_of(turn.doors) };
-    let who = answer::stranger(turn.from);
+    let node = name.into_owned();
+    standing::with_standing(turn, &node.clone(), move |turn, who| node_info(turn, &who, &node))
+}
+
+fn node_info(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Reply {
     let described = turn.state(&CHANNELS).and_then(|it| {
-        let is_archived = it.service.node(&name).is_some_and(|node| node.config.node_type == NodeType::Leaf);
-        it.service.describe(&name, &who, None, if is_archived { &[mam::NS] } else { &[] })
+        let is_archived = it.service.node(name).is_some_and(|node| node.config.node_type == NodeType::Leaf);
+        it.service.describe(name, who, None, if is_archived { &[mam::NS] } else { &[] })
     });
     match described {
         Some(inside) => {
             let mut xml = Build::new();
-            xml.open_ns("query", disco::INFO).attr("node", &name).raw(inside.as_bytes());
+            xml.open_ns("query", disco::INFO).attr("node", name).raw(inside.as_bytes());
             result(xml)
         }
-        None => commands::info(turn, &name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
+        None => commands::info(turn, name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
     }
 }
 
@@ -32,17 +36,27 @@ pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         Ok(wanted) => wanted,
         Err(why) => return why.into(),
     };
-    let node = query.attr("node").filter(|node| !node.is_empty());
-    let (who, me) = (answer::stranger(turn.from), turn.jid.to_string());
+    let node = query.attr("node").filter(|node| !node.is_empty()).map(|node| node.into_owned());
+    match node {
+        Some(name) => standing::with_standing(turn, &name.clone(), move |turn, who| list(turn, &who, Some(&name), wanted)),
+        None => {
+            let who = answer::stranger(turn.from);
+            list(turn, &who, None, wanted)
+        }
+    }
+}
+
+fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option<rsm::Wanted>) -> Reply {
+    let me = turn.jid.to_string();
     let Some(channels) = turn.state(&CHANNELS) else { return Bounce::new(Condition::InternalServerError).into() };
     let service = &channels.service;
     let shown = |name: &Arc<str>, node: &Node| {
         let title = (!node.config.title.is_empty()).then(|| node.config.title.clone());
         (name.to_string(), title)
     };
-    let is_shown = |node: &&Node| node.may_subscribe(&who).is_ok();
+    let is_shown = |node: &&Node| node.may_subscribe(who).is_ok();
     // By the key that pages are sought by: a node's name, an item's id.
-    let mut rows: Vec<(String, Option<String>)> = match node.as_deref() {
+    let mut rows: Vec<(String, Option<String>)> = match node {
         // XEP-0248 5.2: the nodes of the first level.
         None => {
             let first = service.nodes().filter(|(_, node)| node.config.collections.is_empty() && is_shown(node));
@@ -50,8 +64,8 @@ pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         }
         Some(name) => match service.node(name) {
             None => return commands::items(turn, name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
-            Some(node) if node.may_read(&who).is_err() => {
-                return node.may_read(&who).err().map_or_else(Reply::empty, Reply::Error);
+            Some(node) if node.may_read(who).is_err() => {
+                return node.may_read(who).err().map_or_else(Reply::empty, Reply::Error);
             }
             Some(node) if node.config.is_collection() => {
                 let inside = service.children(name).filter_map(|child| Some((child, service.node(child)?)));
@@ -60,7 +74,7 @@ pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
             Some(node) => node.entries.iter().map(|entry| (entry.id.to_string(), None)).collect(),
         },
     };
-    let are_items = node.as_deref().and_then(|name| service.node(name)).is_some_and(|node| !node.config.is_collection());
+    let are_items = node.and_then(|name| service.node(name)).is_some_and(|node| !node.config.is_collection());
     let count = rows.len();
     let page = wanted.clone().unwrap_or_default();
     let place = |key: &str| rows.iter().position(|(it, _)| it == key);
@@ -85,7 +99,7 @@ pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
     rows.truncate(until);
     rows.drain(..from.min(rows.len()));
     let mut xml = Build::new();
-    xml.open_ns("query", disco::ITEMS).attr_opt("node", node.as_deref());
+    xml.open_ns("query", disco::ITEMS).attr_opt("node", node);
     for (key, title) in &rows {
         xml.open("item").attr("jid", &me);
         // 5.5: an item is named by its name.

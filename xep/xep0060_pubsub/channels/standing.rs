@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use iris_core::host::Fact;
-use iris_core::task::Cx;
-use iris_core::{BareJid, HostTurn};
+use iris_core::task::{Cx, Finish};
+use iris_core::{BareJid, HostTurn, Reply};
 
 use super::super::{Access, Affiliation, Asker, Node, SendLast, Service, Standing};
-use super::CHANNELS;
+use super::{CHANNELS, answer};
 
 /// Whose rosters count here: accounts that own a node of these models. Published, so that the others need not be asked nor tell.
 pub(super) static ROSTERS: Fact<BTreeSet<BareJid>> = Fact::new();
@@ -46,6 +46,27 @@ pub(super) fn ask(cx: &Cx, who: &Asker, owners: &[BareJid]) -> impl Future<Outpu
             }
         }
         all.map_or(Standing::Stranger, |groups| Standing::Watcher { groups })
+    }
+}
+
+/// Go on with what the asker is to this node, once its owners have said it, if it takes them: to everybody else nothing is new.
+pub(super) fn with_standing(
+    turn: &mut HostTurn<'_>,
+    name: &str,
+    then: impl FnOnce(&mut HostTurn<'_>, Asker) -> Reply + 'static,
+) -> Reply {
+    let who = answer::stranger(turn.from);
+    let by_roster =
+        |node: &&Node| matches!(node.config.access, Access::Presence | Access::Roster) && node.may_read(&who).is_err();
+    let asked = turn.state(&CHANNELS).and_then(|it| it.service.node(name).filter(by_roster).map(owners));
+    match asked {
+        None => then(turn, who),
+        Some(owners) => Reply::Task(Box::new(move |cx: Cx| {
+            Box::pin(async move {
+                let who = Asker { standing: ask(&cx, &who, &owners).await, ..who };
+                Finish::HostTurn(Box::new(move |turn| then(turn, who)))
+            })
+        })),
     }
 }
 

@@ -30,6 +30,12 @@ fn s4_5_each_access_model_lets_in_whom_it_says() {
         ok(&publish(&mut house, &romeo, "n", "1", X));
         for (who, refused) in [(&juliet, juliet_error), (&nurse, nurse_error)] {
             let got = [subscribe(&mut house, who, "n"), ask(&mut house, who, "get", "<items node='n'/>")];
+            // Discovery and the archive know whom the owner's roster lets in, too.
+            let shown = info(&mut house, who, "n").contains("type='leaf'");
+            let archive = house.iq(who, "get", Some(SERVICE), "<query xmlns='urn:xmpp:mam:2' node='n'/>");
+            let opens = archive.attr("type").as_deref() == Some("result");
+            let listed = items_of(&mut house, who, "n").contains("name='1'");
+            assert_eq!([shown, opens, listed], [refused.is_none(); 3], "{model}");
             for answer in &got {
                 match refused {
                     None => ok(answer),
