@@ -5,7 +5,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -132,7 +132,7 @@ impl Drop for Arriving {
     }
 }
 
-async fn give_up(shared: &Shared, id: BlobId, upload: &str, journal: &PathBuf) {
+async fn give_up(shared: &Shared, id: BlobId, upload: &str, journal: &Path) {
     match shared.store.abort_multipart(&shared.path(id), &upload.to_owned()).await {
         Ok(()) | Err(object_store::Error::NotFound { .. }) => forget(journal),
         Err(error) => {
@@ -142,7 +142,7 @@ async fn give_up(shared: &Shared, id: BlobId, upload: &str, journal: &PathBuf) {
     }
 }
 
-fn forget(journal: &PathBuf) {
+fn forget(journal: &Path) {
     if let Err(error) = fs::remove_file(journal)
         && error.kind() != ErrorKind::NotFound
     {

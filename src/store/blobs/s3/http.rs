@@ -1,18 +1,16 @@
 //! What `object_store` asks goes through the house's one HTTP client.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use iris_fetch::{Answer, Client, Failed};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
     HttpService,
 };
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use hyper::body::{Body, Bytes, Frame, SizeHint};
 
 #[derive(Clone, Debug)]
 pub(super) struct Door(pub Arc<Client<HttpRequestBody>>);
