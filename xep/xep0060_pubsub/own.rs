@@ -119,7 +119,13 @@ impl Service {
         let most = if is_kept { config.max_items.within(cx.quotas) } else { 0 };
         let notify = config.notify_config.then(|| event::configuration(&name, &config));
         let kind = config.notification;
-        self.known_mut(&name)?.config = config;
+        let is_closed = config.access != was.access || config.groups != was.groups;
+        let node = self.known_mut(&name)?;
+        node.config = config;
+        if is_closed {
+            let people = node.subscriptions.people().map(|(person, _)| person.clone()).collect();
+            self.review_people(cx, &name, people, &mut outcome);
+        }
         // What the node may not hold any more goes, oldest first.
         while self.node(&name).is_some_and(|node| node.entries.len() > most) {
             if self.drop_entry(&name, 0, &mut outcome.changes).is_none() {
@@ -260,7 +266,11 @@ impl Service {
             let next = match affiliation {
                 Affiliation::Owner | Affiliation::Publisher | Affiliation::Member => Some(State::Subscribed),
                 Affiliation::Outcast | Affiliation::PublishOnly => None,
-                Affiliation::None => continue,
+                // 4.5: it may have been what let them in.
+                Affiliation::None => {
+                    self.review_people(cx, &name, vec![jid], &mut outcome);
+                    continue;
+                }
             };
             let of = self.node(&name).map_or(&[][..], |node| node.subscriptions.of(&jid));
             let concerned: Vec<Jid> = of.iter().filter(|it| Some(it.state) != next).map(|it| it.jid.clone()).collect();

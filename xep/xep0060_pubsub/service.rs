@@ -10,7 +10,7 @@ use iris_core::{BareJid, Bounce, Jid};
 use super::config::{Config, Notification};
 use super::node::{Entry, Node};
 use super::request::Request;
-use super::{Asker, NS, NodeType, OWNER, Subject, Subscription, error, stored};
+use super::{Asker, NS, NodeType, OWNER, Standing, Subject, Subscription, error, stored};
 use crate::xep0059_rsm as rsm;
 
 /// What one service may hold (D3): nodes, items and bytes are counted for whoever has made the nodes.
@@ -60,6 +60,8 @@ pub struct Context<'a> {
     /// The options of a new node.
     pub default: &'a Config,
     pub who: &'a Asker,
+    /// What the subscribers of the node are, where the request may close it to them (4.5). Who is not in there is a stranger.
+    pub others: &'a HashMap<BareJid, Standing>,
     /// Whether `who` may make a node (8.1.1), or why not.
     pub may_create: Result<(), Bounce>,
     /// The account whose nodes all of these are.

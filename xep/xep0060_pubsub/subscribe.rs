@@ -12,7 +12,7 @@ use super::node::Node;
 use super::options::Options;
 use super::request::Approval;
 use super::service::{Context, Notice, Outcome, Service, text};
-use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, State, Subscription, error, event, form};
+use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, Standing, State, Subscription, error, event, form};
 
 impl Service {
     /// 6.1; with options 6.3.7.
@@ -209,23 +209,39 @@ impl Service {
 
     /// The same in one node.
     pub fn review_node(&mut self, name: &str, who: &Asker) -> Option<Outcome> {
-        let node = self.nodes.get(name).filter(|node| node.may_subscribe(who).is_err())?;
-        let number = node.created_us;
-        self.end_where(&who.bare, |node| node.created_us == number)
+        let (name, node) = self.known(name).ok()?;
+        node.may_subscribe(who).err()?;
+        let mut outcome = Outcome::empty();
+        self.end_all_of(&name, &who.bare, &mut outcome);
+        (!outcome.changes.is_empty()).then_some(outcome)
+    }
+
+    /// 4.5: the node is another than before, or these are another to it.
+    pub(super) fn review_people(&mut self, cx: &Context<'_>, name: &Arc<str>, people: Vec<BareJid>, outcome: &mut Outcome) {
+        for bare in people {
+            let standing = cx.others.get(&bare).cloned().unwrap_or(Standing::Stranger);
+            let who = Asker { jid: bare.clone().into(), bare, standing };
+            if self.node(name).is_some_and(|node| node.may_subscribe(&who).is_err()) {
+                self.end_all_of(name, &who.bare, outcome);
+            }
+        }
     }
 
     fn end_where(&mut self, person: &BareJid, ends: impl Fn(&Node) -> bool) -> Option<Outcome> {
         let mut outcome = Outcome::empty();
         let names: Vec<Arc<str>> = self.nodes.iter().filter(|(_, node)| ends(node)).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            let jids: Vec<Jid> =
-                self.node(&name).into_iter().flat_map(|node| node.subscriptions.of(person)).map(|it| it.jid.clone()).collect();
-            for jid in jids {
-                self.end_subscription(&name, &jid, &mut outcome);
-                outcome.notices.push(told(&name, &jid, None));
-            }
-        }
+        names.iter().for_each(|name| self.end_all_of(name, person, &mut outcome));
         (!outcome.changes.is_empty()).then_some(outcome)
+    }
+
+    /// Those of one person in one node; they are told.
+    pub(super) fn end_all_of(&mut self, name: &Arc<str>, person: &BareJid, outcome: &mut Outcome) {
+        let of = self.node(name).map_or(&[][..], |node| node.subscriptions.of(person));
+        let jids: Vec<Jid> = of.iter().map(|it| it.jid.clone()).collect();
+        for jid in jids {
+            self.end_subscription(name, &jid, outcome);
+            outcome.notices.push(told(name, &jid, None));
+        }
     }
 
     pub(super) fn end_subscription(&mut self, name: &Arc<str>, jid: &Jid, outcome: &mut Outcome) {

@@ -1,5 +1,7 @@
 //! The state machine by itself, without an account.
 
+use std::collections::HashMap;
+
 use iris_core::xml::El;
 use iris_core::{Bounce, Jid};
 
@@ -37,6 +39,7 @@ impl Stage {
             quotas: &QUOTAS,
             default: &default,
             who: &who,
+            others: &HashMap::new(),
             may_create,
             host,
             now_us: 1_000_000,

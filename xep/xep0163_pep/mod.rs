@@ -17,6 +17,7 @@ pub(crate) mod tests;
 pub use satellites::publish;
 pub use satellites::retract;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -298,6 +299,7 @@ fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Repl
 fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bounce> {
     let (house, now, service) = (turn.house, turn.now, turn.me().to_string());
     let mint = move || house.clock.mint(now).0;
+    let others = others(turn, &request);
     let Some(pep) = turn.state(&PEP) else { return Err(Bounce::new(Condition::InternalServerError)) };
     let rules = pep.rules.clone();
     // XEP-0163 4.1: the account owns what is here, and nobody else makes nodes.
@@ -306,6 +308,7 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
         quotas: &rules.quotas,
         default: &rules.default,
         who,
+        others: &others,
         may_create,
         host: Some(&service),
         now_us: now.wall_us,
@@ -313,6 +316,17 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
         mint: &mint,
     };
     pep.service.ask(&cx, request)
+}
+
+/// What the subscribers of a node are to us, where the request may close it to them.
+fn others(turn: &mut Turn<'_>, request: &Request) -> HashMap<BareJid, Standing> {
+    let (Request::SetConfig { node, .. } | Request::SetAffiliations { node, .. }) = request else { return HashMap::new() };
+    let people = |pep: &mut Pep| -> Vec<BareJid> {
+        let node = pep.service.node(node);
+        node.into_iter().flat_map(|node| node.subscriptions.people()).map(|(person, _)| person.clone()).collect()
+    };
+    let people = turn.state(&PEP).map(people).unwrap_or_default();
+    people.into_iter().map(|person| (person.clone(), asker(turn, &person.into()).standing)).collect()
 }
 
 /// Keep what is to be kept, and tell who is to be told.

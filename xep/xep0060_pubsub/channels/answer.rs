@@ -6,7 +6,10 @@ use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
 use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply};
 
-use super::super::{self as pubsub, Access, Answer, Asker, Change, Context, Outcome, Request, Standing, public};
+use super::super::{
+    self as pubsub, Access, Answer, Asker, Change, Config, Context, Node, Outcome, Quotas, Request, Standing, public,
+};
+use super::standing::Standings;
 use super::{CHANNELS, INDEX, ITEMS, NODES, SUBSCRIPTIONS, deliver, items, standing};
 
 pub(super) fn answer(turn: &mut HostTurn<'_>, el: &El<'_>, set: bool) -> Reply {
@@ -25,6 +28,33 @@ pub(super) struct Wanted {
     rosters: Vec<BareJid>,
     /// Does the asker look after this domain?
     admin: bool,
+    /// The owners and the subscribers of a node that the request may close to these.
+    review: (Vec<BareJid>, Vec<BareJid>),
+}
+
+/// What is known of whoever asks, and of others.
+pub(super) struct Known {
+    /// May they make nodes?
+    pub may_create: Result<(), Bounce>,
+    pub others: Standings,
+}
+
+impl Known {
+    pub fn no_more(may_create: Result<(), Bounce>) -> Known {
+        Known { may_create, others: Standings::new() }
+    }
+}
+
+/// 4.5: will rosters say who may keep a subscription to this node?
+fn closes(node: &Node, request: &Request, quotas: &Quotas) -> bool {
+    let by_roster = |config: &Config| matches!(config.access, Access::Presence | Access::Roster);
+    match request {
+        Request::SetConfig { form, .. } => node.config.apply(form, quotas).is_ok_and(|config| {
+            by_roster(&config) && (config.access != node.config.access || config.groups != node.config.groups)
+        }),
+        Request::SetAffiliations { .. } => by_roster(&node.config),
+        _ => false,
+    }
 }
 
 fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
@@ -50,11 +80,18 @@ fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
         if by_roster && reads && node.may_read(&who).is_err() {
             wanted.rosters = standing::owners(node);
         }
+        // Whoever is no owner, and may do it all the same, looks after the service: then nobody is asked, and who would be let in by
+        // a roster subscribes anew.
+        if node.must_own(&who).is_ok() && closes(node, &request, &channels.rules.quotas) {
+            let people = node.subscriptions.people().map(|(person, _)| person.clone()).collect();
+            wanted.review = (standing::owners(node), people);
+        }
         wanted.admin = is_local && request.is_of_owner() && node.must_own(&who).is_err();
     }
     let behind = channels.waiting.has(&who.bare);
-    if !wanted.plan && !wanted.admin && wanted.rosters.is_empty() && !behind {
-        return serve(turn, who, no_plan(is_local), request, items::FETCHES_MAX);
+    let asks_nobody = !wanted.plan && !wanted.admin && wanted.rosters.is_empty() && wanted.review.1.is_empty();
+    if asks_nobody && !behind {
+        return serve(turn, who, Known::no_more(no_plan(is_local)), request, items::FETCHES_MAX);
     }
     let place = channels.waiting.hold(&who.bare);
     // What those before it wait for, this one waits for too: so it comes behind them.
@@ -62,9 +99,9 @@ fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
     let home = turn.doors.home().to_owned();
     Reply::Task(Box::new(move |cx: Cx| {
         Box::pin(async move {
-            let (standing, may_create) = ask(&cx, &who, &wanted, &before, is_local, &home).await;
+            let (standing, known) = ask(&cx, &who, &wanted, &before, is_local, &home).await;
             Finish::HostTurn(Box::new(move |turn| {
-                let reply = serve(turn, Asker { standing, ..who }, may_create, request, items::FETCHES_MAX);
+                let reply = serve(turn, Asker { standing, ..who }, known, request, items::FETCHES_MAX);
                 drop(place);
                 reply
             }))
@@ -76,27 +113,23 @@ impl Wanted {
     fn with(&self, more: &Wanted) -> Wanted {
         let mut all = self.clone();
         all.admin |= more.admin;
-        all.rosters.extend(more.rosters.iter().filter(|owner| !self.rosters.contains(owner)).cloned());
+        let more = more.rosters.iter().chain(&more.review.0);
+        all.rosters.extend(more.filter(|owner| !self.rosters.contains(owner)).cloned());
         all
     }
 }
 
 /// Everything is asked at once, and the asker's own account always, if there is one: so requests of one come through in their order.
 /// `before`: what is asked for the sake of that order alone.
-async fn ask(
-    cx: &Cx,
-    who: &Asker,
-    wanted: &Wanted,
-    before: &Wanted,
-    is_local: bool,
-    home: &str,
-) -> (Standing, Result<(), Bounce>) {
+async fn ask(cx: &Cx, who: &Asker, wanted: &Wanted, before: &Wanted, is_local: bool, home: &str) -> (Standing, Known) {
     let plan = is_local.then(|| cx.plan(who.bare.clone()));
     let person = who.bare.clone();
     let admin = (wanted.admin || before.admin).then(|| cx.host(home, move |turn| turn.is_admin(&person)));
     let (standing, others) = (standing::ask(cx, who, &wanted.rosters), standing::ask(cx, who, &before.rosters));
+    let review = standing::ask_all(cx, wanted.review.1.clone(), &wanted.review.0);
     let standing = standing.await;
     others.await;
+    let others = review.await;
     let is_admin = match admin {
         Some(admin) => matches!(admin.await, Ok(true)) && wanted.admin,
         None => false,
@@ -110,7 +143,7 @@ async fn ask(
             Err(why) => Err(why.into()),
         },
     };
-    (standing, may_create)
+    (standing, Known { may_create, others })
 }
 
 /// 8.1.3.
@@ -136,15 +169,9 @@ pub(super) fn stranger(jid: &Jid) -> Asker {
     Asker { jid: jid.clone(), bare: jid.to_bare(), standing: Standing::Stranger }
 }
 
-pub(super) fn serve(
-    turn: &mut HostTurn<'_>,
-    who: Asker,
-    may_create: Result<(), Bounce>,
-    request: Request,
-    fetches: u8,
-) -> Reply {
+pub(super) fn serve(turn: &mut HostTurn<'_>, who: Asker, known: Known, request: Request, fetches: u8) -> Reply {
     let again = matches!(request, Request::Items { .. }).then(|| request.clone());
-    match perform(turn, &who, may_create, request) {
+    match perform(turn, &who, known, request) {
         Err(why) => why.into(),
         Ok(Answer::Payload(xml)) => Reply::Result(xml),
         Ok(Answer::Items(fetch)) => items::read(turn, who, fetch, again, fetches),
@@ -152,12 +179,7 @@ pub(super) fn serve(
 }
 
 /// One request through the state machine, in this turn.
-pub(super) fn perform(
-    turn: &mut HostTurn<'_>,
-    who: &Asker,
-    may_create: Result<(), Bounce>,
-    request: Request,
-) -> Result<Answer, Bounce> {
+pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, request: Request) -> Result<Answer, Bounce> {
     let (house, now, me) = (turn.house, turn.now, turn.jid.to_string());
     let mint = move || house.clock.mint(now).0;
     let Some(channels) = turn.state(&CHANNELS) else { return Err(Bounce::new(Condition::InternalServerError)) };
@@ -166,7 +188,8 @@ pub(super) fn perform(
         quotas: &rules.quotas,
         default: &rules.default,
         who,
-        may_create,
+        others: &known.others,
+        may_create: known.may_create,
         host: None,
         now_us: now.wall_us,
         service: &me,

@@ -83,7 +83,8 @@ pub(super) fn read(turn: &mut HostTurn<'_>, who: Asker, fetched: Fetch, request:
             };
             if let Some(request) = request.filter(|_| found.len() < fetched.entries.len() && fetches > 1) {
                 return Finish::HostTurn(Box::new(move |turn| {
-                    answer::serve(turn, who, Err(Bounce::new(Condition::Forbidden)), request, fetches - 1)
+                    let known = answer::Known::no_more(Err(Bounce::new(Condition::Forbidden)));
+                    answer::serve(turn, who, known, request, fetches - 1)
                 }));
             }
             let payload = |serial: u64| found.iter().find(|(at, _)| *at == serial).map(|(_, payload)| payload.clone());

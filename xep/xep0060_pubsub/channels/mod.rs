@@ -97,7 +97,9 @@ pub fn publish(turn: &mut HostTurn<'_>, node: &str, id: &str, payload: Vec<u8>, 
     let fields = options.iter().map(|(var, value)| (format!("pubsub#{var}"), vec![(*value).to_owned()])).collect();
     let options = is_new.then(|| form::Filled { cancelled: false, form_type: super::PUBLISH_OPTIONS.to_owned(), fields });
     let item = Some(NewItem { id: Some(id.to_owned()), payload: Some(payload) });
-    if let Err(why) = answer::perform(turn, &who, Ok(()), Request::Publish { node: node.to_owned(), item, options }) {
+    if let Err(why) =
+        answer::perform(turn, &who, answer::Known::no_more(Ok(())), Request::Publish { node: node.to_owned(), item, options })
+    {
         tracing::warn!(
             service = turn.host(),
             node,
@@ -114,7 +116,7 @@ pub fn withdraw(turn: &mut HostTurn<'_>, node: &str) {
     if is_ours {
         let request = Request::Delete { node: node.to_owned(), redirect: None };
         // It was looked at above: it is there, and ours.
-        let _ = answer::perform(turn, &who, Ok(()), request);
+        let _ = answer::perform(turn, &who, answer::Known::no_more(Ok(())), request);
     }
 }
 

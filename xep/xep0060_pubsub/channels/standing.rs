@@ -1,7 +1,7 @@
 //! What somebody is to those who own a node (4.5, models `presence` and `roster`): their accounts know. They are asked when somebody
 //! subscribes or reads, and they say of themselves when it changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use iris_core::host::Fact;
@@ -17,6 +17,9 @@ pub(super) static ROSTERS: Fact<BTreeSet<BareJid>> = Fact::new();
 /// Who is subscribed to a node that sends its last item to whoever comes online (6.1.7, `on_sub_and_presence`): their accounts say it.
 pub(super) static AWAITED: Fact<BTreeSet<BareJid>> = Fact::new();
 
+/// What people are to the owners of a node.
+pub(super) type Standings = HashMap<BareJid, Standing>;
+
 /// Owners that are asked; a node with more is told by the first of them.
 const OWNERS_ASKED_MAX: usize = 16;
 
@@ -27,25 +30,39 @@ pub(super) fn owners(node: &Node) -> Vec<BareJid> {
 
 /// Asked when this is called, not when it is awaited.
 pub(super) fn ask(cx: &Cx, who: &Asker, owners: &[BareJid]) -> impl Future<Output = Standing> + use<> {
+    let (person, asked) = (who.bare.clone(), ask_all(cx, vec![who.bare.clone()], owners));
+    async move { asked.await.remove(&person).unwrap_or(Standing::Stranger) }
+}
+
+/// The same of many: each owner is asked once. Strangers are left out.
+pub(super) fn ask_all(cx: &Cx, people: Vec<BareJid>, owners: &[BareJid]) -> impl Future<Output = Standings> + use<> {
+    let people: Arc<[BareJid]> = people.into();
     let asked: Vec<_> = owners
         .iter()
         .map(|owner| {
-            let person = who.bare.clone();
+            let people = people.clone();
             cx.account(owner.clone(), move |turn| {
-                let relation = if person == *turn.me() { iris_core::Relation::Own } else { turn.account.relation(&person) };
-                relation.sees_us().then(|| turn.account.groups(&person))
+                let me = turn.me().clone();
+                let groups = |person: &BareJid| {
+                    let relation = if *person == me { iris_core::Relation::Own } else { turn.account.relation(person) };
+                    relation.sees_us().then(|| turn.account.groups(person))
+                };
+                people.iter().map(groups).collect::<Vec<Option<Vec<Box<str>>>>>()
             })
         })
         .collect();
     async move {
-        let mut all: Option<Vec<Box<str>>> = None;
+        let mut all: HashMap<BareJid, Vec<Box<str>>> = HashMap::new();
         for answer in asked {
             // No such account here, or none that answers: that one lets nobody in.
-            if let Ok(Some(Some(groups))) = answer.await {
-                all.get_or_insert_default().extend(groups);
+            let Ok(Some(of)) = answer.await else { continue };
+            for (person, groups) in people.iter().zip(of) {
+                if let Some(groups) = groups {
+                    all.entry(person.clone()).or_default().extend(groups);
+                }
             }
         }
-        all.map_or(Standing::Stranger, |groups| Standing::Watcher { groups })
+        all.into_iter().map(|(person, groups)| (person, Standing::Watcher { groups })).collect()
     }
 }
 

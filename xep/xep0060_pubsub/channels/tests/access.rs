@@ -166,3 +166,63 @@ fn administrators_look_after_nodes_that_are_not_theirs() {
     ok(&own(&mut house, &juliet, "set", "<delete node='n'/>"));
     error(&disco(&mut house, &romeo, "info", "n"), "cancel", "item-not-found", "");
 }
+
+/// 4.5, 6.5.1: for those who are subscribed already, too.
+#[test]
+fn s4_5_whoever_a_node_is_closed_to_is_not_subscribed_any_more() {
+    for (model, juliet_stays) in [("presence", true), ("roster", true), ("whitelist", false)] {
+        let (mut house, [romeo, juliet, nurse]) = friends(&[("roster_groups_allowed", "loves")]);
+        for who in [&juliet, &nurse] {
+            ok(&subscribe(&mut house, who, "n"));
+        }
+        ok(&configure(&mut house, &romeo, "n", &[("access_model", model)]));
+        for (who, stays) in [(&juliet, juliet_stays), (&nurse, false)] {
+            let told = format!("<subscription node='n' jid='{}' subscription='none'/>", who.jid.to_bare());
+            assert_eq!(house.hear(who).iter().any(|it| it.contains(&told)), !stays, "{model} {told}");
+        }
+        let list = own(&mut house, &romeo, "get", "<subscriptions node='n'/>").as_str().to_owned();
+        assert_eq!((list.contains("juliet"), list.contains("nurse")), (juliet_stays, false), "{model}");
+        ok(&publish(&mut house, &romeo, "n", "1", X));
+        assert_eq!(house.recv(&juliet).len(), usize::from(juliet_stays), "{model}");
+        house.nothing(&nurse);
+        let (_, end) = archive::query(&mut house, &nurse, "n", "");
+        assert_eq!(end.attr("type").as_deref(), Some("error"), "{model}");
+        let (_, end) = archive::query(&mut house, &juliet, "n", "");
+        assert_eq!(end.attr("type").as_deref() == Some("result"), juliet_stays, "{model}");
+    }
+}
+
+#[test]
+fn s4_5_whoever_is_in_no_group_that_is_let_in_any_more_is_not_subscribed() {
+    let (mut house, [romeo, juliet, _]) = friends(&[("access_model", "roster"), ("roster_groups_allowed", "loves|foes")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&configure(&mut house, &romeo, "n", &[("roster_groups_allowed", "loves")]));
+    house.nothing(&juliet);
+    ok(&configure(&mut house, &romeo, "n", &[("roster_groups_allowed", "foes")]));
+    assert!(house.one(&juliet).as_str().contains("subscription='none'"));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    house.nothing(&juliet);
+}
+
+/// 8.8.1, 12.11: an affiliation that is taken away may have been what let somebody in.
+#[test]
+fn s4_5_whoever_was_let_in_by_an_affiliation_is_subscribed_as_long_as_they_have_it() {
+    for (model, affiliation, [juliet_stays, nurse_stays]) in [
+        ("whitelist", "member", [false, false]),
+        ("presence", "publisher", [true, false]),
+        ("roster", "publisher", [true, false]),
+        ("open", "publisher", [true, true]),
+    ] {
+        let (mut house, [romeo, juliet, nurse]) = friends(&[("access_model", model), ("roster_groups_allowed", "loves")]);
+        for who in [&juliet, &nurse] {
+            let jid = who.jid.to_bare().to_string();
+            ok(&affiliate(&mut house, &romeo, "n", &jid, affiliation));
+            ok(&subscribe(&mut house, who, "n"));
+            ok(&affiliate(&mut house, &romeo, "n", &jid, "none"));
+        }
+        let list = own(&mut house, &romeo, "get", "<subscriptions node='n'/>").as_str().to_owned();
+        assert_eq!((list.contains("juliet"), list.contains("nurse")), (juliet_stays, nurse_stays), "{model}: {list}");
+        let told = |house: &mut House, who| house.hear(who).iter().any(|it| it.contains("subscription='none'"));
+        assert_eq!([told(&mut house, &juliet), told(&mut house, &nurse)], [!juliet_stays, !nurse_stays], "{model}");
+    }
+}

@@ -5,7 +5,7 @@ use iris_engine::testing::{Client, House};
 
 use super::*;
 
-fn query(house: &mut House, who: &Client, node: &str, inside: &str) -> (Vec<String>, Stanza) {
+pub(super) fn query(house: &mut House, who: &Client, node: &str, inside: &str) -> (Vec<String>, Stanza) {
     house.recv(who);
     let query = format!("<query xmlns='urn:xmpp:mam:2' queryid='q' node='{node}'>{inside}</query>");
     house.send(who, &format!("<iq type='set' id='mam' to='{SERVICE}'>{query}</iq>"));
