@@ -55,7 +55,7 @@ pub fn start(config: Config) -> Result<Running, String> {
     if let Some(new) = key.as_ref().and_then(|key| key.new.as_deref()) {
         push::keep(&config, new)?;
     }
-    let web_push = key.map(|key| push::start(&config, key.vapid)).transpose()?;
+    let web_push = key.map(|key| push::start(&config, key.vapid)).transpose()?.flatten();
     let certificates = wiring::certificates(&config)?;
     let (to_http, connections) = http::door();
     let closing = Arc::new(Closing::default());

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use iris_connectors::push::{Policy, Push, Setup, Vapid};
 use iris_core::ports::{WebPushed, WebPusher};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use iris_fetch::Trust;
 
 use crate::cli::operator_message;
 use crate::config::Config;
@@ -74,30 +73,31 @@ pub fn keep(config: &Config, bytes: &[u8]) -> Result<(), String> {
         .map_err(|error| operator_message(format!("{}: {error}", path.display()), ""))
 }
 
-/// Begin to speak to push services.
+/// Begin to speak to push services. `None`: this system has nobody whose certificates are believed.
 ///
 /// # Errors
 /// The authorities cannot be read, or the system has no thread.
-pub fn start(config: &Config, vapid: Vapid) -> Result<Push, String> {
-    let authorities = match &config.web.push_authorities {
-        None => Vec::new(),
-        Some(path) => {
-            let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let wrong = |why: String| {
-                operator_message(
-                    format!("web.push_authorities: {}: {why}", path.display()),
-                    "It names a PEM file with certificates; without the key those of the system are believed.",
-                )
-            };
-            let read = read.map_err(|error| wrong(error.to_string()))?;
-            if read.is_empty() {
-                return Err(wrong("there is no certificate in it".into()));
+pub fn start(config: &Config, vapid: Vapid) -> Result<Option<Push>, String> {
+    let tls = match &config.web.push_authorities {
+        Some(path) => Trust::Authorities(path).tls().map_err(|why| {
+            operator_message(
+                format!("web.push_authorities: {why}"),
+                "It names a PEM file with certificates; without the key those of the system are believed.",
+            )
+        })?,
+        None => match Trust::System.tls() {
+            Ok(tls) => tls,
+            Err(why) => {
+                tracing::warn!(
+                    why,
+                    "browsers are not pushed to; web.push_authorities names authorities, web.push = false ends this"
+                );
+                return Ok(None);
             }
-            read
-        }
+        },
     };
     let policy = Policy { hosts: config.web.push_hosts.clone(), addresses: config.web.push_addresses.clone() };
-    Push::start(Setup { vapid, policy, authorities }).map_err(|error| format!("cannot start a thread: {error}"))
+    Push::start(Setup { vapid, policy, tls }).map(Some).map_err(|error| format!("cannot start a thread: {error}"))
 }
 
 /// Where there is no connector.

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use iris_core::ports::{WebPush, WebPushReply, WebPushed};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 mod encrypt;
@@ -39,8 +39,8 @@ const REST_MAX: Duration = Duration::from_secs(3_600);
 pub struct Setup {
     pub vapid: Vapid,
     pub policy: Policy,
-    /// Who is believed beside nobody; empty: the authorities of the system.
-    pub authorities: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Whose certificates are believed.
+    pub tls: ClientConfig,
 }
 
 /// The running connector. Dropped: it ends, and what is underway is told to come later.
@@ -56,8 +56,10 @@ impl Push {
     pub fn start(setup: Setup) -> io::Result<Push> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let (stop, stopped) = oneshot::channel();
+        let mut tls = setup.tls;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let shared = Arc::new(Shared {
-            tls: Arc::new(tls(&setup.authorities)),
+            tls: Arc::new(tls),
             vapid: setup.vapid,
             policy: setup.policy,
             resting: Mutex::new(HashMap::new()),
@@ -107,26 +109,6 @@ struct Shared {
     resting: Mutex<HashMap<String, Instant>>,
     /// Connections by host.
     busy: Mutex<HashMap<String, usize>>,
-}
-
-fn tls(authorities: &[rustls::pki_types::CertificateDer<'static>]) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    if authorities.is_empty() {
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!(%error, "an authority of the system cannot be read");
-        }
-        roots.add_parsable_certificates(found.certs);
-    } else {
-        roots.add_parsable_certificates(authorities.iter().cloned());
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // The provider has what the safe versions need.
-    let builder = builder.unwrap_or_else(|_| ClientConfig::builder());
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config
 }
 
 async fn serve(shared: Arc<Shared>, mut messages: mpsc::Receiver<(WebPush, WebPushReply)>, mut stopped: oneshot::Receiver<()>) {
