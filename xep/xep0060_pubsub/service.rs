@@ -170,6 +170,8 @@ pub struct Service {
     /// By creator.
     usage: HashMap<BareJid, Usage>,
     items: usize,
+    /// No lease ends before this moment.
+    next_lease_us: Option<u64>,
     /// What is in a collection. The nodes themselves say it; this is the way down.
     pub(super) children: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
 }
@@ -188,6 +190,7 @@ impl Service {
         }
         for (number, subscription) in subscriptions {
             if let Some(node) = names.get(&number).and_then(|name| service.nodes.get_mut(name)) {
+                service.next_lease_us = earlier(service.next_lease_us, subscription.options.expire_us);
                 node.subscriptions.put(subscription);
             }
         }
@@ -401,18 +404,35 @@ impl Service {
         changes.push(Change::PutNode(name.clone(), stored::encode_node(node)));
     }
 
+    /// Is it time to look for leases that are over?
+    pub(super) fn has_lease_until(&self, now_us: u64) -> bool {
+        self.next_lease_us.is_some_and(|next| next <= now_us)
+    }
+
+    /// All that were over are gone.
+    pub(super) fn seek_next_lease(&mut self) {
+        let all = self.nodes.values().flat_map(|node| node.subscriptions.iter());
+        self.next_lease_us = all.filter_map(|it| it.options.expire_us).min();
+    }
+
     /// The subscription of an address is as it is now, or is not there.
     pub(super) fn keep_subscription(&mut self, name: &Arc<str>, jid: &Jid, changes: &mut Vec<Change>) {
         if self.nodes.get(name).is_some_and(|node| node.in_one_piece) {
             self.keep(name, changes);
         }
         let Some(node) = self.nodes.get(name) else { return };
+        let expire_us = node.subscriptions.get(jid).and_then(|it| it.options.expire_us);
+        self.next_lease_us = earlier(self.next_lease_us, expire_us);
         let key = stored::subscription_key(node, jid);
         changes.push(match node.subscriptions.get(jid) {
             Some(it) => Change::PutSubscription(key, stored::encode_subscription(it)),
             None => Change::DeleteSubscription(key),
         });
     }
+}
+
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
 }
 
 /// A payload up to this size stays in memory while it is the last one of its node: it is what goes out most often.

@@ -53,8 +53,7 @@ impl Service {
             }
             return Ok(outcome);
         }
-        if node.subscriptions.iter().filter(|it| !it.options.is_over(cx.now_us)).count() >= cx.quotas.subscriptions_per_node_max
-        {
+        if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max {
             return Err(error::too_many_subscriptions());
         }
         let (send_last, notify_sub) = (node.config.send_last, node.config.notify_sub);
@@ -286,8 +285,11 @@ impl Service {
         outcomes
     }
 
-    /// 12.18: leases that are over end, and whoever had them is told.
+    /// 12.18: leases that are over end, and whoever had them is told. Asked before anything else is: nobody reads on a lease that is over.
     pub fn end_leases(&mut self, now_us: u64) -> Option<Outcome> {
+        if !self.has_lease_until(now_us) {
+            return None;
+        }
         let mut outcome = Outcome::empty();
         let over = |(name, node): (&Arc<str>, &Node)| -> Vec<(Arc<str>, Jid)> {
             node.subscriptions.iter().filter(|it| it.options.is_over(now_us)).map(|it| (name.clone(), it.jid.clone())).collect()
@@ -297,6 +299,7 @@ impl Service {
             self.end_subscription(&name, &jid, &mut outcome);
             outcome.notices.push(told(&name, &jid, None));
         }
+        self.seek_next_lease();
         (!outcome.changes.is_empty()).then_some(outcome)
     }
 }

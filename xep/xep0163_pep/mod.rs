@@ -299,6 +299,10 @@ fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Repl
 fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bounce> {
     let (house, now, service) = (turn.house, turn.now, turn.me().to_string());
     let mint = move || house.clock.mint(now).0;
+    if let Some(over) = turn.state(&PEP).and_then(|pep| pep.service.end_leases(now.wall_us)) {
+        let host = host(turn);
+        settle(turn, &host, over);
+    }
     let others = others(turn, &request);
     let Some(pep) = turn.state(&PEP) else { return Err(Bounce::new(Condition::InternalServerError)) };
     let rules = pep.rules.clone();

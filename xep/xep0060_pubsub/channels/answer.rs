@@ -182,6 +182,9 @@ pub(super) fn serve(turn: &mut HostTurn<'_>, who: Asker, known: Known, request: 
 pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, request: Request) -> Result<Answer, Bounce> {
     let (house, now, me) = (turn.house, turn.now, turn.jid.to_string());
     let mint = move || house.clock.mint(now).0;
+    if let Some(over) = turn.state(&CHANNELS).and_then(|it| it.service.end_leases(now.wall_us)) {
+        settle(turn, over);
+    }
     let Some(channels) = turn.state(&CHANNELS) else { return Err(Bounce::new(Condition::InternalServerError)) };
     let rules = channels.rules.clone();
     let cx = Context {

@@ -210,3 +210,24 @@ fn s6_3_options_of_a_subscription_to_an_account() {
     error(&collection, "cancel", "feature-not-implemented", "unsupported");
     error(&configure(&mut house, &juliet, "n", &[("node_type", "collection")]), "modify", "not-acceptable", "");
 }
+
+/// Security D3, XEP-0060 12.18: a lease that is over lets nobody read, and takes nobody's place.
+#[test]
+fn d3_a_lease_that_is_over_is_no_subscription() {
+    let (mut house, juliet, romeo) = scene("authorize");
+    let end = iris_core::time::datetime(house.now.wall_us + 60_000_000);
+    let options = form("subscribe_options", &[("expire", &end)]);
+    let inside = format!("<subscribe node='n' jid='romeo@house'/><options>{options}</options>");
+    ok(&ask(&mut house, &romeo, "set", Some("juliet@house"), &inside));
+    let change = "<subscriptions node='n'><subscription jid='romeo@house' subscription='subscribed'/></subscriptions>";
+    ok(&own(&mut house, &juliet, "set", change));
+    house.recv(&romeo);
+    let read = "<items node='n'/>";
+    ok(&ask(&mut house, &romeo, "get", Some("juliet@house"), read));
+    house.advance(std::time::Duration::from_secs(61));
+    error(&ask(&mut house, &romeo, "get", Some("juliet@house"), read), "auth", "not-authorized", "not-subscribed");
+    let list = own(&mut house, &juliet, "get", "<subscriptions node='n'/>").as_str().to_owned();
+    assert!(!list.contains("romeo"), "{list}");
+    // And one asks anew as everybody does.
+    assert!(subscribe(&mut house, &romeo, "romeo@house").as_str().contains("subscription='pending'"));
+}
