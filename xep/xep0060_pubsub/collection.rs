@@ -155,7 +155,7 @@ impl Service {
     }
 
     /// Does the way up from `from` come to `name`?
-    fn is_above(&self, name: &str, from: &str) -> bool {
+    pub(super) fn is_above(&self, name: &str, from: &str) -> bool {
         let (mut open, mut seen) = (vec![from], HashSet::new());
         while let Some(at) = open.pop() {
             let Some(node) = self.node(at) else { continue };

@@ -66,6 +66,8 @@ pub const META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
 pub const SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
 /// XEP-0465.
 pub const PUBLIC: &str = "urn:xmpp:pps:0";
+/// To one node: a resource is any text, so addresses are for nothing.
+pub const SUBSCRIPTIONS_PER_PERSON_MAX: usize = 16;
 pub const SUBSCRIBE_AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
 /// What the state machine can do, whoever mounts it (section 10).

@@ -1,5 +1,6 @@
 //! 8: what owners do with their nodes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use iris_core::xml::Build;
@@ -105,6 +106,11 @@ impl Service {
         }
         self.may_be_in(cx, &name, &was.collections, &config.collections)?;
         let moves = children.map_or_else(|| Ok(Vec::new()), |children| self.with_children(cx, &name, &children))?;
+        // XEP-0248 7.2.3: each alone may be right, and both together a circle.
+        let is_inside = |child: &str| config.collections.iter().any(|above| child == above || self.is_above(child, above));
+        if moves.iter().any(|(child, into)| into.iter().any(|it| **it == *name) && is_inside(child)) {
+            return Err(error::not_allowed("invalid-options").text("a collection cannot be in itself"));
+        }
         let mut outcome = Outcome::empty();
         for (child, collections) in moves {
             self.move_to(&child, collections, &mut outcome);
@@ -193,8 +199,21 @@ impl Service {
         changes: Vec<(Jid, Option<State>)>,
     ) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
-        let new = changes.iter().filter(|(jid, state)| state.is_some() && node.subscriptions.get(jid).is_none()).count();
-        if node.subscriptions.len() + new > cx.quotas.subscriptions_per_node_max && new > 0 {
+        let mut new: HashMap<BareJid, usize> = HashMap::new();
+        for (jid, _) in changes.iter().filter(|(jid, state)| state.is_some() && node.subscriptions.get(jid).is_none()) {
+            *new.entry(jid.to_bare()).or_default() += 1;
+        }
+        // 8.8.2 speaks of the states of those who are in the list. Whoever has not asked is brought in by an affiliation: of these
+        // there are few, and nobody sends their news to thousands of strangers.
+        let is_none = |jid: &&BareJid| matches!(node.affiliations.get(*jid), None | Some(Affiliation::Outcast));
+        if let Some(jid) = new.keys().find(is_none).filter(|_| cx.quotas.is_service) {
+            let text = format!("{jid} has not subscribed and has no affiliation here");
+            return Err(Bounce::new(Condition::NotAcceptable).text(text));
+        }
+        let is_much =
+            |(jid, new): (&BareJid, &usize)| node.subscriptions.of(jid).len() + new > cx.quotas.subscriptions_per_person_max;
+        let all_new: usize = new.values().sum();
+        if node.subscriptions.len() + all_new > cx.quotas.subscriptions_per_node_max && all_new > 0 || new.iter().any(is_much) {
             return Err(error::too_many_subscriptions());
         }
         let mut outcome = Outcome::empty();

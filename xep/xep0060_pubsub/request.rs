@@ -174,9 +174,9 @@ impl Request {
         let Some(action) = actions.next() else {
             return Err(Bounce::bad_request("nothing is asked"));
         };
-        // 6.3.7: "The <options/> element MUST follow the <subscribe/> element".
-        if action.local() == "options" && actions.next().is_some() {
-            return Err(Bounce::bad_request("options follow what they belong to"));
+        // The schema: one of them. 6.3.7: "The <options/> element MUST follow the <subscribe/> element".
+        if actions.any(|it| action.local() != "subscribe" || it.local() != "options") {
+            return Err(Bounce::bad_request("one thing at a time"));
         }
         if pubsub.ns() == OWNER { owner(&action, set) } else { entity(pubsub, &action, set) }
     }

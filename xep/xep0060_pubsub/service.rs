@@ -27,6 +27,8 @@ pub struct Quotas {
     pub total_size_bytes_max: usize,
     pub item_size_bytes_max: usize,
     pub subscriptions_per_node_max: usize,
+    /// Of one person, with their resources, to one node.
+    pub subscriptions_per_person_max: usize,
     pub affiliations_per_node_max: usize,
     /// Nodes in one collection.
     pub children_max: usize,
@@ -47,6 +49,7 @@ impl Quotas {
         total_size_bytes_max: usize::MAX,
         item_size_bytes_max: usize::MAX,
         subscriptions_per_node_max: usize::MAX,
+        subscriptions_per_person_max: usize::MAX,
         affiliations_per_node_max: usize::MAX,
         children_max: usize::MAX,
         page_items_max: usize::MAX,

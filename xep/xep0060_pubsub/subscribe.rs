@@ -53,7 +53,9 @@ impl Service {
             }
             return Ok(outcome);
         }
-        if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max {
+        if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max
+            || node.subscriptions.of(&cx.who.bare).len() >= cx.quotas.subscriptions_per_person_max
+        {
             return Err(error::too_many_subscriptions());
         }
         let (send_last, notify_sub) = (node.config.send_last, node.config.notify_sub);

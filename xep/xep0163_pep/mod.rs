@@ -158,6 +158,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         total_size_bytes_max: settings.total_size_bytes_max,
         item_size_bytes_max: settings.item_size_bytes_max,
         subscriptions_per_node_max: settings.subscriptions_per_node_max,
+        subscriptions_per_person_max: pubsub::SUBSCRIPTIONS_PER_PERSON_MAX,
         affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
         page_items_max: PAGE_ITEMS_MAX,
         page_size_bytes_max: PAGE_SIZE_BYTES_MAX,

@@ -4,7 +4,7 @@
 use iris_core::xml::El;
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
-use super::super::{Asker, EVENT};
+use super::super::{Asker, EVENT, ItemReply};
 use super::{CHANNELS, ITEMS, items, standing};
 use crate::xep0313_archive as mam;
 use mam::query::{Asked, Query, With};
@@ -30,6 +30,16 @@ const SOURCE: Source = Source {
     },
 };
 
+/// 12.14: of a node that does not say who publishes, though it may have said so before.
+const NAMELESS: Source = Source {
+    matches: |_, with, _| with.is_none(),
+    write: |entry, extra, out| {
+        let Some((head, payload)) = items::parts(entry) else { return };
+        (SOURCE.write)(&items::join(&items::without_publisher(&head), &payload), extra, out);
+    },
+    ..SOURCE
+};
+
 pub(super) fn form(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
     let name = match named(query) {
         Ok(name) => name,
@@ -46,15 +56,15 @@ fn named(query: &El<'_>) -> Result<String, Bounce> {
     name.ok_or_else(|| Bounce::bad_request("the archives here are those of nodes: which one?"))
 }
 
-/// The number of the node.
-fn archived(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Result<u64, Bounce> {
+/// The number of the node, and how its entries are read.
+fn archived(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Result<(u64, Source), Bounce> {
     let node = turn.state(&CHANNELS).and_then(|it| it.service.node(name));
     let node = node.ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
     if node.config.is_collection() {
         return Err(Bounce::new(Condition::FeatureNotImplemented).text("a collection has no archive"));
     }
     node.may_read(who)?;
-    Ok(node.created_us)
+    Ok((node.created_us, if node.config.item_reply == ItemReply::Publisher { SOURCE } else { NAMELESS }))
 }
 
 pub(super) fn query(turn: &mut HostTurn<'_>, el: &El<'_>) -> Reply {
@@ -70,15 +80,15 @@ pub(super) fn query(turn: &mut HostTurn<'_>, el: &El<'_>) -> Reply {
 }
 
 fn page(turn: &mut HostTurn<'_>, who: &Asker, name: &str, el: &El<'_>) -> Reply {
-    let number = match archived(turn, who, name) {
-        Ok(number) => number,
+    let (number, source) = match archived(turn, who, name) {
+        Ok(found) => found,
         Err(why) => return why.into(),
     };
     let (me, owner, ids) = (turn.jid.to_string(), turn.owner, turn.house.ids);
     let Some(rules) = turn.state(&CHANNELS).map(|it| it.rules.clone()) else {
         return Bounce::new(Condition::InternalServerError).into();
     };
-    let asked = Asked { source: SOURCE, me: &me, owner, ids, reveal: false, node: Some(number), config: &rules.pages };
+    let asked = Asked { source, me: &me, owner, ids, reveal: false, node: Some(number), config: &rules.pages };
     match Query::parse(el, &asked) {
         Ok(query) => Reply::Task(Box::new(move |cx| Box::pin(mam::page::answer(query, cx)))),
         Err(why) => why.into(),

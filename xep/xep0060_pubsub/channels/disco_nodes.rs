@@ -12,6 +12,10 @@ use crate::{result, xep0030_disco as disco, xep0050_commands as commands, xep005
 
 pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
     let Some(name) = query.attr("node").filter(|name| !name.is_empty()) else { return disco::info_of(turn.doors) };
+    // The names of commands are the service's, whoever makes a node that is called so.
+    if let Some(command) = commands::info(turn, &name) {
+        return command;
+    }
     let node = name.into_owned();
     standing::with_standing(turn, &node.clone(), move |turn, who| node_info(turn, &who, &node))
 }
@@ -27,7 +31,7 @@ fn node_info(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Reply {
             xml.open_ns("query", disco::INFO).attr("node", name).raw(inside.as_bytes());
             result(xml)
         }
-        None => commands::info(turn, name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
+        None => Bounce::new(Condition::ItemNotFound).into(),
     }
 }
 
@@ -37,6 +41,9 @@ pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         Err(why) => return why.into(),
     };
     let node = query.attr("node").filter(|node| !node.is_empty()).map(|node| node.into_owned());
+    if let Some(commands) = node.as_deref().and_then(|name| commands::items(turn, name)) {
+        return commands;
+    }
     match node {
         Some(name) => standing::with_standing(turn, &name.clone(), move |turn, who| list(turn, &who, Some(&name), wanted)),
         None => {
@@ -63,7 +70,7 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
             first.map(|(name, node)| shown(name, node)).collect()
         }
         Some(name) => match service.node(name) {
-            None => return commands::items(turn, name).unwrap_or_else(|| Bounce::new(Condition::ItemNotFound).into()),
+            None => return Bounce::new(Condition::ItemNotFound).into(),
             Some(node) if node.may_read(who).is_err() => {
                 return node.may_read(who).err().map_or_else(Reply::empty, Reply::Error);
             }

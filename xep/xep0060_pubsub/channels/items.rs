@@ -26,13 +26,26 @@ pub(super) fn encode(turn: &mut HostTurn<'_>, kept: &Kept) -> Bytes {
     entry.extend_from_slice(b"'><item id='");
     push_attr(&kept.entry.id, &mut entry);
     if let Some(publisher) = publisher {
-        entry.extend_from_slice(b"' publisher='");
+        entry.extend_from_slice(PUBLISHER);
         push_attr(publisher, &mut entry);
     }
     entry.extend_from_slice(b"'>");
-    entry.push(BORDER);
-    entry.extend_from_slice(&kept.payload);
-    entry.into()
+    join(&entry, &kept.payload)
+}
+
+pub(super) fn join(head: &[u8], payload: &[u8]) -> Bytes {
+    [head, &[BORDER], payload].concat().into()
+}
+
+/// An apostrophe in a value is escaped, so this is the attribute.
+const PUBLISHER: &[u8] = b"' publisher='";
+
+/// The head of an item that names nobody.
+pub(super) fn without_publisher(head: &[u8]) -> Vec<u8> {
+    match head.windows(PUBLISHER.len()).position(|it| it == PUBLISHER) {
+        Some(at) => [head.get(..at).unwrap_or_default(), b"'>"].concat(),
+        None => head.to_vec(),
+    }
 }
 
 /// The head and the payload.

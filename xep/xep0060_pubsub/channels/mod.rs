@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
-use iris_core::{At, BareJid, Event, GetOrSet, HostTurn, Mount, MountError, StateSlot};
+use iris_core::{At, BareJid, Event, GetOrSet, HostTurn, Mount, MountError, StateSlot, Turn};
 
 use super::{Config, FEATURES, NS, NewItem, OWNER, PUBLIC, Quotas, Request, Service, form, social};
 use crate::{xep0030_disco as disco, xep0050_commands as commands, xep0313_archive as mam, xep0485_server_info};
@@ -124,13 +124,17 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<Settings>()?;
     let label = settings.service.clone();
     let rules = Arc::new(Rules { quotas: settings.quotas(), default: settings.default_node(), pages: m.config()? });
-    let address: Arc<str> = address(m)?.into();
+    // Whoever has an account in this house may be something to a node of each of its domains.
+    let addresses: Arc<[Arc<str>]> = m.domains().iter().map(|domain| format!("{label}.{domain}").into()).collect();
     let server_info = xep0485_server_info::is_published(m)?;
-    let of_roster = address.clone();
-    m.on_event(Event::RosterChanged, move |turn| people::roster_changed(turn, &of_roster));
-    let of_presence = address.clone();
-    m.on_event(Event::SessionAvailable, move |turn| people::available(turn, &of_presence));
-    m.on_event(Event::AccountRemoved, move |turn| people::account_removed(turn, &address));
+    for (event, hear) in [
+        (Event::RosterChanged, people::roster_changed as fn(&mut Turn<'_>, &Arc<str>)),
+        (Event::SessionAvailable, people::available),
+        (Event::AccountRemoved, people::account_removed),
+    ] {
+        let addresses = addresses.clone();
+        m.on_event(event, move |turn| addresses.iter().for_each(|service| hear(turn, service)));
+    }
     m.serve(&label, |s| {
         s.named_identity(At::Host, "pubsub", "service", &settings.name);
         for feature in

@@ -1,5 +1,6 @@
 //! What people do elsewhere: they answer requests (8.6), change their rosters, cannot be reached any more (12.4), and go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::effects::Effect;
@@ -51,7 +52,7 @@ fn unreachable(turn: &mut HostTurn<'_>, stanza: &Stanza) {
 }
 
 /// In the turn of an account: somebody may be another to its owner than before.
-pub(super) fn roster_changed(turn: &mut Turn<'_>, service: &std::sync::Arc<str>) {
+pub(super) fn roster_changed(turn: &mut Turn<'_>, service: &Arc<str>) {
     let owner = turn.me().clone();
     let counts = turn.facts.get(service, &standing::ROSTERS).is_some_and(|rosters| rosters.contains(&owner));
     let Some(contact) = turn.subject.clone().filter(|_| counts) else { return };
@@ -63,7 +64,7 @@ pub(super) fn roster_changed(turn: &mut Turn<'_>, service: &std::sync::Arc<str>)
 }
 
 /// In the turn of an account: one of its sessions is online, and may have missed something (6.1.7).
-pub(super) fn available(turn: &mut Turn<'_>, service: &std::sync::Arc<str>) {
+pub(super) fn available(turn: &mut Turn<'_>, service: &Arc<str>) {
     let person = turn.me().clone();
     let is_awaited = turn.facts.get(service, &standing::AWAITED).is_some_and(|awaited| awaited.contains(&person));
     let Some(to) = turn.card().filter(|_| is_awaited).map(|card| Jid::from(card.jid.clone())) else { return };
@@ -100,7 +101,7 @@ fn review(turn: &mut HostTurn<'_>, owner: &BareJid, contact: BareJid) {
 }
 
 /// In the turn of an account that ends: what it follows is followed no more, and what it alone owns goes with it.
-pub(super) fn account_removed(turn: &mut Turn<'_>, service: &std::sync::Arc<str>) {
+pub(super) fn account_removed(turn: &mut Turn<'_>, service: &Arc<str>) {
     let person = turn.me().clone();
     let forget = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
         let outcomes = turn.state(&CHANNELS).map(|it| it.service.forget_person(&person)).unwrap_or_default();

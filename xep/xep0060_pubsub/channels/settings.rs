@@ -77,6 +77,7 @@ impl Settings {
             total_size_bytes_max: self.bytes_per_user_max,
             item_size_bytes_max: self.item_size_bytes_max,
             subscriptions_per_node_max: self.subscriptions_per_node_max,
+            subscriptions_per_person_max: super::super::SUBSCRIPTIONS_PER_PERSON_MAX,
             affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
             children_max: CHILDREN_MAX,
             page_items_max: PAGE_ITEMS_MAX,

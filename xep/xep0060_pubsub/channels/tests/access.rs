@@ -226,3 +226,22 @@ fn s4_5_whoever_was_let_in_by_an_affiliation_is_subscribed_as_long_as_they_have_
         assert_eq!([told(&mut house, &juliet), told(&mut house, &nurse)], [!juliet_stays, !nurse_stays], "{model}");
     }
 }
+
+/// The same address may be somebody else's one day: also at the services of the other domains of this house.
+#[test]
+fn whoever_ends_an_account_is_nothing_to_any_channel_of_the_house() {
+    let (mut house, [romeo, _, nurse]) = scene(&[("access_model", "whitelist")]);
+    house.user("tybalt@away");
+    let tybalt = house.online("tybalt@away/street");
+    ok(&affiliate(&mut house, &romeo, "n", "tybalt@away", "owner"));
+    ok(&affiliate(&mut house, &romeo, "n", "nurse@house", "member"));
+    ok(&subscribe(&mut house, &tybalt, "n"));
+    ok(&own(&mut house, &tybalt, "get", "<configure node='n'/>"));
+    house.ask("tybalt@away", iris_core::Ask::Remove);
+    let again = house.online("tybalt@away/street");
+    error(&own(&mut house, &again, "get", "<configure node='n'/>"), "auth", "forbidden", "");
+    error(&ask(&mut house, &again, "get", "<items node='n'/>"), "cancel", "not-allowed", "closed-node");
+    let list = own(&mut house, &romeo, "get", "<affiliations node='n'/>").as_str().to_owned();
+    assert!(!list.contains("tybalt") && list.contains("nurse"), "{list}");
+    house.recv(&nurse);
+}

@@ -95,3 +95,20 @@ fn s2_by_publisher_and_by_id() {
     assert!(found.len() == 1 && found[0].contains("<item id='hers'"), "{found:?}");
     ok(&house.iq(&nurse, "get", Some(SERVICE), "<query xmlns='urn:xmpp:mam:2' node='n'/>"));
 }
+
+/// XEP-0060 12.14: what a node does not say any more, its archive does not say either.
+#[test]
+fn an_archive_names_publishers_as_long_as_the_node_does() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[("publish_model", "open")]);
+    ok(&publish(&mut house, &juliet, "n", "1", X));
+    let (found, _) = query(&mut house, &nurse, "n", "");
+    assert!(found.len() == 1 && found[0].contains("publisher='juliet@house"), "{found:?}");
+    ok(&configure(&mut house, &romeo, "n", &[("itemreply", "none")]));
+    let (found, end) = query(&mut house, &nurse, "n", "");
+    ok(&end);
+    assert!(found.len() == 1 && found[0].contains("<item id='1'>") && !found[0].contains("juliet"), "{found:?}");
+    let with = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>\
+        <field var='with'><value>juliet@house</value></field></x>";
+    let (found, _) = query(&mut house, &nurse, "n", with);
+    assert!(found.is_empty(), "{found:?}");
+}

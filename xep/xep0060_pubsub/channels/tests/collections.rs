@@ -202,3 +202,19 @@ fn collections_stand_only_so_deep() {
     });
     assert_eq!(refused, Some(16));
 }
+
+/// 7.2.3: also where one form says both.
+#[test]
+fn s7_2_3_a_form_makes_no_circle() {
+    let (mut house, [romeo, ..]) = scene(&[]);
+    for name in ["a", "x", "y"] {
+        ok(&create(&mut house, &romeo, name, &[("node_type", "collection")]));
+    }
+    ok(&configure(&mut house, &romeo, "y", &[("collection", "x")]));
+    for above in ["x", "y"] {
+        let circle = [("children", "x"), ("collection", above)];
+        error(&configure(&mut house, &romeo, "a", &circle), "cancel", "not-allowed", "invalid-options");
+        assert!(items_of(&mut house, &romeo, "").contains("node='a'"), "{above}");
+    }
+    ok(&configure(&mut house, &romeo, "a", &[("children", "x"), ("collection", "")]));
+}

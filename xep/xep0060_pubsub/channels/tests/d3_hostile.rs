@@ -86,6 +86,9 @@ fn d3_malformed_requests_have_their_errors() {
         ("set", "<items node='n'/>"),
         ("set", "<options node='n' jid='romeo@house'/>"),
         ("set", "<create node='n'/><configure node='n'/>"),
+        // The schema: one thing at a time.
+        ("set", "<create node='m'/><subscribe node='m' jid='romeo@house'/>"),
+        ("set", "<subscribe node='n' jid='romeo@house'/><unsubscribe node='n' jid='romeo@house'/>"),
     ] {
         let answer = ask(&mut house, &romeo, kind, inside);
         assert_eq!(answer.attr("type").as_deref(), Some("error"), "{inside}: {}", answer.as_str());
@@ -95,4 +98,55 @@ fn d3_malformed_requests_have_their_errors() {
     }
     house.send(&romeo, &format!("<message to='{SERVICE}'><x xmlns='jabber:x:data' type='submit'/></message>"));
     assert!(house.one(&romeo).as_str().contains("service-unavailable"));
+}
+
+/// A resource is any text: one person does not take the places of all.
+#[test]
+fn d3_one_person_has_few_subscriptions_to_a_node() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    let full = |who: &iris_engine::testing::Client, n: usize| format!("<subscribe node='n' jid='{}/x{n}'/>", who.jid.to_bare());
+    for n in 0..16 {
+        ok(&ask(&mut house, &juliet, "set", &full(&juliet, n)));
+    }
+    error(&ask(&mut house, &juliet, "set", &full(&juliet, 16)), "wait", "policy-violation", "too-many-subscriptions");
+    ok(&ask(&mut house, &juliet, "set", &full(&juliet, 7)));
+    ok(&subscribe(&mut house, &nurse, "n"));
+    // Nor by an owner's hand.
+    let more = "<subscriptions node='n'><subscription jid='juliet@house/more' subscription='subscribed'/></subscriptions>";
+    ok(&affiliate(&mut house, &romeo, "n", "juliet@house", "member"));
+    error(&own(&mut house, &romeo, "set", more), "wait", "policy-violation", "too-many-subscriptions");
+}
+
+#[test]
+fn d3_a_node_does_not_hide_the_commands_of_the_service() {
+    let (mut house, [romeo, ..]) = scene(&[]);
+    let commands = "http://jabber.org/protocol/commands";
+    let before = items_of(&mut house, &romeo, commands);
+    assert!(before.contains("pubsub#get-pending"), "{before}");
+    create(&mut house, &romeo, commands, &[]);
+    create(&mut house, &romeo, "http://jabber.org/protocol/pubsub#get-pending", &[]);
+    let after = items_of(&mut house, &romeo, commands);
+    assert!(after.contains("pubsub#get-pending"), "{after}");
+    assert!(info(&mut house, &romeo, "http://jabber.org/protocol/pubsub#get-pending").contains("command-node"));
+}
+
+/// More at once than the house works on for one account: those over are refused, and what comes later is not held up.
+#[test]
+fn d3_requests_that_were_refused_leave_nothing_behind() {
+    let (mut house, [romeo, ..]) = scene(&[]);
+    for n in 0..100 {
+        let create = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='many{n}'/></pubsub>");
+        house.feed(&romeo, &format!("<iq type='set' id='c{n}' to='{SERVICE}'>{create}</iq>"));
+    }
+    house.run();
+    let heard = house.hear(&romeo);
+    assert!(heard.iter().any(|it| it.contains("type='error'")) && heard.len() == 100, "{}", heard.len());
+    for n in 0..100 {
+        let publish = format!("<publish node='n'><item id='{n}'>{X}</item></publish>");
+        let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{publish}</pubsub>");
+        house.feed(&romeo, &format!("<iq type='set' id='p{n}' to='{SERVICE}'>{pubsub}</iq>"));
+    }
+    house.run();
+    let heard = house.hear(&romeo);
+    assert!(heard.len() == 100 && !heard.iter().any(|it| it.contains("type='error'")), "{heard:?}");
 }

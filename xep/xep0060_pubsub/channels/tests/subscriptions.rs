@@ -196,6 +196,14 @@ fn s8_6_and_s8_7_an_owner_approves_now_or_when_asked_again() {
 #[test]
 fn s8_8_owners_manage_subscriptions() {
     let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    // Whoever has never asked is not brought in by thousands: by an affiliation (D3).
+    let stranger = "<subscriptions node='n'><subscription jid='nurse@house' subscription='subscribed'/></subscriptions>";
+    error(&own(&mut house, &romeo, "set", stranger), "modify", "not-acceptable", "");
+    house.nothing(&nurse);
+    for who in [&juliet, &nurse] {
+        ok(&affiliate(&mut house, &romeo, "n", who.jid.to_bare().as_str(), "member"));
+        house.recv(who);
+    }
     let change = "<subscriptions node='n'><subscription jid='juliet@house' subscription='subscribed'/>\
         <subscription jid='nurse@house' subscription='pending'/></subscriptions>";
     ok(&own(&mut house, &romeo, "set", change));
