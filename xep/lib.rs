@@ -215,3 +215,9 @@ fn error_to_sender(stanza: &Stanza, from: &Jid, why: &Bounce) -> String {
     xml.push_str(&format!("</{name}>"));
     xml
 }
+
+/// The nearest of these domains that this one lies below.
+fn nearest_above<'a>(domain: &str, domains: &'a [String]) -> Option<&'a str> {
+    let is_above = |above: &&String| domain.strip_suffix(above.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    domains.iter().filter(is_above).max_by_key(|above| above.len()).map(String::as_str)
+}

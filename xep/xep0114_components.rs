@@ -8,6 +8,8 @@
 use iris_core::{Card, Mount, MountError, Room, Status};
 use serde::Deserialize;
 
+use crate::nearest_above;
+
 pub const ROOM: Room = Room {
     card: Card { xep: Some(114), name: "Jabber Component Protocol", version: "1.6", status: Status::Complete, needs: &[30] },
     mount,
@@ -66,9 +68,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 
 /// The domain it is listed with: the nearest one above it, or else the house's own.
 fn belongs_to<'a>(domain: &str, domains: &'a [String]) -> Option<&'a str> {
-    let is_above = |above: &&String| domain.strip_suffix(above.as_str()).is_some_and(|rest| rest.ends_with('.'));
-    let nearest = domains.iter().filter(is_above).max_by_key(|above| above.len());
-    nearest.or(domains.first()).map(String::as_str)
+    nearest_above(domain, domains).or(domains.first().map(String::as_str))
 }
 
 #[cfg(test)]

@@ -5,10 +5,14 @@
 //! that nothing of a guest is ever written and that no domain takes a guest for one of its users (`Shard::perform`); whom a guest may
 //! speak to is said here.
 
+use std::sync::Arc;
+
 use iris_core::mount::Settings;
 use iris_core::xml::escape_attr;
 use iris_core::{Bounce, Card, Condition, Flow, Jid, Kind, Mount, MountError, Room, Stanza, StanzaType, Status, Step, Turn};
 use serde::Deserialize;
+
+use crate::nearest_above;
 
 pub const ROOM: Room = Room {
     card: Card {
@@ -45,14 +49,22 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         return Ok(());
     }
     m.admit_guests();
-    let accounts = config.may_speak_to_accounts;
-    m.on(Step::SentGuard, move |turn| sent(turn, accounts));
-    m.on(Step::ReceivedGuard, move |turn| received(turn, accounts));
+    let whom = Arc::new(Whom { accounts: config.may_speak_to_accounts, domains: m.domains().to_vec() });
+    let of_sent = whom.clone();
+    m.on(Step::SentGuard, move |turn| sent(turn, &of_sent));
+    m.on(Step::ReceivedGuard, move |turn| received(turn, &whom));
     Ok(())
 }
 
+/// To whom a guest may speak.
+struct Whom {
+    accounts: bool,
+    /// All of the house.
+    domains: Vec<String>,
+}
+
 /// Section 3, rules 3 and 4.
-fn sent(turn: &mut Turn<'_>, accounts: bool) -> Flow {
+fn sent(turn: &mut Turn<'_>, whom: &Whom) -> Flow {
     if !turn.account.is_guest() {
         return Flow::Go;
     }
@@ -60,7 +72,7 @@ fn sent(turn: &mut Turn<'_>, accounts: bool) -> Flow {
     if is_about_contacts(&envelope.stanza) {
         return Flow::Drop("a guest has no contacts");
     }
-    if is_near(turn, &envelope.to, accounts) {
+    if whom.is_near(turn, &envelope.to) {
         return Flow::Go;
     }
     let stanza = envelope.stanza.clone();
@@ -82,7 +94,7 @@ fn refusal(stanza: &Stanza, to: &str) -> String {
 }
 
 /// The other way round; an iq to the address itself is answered by the house, which knows what to tell whom.
-fn received(turn: &mut Turn<'_>, accounts: bool) -> Flow {
+fn received(turn: &mut Turn<'_>, whom: &Whom) -> Flow {
     if !turn.account.is_guest() {
         return Flow::Go;
     }
@@ -91,7 +103,7 @@ fn received(turn: &mut Turn<'_>, accounts: bool) -> Flow {
         return Flow::Drop("a guest has no contacts");
     }
     let to_the_house = envelope.stanza.kind() == Kind::Iq && envelope.to.resource().is_none();
-    if to_the_house || is_near(turn, &envelope.from, accounts) {
+    if to_the_house || whom.is_near(turn, &envelope.from) {
         return Flow::Go;
     }
     match envelope.stanza.kind() {
@@ -106,13 +118,20 @@ fn is_about_contacts(stanza: &Stanza) -> bool {
     matches!(stanza.stype(), Subscribe | Subscribed | Unsubscribe | Unsubscribed)
 }
 
-/// The domain, its services, oneself; and accounts, if they want to hear from guests.
-fn is_near(turn: &Turn<'_>, peer: &Jid, accounts: bool) -> bool {
-    let (domain, host) = (peer.domain().as_str(), turn.host());
-    if domain == host {
-        return accounts || peer.node().is_none() || peer.to_bare() == *turn.me();
+impl Whom {
+    /// The domain, its services, oneself; and accounts, if they want to hear from guests.
+    fn is_near(&self, turn: &Turn<'_>, peer: &Jid) -> bool {
+        let (domain, host) = (peer.domain().as_str(), turn.host());
+        if domain == host {
+            return self.accounts || peer.node().is_none() || peer.to_bare() == *turn.me();
+        }
+        is_service(domain, host, &self.domains)
     }
-    domain.strip_suffix(host).is_some_and(|service| service.ends_with('.'))
+}
+
+/// A domain below this one may be another one of the house, with people of its own.
+fn is_service(domain: &str, host: &str, domains: &[String]) -> bool {
+    !domains.iter().any(|other| other == domain) && nearest_above(domain, domains) == Some(host)
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ fn blocks_nobody(turn: &mut Turn<'_>) -> bool {
 }
 
 /// Is this one blocked? Never we ourselves, nor the server.
-fn is_blocked(turn: &mut Turn<'_>, peer: &Jid) -> bool {
+pub(crate) fn is_blocked(turn: &mut Turn<'_>, peer: &Jid) -> bool {
     let own_server = peer.node().is_none() && peer.domain().as_str() == turn.host();
     let blocks = turn.state(&LIST).is_some_and(|list| list.blocks(peer));
     blocks && !own_server && peer.to_bare() != *turn.me()

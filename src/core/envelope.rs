@@ -48,6 +48,8 @@ pub struct Said {
     pub public: bool,
     /// The recipient was mentioned (XEP-0372, or by a nickname that is registered to them).
     pub mentioned: bool,
+    /// Whose words they are: `hash::stable` of the bare JID. Nobody is told of their own.
+    pub author: u64,
 }
 
 pub const HOPS_MAX: u8 = 8;

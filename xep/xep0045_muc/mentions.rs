@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use iris_core::xml::wire::render_forwarded;
 use iris_core::xml::{Build, Stamps, Stanza};
-use iris_core::{BareJid, Envelope, HostTurn, Jid, Said, Step, jids, ns};
+use iris_core::{BareJid, Envelope, HostTurn, Jid, Said, Step, hash, jids, ns};
 
 use super::association::Affiliation;
 use super::room::{Room, bare};
@@ -40,7 +40,11 @@ impl Room {
         for address in enrolled {
             let Ok(account) = BareJid::new(address) else { continue };
             let by_name = || has_word(body.as_deref().unwrap_or_default(), self.affiliations.nick_of(address));
-            let said = Said { public: self.is_public(), mentioned: mentioned.contains(address) || by_name() };
+            let said = Said {
+                public: self.is_public(),
+                mentioned: mentioned.contains(address) || by_name(),
+                author: hash::stable(&[bare(turn.from).as_bytes()]),
+            };
             let mut envelope = Envelope::new(stanza.clone(), from.clone(), account.clone().into());
             envelope.stamps = Stamps { from: envelope.stamps.from, ..stamps.clone() };
             envelope.said = Some(said);

@@ -59,7 +59,7 @@ impl Room {
             turn.fan_out_stamped(from, stanza.clone(), stamps, self.occupants.everybody());
             return Reply::Sent;
         }
-        let heard = Said { public: self.is_public(), mentioned: false };
+        let heard = Said { public: self.is_public(), mentioned: false, author: hash::stable(&[person.as_bytes()]) };
         let is_content = self.service.policy.is_content(stanza);
         if is_content {
             let real = turn.from.as_str();

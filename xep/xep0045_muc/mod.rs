@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
+use iris_core::{At, Card, Event, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
 
 use crate::xep0030_disco as disco;
 use crate::xep0313_archive::policy::Policy;
@@ -87,6 +87,9 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let service =
         Arc::new(Service { names: stanzas::Names::intern(m), policy: Policy::intern(m), pages: m.config()?, settings });
     bubble::mount(m, &service)?;
+    // People of every domain of the house may belong to rooms of any.
+    let services: Vec<String> = m.domains().iter().map(|domain| format!("{label}.{domain}")).collect();
+    m.on_event(Event::AccountRemoved, move |turn| service::account_removed(turn, &services));
     m.serve(&label, |s| {
         s.named_identity(At::Host, "conference", "text", &service.settings.name);
         for feature in [

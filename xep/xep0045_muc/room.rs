@@ -433,6 +433,15 @@ impl Room {
         service::tell(turn, self);
     }
 
+    /// The person behind an address is no more.
+    pub fn forget(&mut self, turn: &mut HostTurn<'_>, address: &str) {
+        self.drop_request(turn, address);
+        if self.affiliations.at(address).is_some_and(|it| it.affiliation >= Affiliation::Member) {
+            self.set_affiliation(turn, address, Affiliated::new(Affiliation::None), None);
+        }
+        self.rest(turn);
+    }
+
     fn keep_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated) {
         let is_nothing = affiliated.affiliation == Affiliation::None;
         if self.is_kept() {

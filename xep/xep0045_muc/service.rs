@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot};
+use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot, Turn};
 
 use super::ROOM_STATE;
 use super::association::Affiliation;
@@ -186,6 +186,24 @@ pub fn forget(turn: &mut HostTurn<'_>) {
             turn.delete(ROOMS, &address);
         }
     });
+}
+
+/// An account of the house has ended (in its own turn): whoever is given its address next is nobody in the rooms of these services.
+/// A ban stays.
+pub fn account_removed(turn: &mut Turn<'_>, services: &[String]) {
+    let person = turn.me().to_string();
+    for service in services {
+        let person = person.clone();
+        turn.tell(service, move |turn| {
+            let rooms: Vec<Arc<str>> = turn.state(&REGISTRY).map(|it| it.rooms.keys().cloned().collect()).unwrap_or_default();
+            for room in rooms {
+                let person = person.clone();
+                turn.tell(&room, move |turn| {
+                    turn.with_state(&ROOM_STATE, |turn, room| room.forget(turn, &person));
+                });
+            }
+        });
+    }
 }
 
 /// The service was read: rooms that were to end with their last occupant did not survive the stop of the house.

@@ -18,6 +18,14 @@ fn house(more: &str) -> House {
 }
 
 #[test]
+fn b8_a_domain_below_that_of_the_guests_has_people_of_its_own() {
+    let domains = ["house", "team.house"].map(str::to_owned);
+    for (peer, near) in [("conference.house", true), ("team.house", false), ("conference.team.house", false), ("away", false)] {
+        assert_eq!(super::is_service(peer, "house", &domains), near, "{peer}");
+    }
+}
+
+#[test]
 fn s3_a_guest_speaks_to_the_house_and_to_nobody_else() {
     let mut house = house("");
     let guest = house.try_login(GUEST).expect("a session");

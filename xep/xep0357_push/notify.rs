@@ -13,6 +13,7 @@ use super::importance::{Importance, Names};
 use super::service::{FAILURES_MAX, PASSING, PERMANENT, Service};
 use super::{CALL, NS, PUBSUB, STATE, Settings, forget, keep, quiet};
 use crate::xep0160_offline;
+use crate::xep0191_blocking::is_blocked;
 
 const SUMMARY: &str = "urn:xmpp:push:summary";
 /// A service that has not answered by then is as good as one that cannot.
@@ -135,7 +136,9 @@ fn consider(turn: &mut Turn<'_>, names: &Names, settings: &Settings, heard: &Hea
     let Heard { stanza, from, kept_as, said } = heard;
     let Some(importance) = names.importance(stanza) else { return };
     let conversation = from.to_bare();
-    if conversation == *turn.me() || quiet::is_disturbing(turn) {
+    let is_own = said.is_some_and(|said| said.author == hash::stable(&[turn.me().as_str().as_bytes()]));
+    // A room is no guard of its members' accounts: what it says to those who are away has not passed the block list (XEP-0191 3.4).
+    if conversation == *turn.me() || is_own || is_blocked(turn, from) || quiet::is_disturbing(turn) {
         return;
     }
     // A message without any id cannot come twice: it is its own.
@@ -149,23 +152,31 @@ fn consider(turn: &mut Turn<'_>, names: &Names, settings: &Settings, heard: &Hea
         return;
     }
     let Some(read) = quiet::bookmark(turn, &news.conversation) else {
-        if quiet::wants(turn, names, stanza, *said, &quiet::Settings::default()) {
-            tell(turn, &news, settings, false);
-        }
-        return;
+        let wanted = quiet::wants(turn, names, stanza, *said, &quiet::Settings::default());
+        return tell_if(turn, wanted, &news, settings);
     };
     let (names, settings, stanza, said) = (*names, settings.clone(), stanza.clone(), *said);
     turn.spawn(move |cx| {
         Box::pin(async move {
             let wishes = cx.read(read).await.map(|rows| quiet::Settings::of_rows(&rows)).unwrap_or_default();
             Finish::Turn(Box::new(move |turn| {
-                if quiet::wants(turn, &names, &stanza, said, &wishes) {
-                    tell(turn, &news, &settings, false);
-                }
+                let wanted = quiet::wants(turn, &names, &stanza, said, &wishes);
+                tell_if(turn, wanted, &news, &settings);
                 Reply::Sent
             }))
         })
     });
+}
+
+fn tell_if(turn: &mut Turn<'_>, wanted: bool, news: &News, settings: &Settings) {
+    if wanted {
+        return tell(turn, news, settings, false);
+    }
+    for at in away(turn, news.only) {
+        if let Some(service) = turn.state(&STATE).and_then(|push| push.services.get_mut(at)) {
+            service.discount(news.tag);
+        }
+    }
 }
 
 /// Whose device is not connected? Where: in `Push::services`.

@@ -86,6 +86,13 @@ impl Service {
         true
     }
 
+    /// It is a message of a chat that is muted: a number that rises with it says too much.
+    pub fn discount(&mut self, message: u64) {
+        let before = self.counted.len();
+        self.counted.retain(|it| *it != message);
+        self.count = self.count.saturating_sub(u32::from(self.counted.len() < before));
+    }
+
     /// May it be told of this conversation now? `burst`: so long after the last time it may not, unless it is `urgent`.
     pub fn may_tell(&self, conversation: u64, urgent: bool, now: Mono, burst: Duration) -> bool {
         let lately = |at: Mono, within: Duration| now.since(at) < within;

@@ -1,5 +1,7 @@
 //! Section 9.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -136,5 +138,26 @@ fn s9_6_to_9_8_moderators() {
         is_error(&set_role(&mut house, &juliet, &room, "nurse", "moderator"), "forbidden");
         is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
         is_error(&set_role(&mut house, &juliet, &room, "nurse", "none"), "forbidden");
+    }
+}
+
+#[test]
+fn c9_whoever_is_given_an_address_anew_is_nobody_in_the_rooms_of_the_one_before() {
+    for (shard, person) in [(0, "juliet@house"), (1, "juliet@house"), (1, "juliet@away")] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        house.user(person);
+        is_result(&set_affiliation(&mut house, &romeo, &room, person, "owner"));
+        is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast"));
+        house.user("tybalt@house");
+        for gone in [person, "tybalt@house"] {
+            house.ask(gone, iris_core::Ask::Remove);
+            house.run();
+        }
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let again = house.online(&format!("{person}/balcony"));
+        is_error(&join(&mut house, &again, &room, "juliet")[0], "registration-required");
+        let tybalt = house.online("tybalt@house/street");
+        is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
     }
 }

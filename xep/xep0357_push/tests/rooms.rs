@@ -84,6 +84,51 @@ fn xep0492_the_bookmark_of_a_room_decides() {
 }
 
 #[test]
+fn nobody_is_told_of_their_own_words() {
+    for shard in [0, 1] {
+        let ((mut house, romeo), room) = (house(), room_on(shard));
+        opened(&mut house, &romeo, &room, true, &["juliet@house".into()]);
+        let balcony = house.online("juliet@house/balcony");
+        join(&mut house, &balcony, &room, "juliet");
+        house.recv(&romeo);
+        say_there(&mut house, &balcony, &room, "<body>mine</body>");
+        assert!(published(&mut house).is_empty(), "said at the desk, and the phone is away");
+        say_there(&mut house, &romeo, &room, "<body>his</body>");
+        assert_eq!(published(&mut house).len(), 1);
+    }
+}
+
+#[test]
+fn xep0191_s3_4_a_room_or_an_occupant_that_is_blocked_wakes_nobody() {
+    for blocked in ["", "/romeo"] {
+        let ((mut house, romeo), room) = (house(), room_on(1));
+        opened(&mut house, &romeo, &room, true, &["juliet@house".into()]);
+        let balcony = house.online("juliet@house/balcony");
+        ok(&mut house, &balcony, &format!("<block xmlns='urn:xmpp:blocking'><item jid='{room}{blocked}'/></block>"));
+        say_there(&mut house, &romeo, &room, "<body>hi</body>");
+        assert!(published(&mut house).is_empty(), "{blocked}");
+    }
+}
+
+#[test]
+fn what_is_said_in_a_chat_that_is_muted_is_not_counted() {
+    let ((mut house, romeo), room) = (house(), room_on(0));
+    opened(&mut house, &romeo, &room, true, &["juliet@house".into()]);
+    let balcony = house.online("juliet@house/balcony");
+    bookmark(&mut house, &balcony, &room, "jule", "on-mention");
+    let count = |told: &str| told.split_once("message-count'").map(|(_, it)| it.chars().take(24).collect::<String>());
+    say_there(&mut house, &romeo, &room, "<body>jule, one</body>");
+    let before = count(&published(&mut house)[0]).expect("a count");
+    for n in 0..3 {
+        say_there(&mut house, &romeo, &room, &format!("<body>others {n}</body>"));
+    }
+    say_there(&mut house, &romeo, &room, "<body>jule, two</body>");
+    let after = count(&published(&mut house)[0]).expect("a count");
+    let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>().parse::<u32>().expect("a number");
+    assert_eq!(number(&after), number(&before) + 1, "{before} {after}");
+}
+
+#[test]
 fn xep0198_a_device_in_the_room_that_lost_its_connection_is_told_and_the_one_that_is_there_is_not() {
     for shard in [0, 1] {
         let ((mut house, romeo), room) = (house(), room_on(shard));
