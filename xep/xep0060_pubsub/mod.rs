@@ -3,6 +3,8 @@
 //! (`pubsub#digest`, `pubsub#show-values`, 12.1), several subscriptions of one address (6.1.6), temporary ones; the last item when
 //! somebody of another server comes online; forms in which `pubsub#type` is held against the payload's namespace (but
 //! for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors (12.4).
+//! At a service an owner subscribes nobody who has neither subscribed nor an affiliation (8.8.2); one person has 16 subscriptions to a node.
+//! Whoever is subscribed when a node becomes one of the model `authorize` stays so.
 //!
 //! The state machine of a service: nodes, affiliations, subscriptions and which items there are, without payloads. It knows no
 //! account, no shelf and no session: whoever mounts it (XEP-0163 on an account; `channels`, the service of a domain) tells who asks,

@@ -11,6 +11,11 @@ const SUBSCRIBERS: &str = "urn:xmpp:pps:subscribers:0/";
 /// Names that nobody else gives.
 pub(super) const RESERVED: &str = "urn:xmpp:pps:";
 
+/// The node that this name is about.
+pub fn subject(name: &str) -> &str {
+    name.strip_prefix(SUBSCRIBERS).unwrap_or(name)
+}
+
 /// `None`: the request is about other things.
 pub fn answer(service: &Service, cx: &Context<'_>, request: &Request) -> Option<Result<Answer, Bounce>> {
     let name = request.node().filter(|name| name.starts_with(RESERVED))?;

@@ -61,7 +61,7 @@ fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
     let who = stranger(turn.from);
     let is_local = turn.is_local() && turn.from.node().is_some();
     let Some(channels) = turn.state(&CHANNELS) else { return Bounce::new(Condition::InternalServerError).into() };
-    let node = request.node().and_then(|name| channels.service.node(name));
+    let node = request.node().and_then(|name| channels.service.node(public::subject(name)));
     let mut wanted = Wanted {
         plan: is_local
             && match request {
@@ -75,7 +75,11 @@ fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
         let by_roster = matches!(node.config.access, Access::Presence | Access::Roster);
         let reads = matches!(
             request,
-            Request::Subscribe { .. } | Request::Items { .. } | Request::DefaultOptions { .. } | Request::Publish { .. }
+            Request::Subscribe { .. }
+                | Request::Items { .. }
+                | Request::DefaultOptions { .. }
+                | Request::Publish { .. }
+                | Request::Retract { .. }
         );
         if by_roster && reads && node.may_read(&who).is_err() {
             wanted.rosters = standing::owners(node);

@@ -49,7 +49,8 @@ name = \"Channels\"
 nodes_per_user_max = 100
 items_per_user_max = 20000
 bytes_per_user_max = 268435456
-# Items of one node, which is also the meaning of pubsub#max_items = max; one item, in bytes; subscriptions of one node.
+# Items of one node, which is also the meaning of pubsub#max_items = max; one item, in bytes; subscriptions of one node, of which
+# one person has at most 16.
 items_per_node_max = 1000
 item_size_bytes_max = 196608
 subscriptions_per_node_max = 10000

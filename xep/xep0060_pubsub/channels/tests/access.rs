@@ -245,3 +245,19 @@ fn whoever_ends_an_account_is_nothing_to_any_channel_of_the_house() {
     assert!(!list.contains("tybalt") && list.contains("nurse"), "{list}");
     house.recv(&nurse);
 }
+
+#[test]
+fn s4_5_whom_a_roster_lets_in_takes_back_what_they_said_and_sees_who_follows() {
+    let (mut house, [romeo, juliet, nurse]) = friends(&[("access_model", "presence"), ("publish_model", "open")]);
+    ok(&publish(&mut house, &juliet, "n", "1", X));
+    ok(&publish(&mut house, &romeo, "n", "2", X));
+    let retract =
+        |house: &mut House, who, id: &str| ask(house, who, "set", &format!("<retract node='n'><item id='{id}'/></retract>"));
+    error(&retract(&mut house, &nurse, "1"), "auth", "forbidden", "");
+    error(&retract(&mut house, &juliet, "2"), "auth", "forbidden", "");
+    ok(&retract(&mut house, &juliet, "1"));
+    let followers = "<items node='urn:xmpp:pps:subscribers:0/n'/>";
+    ok(&ask(&mut house, &juliet, "get", followers));
+    let refused = ask(&mut house, &nurse, "get", followers);
+    error(&refused, "auth", "not-authorized", "presence-subscription-required");
+}
