@@ -156,6 +156,24 @@ pub fn info_of(doors: &Doors) -> Reply {
     info(doors, &[At::Host], None)
 }
 
+/// The doors of a service behind which there is nothing that has a name: no nodes, no items.
+pub fn plain_service(s: &mut Mount<'_>) -> Result<(), MountError> {
+    const PING: &str = "urn:xmpp:ping";
+    for feature in [INFO, ITEMS, PING] {
+        s.feature(At::Host, feature);
+    }
+    let has_node = |query: &El<'_>| query.attr("node").is_some_and(|node| !node.is_empty());
+    s.host_iq_named(GetOrSet::Get, INFO, "query", move |turn, query| match has_node(&query) {
+        true => Bounce::new(Condition::ItemNotFound).into(),
+        false => info_of(turn.doors),
+    })?;
+    s.host_iq_named(GetOrSet::Get, ITEMS, "query", move |_, query| match has_node(&query) {
+        true => Bounce::new(Condition::ItemNotFound).into(),
+        false => items([].into_iter()),
+    })?;
+    s.host_iq_named(GetOrSet::Get, PING, "ping", |_, _| Reply::empty())
+}
+
 fn items<'a>(jids: impl Iterator<Item = &'a str>) -> Reply {
     let mut xml = Build::new();
     xml.open_ns("query", ITEMS);

@@ -39,20 +39,11 @@ pub fn mount(m: &mut Mount<'_>, label: &str) -> Result<(), MountError> {
     let contact = format!("https://{}", m.domain());
     m.serve(label, |s| {
         s.identity(At::Host, "pubsub", "push", Some("Web Push"));
-        for feature in [disco::INFO, disco::ITEMS, NS, PUBSUB, PUBLISH_OPTIONS, "urn:xmpp:ping"] {
+        for feature in [NS, PUBSUB, PUBLISH_OPTIONS] {
             s.feature(At::Host, feature);
         }
         s.disco_form(At::Host, Form::default().of_type(FORM).field(Field::text("vapid-key", "").value(key)).to_tell());
-        let has_node = |query: &El<'_>| query.attr("node").is_some_and(|node| !node.is_empty());
-        s.host_iq_named(GetOrSet::Get, disco::INFO, "query", move |turn, query| match has_node(&query) {
-            true => Bounce::new(Condition::ItemNotFound).into(),
-            false => disco::info_of(turn.doors),
-        })?;
-        s.host_iq_named(GetOrSet::Get, disco::ITEMS, "query", move |_, query| match has_node(&query) {
-            true => Bounce::new(Condition::ItemNotFound).into(),
-            false => Reply::Result(format!("<query xmlns='{}'/>", disco::ITEMS)),
-        })?;
-        s.host_iq_named(GetOrSet::Get, "urn:xmpp:ping", "ping", |_, _| Reply::empty())?;
+        disco::plain_service(s)?;
         s.host_iq_named(GetOrSet::Set, PUBSUB, "pubsub", move |turn, pubsub| {
             publish(turn, &pubsub, &contact).unwrap_or_else(Reply::Error)
         })

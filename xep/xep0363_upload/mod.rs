@@ -103,22 +103,11 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         let most = s.plan().one_file_bytes_max().to_string();
         s.disco_form(At::Host, Form::default().of_type(NS).field(Field::text("max-file-size", "").value(most)).to_tell());
         s.identity(At::Host, "store", "file", Some("HTTP File Upload"));
-        for feature in [disco::INFO, disco::ITEMS, NS, "urn:xmpp:ping"] {
-            s.feature(At::Host, feature);
-        }
+        s.feature(At::Host, NS);
         for purpose in Purpose::ALL {
             s.feature(At::Host, &format!("{PURPOSE}#{}", purpose.as_str()));
         }
-        let has_node = |query: &El<'_>| query.attr("node").is_some_and(|node| !node.is_empty());
-        s.host_iq_named(GetOrSet::Get, disco::INFO, "query", move |turn, query| match has_node(&query) {
-            true => Bounce::new(Condition::ItemNotFound).into(),
-            false => disco::info_of(turn.doors),
-        })?;
-        s.host_iq_named(GetOrSet::Get, disco::ITEMS, "query", move |_, query| match has_node(&query) {
-            true => Bounce::new(Condition::ItemNotFound).into(),
-            false => Reply::Result(format!("<query xmlns='{}'/>", disco::ITEMS)),
-        })?;
-        s.host_iq_named(GetOrSet::Get, "urn:xmpp:ping", "ping", |_, _| Reply::empty())?;
+        disco::plain_service(s)?;
         s.host_iq_named(GetOrSet::Get, NS, "request", move |turn, request| slot(turn, &request, &site))
     })
 }
