@@ -4,22 +4,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use iris_core::Enrolled;
 use iris_core::login::{self, Census, HashSet};
 use iris_core::store::{Owned, PAGE_ENTRIES_MAX, Read, Rows, Shelf, Store};
+use iris_core::{BareJid, Enrolled};
 use iris_engine::negotiate::sasl::Credentials;
 use iris_engine::{Hosts, Login};
 
+/// And the names of accounts that have ended without everybody being told (`login::FAREWELL`): they have no login any more.
+///
 /// # Errors
 /// The store cannot be read.
-pub fn take(store: &dyn Store, domains: &[String]) -> Result<Census, String> {
+pub fn take(store: &dyn Store, domains: &[String]) -> Result<(Census, Vec<BareJid>), String> {
     let census = Census::new(domains.iter().cloned());
+    let mut ended = Vec::new();
     for domain in domains {
         let mut partly = 0_u64;
         let mut after = None;
         loop {
             let page = page(store, domain, after, login::SHELF)?;
             after = page.last().map(|owned| owned.name.clone());
+            ended.extend(page.iter().filter(|owned| owned.value.is_none()).filter_map(|owned| BareJid::new(&owned.name).ok()));
             for login in page.iter().filter_map(|owned| Login::decode(owned.value.as_ref()?)) {
                 let set = Credentials::set_of(&login.credentials);
                 partly += u64::from(set != HashSet::ALL);
@@ -37,7 +41,7 @@ pub fn take(store: &dyn Store, domains: &[String]) -> Result<Census, String> {
             );
         }
     }
-    Ok(census)
+    Ok((census, ended))
 }
 
 /// Who wants to hear of what is said in rooms while away (`Doors::enrolled`).

@@ -8,7 +8,6 @@ use iris_connectors::push::Vapid;
 use iris_core::Enrolled;
 use iris_core::ids::IdSeal;
 use iris_core::keyed::Keyed;
-use iris_core::login::Census;
 use iris_core::mount::Doors;
 use iris_core::ports::{Forgetter, WebPusher};
 use iris_core::room::Room;
@@ -144,6 +143,11 @@ pub fn network(
 ) -> Result<Net, String> {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let places = if opening.is_some() { places(config) } else { Vec::new() };
+    // Nobody is let into a house that is not open.
+    let (census, ended) = match &opening {
+        Some(_) => crate::census::take(store.as_ref(), &config.domains)?,
+        None => Default::default(),
+    };
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),
@@ -158,12 +162,7 @@ pub fn network(
             opening.as_ref().map_or_else(|| Arc::new(|_| {}) as Forgetter, |opening| opening.forget.clone()),
             opening.as_ref().map_or_else(nobody_pushes, |opening| opening.web_push.clone()),
         )?,
-        // Nobody is let into a house that is not open.
-        census: Arc::new(if opening.is_some() {
-            crate::census::take(store.as_ref(), &config.domains)?
-        } else {
-            Census::default()
-        }),
+        census: Arc::new(census),
         enrolled: Arc::new(if opening.is_some() {
             crate::census::enrolled(store.as_ref(), &mounted.hosts)?
         } else {
@@ -198,13 +197,16 @@ pub fn network(
         workers: std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX)),
         lifted: config.policy.lifted_addresses.clone(),
     };
-    Net::start(setup, began).map_err(|error| match error {
+    let net = Net::start(setup, began).map_err(|error| match error {
         iris_net::BindError::Address(address, why) => {
             let listener = config.listeners.iter().find(|listener| listener.address == address);
             listener.map_or_else(|| why.to_string(), |listener| crate::cli::bind_error(listener, &why))
         }
         iris_net::BindError::Threads(why) => format!("cannot start a thread: {why}"),
-    })
+    })?;
+    // Read, they are told.
+    ended.iter().for_each(|account| net.in_account(account, Box::new(|_| Box::new(())), Box::new(|_| {})));
+    Ok(net)
 }
 
 /// Which pages may speak to which domain.

@@ -14,8 +14,7 @@ use iris_core::store::{Item, Shelf};
 use iris_core::task::Finish;
 use iris_core::xml::{Build, El};
 use iris_core::{
-    At, BareJid, Bounce, Card, Condition, Cx, Event, GetOrSet, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status,
-    Turn, ns,
+    At, BareJid, Bounce, Card, Condition, Cx, GetOrSet, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status, Turn, ns,
 };
 use serde::Deserialize;
 
@@ -84,7 +83,14 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.shelf(DIRECTORY_SHELF)?;
     m.shelf(HIDDEN_SHELF)?;
     m.state(&HIDDEN, &[HIDDEN_SHELF], |items| !items.is_empty())?;
-    m.on_event(Event::AccountRemoved, |turn| enter(turn, None));
+    let domain: Arc<str> = Arc::from(m.domain());
+    m.on_farewell(move |account, cx| {
+        let domain = domain.clone();
+        async move {
+            let local = account.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
+            cx.host(&domain, move |turn| note(turn, &local, None)).await
+        }
+    });
     if settings.visible_to == Audience::Nobody {
         return Ok(());
     }

@@ -9,6 +9,9 @@ pub use census::{Census, HashSet, Kinds};
 /// One record per account. `credentials` is `negotiate::sasl::Credentials`, encoded: no password is ever here.
 pub const SHELF: Shelf = Shelf::record("account");
 
+/// One record instead of an account: it has ended, and not everybody knows (`Doors::farewells`).
+pub const FAREWELL: Shelf = Shelf::record("account-farewell");
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub enabled: bool,

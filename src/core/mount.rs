@@ -6,6 +6,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::host::HostTurn;
 use crate::registration::{Offer, Registrar, Reply as RegistrarReply, Request};
 use crate::room::Room;
 use crate::step::{Flow, Step};
-use crate::store::{Entry, Item, Shape, Shelf};
+use crate::store::{Entry, Item, Shape, Shelf, StoreError};
 use crate::task::{Cx, TaskFuture};
 use crate::turn::{Reply, StateSlot, Turn};
 use crate::xml::el::El;
@@ -114,9 +115,9 @@ impl Mount<'_> {
             let before = before.and_then(|before| before.downcast().ok()).map(|before| *before);
             Box::new(load(items, entries, before))
         });
-        let (woken, alarm) = (Vec::new(), Vec::new());
-        let entities =
-            Entities { index: slot.index(), shelves: shelves.to_vec(), tail, load, hear: Box::new(hear), woken, alarm };
+        let (woken, alarm, closing) = (Vec::new(), Vec::new(), Vec::new());
+        let (index, shelves, hear) = (slot.index(), shelves.to_vec(), Box::new(hear));
+        let entities = Entities { index, shelves, tail, load, hear, woken, alarm, closing };
         match self.doors.entities.replace(entities) {
             None => Ok(()),
             Some(_) => Err(self.bug("two kinds of entities behind one service")),
@@ -134,6 +135,13 @@ impl Mount<'_> {
     pub fn on_alarm(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
         if let Some(entities) = &mut self.doors.entities {
             entities.alarm.push(Box::new(f));
+        }
+    }
+
+    /// `Entities::closing`; after `entities`.
+    pub fn on_closing(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
+        if let Some(entities) = &mut self.doors.entities {
+            entities.closing.push(Box::new(f));
         }
     }
 
@@ -226,6 +234,15 @@ impl Mount<'_> {
 
     pub fn on_event(&mut self, event: Event, f: impl Fn(&mut Turn<'_>) + Send + Sync + 'static) {
         self.doors.events[event as usize].push(Box::new(f));
+    }
+
+    /// An account of the domain has ended: forget what it was to others. `Ok` when that is on disk; done anew after an error or a
+    /// crash, and its name is nobody's until then.
+    pub fn on_farewell<F>(&mut self, f: impl Fn(BareJid, Cx) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), StoreError>> + 'static,
+    {
+        self.doors.farewells.push(Box::new(move |account, cx| Box::pin(f(account, cx))));
     }
 
     /// A name that the scanner stamps on children, so that looking for it later is an integer comparison.

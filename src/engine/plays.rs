@@ -11,6 +11,7 @@ use iris_core::{Flow, Mount, MountError, Step};
 use crate::testing::House;
 
 mod domains;
+mod farewells;
 mod plans;
 mod services;
 

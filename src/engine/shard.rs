@@ -37,6 +37,7 @@ mod binding;
 mod census;
 mod components;
 mod domains;
+mod farewell;
 mod inbound;
 mod lives;
 mod pipes;
@@ -318,6 +319,7 @@ impl Shard {
                 Post::Ask(account, ask, reply) => self.ask(&account, ask, reply),
                 Post::Woken(key, rows) => self.loaded(key, rows),
                 Post::Tags(key, log, rows) => self.tags_loaded(&key, log, rows),
+                Post::Parted(key, owner, outcome) => self.parted(key, owner, outcome),
                 Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
                 Post::Host(envelope) => self.accept_host(envelope),
                 Post::Burst(to, outs) => self.burst(to, outs),
@@ -327,6 +329,7 @@ impl Shard {
                 Post::InAccount(account, f, reply) => self.in_account(&account, f, reply),
                 Post::Survey(domain, reply) => reply(self.present(&domain)),
                 Post::Census(reply) => reply(self.census()),
+                Post::Closing(reply) => reply(self.closing()),
                 Post::Published(domain, index, value) => self.facts.set(&domain, index, value),
                 Post::Reloaded(hosts, house) => {
                     self.house = house;
@@ -541,7 +544,8 @@ fn shelves_of(doors: &Doors) -> [(String, Arc<[Shelf]>); 2] {
     };
     let accounts = match (&doors.parent, &doors.entities) {
         (None, _) => {
-            with(vec![login::SHELF, account::clients::SHELF, seen::SHELF, entitlements::SHELF, roster::SHELF], &doors.states)
+            let own = [login::SHELF, login::FAREWELL, account::clients::SHELF, seen::SHELF, entitlements::SHELF, roster::SHELF];
+            with(own.to_vec(), &doors.states)
         }
         (Some(_), Some(entities)) => entities.shelves.clone().into(),
         (Some(_), None) => Arc::from([]),

@@ -141,6 +141,9 @@ impl Shared {
     }
 }
 
+/// How long there is for what is said before streams end.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(300);
+
 /// How long a shard gets to count.
 const CENSUS_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -341,6 +344,7 @@ impl Net {
 
     /// Tell everybody `system-shutdown`, let them have what is theirs, end. Less than 2 s.
     pub fn stop(&self) {
+        self.let_last_words_be_heard();
         for worker in &self.shared.workers {
             worker.command(Command::Stop(StreamError::new("system-shutdown")));
         }
@@ -348,6 +352,38 @@ impl Net {
             if thread.join().is_err() {
                 tracing::error!("a worker thread has panicked");
             }
+        }
+    }
+}
+
+impl Net {
+    /// Rooms tell who is in them that the house closes (XEP-0045 11.2), and clients that read get it before their stream ends. What
+    /// one shard has said to another's clients is there in the second round at the earliest.
+    fn let_last_words_be_heard(&self) {
+        let until = Instant::now() + LAST_WORDS_TIME_MAX;
+        for round in 0_u32.. {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            for worker in &self.shared.workers {
+                let sender = sender.clone();
+                let reply = move |left| {
+                    // The asker may have given up.
+                    let _ = sender.send(left);
+                };
+                worker.inbound.post_one(Post::Closing(Box::new(reply)));
+            }
+            drop(sender);
+            let mut left = 0;
+            for _ in &self.shared.workers {
+                match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(of_shard) => left += of_shard,
+                    // No more time; or the shards have stopped already.
+                    Err(_) => return,
+                }
+            }
+            if round > 0 && left == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }

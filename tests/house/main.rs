@@ -13,6 +13,7 @@ mod invites;
 mod operate;
 mod push;
 mod restart;
+mod rooms;
 mod s3;
 mod sasl2;
 mod scene;

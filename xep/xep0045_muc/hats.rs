@@ -239,6 +239,17 @@ impl Room {
         }
     }
 
+    /// The person is no more.
+    pub fn take_off_hats(&mut self, turn: &mut HostTurn<'_>, person: &str) {
+        let worn: Vec<_> = self.hats.worn.iter().filter(|(jid, _)| **jid == *person).cloned().collect();
+        for it in worn {
+            if self.is_kept() {
+                turn.delete(WORN, &format!("{} {}", it.0, it.1));
+            }
+            self.hats.worn.remove(&it);
+        }
+    }
+
     /// The room becomes one that is kept.
     pub fn keep_hats(&self, turn: &mut HostTurn<'_>) {
         for (uri, hat) in &self.hats.known {

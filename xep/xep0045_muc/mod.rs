@@ -1,6 +1,6 @@
 //! XEP-0045: Multi-User Chat - rooms in which many talk to many.
 //! Spec 1.35.5, https://xmpp.org/extensions/xep-0045.html. Not done: nickname changes by the service other than to a registered one;
-//! 332 when the house stops (streams are closed then); presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it
+//! presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it
 //! refused).
 //!
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use iris_core::{At, Card, Event, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
+use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
 
 use crate::xep0030_disco as disco;
 use crate::xep0313_archive::policy::Policy;
@@ -88,8 +88,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         Arc::new(Service { names: stanzas::Names::intern(m), policy: Policy::intern(m), pages: m.config()?, settings });
     bubble::mount(m, &service)?;
     // People of every domain of the house may belong to rooms of any.
-    let services: Vec<String> = m.domains().iter().map(|domain| format!("{label}.{domain}")).collect();
-    m.on_event(Event::AccountRemoved, move |turn| service::account_removed(turn, &services));
+    let services: Arc<[String]> = m.domains().iter().map(|domain| format!("{label}.{domain}")).collect();
+    m.on_farewell(move |account, cx| service::farewell(account, services.clone(), cx));
     m.serve(&label, |s| {
         s.named_identity(At::Host, "conference", "text", &service.settings.name);
         for feature in [
@@ -156,6 +156,9 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         )?;
         s.on_entity_woken(|turn| {
             turn.with_state(&ROOM_STATE, |turn, room| room.woken(turn));
+        });
+        s.on_closing(|turn| {
+            turn.with_state(&ROOM_STATE, |turn, room| room.closing(turn));
         });
         Ok(())
     })

@@ -8,8 +8,9 @@ use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply, jids, ns};
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
 use super::config::{self, RoomConfig};
+use super::occupants::Occupants;
 use super::room::{ROOM, Room, Stage};
-use super::{OWNER, service, stanzas};
+use super::{OWNER, USER, service, stanzas};
 use crate::result;
 
 impl Room {
@@ -190,19 +191,25 @@ impl Room {
         Reply::empty()
     }
 
-    /// One presence for each client: that they are no longer here, and why.
     pub fn end(&mut self, turn: &mut HostTurn<'_>, destroy: &str) {
-        for occupant in self.occupants.iter() {
-            let item = "<item affiliation='none' role='none'/>";
-            let xml = format!(
-                "<presence type='unavailable'><x xmlns='{}'>{item}{destroy}<status code='110'/></x></presence>",
-                super::USER
-            );
-            if let Some(gone) = stanzas::made(turn, &xml) {
-                let to: Arc<[Jid]> = occupant.sessions.iter().map(|session| session.jid.clone()).collect();
-                turn.fan_out(occupant.jid.clone(), gone, to);
-            }
-        }
+        self.dismiss(turn, &format!("{destroy}<status code='110'/>"));
         self.vanish(turn);
+    }
+
+    /// 11.2: the house closes. Nobody is here any more; all else stays as it is kept.
+    pub fn closing(&mut self, turn: &mut HostTurn<'_>) {
+        self.dismiss(turn, "<status code='110'/><status code='332'/>");
+        self.occupants = Occupants::default();
+    }
+
+    /// One presence for each client: that they are no longer here, and why.
+    fn dismiss(&self, turn: &mut HostTurn<'_>, why: &str) {
+        let item = "<item affiliation='none' role='none'/>";
+        let xml = format!("<presence type='unavailable'><x xmlns='{USER}'>{item}{why}</x></presence>");
+        let Some(gone) = stanzas::made(turn, &xml) else { return };
+        for occupant in self.occupants.iter() {
+            let to: Arc<[Jid]> = occupant.sessions.iter().map(|session| session.jid.clone()).collect();
+            turn.fan_out(occupant.jid.clone(), gone.clone(), to);
+        }
     }
 }

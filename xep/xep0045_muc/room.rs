@@ -436,6 +436,8 @@ impl Room {
     /// The person behind an address is no more.
     pub fn forget(&mut self, turn: &mut HostTurn<'_>, address: &str) {
         self.drop_request(turn, address);
+        self.invitations.answered(address);
+        self.take_off_hats(turn, address);
         if self.affiliations.at(address).is_some_and(|it| it.affiliation >= Affiliation::Member) {
             self.set_affiliation(turn, address, Affiliated::new(Affiliation::None), None);
         }

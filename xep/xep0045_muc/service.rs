@@ -3,16 +3,16 @@
 //! One value of the map `muc-rooms` for each room, by its address: `<room>` with what the list of rooms needs. A room tells the service
 //! after its own commit, and again when it wakes, so what a crash leaves undone is done when the room is next used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use iris_core::store::{Item, Shelf};
+use iris_core::store::{Item, PAGE_ENTRIES_MAX, Read, Rows, Shelf, StoreError};
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot, Turn};
+use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot};
 
 use super::ROOM_STATE;
 use super::association::Affiliation;
-use super::room::{Room, Stage, bare};
+use super::room::{self, Room, Stage, bare};
 use super::settings::{Config, MayCreate};
 use super::stanzas::Names;
 use crate::result;
@@ -188,21 +188,45 @@ pub fn forget(turn: &mut HostTurn<'_>) {
     });
 }
 
-/// An account of the house has ended (in its own turn): whoever is given its address next is nobody in the rooms of these services.
-/// A ban stays.
-pub fn account_removed(turn: &mut Turn<'_>, services: &[String]) {
-    let person = turn.me().to_string();
-    for service in services {
-        let person = person.clone();
-        turn.tell(service, move |turn| {
-            let rooms: Vec<Arc<str>> = turn.state(&REGISTRY).map(|it| it.rooms.keys().cloned().collect()).unwrap_or_default();
-            for room in rooms {
-                let person = person.clone();
-                turn.tell(&room, move |turn| {
-                    turn.with_state(&ROOM_STATE, |turn, room| room.forget(turn, &person));
-                });
+/// Rooms that are told at once.
+const TOLD_AT_ONCE_MAX: usize = 64;
+
+/// An account of the house has ended: whoever is given its address next is nobody in the rooms of these services. A ban stays.
+pub async fn farewell(account: BareJid, services: Arc<[String]>, cx: Cx) -> Result<(), StoreError> {
+    for service in services.iter() {
+        let rooms: Vec<Arc<str>> = every_room(service, &cx).await?.into_iter().collect();
+        for some in rooms.chunks(TOLD_AT_ONCE_MAX) {
+            let told: Vec<_> = some
+                .iter()
+                .map(|room| {
+                    let person = account.clone();
+                    cx.host(room, move |turn| {
+                        turn.with_state(&ROOM_STATE, |turn, room| room.forget(turn, person.as_str()));
+                    })
+                })
+                .collect();
+            for room in told {
+                room.await?;
             }
-        });
+        }
+    }
+    Ok(())
+}
+
+/// Those that the service knows, and those on disk of which it was not told before a crash.
+async fn every_room(service: &str, cx: &Cx) -> Result<BTreeSet<Arc<str>>, StoreError> {
+    let known = cx.host(service, |turn| turn.state(&REGISTRY).map(|it| it.rooms.keys().cloned().collect::<BTreeSet<_>>()));
+    let mut rooms = known.await?.unwrap_or_default();
+    let (suffix, mut after) = (Arc::<str>::from(format!("@{service}")), None);
+    loop {
+        let read = Read::Owners { suffix: suffix.clone(), after, max: PAGE_ENTRIES_MAX, shelf: room::ROOM };
+        let Rows::Owners(page) = cx.read(read).await? else { return Err(StoreError::Broken("no list of owners".into())) };
+        after = page.last().map(|owned| owned.name.clone());
+        let is_last = page.len() < PAGE_ENTRIES_MAX as usize;
+        rooms.extend(page.into_iter().map(|owned| owned.name));
+        if is_last {
+            return Ok(rooms);
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 //! Here is the domain's ledger of invitations. Who uses one for an account is met in XEP-0077's room, who uses one for a
 //! subscription in XEP-0379's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::invitation::{Change, Invitation, Ledger, Purpose, Refusal, Rules, State, Token};
-use iris_core::store::{Item, Shelf};
+use iris_core::store::{Item, Shelf, StoreError};
 use iris_core::task::TaskFuture;
 use iris_core::{
     Ask, AskAnswer, BareJid, Card, Cx, Event, Finish, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status, Turn,
@@ -106,7 +107,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     })?;
     m.on_event(Event::AccountRegistered, registered);
     m.on_event(Event::SessionBound, introduce);
-    m.on_event(Event::AccountRemoved, removed);
+    let domain: Arc<str> = Arc::from(m.domain());
+    m.on_farewell(move |account, cx| farewell(account, domain.clone(), cx));
     Ok(())
 }
 
@@ -181,19 +183,11 @@ fn introduce(turn: &mut Turn<'_>) {
 }
 
 /// Nobody comes in by the invitations of somebody who is gone.
-fn removed(turn: &mut Turn<'_>) {
-    let (me, domain) = (turn.me().clone(), turn.host().to_owned());
-    turn.spawn(move |cx: Cx| -> TaskFuture {
-        Box::pin(async move {
-            let revoked = cx.host(&domain, move |turn| {
-                let now_us = turn.now.wall_us;
-                let changes = turn.state(&LEDGER).map(|ledger| ledger.inviter_gone(&me, now_us)).unwrap_or_default();
-                keep(turn, changes);
-            });
-            if let Err(error) = revoked.await {
-                tracing::warn!(%error, "the invitations of a removed account stay until they expire");
-            }
-            Finish::Done
-        })
-    });
+async fn farewell(account: BareJid, domain: Arc<str>, cx: Cx) -> Result<(), StoreError> {
+    let revoke = move |turn: &mut HostTurn<'_>| {
+        let now_us = turn.now.wall_us;
+        let changes = turn.state(&LEDGER).map(|ledger| ledger.inviter_gone(&account, now_us)).unwrap_or_default();
+        keep(turn, changes);
+    };
+    cx.host(&domain, revoke).await
 }

@@ -41,6 +41,7 @@ pub type HearFn = Box<dyn Fn(&mut HostTurn<'_>, &Arc<Stanza>) -> Reply + Send + 
 pub type LoadEntityFn = Box<dyn Fn(&[Item], &[Entry], Option<Box<dyn Any>>) -> Box<dyn Any> + Send + Sync>;
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
+pub type FarewellFn = Box<dyn Fn(BareJid, Cx) -> Pin<Box<dyn Future<Output = Result<(), StoreError>>>> + Send + Sync>;
 pub type NonzaFn = Box<dyn Fn(&mut Turn<'_>, &Stanza) + Send + Sync>;
 pub type BindInlineFn = Box<dyn Fn(&mut Turn<'_>, El<'_>) -> Reply + Send + Sync>;
 pub type BoundFn = Box<dyn Fn(&mut Turn<'_>) -> Reply + Send + Sync>;
@@ -100,6 +101,8 @@ pub struct Entities {
     pub woken: Vec<HostEventFn>,
     /// A moment has come that it had asked for (`HostTurn::alarm`).
     pub alarm: Vec<HostEventFn>,
+    /// The house is about to close: the last word to those who can still hear it. More than once, perhaps.
+    pub closing: Vec<HostEventFn>,
 }
 
 /// XEP-0030 identity.
@@ -151,6 +154,8 @@ pub struct Doors {
     pub entitlements: Arc<dyn Entitlements>,
     pub steps: [Vec<StepFn>; Step::COUNT],
     pub events: [Vec<EventFn>; Event::COUNT],
+    /// Who is told that an account has ended before its name is free.
+    pub farewells: Vec<FarewellFn>,
     pub nonzas: HashMap<NameId, NonzaFn>,
     pub stream_features: Vec<(When, FeatureFn)>,
     /// Who has no account may come in (SASL ANONYMOUS).
@@ -197,6 +202,7 @@ impl Doors {
             entitlements: Arc::new(Plans::default()),
             steps: std::array::from_fn(|_| Vec::new()),
             events: std::array::from_fn(|_| Vec::new()),
+            farewells: Vec::new(),
             nonzas: HashMap::new(),
             stream_features: Vec::new(),
             guests: false,

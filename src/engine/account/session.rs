@@ -395,6 +395,11 @@ impl Session {
         self.queue.drain(..).filter(|out| out.origin.is_some()).collect()
     }
 
+    /// What its pipe has not taken yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        if self.pipe.is_some() && self.over.is_none() { self.queue.len() - self.sent } else { 0 }
+    }
+
     pub(crate) fn count(&self, census: &mut Census) {
         census.output_stanzas += (self.queue.len() + self.held.len()) as u64;
         census.output_bytes += self.queue_bytes as u64;

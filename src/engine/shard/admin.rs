@@ -10,6 +10,7 @@ use iris_core::login::{self, Login};
 use iris_core::store::{StoreError, Write};
 use iris_core::{Event, Jid, Now, ns};
 
+use super::farewell;
 use crate::account::subscription::Kind;
 use crate::account::{AccountEntity, befriend, clients, presence, push_xml};
 use crate::negotiate::sasl::Credentials;
@@ -339,5 +340,6 @@ fn remove(entity: &mut AccountEntity, cx: &mut Ctx<'_>) {
     }
     count(entity, cx, None);
     cx.fx.write.push(Write::Disown { owner: entity.owner });
+    farewell::owe(entity, cx);
     entity.gone = true;
 }

@@ -49,6 +49,23 @@ impl Shard {
         self.arm(self.now.mono + period, Timer::Every(domain, index));
     }
 
+    /// The house is about to close, and what lives behind services says so to those who can still hear it. How much of what is to be
+    /// heard is not written yet: asked again until it is nothing, or until there is no more time.
+    pub fn closing(&mut self) -> usize {
+        let behind = |slot: &Slot| matches!(slot, Slot::Domain(entity) if entity.is_behind());
+        let keys: Vec<Arc<str>> = self.entities.iter().filter(|(_, slot)| behind(slot)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let f: HostFn = Box::new(|turn| {
+                let doors = turn.doors;
+                doors.entities.iter().flat_map(|entities| &entities.closing).for_each(|f| f(turn));
+                Box::new(())
+            });
+            self.run_domain_guarded(&key, Input::Host(f, Box::new(|_| {})));
+        }
+        self.flush();
+        self.inbox.len() + self.sessions.iter().map(Session::unwritten).sum::<usize>()
+    }
+
     /// Do something in the turn of a domain, of a service or of what lives behind one, wherever it lives.
     pub fn in_host(&mut self, domain: &str, f: HostFn, reply: HostReply) {
         if self.hosts.get(domain).is_none() && !self.hosts.is_behind_service(domain) {

@@ -6,7 +6,7 @@ use iris_core::ask::Present;
 use iris_core::effects::Out;
 use iris_core::host::Known;
 use iris_core::receipt::Settled;
-use iris_core::store::{Rows, Shelf, StoreError, Woken};
+use iris_core::store::{OwnerId, Rows, Shelf, StoreError, Woken};
 use iris_core::task::{AccountFn, Answered, HostFn};
 use iris_core::turn::House;
 use iris_core::{Ask, AskReply, BareJid, Envelope, Jid};
@@ -22,6 +22,8 @@ pub enum Post {
     Woken(Arc<str>, Result<Rows, StoreError>),
     /// Recent tags of one of its logs.
     Tags(Arc<str>, Shelf, Result<Rows, StoreError>),
+    /// Everybody was told that the account of this name has ended; who owns the record of it.
+    Parted(Arc<str>, OwnerId, Result<(), StoreError>),
     /// A task's question has its answer.
     Answer {
         task: u64,
@@ -44,6 +46,8 @@ pub enum Post {
     Survey(Arc<str>, Box<dyn FnOnce(Vec<Present>) + Send>),
     /// How many are there of everything?
     Census(Box<dyn FnOnce(Census) + Send>),
+    /// The house is about to close: `Shard::closing`.
+    Closing(Box<dyn FnOnce(usize) + Send>),
     /// What a domain lets its accounts know.
     Published(Arc<str>, usize, Known),
     /// The configuration was read anew: doors and limits from now on.

@@ -10,7 +10,7 @@ use iris_core::error::Bounce;
 use iris_core::store::{EntryId, Read, Rows, Shelf, StoreError, Ticket};
 use iris_core::task::Answered;
 use iris_core::time::{Mono, Now};
-use iris_core::{BareJid, Event, SessionRef};
+use iris_core::{BareJid, Event, SessionRef, login};
 
 use super::{AccountEntity, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
 use crate::account::session::{Resuming, Session};
@@ -81,6 +81,12 @@ impl Shard {
         let (Some(jid), Some(doors)) = (jid, key.split_once('@').and_then(|(_, domain)| self.hosts.get(domain))) else {
             return self.nobody(waiting, sessions);
         };
+        let farewell = woken.as_ref().filter(|woken| woken.items.iter().any(|item| item.shelf == login::FAREWELL));
+        if let Some(owner) = farewell.map(|woken| woken.owner) {
+            let doors = doors.clone();
+            self.entities.insert(key.clone(), Slot::Loading { waiting, sessions });
+            return self.say_farewell(key, &jid, &doors, owner);
+        }
         let makes = waiting.iter().any(|input| matches!(input, Input::Ask(ask, _) if ask.makes()));
         let (woken, new) = match woken {
             Some(woken) => (woken, false),

@@ -374,6 +374,14 @@ impl House {
         Some(outcome.map(|(at, h)| (Client { jid, at, pipe }, h)))
     }
 
+    /// The house is about to close: everything is said that is to be said before streams end.
+    pub fn closing(&mut self) {
+        self.shards.iter_mut().for_each(|shard| {
+            shard.closing();
+        });
+        self.run();
+    }
+
     /// Accounts in memory.
     pub fn accounts_awake(&self) -> u64 {
         self.shards.iter().map(|shard| shard.census().accounts_awake).sum()

@@ -161,3 +161,25 @@ fn c9_whoever_is_given_an_address_anew_is_nobody_in_the_rooms_of_the_one_before(
         is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
     }
 }
+
+#[test]
+fn c9_so_it_is_when_the_house_dies_at_any_moment_of_a_removal() {
+    for step in 0..14 {
+        let (mut house, room) = (house(), room_on(step as u16 % 2));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        house.online("juliet@house/balcony");
+        is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "owner"));
+        let at = usize::from(shard_of("juliet@house", 2));
+        let juliet = iris_core::BareJid::new("juliet@house").expect("a bare JID");
+        house.shards[at].ask(&juliet, iris_core::Ask::Remove, Box::new(|_| {}));
+        // The first turn removes her; those who are told are told in the next ones.
+        for turn in 0..=step {
+            house.shards[(at + turn) % 2].turn(house.now, 1);
+        }
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let again = house.online("juliet@house/balcony");
+        is_error(&join(&mut house, &again, &room, "juliet")[0], "registration-required");
+        let romeo = house.online("romeo@house/orchard");
+        assert!(!admin(&mut house, &romeo, &room, "get", "<item affiliation='owner'/>").as_str().contains("juliet"), "{step}");
+    }
+}

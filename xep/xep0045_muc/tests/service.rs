@@ -161,3 +161,35 @@ fn three_hundred_people_come_in_and_each_is_told_of_all() {
         assert_eq!(presences, 301, "of {n}: those before, oneself, those after");
     }
 }
+
+#[test]
+fn s11_2_who_is_there_when_the_house_closes_is_told_so() {
+    let (mut house, here, there) = (house(), room_on(0), room_on(1));
+    let romeo = opened(&mut house, &here, &[("persistentroom", "1")]);
+    let (tablet, juliet) = (house.online("romeo@house/tablet"), house.online("juliet@house/balcony"));
+    join(&mut house, &tablet, &here, "romeo");
+    for room in [&here, &there] {
+        join(&mut house, &juliet, room, "juliet");
+    }
+    for client in [&romeo, &tablet, &juliet] {
+        house.recv(client);
+    }
+    house.closing();
+    for (client, nick, rooms) in [(&romeo, "romeo", 1), (&tablet, "romeo", 1), (&juliet, "juliet", 2)] {
+        let heard = house.recv(client);
+        assert_eq!(heard.len(), rooms, "{}: {heard:?}", client.jid);
+        for gone in heard {
+            assert!(from(&gone).ends_with(nick) && gone.to().as_deref() == Some(client.jid.as_str()), "{}", gone.as_str());
+            assert_eq!((gone.attr("type").as_deref(), codes(&gone)), (Some("unavailable"), vec![110, 332]));
+            assert_eq!(item(&gone), ["none", "none", ""]);
+        }
+        assert!(!house.is_over(client), "its stream ends later");
+    }
+    // Said once; and what is kept is kept.
+    house.closing();
+    house.nothing(&juliet);
+    let mut house = house.restart(ROOMS, std::time::Duration::from_secs(60));
+    let romeo = house.online("romeo@house/orchard");
+    let heard = join(&mut house, &romeo, &here, "romeo");
+    assert_eq!((heard.len(), item(&heard[0])), (2, ["owner", "moderator", "romeo@house/orchard"].map(str::to_owned)));
+}

@@ -130,11 +130,11 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     for (event, hear) in [
         (Event::RosterChanged, people::roster_changed as fn(&mut Turn<'_>, &Arc<str>)),
         (Event::SessionAvailable, people::available),
-        (Event::AccountRemoved, people::account_removed),
     ] {
         let addresses = addresses.clone();
         m.on_event(event, move |turn| addresses.iter().for_each(|service| hear(turn, service)));
     }
+    m.on_farewell(move |account, cx| people::farewell(account, addresses.clone(), cx));
     m.serve(&label, |s| {
         s.named_identity(At::Host, "pubsub", "service", &settings.name);
         for feature in

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::effects::Effect;
+use iris_core::store::StoreError;
 use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
 use iris_core::{BareJid, Bounce, HostTurn, Jid, Reply, Stanza, StanzaType, Turn, ns};
@@ -100,15 +101,17 @@ fn review(turn: &mut HostTurn<'_>, owner: &BareJid, contact: BareJid) {
     }
 }
 
-/// In the turn of an account that ends: what it follows is followed no more, and what it alone owns goes with it.
-pub(super) fn account_removed(turn: &mut Turn<'_>, service: &Arc<str>) {
-    let person = turn.me().clone();
-    let forget = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
-        let outcomes = turn.state(&CHANNELS).map(|it| it.service.forget_person(&person)).unwrap_or_default();
-        for outcome in outcomes {
-            answer::settle(turn, outcome);
-        }
-        Box::new(())
-    });
-    turn.fx.list.push(Effect::Tell(service.clone(), forget));
+/// An account has ended: what it follows is followed no more, and what it alone owns goes with it.
+pub(super) async fn farewell(person: BareJid, services: Arc<[Arc<str>]>, cx: Cx) -> Result<(), StoreError> {
+    for service in services.iter() {
+        let person = person.clone();
+        let forget = move |turn: &mut HostTurn<'_>| {
+            let outcomes = turn.state(&CHANNELS).map(|it| it.service.forget_person(&person)).unwrap_or_default();
+            for outcome in outcomes {
+                answer::settle(turn, outcome);
+            }
+        };
+        cx.host(service, forget).await?;
+    }
+    Ok(())
 }
