@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
+use crate::fast;
 use crate::frame::{self, Framer};
 use crate::scram::{self, Exchange, Salted};
 use crate::websocket::WebSocket;
@@ -54,6 +55,10 @@ pub enum Goal {
     Available,
     /// Authenticate and resume (XEP-0198 5), instead of binding.
     Resumed,
+    /// Authenticate in SASL2, bind, and get a token (XEP-0484).
+    Token,
+    /// Authenticate with the token, and bind.
+    Fast,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +67,7 @@ enum Stage {
     Features(bool),
     Proceed,
     Sasl,
+    Sasl2,
     Bind,
     Resume,
     Online,
@@ -89,6 +95,8 @@ pub struct Client {
     pub acks: Acks,
     /// What the server calls the session, to resume it.
     pub previd: String,
+    /// XEP-0484: what it comes back with.
+    pub token: String,
     pub(crate) socket: TcpStream,
     tls: Option<ClientConnection>,
     stage: Stage,
@@ -110,6 +118,7 @@ impl Client {
             resource: resource.into(),
             acks: Acks::default(),
             previd: String::new(),
+            token: String::new(),
             socket,
             tls: None,
             stage: Stage::Features(false),
@@ -322,6 +331,14 @@ impl Client {
                 Ok(Step::Restart)
             }
             Stage::Sasl => self.sasl(frame, salted),
+            Stage::Sasl2 => {
+                let shown = (self.goal == Goal::Fast).then_some(self.token.as_str());
+                if let Some(token) = fast::succeeded(frame, shown)? {
+                    self.token = token;
+                }
+                self.stage = Stage::Online;
+                Ok(Step::Reached)
+            }
             Stage::Bind => {
                 ensure!(frame::has(frame, "<jid>"), "bind failed: {}", String::from_utf8_lossy(frame));
                 self.stage = Stage::Online;
@@ -364,6 +381,16 @@ impl Client {
         if self.goal == Goal::Stream {
             self.stage = Stage::Online;
             return Ok(Step::Reached);
+        }
+        if matches!(self.goal, Goal::Token | Goal::Fast) {
+            ensure!(fast::is_offered(frame), "the server does not offer FAST");
+            self.stage = Stage::Sasl2;
+            let authenticate = match self.goal {
+                Goal::Fast => fast::with_token(&self.user, &self.token),
+                _ => fast::with_password(&self.user, &self.target.password),
+            };
+            self.queue(authenticate.as_bytes());
+            return Ok(Step::Taken);
         }
         self.stage = Stage::Sasl;
         let (name, first) = match self.target.mechanism {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod fast;
 mod frame;
 mod measure;
 mod options;
@@ -22,8 +23,9 @@ use anyhow::Result;
 const USAGE: &str = "usage: iris-bench SCENARIO --port N --pid N [--name VALUE ...]
        iris-bench accounts --count N              (lines `jid,password` on stdout, for a bulk import)
        iris-bench report RESULTS.jsonl [--command TEXT]   (RESULTS.md on stdout)
-scenarios: register login empty idle-memory chat chat-open chat-archived chat-acked carbons presence ping roster-500
-           chat-websocket idle-websocket resume-storm login-mass room room-join channel archive-fill archive-page
+scenarios: register login login-fast empty idle-memory chat chat-open chat-archived chat-acked carbons presence ping roster-500
+           chat-websocket idle-websocket resume-storm login-mass room room-join channel files archive-fill archive-page
+           room-archive-fill room-archive-page
 options:   --host 127.0.0.1 --domain localhost --transport direct|starttls|plain|websocket --mechanism plain|scram
            --server NAME --durability TEXT --json FILE --seconds 8 --warmup 2 --pairs 50 --window 8 --rate 3000
            --connections 5000 --contacts 50 --entries 500 --archive 10000 --count 200

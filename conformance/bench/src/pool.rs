@@ -102,6 +102,20 @@ impl Pool {
         self.dirty.push(index);
     }
 
+    /// Ends all streams in the orderly way; then there are no clients.
+    pub fn leave(&mut self) -> Result<()> {
+        let all = self.clients.len();
+        (0..all).for_each(|index| self.close(index));
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while self.ended.len() < all {
+            anyhow::ensure!(Instant::now() < deadline, "streams do not end");
+            self.turn(Some(Duration::from_millis(50)), &mut |_, _, _| Ok(()))?;
+        }
+        self.ended.clear();
+        self.clients.clear();
+        Ok(())
+    }
+
     /// Sends an iq and waits for the answer with its id; other stanzas are dropped. Returns the answer.
     pub fn ask(&mut self, index: usize, id: &str, stanza: &str) -> Result<Vec<u8>> {
         let mut answer = None;

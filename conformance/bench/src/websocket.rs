@@ -75,6 +75,12 @@ impl WebSocket {
             match first {
                 0x81 => input.extend_from_slice(payload),
                 0x88 => {}
+                // RFC 6455 5.5.3: a pong says what the ping said.
+                0x89 => {
+                    output.extend_from_slice(&[0x8a, 0x80 | second]);
+                    output.extend_from_slice(&MASK);
+                    output.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+                }
                 other => bail!("a frame {other:x}"),
             }
             at = start + payload.len();

@@ -41,7 +41,7 @@ pub fn archived(bench: &mut Bench) -> Result<Vec<Outcome>> {
     let mut flow = pairs(bench, "")?;
     let outcome = measure(bench, &mut flow, "chat-archived")?;
     for client in 0..2 {
-        archive::await_last(bench, client, flow.sent(0) - 1)?;
+        archive::await_last(bench, client, archive::OWN, flow.sent(0) - 1)?;
     }
     Ok(vec![outcome])
 }

@@ -4,24 +4,63 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, user};
+use super::{Bench, user, users};
 use crate::client::Goal;
+use crate::fast;
 use crate::frame;
 use crate::measure::Mark;
 use crate::report::Outcome;
 
+const AT_ONCE: usize = 8;
+const ROSTER: &[u8] = b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>";
+
 /// Full TLS handshake, SASL, bind, roster; then the stream is closed in the orderly way and the next account follows.
-pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
-    const AT_ONCE: usize = 8;
+pub fn with_password(bench: &mut Bench) -> Result<Vec<Outcome>> {
+    run(bench, "login", None)
+}
+
+/// The same with a token of the last time (XEP-0484), which binds in the message that authenticates.
+pub fn with_token(bench: &mut Bench) -> Result<Vec<Outcome>> {
+    let mut offered = false;
+    bench.pool.connect(0, "", "", Goal::Stream)?;
+    bench.pool.until(Duration::from_secs(60), "features", &mut |_, _, features| {
+        offered = fast::is_offered(features);
+        Ok(true)
+    })?;
+    bench.pool.leave()?;
+    if !offered {
+        return Ok(vec![Outcome::cannot("login-fast", "ms", "its features have neither SASL2 nor FAST".into())]);
+    }
+    bench.pool.log_in(&users(0, bench.options.count, "r"), Goal::Token)?;
+    let tokens: Vec<String> = bench.pool.clients.iter().map(|client| client.token.clone()).collect();
+    ensure!(tokens.iter().all(|token| !token.is_empty()), "a login without a token");
+    bench.pool.leave()?;
+    run(bench, "login-fast", Some(tokens))
+}
+
+/// `tokens`: of each account.
+fn run(bench: &mut Bench, key: &str, mut tokens: Option<Vec<String>>) -> Result<Vec<Outcome>> {
     let o = bench.options;
     let mut next = 0;
-    let mut connect = |bench: &mut Bench, index| {
-        let name = user(next % o.count);
+    let mut accounts = [0; AT_ONCE];
+    let mut connect = |bench: &mut Bench, index: usize, tokens: &mut Option<Vec<String>>| {
+        let (before, account) = (accounts[index], next % o.count);
+        let Some(tokens) = tokens else {
+            next += 1;
+            return bench.pool.connect(index, &user(account), "r", Goal::Bound);
+        };
+        // It may have been given a new one.
+        if next >= AT_ONCE {
+            tokens[before].clone_from(&bench.pool.clients[index].token);
+        }
+        accounts[index] = account;
         next += 1;
-        bench.pool.connect(index, &name, "r", Goal::Bound)
+        bench.pool.connect(index, &user(account), "r", Goal::Fast)?;
+        bench.pool.clients[index].token.clone_from(&tokens[account]);
+        Ok(())
     };
     for index in 0..AT_ONCE {
-        connect(bench, index)?;
+        connect(bench, index, &mut tokens)?;
     }
     let mut logins = 0_u64;
     let warm = Instant::now() + Duration::from_secs_f64(o.warmup);
@@ -30,7 +69,8 @@ pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
     while open > 0 {
         bench.pool.turn(Some(Duration::from_millis(50)), &mut |pool, index, stanza| {
             match frame::attribute(stanza, "id") {
-                Some(b"bind") => pool.send(index, b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"),
+                Some(b"bind") => pool.send(index, ROSTER),
+                None if stanza.starts_with(b"<success") => pool.send(index, ROSTER),
                 Some(b"roster") => {
                     ensure!(frame::has(stanza, "jabber:iq:roster"), "no roster: {}", String::from_utf8_lossy(stanza));
                     logins += 1;
@@ -55,7 +95,7 @@ pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
         }
         for index in std::mem::take(&mut bench.pool.ended) {
             match result {
-                None => connect(bench, index)?,
+                None => connect(bench, index, &mut tokens)?,
                 Some(_) => open -= 1,
             }
         }
@@ -63,9 +103,10 @@ pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
     }
     let (count, span) = result.unwrap_or((0, Mark::now(o.pid).since(&Mark::now(o.pid))));
     ensure!(count > 0, "no login in the measured time");
+    let how = if tokens.is_some() { "HT-SHA-256-NONE".into() } else { format!("{:?}", o.mechanism) };
     Ok(vec![
-        Outcome::new("login", span.server_us(count) / 1000.0, "ms")
+        Outcome::new(key, span.server_us(count) / 1000.0, "ms")
             .spent(count, span)
-            .note(format!("{AT_ONCE} at once, {} accounts, {:?}", o.count, o.mechanism)),
+            .note(format!("{AT_ONCE} at once, {} accounts, {how}", o.count)),
     ])
 }

@@ -42,7 +42,8 @@ pub fn run(scenario: &str, options: &Options) -> Result<Vec<Outcome>> {
     let mut bench = Bench { pool: Pool::new(options.target()?)?, options };
     match scenario {
         "register" => accounts::register(&mut bench),
-        "login" => login::run(&mut bench),
+        "login" => login::with_password(&mut bench),
+        "login-fast" => login::with_token(&mut bench),
         "login-mass" => storm::login(&mut bench),
         "resume-storm" => storm::resume(&mut bench),
         "empty" => idle::empty(&mut bench),
@@ -63,6 +64,8 @@ pub fn run(scenario: &str, options: &Options) -> Result<Vec<Outcome>> {
         "files" => files::run(&mut bench),
         "archive-fill" => archive::fill(&mut bench),
         "archive-page" => archive::page(&mut bench),
+        "room-archive-fill" => archive::fill_room(&mut bench),
+        "room-archive-page" => archive::page_of_room(&mut bench),
         _ => bail!("unknown scenario {scenario}"),
     }
 }

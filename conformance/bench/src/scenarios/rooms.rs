@@ -12,14 +12,33 @@ use crate::measure::{Mark, Span};
 use crate::pool::Pool;
 use crate::report::Outcome;
 
-fn address(bench: &Bench, room: usize) -> String {
+pub fn address(bench: &Bench, room: usize) -> String {
     format!("room{room}@conference.{}", bench.options.domain)
 }
 
 /// XEP-0045 7.2.2, without history.
-fn join(pool: &mut Pool, index: usize, room: &str) {
+pub fn join(pool: &mut Pool, index: usize, room: &str) {
     let x = "<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x>";
     pool.send(index, format!("<presence to='{room}/n{index}'>{x}</presence>").as_bytes());
+}
+
+/// Makes a room by entering it. `lasting`: it stays when everybody has left.
+pub fn open(bench: &mut Bench, owner: usize, address: &str, lasting: bool) -> Result<()> {
+    join(&mut bench.pool, owner, address);
+    bench.pool.until(Duration::from_secs(60), "creating a room", &mut |_, index, stanza| {
+        Ok(index == owner && is_occupant(stanza) && frame::has(stanza, "110"))
+    })?;
+    // 10.1.2: a server may lock a new room until its owner has accepted the configuration.
+    let fields = "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>\
+                  <field var='muc#roomconfig_persistentroom'><value>1</value></field>";
+    let accept = format!(
+        "<iq type='set' to='{address}' id='accept'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+         <x xmlns='jabber:x:data' type='submit'>{}</x></query></iq>",
+        if lasting { fields } else { "" }
+    );
+    let answer = bench.pool.ask(owner, "accept", &accept)?;
+    ensure!(!frame::is_error(&answer), "no room: {}", String::from_utf8_lossy(&answer));
+    Ok(())
 }
 
 /// Makes `rooms` rooms of `occupants` each; client `room * occupants` enters first and owns it, the others follow at once.
@@ -31,17 +50,8 @@ fn enter(bench: &mut Bench) -> Result<Span> {
     let mut incomplete = rooms * occupants;
     for room in 0..rooms {
         let (owner, address) = (room * occupants, address(bench, room));
-        join(&mut bench.pool, owner, &address);
-        bench.pool.until(Duration::from_secs(10), "creating a room", &mut |_, index, stanza| {
-            Ok(index == owner && is_occupant(stanza) && frame::has(stanza, "110"))
-        })?;
+        open(bench, owner, &address, false)?;
         seen[owner] = 1;
-        // 10.1.2: a server may lock a new room until its owner has accepted the configuration.
-        let accept = format!(
-            "<iq type='set' to='{address}' id='accept'><query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
-        );
-        bench.pool.ask(owner, "accept", &accept)?;
     }
     bench.settle(1.0)?;
     let before = Mark::now(bench.options.pid);
@@ -60,7 +70,7 @@ fn enter(bench: &mut Bench) -> Result<Span> {
     Ok(Mark::now(bench.options.pid).since(&before))
 }
 
-fn is_occupant(stanza: &[u8]) -> bool {
+pub fn is_occupant(stanza: &[u8]) -> bool {
     stanza.starts_with(b"<presence") && frame::has(stanza, "http://jabber.org/protocol/muc#user")
 }
 

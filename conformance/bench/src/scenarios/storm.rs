@@ -94,15 +94,7 @@ pub fn login(bench: &mut Bench) -> Result<Vec<Outcome>> {
     let all = o.connections;
     // The generator's own keys, and what the server loads on first use.
     bench.pool.log_in(&users(0, all, "before"), Goal::Bound)?;
-    for index in 0..all {
-        bench.pool.close(index);
-    }
-    let deadline = Instant::now() + PATIENCE;
-    while bench.pool.ended.len() < all {
-        ensure!(Instant::now() < deadline, "streams do not end");
-        bench.pool.turn(Some(Duration::from_millis(50)), &mut |_, _, _| Ok(()))?;
-    }
-    bench.pool.ended.clear();
+    bench.pool.leave()?;
     bench.settle(2.0)?;
 
     let before = Mark::now(o.pid);
