@@ -111,7 +111,12 @@ async fn create(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> R
     })
     .await?;
     let form = Form::default().field(Field::jid("jid", "Address of the bubble").value(at));
-    Ok(Done::empty().note(Note::Info, format!("{invited} were invited.")).form(&form))
+    let note = match invited {
+        0 => "Nobody was invited.".to_owned(),
+        1 => "One person was invited.".to_owned(),
+        more => format!("{more} people were invited."),
+    };
+    Ok(Done::empty().note(Note::Info, note).form(&form))
 }
 
 pub fn too_many(plan: &str, most: usize) -> Bounce {
@@ -137,7 +142,8 @@ async fn archive(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> 
         })
     });
     let told: usize = told.await?.unwrap_or_else(|| Err(Bounce::new(Condition::ItemNotFound)))?;
-    Ok(Done::empty().note(Note::Info, format!("The bubble is archived; {told} members were told.")))
+    let told = if told == 1 { "1 member was".to_owned() } else { format!("{told} members were") };
+    Ok(Done::empty().note(Note::Info, format!("The bubble is archived; {told} told.")))
 }
 
 async fn delete(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {

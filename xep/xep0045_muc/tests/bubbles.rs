@@ -29,6 +29,9 @@ fn command(house: &mut House, who: &Client, node: &str, fields: &[(&str, &[&str]
 fn made(house: &mut House, who: &Client, name: &str, members: &[&str]) -> String {
     let answer = command(house, who, "create", &[("name", &[name]), ("members", members)]);
     is_result(&answer);
+    let invited = members.iter().filter(|it| **it != who.jid.to_bare().as_str()).count();
+    let note = ["Nobody was invited.", "One person was invited.", "2 people were invited."][invited];
+    assert!(answer.as_str().contains(note), "{}", answer.as_str());
     let (_, rest) = answer.as_str().split_once("var='jid'").unwrap_or_else(|| panic!("{}", answer.as_str()));
     rest.split_once("<value>").expect("a value").1.split_once('<').expect("an end").0.to_owned()
 }
