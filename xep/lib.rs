@@ -97,6 +97,7 @@ mod xep0492_chat_notifications;
 mod xep0494_client_access;
 mod xep0500_slow_mode;
 mod xep0502_room_activity;
+mod xep0503_spaces;
 mod xep0509_pipelining;
 mod xep0515_tls_downgrade;
 
@@ -189,6 +190,7 @@ pub const ROOMS: &[Room] = &[
     xep0494_client_access::ROOM,
     xep0500_slow_mode::ROOM,
     xep0502_room_activity::ROOM,
+    xep0503_spaces::ROOM,
     xep0509_pipelining::ROOM,
     xep0515_tls_downgrade::ROOM,
 ];

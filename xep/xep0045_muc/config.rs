@@ -8,6 +8,7 @@ use iris_core::xml::{Build, El};
 
 use super::association::Role;
 use super::settings;
+use crate::xep0503_spaces as spaces;
 
 pub const FORM_TYPE: &str = "http://jabber.org/protocol/muc#roomconfig";
 /// A day.
@@ -103,6 +104,8 @@ pub struct RoomConfig {
     pub description: String,
     pub lang: String,
     pub pubsub: String,
+    /// XEP-0503: the space it belongs to.
+    pub space: String,
     pub persistent: bool,
     pub public: bool,
     pub members_only: bool,
@@ -145,6 +148,7 @@ impl RoomConfig {
             description: String::new(),
             lang: String::new(),
             pubsub: String::new(),
+            space: String::new(),
             persistent: settings.default_persistent,
             public: settings.default_public,
             members_only: false,
@@ -173,9 +177,13 @@ impl RoomConfig {
     pub fn encode(&self) -> Vec<u8> {
         let mut xml = Build::new();
         xml.open("room");
-        for (name, value) in
-            [("name", &self.name), ("description", &self.description), ("lang", &self.lang), ("pubsub", &self.pubsub)]
-        {
+        for (name, value) in [
+            ("name", &self.name),
+            ("description", &self.description),
+            ("lang", &self.lang),
+            ("pubsub", &self.pubsub),
+            ("space", &self.space),
+        ] {
             xml.leaf(name, value);
         }
         for (name, value) in [
@@ -225,6 +233,7 @@ impl RoomConfig {
                 "description" => config.description = text.into_owned(),
                 "lang" => config.lang = text.into_owned(),
                 "pubsub" => config.pubsub = text.into_owned(),
+                "space" => config.space = text.into_owned(),
                 "persistent" => config.persistent = is,
                 "public" => config.public = is,
                 "members-only" => config.members_only = is,
@@ -300,6 +309,7 @@ impl RoomConfig {
                 boolean_x("registration", "People may ask to become members", self.registration),
                 boolean_x("reservednick", "Members use the nickname they have registered", self.reserved_nick),
                 Field::text(&var("pubsub"), "XMPP URI of a node that belongs to the room").value(&self.pubsub),
+                Field::text(SPACE, "XMPP URI of the space that the room belongs to").value(&self.space),
                 Field::jids(&var("roomadmins"), "Administrators").values(admins.iter().copied()),
                 Field::jids(&var("roomowners"), "Owners").values(owners.iter().copied()),
             ])
@@ -324,6 +334,12 @@ impl RoomConfig {
         text("roomdesc", &mut config.description)?;
         text("lang", &mut config.lang)?;
         text("pubsub", &mut config.pubsub)?;
+        if submitted.has(SPACE) {
+            config.space = submitted.text(SPACE).unwrap_or_default().to_owned();
+            if config.space.len() > TEXT_BYTES_MAX || !(config.space.is_empty() || spaces::is_node(&config.space)) {
+                return Err(Problem::of_field(SPACE, "is the address of a node: xmpp:SERVICE?;node=NODE"));
+            }
+        }
         for (name, into) in [
             ("persistentroom", &mut config.persistent),
             ("publicroom", &mut config.public),
@@ -402,6 +418,7 @@ fn number(submitted: &Submitted, var: &str, into: &mut usize) -> Result<(), Prob
     Ok(())
 }
 
+const SPACE: &str = "{urn:xmpp:spaces:0}parent";
 const HISTORY_MAX: &str = "muc#maxhistoryfetch";
 
 pub fn var(name: &str) -> String {

@@ -12,6 +12,7 @@ use super::{ADMIN, HATS, MAV, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRA
 use crate::result;
 use crate::xep0030_disco as disco;
 use crate::xep0313_archive as mam;
+use crate::xep0503_spaces as spaces;
 
 pub const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
 const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
@@ -84,6 +85,10 @@ impl Room {
         for feature in self.features() {
             xml.open("feature").attr("var", feature).close();
         }
+        if !self.config.space.is_empty() {
+            let parent = Field::text("parent", "Space parent").value(&self.config.space);
+            xml.raw(Form::default().of_type(spaces::NS).field(parent).to_tell().as_bytes());
+        }
         xml.raw(self.room_info(turn).to_tell().as_bytes()).close();
         result(xml)
     }
@@ -121,6 +126,9 @@ impl Room {
             let tombstone = "urn:xmpp:message-retract:1#tombstone";
             features.extend([mam::NS, "urn:xmpp:mam:2#extended", "urn:xmpp:fulltext:0", tombstone]);
         }
+        if !it.space.is_empty() {
+            features.push(spaces::NS);
+        }
         if it.registration {
             features.extend([REGISTER, "jabber:iq:register"]);
         }
@@ -146,8 +154,9 @@ impl Room {
         if !it.lang.is_empty() {
             form = form.field(Field::text("muc#roominfo_lang", "Language").value(&it.lang));
         }
-        if !it.pubsub.is_empty() {
-            form = form.field(Field::text("muc#roominfo_pubsub", "Node").value(&it.pubsub));
+        // XEP-0503 3.5: for those who know nothing of spaces.
+        if let Some(node) = [&it.pubsub, &it.space].into_iter().find(|node| !node.is_empty()) {
+            form = form.field(Field::text("muc#roominfo_pubsub", "Node").value(node));
         }
         if is_inside || is_open {
             let subject = self.subject.as_ref().and_then(|past| past.subject_text()).unwrap_or_default();

@@ -8,7 +8,10 @@ use iris_core::{Bounce, Condition, HostTurn, Reply};
 use super::super::{Asker, Node, NodeType};
 use super::settings::PAGE_ITEMS_MAX;
 use super::{CHANNELS, answer, standing};
-use crate::{result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam};
+use crate::{
+    result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam,
+    xep0503_spaces as spaces,
+};
 
 pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
     let Some(name) = query.attr("node").filter(|name| !name.is_empty()) else { return disco::info_of(turn.doors) };
@@ -22,8 +25,11 @@ pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
 
 fn node_info(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Reply {
     let described = turn.state(&CHANNELS).and_then(|it| {
-        let is_archived = it.service.node(name).is_some_and(|node| node.config.node_type == NodeType::Leaf);
-        it.service.describe(name, who, None, if is_archived { &[mam::NS] } else { &[] })
+        let config = &it.service.node(name)?.config;
+        let is_archived = (config.node_type == NodeType::Leaf).then_some(mam::NS);
+        let is_space = (config.payload_type == spaces::NS).then_some(spaces::NS);
+        let features: Vec<&str> = is_archived.into_iter().chain(is_space).collect();
+        it.service.describe(name, who, None, &features)
     });
     match described {
         Some(inside) => {
