@@ -1,6 +1,9 @@
 //! XEP-0280: Message Carbons - a user's other devices see what this one says and hears.
 //! Spec 1.0.1, https://xmpp.org/extensions/xep-0280.html. Not done: `urn:xmpp:carbons:rules:0` is not claimed, because copies
 //! of private messages to a room's occupants go to all devices, joined or not (section 6.1 wants them limited).
+//!
+//! A device that has carbons before it has presence is copied what is kept offline as well, and has it twice, with the same stanza-id
+//! (XEP-0359), if it is the one that comes: nobody knows of a copy whether it has arrived, so it takes nothing from what is kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

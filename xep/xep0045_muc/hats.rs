@@ -250,6 +250,12 @@ impl Room {
         }
     }
 
+    /// It becomes one that is not.
+    pub fn keep_no_hats(&self, turn: &mut HostTurn<'_>) {
+        self.hats.known.keys().for_each(|uri| turn.delete(KNOWN, uri));
+        self.hats.worn.iter().for_each(|(jid, uri)| turn.delete(WORN, &format!("{jid} {uri}")));
+    }
+
     /// The room becomes one that is kept.
     pub fn keep_hats(&self, turn: &mut HostTurn<'_>) {
         for (uri, hat) in &self.hats.known {

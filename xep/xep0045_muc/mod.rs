@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use iris_core::store::Shelf;
 use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
 
 use crate::xep0030_disco as disco;
@@ -78,6 +79,19 @@ pub const ROOM: Extension = Extension {
 
 static ROOM_STATE: StateSlot<Room> = StateSlot::new();
 
+/// What a room is read with.
+const ROOM_SHELVES: [Shelf; 9] = [
+    room::ROOM,
+    room::SUBJECT,
+    room::AFFILIATIONS,
+    room::REQUESTS,
+    versions::SHELF,
+    pace::ACTIVITY,
+    tokens::SHELF,
+    hats::KNOWN,
+    hats::WORN,
+];
+
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<settings::Config>()?;
     if settings.occupants_max == 0 || settings.nick_bytes_max == 0 {
@@ -105,19 +119,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         ] {
             s.feature(At::Host, feature);
         }
-        for shelf in [
-            room::ROOM,
-            room::SUBJECT,
-            room::AFFILIATIONS,
-            room::REQUESTS,
-            history::ARCHIVE,
-            service::ROOMS,
-            pace::ACTIVITY,
-            vcard::CARD,
-            tokens::SHELF,
-            hats::KNOWN,
-            hats::WORN,
-        ] {
+        for shelf in ROOM_SHELVES.into_iter().chain([history::ARCHIVE, service::ROOMS, vcard::CARD]) {
             s.shelf(shelf)?;
         }
         s.host_iq_named(GetOrSet::Get, disco::INFO, "query", |turn, query| service::info(turn, &query))?;
@@ -127,20 +129,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_state(&service::REGISTRY, &[service::ROOMS], service::Registry::load)?;
         s.on_host_woken(service::woken);
         let history = u32::try_from(service.settings.history_messages_max).unwrap_or(u32::MAX);
-        let shelves = [
-            room::ROOM,
-            room::SUBJECT,
-            room::AFFILIATIONS,
-            room::REQUESTS,
-            pace::ACTIVITY,
-            tokens::SHELF,
-            hats::KNOWN,
-            hats::WORN,
-        ];
         let newest = service.clone();
         s.entities(
             &ROOM_STATE,
-            &shelves,
+            &ROOM_SHELVES,
             Some((history::ARCHIVE, history.max(1))),
             move |items, tail, before| Room::load(service.clone(), items, tail, before),
             move |turn, stanza| {

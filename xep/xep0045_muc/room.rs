@@ -20,7 +20,7 @@ use super::relay::Relay;
 use super::service::{self, Service};
 use super::stanzas::{self, Actor, Says};
 use super::tokens::{self, Token};
-use super::versions::Versions;
+use super::versions::{self, Versions};
 
 /// The configuration, under the key ``; the last change of the subject (`history::Past`) under its own.
 pub const ROOM: Shelf = Shelf::record("muc-room");
@@ -63,6 +63,8 @@ pub struct Room {
     pub relay: Relay,
     /// Those who wait for the room to be made by their coming in.
     pub entering: Vec<Jid>,
+    /// There is none, and yet something lies on disk under its name: of one that was not to outlive its occupants, when the house died.
+    pub left_over: bool,
     /// Somebody had no place in this bubble.
     pub was_full: Cell<bool>,
 }
@@ -110,6 +112,7 @@ impl Room {
             }
             (_, before) => before,
         };
+        room.left_over = config.is_none() && !(items.is_empty() && tail.is_empty());
         if let Some(config) = config {
             room.stage = Stage::Open;
             room.config = config;
@@ -121,6 +124,7 @@ impl Room {
                 tail.iter().map(|entry| (Past::of_entry(entry).tag(), entry.id)).filter(|(tag, _)| *tag != 0).collect();
             room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
             room.tokens = tokens::load(of(tokens::SHELF));
+            room.versions = Versions::load(of(versions::SHELF));
             room.hats = Hats::load(of(hats::KNOWN), of(hats::WORN));
             room.activity = of(ACTIVITY).next().and_then(|item| Activity::decode(&item.value)).unwrap_or_default();
             if let Some(before) = before {
@@ -163,6 +167,7 @@ impl Room {
             activity: Activity::default(),
             relay: Relay::default(),
             entering: Vec::new(),
+            left_over: false,
             was_full: Cell::new(false),
             service,
         }
@@ -186,7 +191,9 @@ impl Room {
 
     /// It was read: the service may have missed what became of it.
     pub fn woken(&mut self, turn: &mut HostTurn<'_>) {
-        if self.stage == Stage::Absent {
+        if self.left_over {
+            self.vanish(turn);
+        } else if self.stage == Stage::Absent {
             service::forget(turn);
         } else {
             service::tell(turn, self);
@@ -403,7 +410,7 @@ impl Room {
         let old = self.affiliations.at(address).map_or(Affiliation::None, |it| it.affiliation);
         self.keep_affiliation(turn, address, affiliated);
         if old != new {
-            self.changing = self.versions.change(turn, address, new);
+            self.changing = self.versions.change(turn, self.is_kept(), address, old, new);
             if self.occupants.of_person(address).next().is_none() {
                 self.tell_change(turn, address, old, new, &self.changing);
             }
@@ -500,6 +507,7 @@ impl Room {
             turn.put(SUBJECT, "", subject.keep());
         }
         self.keep_hats(turn);
+        self.versions.keep(turn);
     }
 
     /// It will be gone with its last occupant.
@@ -512,6 +520,8 @@ impl Room {
         for (address, _) in &self.requests {
             turn.delete(REQUESTS, address);
         }
+        self.versions.keep_nothing(turn);
+        self.keep_no_hats(turn);
     }
 }
 

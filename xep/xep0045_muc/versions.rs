@@ -1,64 +1,154 @@
 //! Affiliations as a client has seen them (XEP-0463): who comes in again is told only what has changed since.
 //!
-//! A version is the image of a moment of the house clock, so nobody guesses one. The last changes are remembered as long as the room is
-//! awake; a client that knows an older version gets everything.
+//! A version is the image of a moment of the house clock, so nobody guesses one. One value of the map `muc-affiliation-version` for each
+//! address whose affiliation was ever changed: when it was last, and when they last stopped to belong to the room. So a version is known
+//! over restarts, however old it is; of those who are nobody now the last few are remembered, and who knows something older than the first
+//! that was forgotten (under the empty key) gets everything.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use iris_core::store::{EntryId, Item, OwnerId, Shelf};
 use iris_core::xml::{Build, El};
 use iris_core::{ErrorType, HostTurn, Jid};
 
+use super::affiliations::Affiliations;
 use super::association::{Affiliation, Standing};
 use super::room::Room;
 use super::{MAV, MUC, USER, stanzas};
 
-const CHANGES_MAX: usize = 1_000;
+pub const SHELF: Shelf = Shelf::map("muc-affiliation-version");
+/// Addresses that are nothing now and were something.
+const GONE_MAX: usize = 500;
 /// Items of one message.
 const ITEMS_MAX: usize = 400;
+/// An id of the room's archive is none of its versions.
+const OF_VERSIONS: u64 = 0x6d61_765f_7665_7273;
+
+/// Moments of the house clock; 0: never.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Change {
+    at: u64,
+    /// When they were a member or more for the last time, if they are not now.
+    left: u64,
+    is_gone: bool,
+}
+
+impl Change {
+    fn encode(&self) -> String {
+        format!("{} {} {}", self.at, self.left, u8::from(self.is_gone))
+    }
+
+    fn decode(text: &[u8]) -> Option<Change> {
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        let mut number = || words.next()?.parse::<u64>().ok();
+        Some(Change { at: number()?, left: number()?, is_gone: number()? == 1 })
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct Versions {
-    /// Empty until somebody wants to know.
-    current: String,
-    /// The version before each change, who it was about, and what they are since.
-    changes: VecDeque<(String, String, Affiliation)>,
+    current: u64,
+    /// What is older is not known completely.
+    forgotten: u64,
+    changes: BTreeMap<Arc<str>, Change>,
 }
 
-fn mint(turn: &HostTurn<'_>) -> String {
-    turn.house.ids.show(turn.owner, turn.mint())
+impl Versions {
+    pub fn load<'a>(items: impl Iterator<Item = &'a Item>) -> Versions {
+        let mut versions = Versions::default();
+        for item in items {
+            let Some(change) = Change::decode(&item.value) else { continue };
+            versions.current = versions.current.max(change.at);
+            if item.key.is_empty() {
+                versions.forgotten = change.at;
+            } else {
+                versions.changes.insert(item.key.clone(), change);
+            }
+        }
+        versions
+    }
+
+    pub fn keep(&self, turn: &mut HostTurn<'_>) {
+        for (address, change) in &self.changes {
+            turn.put(SHELF, address, change.encode());
+        }
+        if self.forgotten > 0 {
+            turn.put(SHELF, "", Change { at: self.forgotten, ..Change::default() }.encode());
+        }
+    }
+
+    pub fn keep_nothing(&self, turn: &mut HostTurn<'_>) {
+        self.changes.keys().map(|address| &**address).chain([""]).for_each(|key| turn.delete(SHELF, key));
+    }
+
+    /// Somebody is something else now. What is said with it.
+    pub fn change(
+        &mut self,
+        turn: &mut HostTurn<'_>,
+        is_kept: bool,
+        address: &str,
+        old: Affiliation,
+        new: Affiliation,
+    ) -> String {
+        let since = self.current;
+        self.current = turn.mint().0;
+        let before = self.changes.get(address).map_or(0, |change| change.left);
+        let has_left = old >= Affiliation::Member && new < Affiliation::Member;
+        let left = if has_left { self.current } else { before };
+        let change = Change { at: self.current, left, is_gone: new == Affiliation::None };
+        if is_kept {
+            turn.put(SHELF, address, change.encode());
+        }
+        self.changes.insert(Arc::from(address), change);
+        self.forget(turn, is_kept);
+        mav(Some(&shown(turn, since)), &shown(turn, self.current))
+    }
+
+    fn forget(&mut self, turn: &mut HostTurn<'_>, is_kept: bool) {
+        let gone = || self.changes.iter().filter(|(_, change)| change.is_gone);
+        if gone().count() <= GONE_MAX {
+            return;
+        }
+        let Some((address, at)) = gone().map(|(address, change)| (address.clone(), change.at)).min_by_key(|(_, at)| *at) else {
+            return;
+        };
+        self.changes.remove(&address);
+        self.forgotten = self.forgotten.max(at);
+        if is_kept {
+            turn.delete(SHELF, &address);
+            turn.put(SHELF, "", Change { at: self.forgotten, ..Change::default() }.encode());
+        }
+    }
+
+    /// Is it one of ours, of which everything is known that came after?
+    fn read(&self, turn: &HostTurn<'_>, version: &str) -> Option<u64> {
+        let at = turn.house.ids.read(OwnerId(turn.owner.0 ^ OF_VERSIONS), version)?.0;
+        (self.forgotten..=self.current).contains(&at).then_some(at)
+    }
+
+    /// What each is now who is something else since that version. Who may not see `outcasts` is told of nobody who was never more.
+    fn since(&self, at: u64, now: &Affiliations, outcasts: bool) -> Vec<(String, Affiliation)> {
+        let changed = self.changes.iter().filter(|(_, change)| change.at > at);
+        let shown = changed.filter_map(|(address, change)| {
+            let affiliation = now.at(address).map_or(Affiliation::None, |it| it.affiliation);
+            if outcasts || affiliation >= Affiliation::Member {
+                return Some((address.to_string(), affiliation));
+            }
+            (change.left > at).then(|| (address.to_string(), Affiliation::None))
+        });
+        shown.collect()
+    }
+}
+
+fn shown(turn: &HostTurn<'_>, version: u64) -> String {
+    turn.house.ids.show(OwnerId(turn.owner.0 ^ OF_VERSIONS), EntryId(version))
 }
 
 fn mav(since: Option<&str>, until: &str) -> String {
     let mut xml = Build::new();
     xml.open_ns("mav", MAV).attr_opt("since", since).attr("until", until).close();
     stanzas::text(xml)
-}
-
-impl Versions {
-    fn current(&mut self, turn: &HostTurn<'_>) -> String {
-        if self.current.is_empty() {
-            self.current = mint(turn);
-        }
-        self.current.clone()
-    }
-
-    /// Somebody is something else now. What is said with it.
-    pub fn change(&mut self, turn: &HostTurn<'_>, address: &str, affiliation: Affiliation) -> String {
-        let since = self.current(turn);
-        self.current = mint(turn);
-        let said = mav(Some(&since), &self.current);
-        self.changes.push_back((since, address.to_owned(), affiliation));
-        if self.changes.len() > CHANGES_MAX {
-            self.changes.pop_front();
-        }
-        said
-    }
-
-    /// What each is now who is something else since that version. `None`: it is not known.
-    fn since(&self, version: &str) -> Option<BTreeMap<&str, Affiliation>> {
-        let at = self.changes.iter().position(|(before, ..)| before == version)?;
-        Some(self.changes.iter().skip(at).map(|(_, address, affiliation)| (address.as_str(), *affiliation)).collect())
-    }
 }
 
 impl Room {
@@ -74,33 +164,32 @@ impl Room {
             }
             return String::new();
         }
-        let current = self.versions.current(turn);
-        let since = asked.attr("since").map(std::borrow::Cow::into_owned);
-        if since.as_ref() != Some(&current) {
-            let known = since.as_deref().and_then(|since| self.versions.since(since));
-            let is_shown = |it: &Affiliation| *it == Affiliation::None || lists.contains(it);
-            let (from, items): (Option<&str>, Vec<(String, Affiliation)>) = match &known {
-                Some(changes) => {
-                    // Whoever is now on a list that this one may not see is for them nobody.
-                    let shown = |it: Affiliation| if is_shown(&it) { it } else { Affiliation::None };
-                    (since.as_deref(), changes.iter().map(|(jid, it)| ((*jid).to_owned(), shown(*it))).collect())
-                }
+        let current = shown(turn, self.versions.current);
+        let since = asked.attr("since");
+        if since.as_deref() != Some(&current) {
+            let known = since.as_deref().and_then(|since| self.versions.read(turn, since));
+            let outcasts = lists.contains(&Affiliation::Outcast);
+            let changes = known.map(|at| self.versions.since(at, &self.affiliations, outcasts));
+            // "There can be no empty diff": what has changed is nothing that this one may see.
+            match changes.filter(|changes| !changes.is_empty()) {
+                Some(changes) => self.tell_affiliations(turn, since.as_deref(), &current, &changes),
                 None => {
                     let all = self.affiliations.iter().filter(|(_, it)| lists.contains(&it.affiliation));
-                    (None, all.map(|(jid, it)| (jid.to_string(), it.affiliation)).collect())
+                    let all: Vec<_> = all.map(|(jid, it)| (jid.to_string(), it.affiliation)).collect();
+                    self.tell_affiliations(turn, None, &current, &all);
                 }
-            };
-            self.tell_affiliations(turn, from, &current, &items);
+            }
         }
         mav(None, &current)
     }
 
-    /// "The response may be split into multiple messages, which must have their until and since attributes match".
+    /// "The response may be split into multiple messages, which must have their until and since attributes match". What is between two
+    /// parts is no version that anybody could come back with.
     fn tell_affiliations(&self, turn: &mut HostTurn<'_>, since: Option<&str>, until: &str, items: &[(String, Affiliation)]) {
         let parts = items.len().div_ceil(ITEMS_MAX).max(1);
         let mut since = since.map(str::to_owned);
         for part in 0..parts {
-            let mark = if part + 1 == parts { until.to_owned() } else { mint(turn) };
+            let mark = if part + 1 == parts { until.to_owned() } else { format!("{until}.{part}") };
             let mut xml = Build::new();
             xml.open_ns("x", USER).raw(mav(since.as_deref(), &mark).as_bytes());
             for (jid, affiliation) in items.iter().skip(part * ITEMS_MAX).take(ITEMS_MAX) {

@@ -402,3 +402,22 @@ fn xep0486_the_picture_of_a_room() {
         assert!(!info.as_str().contains("avatarhash"));
     }
 }
+
+#[test]
+fn what_was_said_in_a_room_that_died_with_the_house_is_not_the_next_ones() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[]);
+        say(&mut house, &romeo, &room, "secret");
+        // The service was not told of the room before the house died.
+        let at = room.clone();
+        house.host("conference.house", move |turn| turn.delete(crate::xep0045_muc::service::ROOMS, &at));
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let juliet = house.online("juliet@house/balcony");
+        assert!(join(&mut house, &juliet, &room, "juliet").iter().any(|it| codes(it).contains(&201)));
+        configure(&mut house, &juliet, &room, &[("persistentroom", "1")]);
+        say(&mut house, &juliet, &room, "hers");
+        let (heard, _) = query(&mut house, &juliet, &room, &asked(&[], ""));
+        assert_eq!(bodies(&heard), ["hers"]);
+    }
+}

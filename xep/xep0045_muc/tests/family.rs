@@ -149,7 +149,94 @@ fn xep0463_who_comes_again_is_told_what_has_changed() {
         assert!(heard[0].as_str().contains("jid='nurse@house'"));
         assert!(join(&mut house, &romeo, &room, "romeo").iter().all(|it| !it.as_str().contains("<mav")), "who does not ask");
     }
-    // 5.2.1: nobody learns addresses this way.
+}
+
+#[test]
+fn xep0463_a_version_outlives_the_memory_of_the_room() {
+    for (shard, sleeps) in [(0, true), (1, true), (0, false), (1, false)] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+        for person in ["juliet@house", "nurse@house", "paris@house"] {
+            set_affiliation(&mut house, &romeo, &room, person, "member");
+        }
+        let juliet = house.online("juliet@house/balcony");
+        let first = until(&join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"))[0]);
+        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+        house.recv(&romeo);
+        for (person, affiliation) in [
+            ("nurse@house", "none"),
+            ("paris@house", "admin"),
+            ("tybalt@house", "outcast"),
+            ("gone@house", "member"),
+            ("gone@house", "none"),
+        ] {
+            is_result(&set_affiliation(&mut house, &romeo, &room, person, affiliation));
+        }
+        house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+        if sleeps {
+            house.advance(Duration::from_secs(600));
+        } else {
+            house = house.restart(ROOMS, Duration::from_secs(60));
+        }
+        let juliet = if sleeps { juliet } else { house.online("juliet@house/balcony") };
+        let again = |since: &str| format!("<mav xmlns='{MAV}' since='{since}'/>");
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again(&first));
+        let delta = heard[0].as_str();
+        assert!(delta.contains(&format!("since='{first}'")), "{delta}");
+        for item in [
+            "jid='nurse@house' affiliation='none'",
+            "jid='paris@house' affiliation='admin'",
+            "jid='gone@house' affiliation='none'",
+        ] {
+            assert!(delta.contains(item), "{item}: {delta}");
+        }
+        assert!(
+            !delta.contains("romeo@house'") && !delta.contains("juliet@house' aff") && !delta.contains("tybalt"),
+            "{delta}"
+        );
+        let second = until(&heard[0]);
+        let own = heard.iter().find(|it| codes(it).contains(&110)).expect("self-presence");
+        assert_eq!(until(own), second);
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again(&second));
+        assert_eq!(heard[0].name().1, "presence", "nothing has changed");
+        // What has changed since is nothing that she may see: no empty diff.
+        let romeo = house.online("romeo@house/desk");
+        set_affiliation(&mut house, &romeo, &room, "tybalt@house", "none");
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again(&second));
+        assert!(!heard[0].as_str().contains("since=") && heard[0].as_str().contains("jid='romeo@house' affiliation='owner'"));
+        // An id of the archive is no version.
+        say(&mut house, &juliet, &room, "hi");
+        let said = house.one(&juliet);
+        let (_, id) = said.as_str().split_once(&format!("by='{room}' id='")).unwrap_or_else(|| panic!("{}", said.as_str()));
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &again(id.split_once('\'').expect("an end").0));
+        assert!(!heard[0].as_str().contains("since="), "{}", heard[0].as_str());
+    }
+}
+
+#[test]
+fn xep0463_who_was_forgotten_is_in_no_delta_that_should_have_them() {
+    let (mut house, room) = (house(), room_on(1));
+    let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+    let bootstrap = format!("<mav xmlns='{MAV}'/>");
+    let first = until(&join_with(&mut house, &romeo, &room, "romeo", &bootstrap)[0]);
+    for affiliation in ["member", "none"] {
+        let items: String = (0..501).map(|n| format!("<item affiliation='{affiliation}' jid='p{n}@house'/>")).collect();
+        is_result(&admin(&mut house, &romeo, &room, "set", &items));
+    }
+    let second = until(&join_with(&mut house, &romeo, &room, "romeo", &bootstrap)[0]);
+    set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+    for mut house in [house.restart(ROOMS, Duration::from_secs(60)), house] {
+        let romeo = house.online("romeo@house/desk");
+        for (since, is_known) in [(&first, false), (&second, true)] {
+            let heard = join_with(&mut house, &romeo, &room, "romeo", &format!("<mav xmlns='{MAV}' since='{since}'/>"));
+            assert_eq!(heard[0].as_str().contains("since="), is_known, "{}", heard[0].as_str());
+            assert!(heard[0].as_str().contains("jid='juliet@house' affiliation='member'"));
+        }
+    }
+}
+
+#[test]
+fn xep0463_s5_2_1_nobody_learns_addresses_this_way() {
     let (mut house, room) = (house(), room_on(0));
     opened(&mut house, &room, &[]);
     let juliet = house.online("juliet@house/balcony");
