@@ -68,7 +68,7 @@ fn received(turn: &mut Turn<'_>) -> Flow {
     Flow::Drop("its invitation is being looked at")
 }
 
-async fn look(cx: Cx, domain: String, me: BareJid, contact: BareJid, id: InvitationId, mut aside: Envelope) -> Finish {
+async fn look(cx: Cx, domain: String, me: BareJid, contact: BareJid, id: InvitationId, mut aside: Box<Envelope>) -> Finish {
     let (inviter, asker) = (me.clone(), contact.clone());
     let redeemed = cx.host(&domain, move |turn| {
         let now_us = turn.now.wall_us;

@@ -98,9 +98,9 @@ pub type AfterCommit = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 pub enum Effect {
     /// To another entity, by `envelope.to`.
-    Send(Envelope),
+    Send(Box<Envelope>),
     /// The same to each of these; the envelope's own `to` says nothing.
-    FanOut(Envelope, Arc<[jid::Jid]>),
+    FanOut(Box<Envelope>, Arc<[jid::Jid]>),
     /// These, in this order, to the client with this address if it has a session; nobody looks whether it wants them: it has asked.
     Burst(jid::Jid, Vec<Out>),
     /// To be done in another hosted entity's turn, or in an account's, after the commit.
@@ -115,7 +115,7 @@ pub enum Effect {
     End(SessionRef, StreamError),
     AfterCommit(AfterCommit),
     /// To the domain, which answers in the name of `envelope.to` (see `Reply::Domain`).
-    ToDomain(Envelope),
+    ToDomain(Box<Envelope>),
     /// A domain's fact (`Fact::index`), for all shards after the commit.
     Publish(usize, Arc<dyn std::any::Any + Send + Sync>),
     /// Look at this account's open questions at this moment.

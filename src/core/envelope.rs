@@ -55,9 +55,10 @@ pub struct Said {
 pub const HOPS_MAX: u8 = 8;
 
 impl Envelope {
-    pub fn new(stanza: Arc<Stanza>, from: Jid, to: Jid) -> Envelope {
+    /// It passes through a dozen hands, and each would copy it.
+    pub fn new(stanza: Arc<Stanza>, from: Jid, to: Jid) -> Box<Envelope> {
         let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..Stamps::default() };
-        Envelope {
+        Box::new(Envelope {
             stanza,
             from,
             to,
@@ -73,12 +74,12 @@ impl Envelope {
             guest: false,
             said: None,
             hops: 0,
-        }
+        })
     }
 
     /// The same to somebody else. Nobody waits for what becomes of a copy, and no archive has it.
-    pub fn copy_to(&self, to: Jid) -> Envelope {
-        Envelope {
+    pub fn copy_to(&self, to: Jid) -> Box<Envelope> {
+        Box::new(Envelope {
             stanza: self.stanza.clone(),
             from: self.from.clone(),
             to,
@@ -94,6 +95,6 @@ impl Envelope {
             guest: self.guest,
             said: self.said,
             hops: self.hops,
-        }
+        })
     }
 }

@@ -156,7 +156,8 @@ impl HostTurn<'_> {
         debug_assert_eq!(from.to_bare(), self.jid.to_bare());
         if !to.is_empty() {
             let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..stamps };
-            let envelope = Envelope { stamps, said, ..Envelope::new(stanza, from, self.jid.clone()) };
+            let mut envelope = Envelope::new(stanza, from, self.jid.clone());
+            (envelope.stamps, envelope.said) = (stamps, said);
             self.fx.list.push(Effect::FanOut(envelope, to));
         }
     }
@@ -170,7 +171,9 @@ impl HostTurn<'_> {
     pub fn send_wire(&mut self, from: Jid, to: Jid, stanza: Arc<Stanza>, stamps: Stamps, wire: Arc<Wire>) {
         debug_assert_eq!(from.to_bare(), self.jid.to_bare());
         let stamps = Stamps { from: Some(Arc::from(from.as_str())), ..stamps };
-        self.fx.list.push(Effect::Send(Envelope { stamps, wire: Some(wire), ..Envelope::new(stanza, from, to) }));
+        let mut envelope = Envelope::new(stanza, from, to);
+        (envelope.stamps, envelope.wire) = (stamps, Some(wire));
+        self.fx.list.push(Effect::Send(envelope));
     }
 
     /// Behind a service: whether it stays in memory when nothing happens to it for a while. What was not stored is forgotten then.

@@ -51,7 +51,7 @@ pub struct Pending {
 
 /// An iq whose answer is not there yet.
 pub struct Asked {
-    pub envelope: Envelope,
+    pub envelope: Box<Envelope>,
     pub session: Option<SessionRef>,
 }
 

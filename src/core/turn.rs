@@ -375,7 +375,7 @@ impl Turn<'_> {
 
     /// As `send`, from an address of this account and not to those whom a guard keeps apart from us (XEP-0191 3.3). False: a
     /// guard has kept it.
-    pub fn send_guarded(&mut self, mut envelope: Envelope) -> bool {
+    pub fn send_guarded(&mut self, mut envelope: Box<Envelope>) -> bool {
         let passes = self.take(Step::SentGuard, &mut envelope);
         if passes {
             self.fx.list.push(Effect::Send(envelope));
@@ -384,7 +384,7 @@ impl Turn<'_> {
     }
 
     /// A message that is not delivered here, for those who want to know of it (`Step::SaidInRoom`).
-    pub fn overhear(&mut self, step: Step, mut envelope: Envelope) {
+    pub fn overhear(&mut self, step: Step, mut envelope: Box<Envelope>) {
         self.take(step, &mut envelope);
     }
 

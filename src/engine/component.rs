@@ -12,7 +12,7 @@ use crate::domain::{Around, DomainEntity, Outcome};
 
 impl DomainEntity {
     /// Everything that is for it.
-    pub(crate) fn hear_for_component(&mut self, cx: &mut Around<'_>, envelope: Envelope) -> Outcome {
+    pub(crate) fn hear_for_component(&mut self, cx: &mut Around<'_>, envelope: Box<Envelope>) -> Outcome {
         let Some(at) = self.link else {
             return match envelope.stanza.kind() {
                 Kind::Presence => Outcome::Done(envelope),
@@ -53,7 +53,8 @@ impl DomainEntity {
         };
         let why = match stanza.to_jid() {
             Ok(Some(to)) => {
-                let envelope = Envelope { receipt: Some(receipt), ..Envelope::new(stanza, from, to) };
+                let mut envelope = Envelope::new(stanza, from, to);
+                envelope.receipt = Some(receipt);
                 return cx.fx.list.push(Effect::Send(envelope));
             }
             // Section 3: whoever speaks for a whole domain says to whom.

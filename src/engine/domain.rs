@@ -62,10 +62,10 @@ pub(crate) struct Around<'a> {
 /// What becomes of a stanza after the domain's turn.
 pub(crate) enum Outcome {
     /// An answer to its sender.
-    Answer(Envelope, String),
-    Bounce(Envelope, Bounce),
+    Answer(Box<Envelope>, String),
+    Bounce(Box<Envelope>, Bounce),
     /// Its way ends here.
-    Done(Envelope),
+    Done(Box<Envelope>),
     /// A task has it, or there was none.
     Nothing,
 }
@@ -196,7 +196,7 @@ impl DomainEntity {
         }
     }
 
-    pub(crate) fn hear(&mut self, cx: &mut Around<'_>, envelope: Envelope) -> Outcome {
+    pub(crate) fn hear(&mut self, cx: &mut Around<'_>, envelope: Box<Envelope>) -> Outcome {
         let doors = self.doors.clone();
         if doors.component.is_some() {
             return self.hear_for_component(cx, envelope);
@@ -220,7 +220,7 @@ impl DomainEntity {
         }
     }
 
-    fn hear_message(&mut self, cx: &mut Around<'_>, envelope: Envelope) -> Outcome {
+    fn hear_message(&mut self, cx: &mut Around<'_>, envelope: Box<Envelope>) -> Outcome {
         let doors = self.doors.clone();
         let stanza = envelope.stanza.clone();
         for room in &doors.host_messages {
@@ -233,7 +233,7 @@ impl DomainEntity {
         Outcome::Bounce(envelope, Bounce::nobody())
     }
 
-    fn hear_iq(&mut self, cx: &mut Around<'_>, envelope: Envelope) -> Outcome {
+    fn hear_iq(&mut self, cx: &mut Around<'_>, envelope: Box<Envelope>) -> Outcome {
         let doors = self.doors.clone();
         let stanza = envelope.stanza.clone();
         let kind = match stanza.stype() {
@@ -256,7 +256,7 @@ impl DomainEntity {
     }
 
     /// The end of a question, or the beginning of the work that ends it.
-    fn answer(&mut self, cx: &mut Around<'_>, envelope: Envelope, reply: Reply) -> Outcome {
+    fn answer(&mut self, cx: &mut Around<'_>, envelope: Box<Envelope>, reply: Reply) -> Outcome {
         match reply {
             Reply::Result(_) if envelope.stanza.kind() != Kind::Iq => Outcome::Done(envelope),
             Reply::Result(payload) => {
@@ -307,7 +307,7 @@ impl DomainEntity {
             Finish::Error(why) => Reply::Error(why),
             Finish::Done => Reply::Sent,
             Finish::HostTurn(then) => {
-                let about = asked.as_ref().map(|asked| &asked.envelope);
+                let about = asked.as_ref().map(|asked| &*asked.envelope);
                 self.with_turn(cx, about, then)
             }
             Finish::Turn(_) => Reply::Error(Bounce::new(Condition::InternalServerError)),

@@ -161,14 +161,16 @@ pub(crate) fn step(
     session: Option<SessionRef>,
 ) -> Flow {
     let doors = entity.doors.clone();
-    for handler in &doors.steps[step as usize] {
-        let about = About { envelope: Some(&mut *envelope), session, ..About::default() };
-        match with_turn(entity, cx, about, handler) {
-            Flow::Go => {}
-            stop => return stop,
+    let about = About { envelope: Some(envelope), session, ..About::default() };
+    with_turn(entity, cx, about, |turn| {
+        for handler in &doors.steps[step as usize] {
+            match handler(turn) {
+                Flow::Go => {}
+                stop => return stop,
+            }
         }
-    }
-    Flow::Go
+        Flow::Go
+    })
 }
 
 /// Tell all rooms that watch.

@@ -10,12 +10,12 @@ use jid::Jid;
 /// The domains of this house, each with its doors.
 #[derive(Clone, Default)]
 pub struct Hosts {
-    by_domain: HashMap<String, Arc<Doors>>,
+    by_domain: HashMap<String, Arc<Doors>, hash::Seeded>,
 }
 
 impl Hosts {
     pub fn new(doors: impl IntoIterator<Item = Doors>) -> Hosts {
-        let mut by_domain = HashMap::new();
+        let mut by_domain = HashMap::default();
         for mut doors in doors {
             for service in std::mem::take(&mut doors.services).into_iter().chain([doors]) {
                 by_domain.insert(service.domain.clone(), Arc::new(service));
@@ -70,7 +70,8 @@ pub fn decide(hosts: &Hosts, to: &Jid) -> Route {
 /// The bare JID inside a JID, without copying it.
 pub fn bare_str(jid: &Jid) -> &str {
     let text = jid.as_str();
-    text.split_once('/').map_or(text, |(bare, _)| bare)
+    let resource = jid.resource().map_or(0, |resource| resource.as_str().len() + 1);
+    &text[..text.len() - resource]
 }
 
 /// The home of an entity among `shards`: the same in every run, so that a test can choose.

@@ -13,6 +13,7 @@ use iris_core::effects::{AfterCommit, Effect, Effects, Out, StreamError};
 use iris_core::entitlements;
 use iris_core::envelope::HOPS_MAX;
 use iris_core::error::{Bounce, Condition};
+use iris_core::hash::Seeded;
 use iris_core::host::Facts;
 use iris_core::login;
 use iris_core::mount::Doors;
@@ -70,9 +71,9 @@ pub enum ResumeError {
 /// What an entity can be told.
 enum Input {
     FromSession(SessionRef, Arc<Stanza>, Receipt),
-    Stanza(Envelope),
+    Stanza(Box<Envelope>),
     Bind {
-        bind: Bind,
+        bind: Box<Bind>,
         pipe: u64,
         reply: BindReply,
     },
@@ -148,7 +149,7 @@ pub struct Shard {
     known: Known,
     hosts: Hosts,
     store: Arc<dyn Store>,
-    entities: HashMap<Arc<str>, Slot>,
+    entities: HashMap<Arc<str>, Slot, Seeded>,
     /// What an entity behind a service was, while it is read anew.
     reloading: HashMap<Arc<str>, Box<dyn Any>>,
     sessions: Sessions,
@@ -195,7 +196,7 @@ impl Shard {
             known,
             hosts: Hosts::default(),
             store,
-            entities: HashMap::new(),
+            entities: HashMap::default(),
             reloading: HashMap::new(),
             sessions: Sessions::of_shard(id),
             inbox: VecDeque::new(),
@@ -414,7 +415,7 @@ impl Shard {
                 cause = envelope.after;
                 entity.hear_route(&mut cx, envelope);
             }
-            Input::Bind { bind, pipe, reply } => bound = binding::bind(entity, &mut cx, bind, pipe, reply),
+            Input::Bind { bind, pipe, reply } => bound = binding::bind(entity, &mut cx, *bind, pipe, reply),
             Input::Resume { login_us, reply, .. } if !entity.is_open_to(login_us) => reply(Err(ResumeError::NotFound)),
             Input::Resume { previd, h, pipe, reply, .. } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),
             Input::End(at, error) => entity.end(&mut cx, at, error),

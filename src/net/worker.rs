@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use iris_core::effects::StreamError;
+use iris_core::hash::Seeded;
 use iris_core::store::Store;
 use iris_core::time::{Mono, Now};
 use iris_core::xml::wire::Output;
@@ -60,7 +61,7 @@ pub(crate) struct Worker {
     pub shard: RefCell<Shard>,
     pub scratch: RefCell<Scratch>,
     /// By session slot: how to wake its pipe.
-    pipes: RefCell<HashMap<u32, (u64, Rc<Notify>)>>,
+    pipes: RefCell<HashMap<u32, (u64, Rc<Notify>), Seeded>>,
     next_pipe: Cell<u64>,
     wake: Arc<Notify>,
     /// The house is closing; pipes that have no session yet end.

@@ -70,7 +70,9 @@ fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, body: Option<String>
     }
     let envelope = |to: Jid, body: bool| {
         let (stanza, wire) = of(body);
-        Envelope { wire: Some(wire.clone()), ..Envelope::new(stanza.clone(), me.clone(), to) }
+        let mut envelope = Envelope::new(stanza.clone(), me.clone(), to);
+        envelope.wire = Some(wire.clone());
+        envelope
     };
     for it in subscribers.iter().filter(|it| it.jid.to_bare() != own) {
         turn.send_guarded(envelope(it.jid.clone(), it.body));

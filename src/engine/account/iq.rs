@@ -32,7 +32,7 @@ pub(crate) fn check(stanza: &Stanza) -> Result<(), Bounce> {
 }
 
 /// From one of our clients.
-pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Box<Envelope>) {
     if let Err(why) = check(&envelope.stanza) {
         // Of a type that is none, or without an id: there is nobody to answer by the book, so the sender gets an error all
         // the same (RFC 6120 8.3.3.1), unless it is itself a result or an error.
@@ -65,7 +65,7 @@ pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef,
 }
 
 /// To our own account: the roster is the engine's, everything else is a room's.
-fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: Envelope) {
+fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: Box<Envelope>) {
     let stanza = envelope.stanza.clone();
     let Some(child) = stanza.children().first() else { return };
     let asked = Asked { envelope, session: Some(at) };
@@ -91,7 +91,7 @@ fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelo
 }
 
 /// From anybody, by our address.
-pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Box<Envelope>) {
     match path::step(entity, cx, Step::ReceivedGuard, &mut envelope, None) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),

@@ -14,7 +14,7 @@ use crate::path::{self, Ctx};
 use crate::router::bare_str;
 
 /// Hop 3: the sender's turn.
-pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Box<Envelope>) {
     for step in [Step::SentGuard, Step::SentArchive, Step::SentCopy] {
         match path::step(entity, cx, step, &mut envelope, Some(at)) {
             Flow::Go => {}
@@ -25,7 +25,7 @@ pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef,
 }
 
 /// Hops 5 and 6: the recipient's turn.
-pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Box<Envelope>) {
     match path::step(entity, cx, Step::ReceivedGuard, &mut envelope, None) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
@@ -41,7 +41,10 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
         Delivery::Bounce => return bounce(cx, envelope, &Bounce::nobody()),
         _ => {}
     }
-    strip_forged(entity, cx, &mut envelope);
+    // What is rendered already is free of them (`HostTurn::fan_out`).
+    if envelope.wire.is_none() {
+        strip_forged(entity, cx, &mut envelope);
+    }
     match path::step(entity, cx, Step::ReceivedArchive, &mut envelope, None) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
@@ -55,7 +58,7 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
 }
 
 /// XEP-0163 4.3.2: to each available session whose verified capabilities say that it wants news of the node, and to no other.
-fn news(entity: &AccountEntity, cx: &mut Ctx<'_>, node: Arc<str>, mut envelope: Envelope) {
+fn news(entity: &AccountEntity, cx: &mut Ctx<'_>, node: Arc<str>, mut envelope: Box<Envelope>) {
     let wants = |at: &SessionRef| {
         let card = cx.sessions.get(*at).map(|session| &session.card);
         card.is_some_and(|card| card.available.is_some() && card.interests.has(&node))
@@ -74,7 +77,7 @@ fn news(entity: &AccountEntity, cx: &mut Ctx<'_>, node: Arc<str>, mut envelope: 
 fn hand_over(
     entity: &mut AccountEntity,
     cx: &mut Ctx<'_>,
-    mut envelope: Envelope,
+    mut envelope: Box<Envelope>,
     plan: Delivery<SessionRef>,
     listening: Vec<SessionRef>,
     again: bool,
@@ -89,32 +92,25 @@ fn hand_over(
             Flow::Go => {}
             stop => return stopped(cx, envelope, stop),
         }
-    } else {
-        let wire = render(&envelope);
-        let origin = Some(Arc::new(Undelivered {
-            stanza: envelope.stanza.clone(),
-            from: envelope.from.clone(),
-            to: envelope.to.clone(),
-            stamps: envelope.stamps.clone(),
-            kept_id: envelope.kept_id,
-            said: envelope.said,
-            shared: if to == To::Bare { targets.clone() } else { Vec::new() },
-        }));
-        for session in &targets {
-            let out = Out { origin: origin.clone(), after: envelope.after, ..Out::new(wire.clone(), to) };
-            cx.fx.list.push(Effect::Out(*session, out));
-        }
-        // `session` tells the copying room which one has it already; with several, nobody is left to be copied to.
-        let one = matches!(to, To::Full).then(|| targets[0]);
-        // A second delivery was copied the first time.
-        if !again {
-            match path::step(entity, cx, Step::ReceivedCopy, &mut envelope, one) {
-                Flow::Go => {}
-                stop => return stopped(cx, envelope, stop),
-            }
-        }
+        return settle(cx, &mut envelope);
     }
-    settle(cx, &mut envelope);
+    // `session` tells the copying room which one has it already; with several, nobody is left to be copied to.
+    let one = matches!(to, To::Full).then(|| targets[0]);
+    // A second delivery was copied the first time. (Whatever a room says to it, the message itself is delivered.)
+    if !again {
+        path::step(entity, cx, Step::ReceivedCopy, &mut envelope, one);
+    }
+    let wire = render(&envelope);
+    let Envelope { stanza, from, to: addressed, stamps, kept_id, said, after, receipt, .. } = *envelope;
+    let shared = if to == To::Bare { targets.clone() } else { Vec::new() };
+    let origin = Arc::new(Undelivered { stanza, from, to: addressed, stamps, kept_id, said, shared });
+    for session in targets {
+        let out = Out { origin: Some(origin.clone()), after, ..Out::new(wire.clone(), to) };
+        cx.fx.list.push(Effect::Out(session, out));
+    }
+    if let Some(receipt) = receipt {
+        cx.fx.list.push(Effect::Settle(receipt.settle()));
+    }
 }
 
 /// A session ended with this message not shown to have arrived: whoever else can take it, does; it was archived already.

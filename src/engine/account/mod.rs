@@ -201,7 +201,7 @@ impl AccountEntity {
     }
 
     /// From anybody, by this account's address.
-    pub(crate) fn hear_route(&mut self, cx: &mut Ctx<'_>, envelope: Envelope) {
+    pub(crate) fn hear_route(&mut self, cx: &mut Ctx<'_>, envelope: Box<Envelope>) {
         match envelope.stanza.kind() {
             Kind::Message => message::received(self, cx, envelope),
             Kind::Presence => presence::received(self, cx, envelope),
@@ -304,7 +304,7 @@ pub(crate) fn settle(cx: &mut Ctx<'_>, envelope: &mut Envelope) {
 }
 
 /// The stanza's way ends here, and its sender is told, if it is a stanza that may be answered.
-pub(crate) fn bounce(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &Bounce) {
+pub(crate) fn bounce(cx: &mut Ctx<'_>, mut envelope: Box<Envelope>, why: &Bounce) {
     if reply::answerable(&envelope.stanza)
         && let Ok(stanza) = Stanza::parse(reply::error_xml(&envelope.stanza, None, why).as_bytes(), &cx.house.names)
     {
@@ -316,7 +316,7 @@ pub(crate) fn bounce(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &Bounce) {
 }
 
 /// What a guard said.
-pub(crate) fn stopped(cx: &mut Ctx<'_>, mut envelope: Envelope, flow: iris_core::Flow) {
+pub(crate) fn stopped(cx: &mut Ctx<'_>, mut envelope: Box<Envelope>, flow: iris_core::Flow) {
     match flow {
         iris_core::Flow::Bounce(why) => bounce(cx, envelope, &why),
         iris_core::Flow::Drop(why) => {

@@ -16,7 +16,7 @@ use crate::router::bare_str;
 use crate::sessions::Sessions;
 
 /// From one of our clients.
-pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: Envelope) {
+pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelope: Box<Envelope>) {
     let addressed = envelope.stanza.to().is_some();
     let kind = envelope.stanza.stype();
     if let Some(kind) = Kind::of(kind) {
@@ -40,7 +40,7 @@ pub(super) fn sent(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef,
     }
 }
 
-fn refuse(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &str) {
+fn refuse(cx: &mut Ctx<'_>, mut envelope: Box<Envelope>, why: &str) {
     // A presence error is only ever sent for a request that somebody waits for; the others are dropped (RFC 6121 4.7.1).
     tracing::debug!(why, "presence dropped");
     settle(cx, &mut envelope);
@@ -49,7 +49,7 @@ fn refuse(cx: &mut Ctx<'_>, mut envelope: Envelope, why: &str) {
 // --- our own availability -------------------------------------------------------------------------------------------------
 
 /// RFC 6121 4.2.2, 4.4.2: initial presence, and every change of it.
-fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+fn broadcast(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Box<Envelope>) {
     let priority = priority(&envelope.stanza);
     let Some(session) = cx.sessions.get_mut(at) else { return };
     let (presence, stamps) = (envelope.stanza.clone(), wire::Stamps::default());
@@ -214,7 +214,7 @@ pub(super) fn session_gone(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: Ses
 }
 
 /// RFC 6121 4.6: presence to somebody in particular.
-fn directed(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+fn directed(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Box<Envelope>) {
     match path::step(entity, cx, Step::SentGuard, &mut envelope, Some(at)) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
@@ -242,7 +242,7 @@ fn directed(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut en
 const DIRECTED_MAX: usize = 1_000;
 
 /// A client may ask after those who show themselves to it; asking after others would tell whether they are there.
-fn probe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope) {
+fn probe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Box<Envelope>) {
     if !entity.roster.state(&envelope.to.to_bare()).to {
         return settle(cx, &mut envelope);
     }
@@ -278,7 +278,7 @@ pub(crate) fn present_to(
     sessions: &Sessions,
     contact: &Jid,
     available: bool,
-    mut send: impl FnMut(Envelope),
+    mut send: impl FnMut(Box<Envelope>),
 ) {
     let Ok(gone) = Stanza::parse(b"<presence type='unavailable'/>", &NameTable::new()).map(Arc::new) else { return };
     for at in &entity.sessions {
@@ -317,7 +317,7 @@ fn present(sessions: &Sessions, at: SessionRef) -> Option<Arc<Wire>> {
 // --- subscriptions --------------------------------------------------------------------------------------------------------
 
 /// RFC 6121 3: what the user asks, grants or takes back.
-fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Envelope, kind: Kind) {
+fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, mut envelope: Box<Envelope>, kind: Kind) {
     // 3.1.2: from the bare JID to the bare JID, whatever the client wrote.
     let contact = envelope.to.to_bare();
     envelope.to = contact.clone().into();
@@ -365,7 +365,7 @@ pub(super) fn show_all(entity: &mut AccountEntity, cx: &mut Ctx<'_>, contact: &J
 }
 
 /// RFC 6121 3: what a contact asks, grants or takes back.
-fn subscribe_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope, kind: Kind) {
+fn subscribe_in(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Box<Envelope>, kind: Kind) {
     let contact = envelope.from.to_bare();
     let before = entity.roster.state(&contact);
     let outcome = subscription::inbound(kind, before);
@@ -438,7 +438,7 @@ pub(super) fn ask_again(entity: &mut AccountEntity, cx: &mut Ctx<'_>) {
 
 // --- from others ----------------------------------------------------------------------------------------------------------
 
-pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Box<Envelope>) {
     match path::step(entity, cx, Step::ReceivedGuard, &mut envelope, None) {
         Flow::Go => {}
         stop => return stopped(cx, envelope, stop),
@@ -482,7 +482,7 @@ fn deliver_to_full(entity: &AccountEntity, cx: &mut Ctx<'_>, envelope: &Envelope
 
 /// RFC 6121 4.3.2. Somebody who may not see us is told `unsubscribed`, so that a roster that believes otherwise heals; clients
 /// cannot ask after people who never let them (`probe_out`), so this tells nobody anything new.
-fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Envelope) {
+fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Box<Envelope>) {
     let asker = envelope.from.clone();
     if entity.relation(&asker.to_bare()).sees_us() {
         let list = &mut cx.fx.list;

@@ -58,8 +58,9 @@ impl Shard {
 
     pub(super) fn undelivered(&mut self, out: &Out) {
         let Some(origin) = &out.origin else { return };
-        let envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());
+        let mut envelope = Envelope::new(origin.stanza.clone(), origin.from.clone(), origin.to.clone());
         let why = Bounce::new(Condition::ServiceUnavailable).text("the program behind this address has gone");
-        self.bounce(Envelope { after: out.after, ..envelope }, &why);
+        envelope.after = out.after;
+        self.bounce(envelope, &why);
     }
 }

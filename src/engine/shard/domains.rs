@@ -87,7 +87,7 @@ impl Shard {
     }
 
     /// A stanza for the domain of its `to`.
-    pub(super) fn send_host(&mut self, mut envelope: Envelope) {
+    pub(super) fn send_host(&mut self, mut envelope: Box<Envelope>) {
         let Some(doors) = self.hosts.get(envelope.to.domain().as_str()) else {
             return self.bounce(envelope, &Bounce::nobody());
         };
@@ -104,7 +104,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn accept_host(&mut self, envelope: Envelope) {
+    pub(super) fn accept_host(&mut self, envelope: Box<Envelope>) {
         let key = self.host_key(&envelope.to);
         let key = match self.entities.get_key_value(key) {
             Some((key, _)) => key.clone(),
@@ -191,7 +191,7 @@ impl Shard {
     // --- to many, and to each other ---------------------------------------------------------------------------------------
 
     /// The same to many accounts: one item for each shard. Whoever is no account of ours gets a stanza of their own.
-    pub(super) fn fan_out(&mut self, mut envelope: Envelope, to: &[Jid]) {
+    pub(super) fn fan_out(&mut self, mut envelope: Box<Envelope>, to: &[Jid]) {
         envelope.stamps.from = Some(Arc::from(envelope.from.as_str()));
         envelope.hops += 1;
         if envelope.wire.is_none() {
@@ -209,7 +209,7 @@ impl Shard {
             if shard == usize::from(self.id) {
                 self.fan_out_here(&envelope, to);
             } else if !to.is_empty() {
-                self.outbox[shard].push(Post::FanOut(Box::new(envelope.copy_to(envelope.to.clone())), to));
+                self.outbox[shard].push(Post::FanOut(envelope.copy_to(envelope.to.clone()), to));
             }
         }
     }
@@ -227,7 +227,9 @@ impl Shard {
                 let Ok(stanza) = Stanza::parse(&out.wire.bytes, &self.house.names) else { continue };
                 let Some(from) = stanza.from_jid().ok().flatten() else { continue };
                 let after = out.after;
-                self.route(Envelope { after, ..Envelope::new(Arc::new(stanza), from, to.clone()) });
+                let mut envelope = Envelope::new(Arc::new(stanza), from, to.clone());
+                envelope.after = after;
+                self.route(envelope);
             }
             return;
         }

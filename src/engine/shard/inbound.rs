@@ -15,7 +15,7 @@ use super::{Census, Counters, HostReply, TurnReply};
 use crate::router::Hosts;
 
 pub enum Post {
-    Stanza(Envelope),
+    Stanza(Box<Envelope>),
     Settled(Settled),
     Ask(BareJid, Ask, AskReply),
     /// The account of this name was read.
@@ -31,7 +31,7 @@ pub enum Post {
         answer: Answered,
     },
     /// A stanza for a domain of ours.
-    Host(Envelope),
+    Host(Box<Envelope>),
     /// The same to each of these accounts, which live on this shard.
     FanOut(Box<Envelope>, Vec<Jid>),
     /// See `Effect::Burst`.

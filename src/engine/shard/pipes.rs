@@ -9,7 +9,7 @@ impl Shard {
     }
 
     pub fn bind(&mut self, account: &BareJid, bind: Bind, pipe: u64, reply: BindReply) {
-        self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { bind, pipe, reply }));
+        self.inbox.push_back((Arc::from(account.as_str()), Input::Bind { bind: Box::new(bind), pipe, reply }));
     }
 
     /// `login_us`: as for a bind.

@@ -4,7 +4,7 @@ use super::*;
 
 impl Shard {
     /// Hop 4: who is it for?
-    pub(super) fn route(&mut self, mut envelope: Envelope) {
+    pub(super) fn route(&mut self, mut envelope: Box<Envelope>) {
         envelope.hops += 1;
         if envelope.hops > HOPS_MAX {
             tracing::warn!("a stanza went round in circles and was dropped");
@@ -28,9 +28,10 @@ impl Shard {
     }
 
     /// For an account of this shard.
-    pub(super) fn accept(&mut self, mut envelope: Envelope) {
+    pub(super) fn accept(&mut self, mut envelope: Box<Envelope>) {
         let key = bare_str(&envelope.to);
-        let asleep = !self.entities.contains_key(key);
+        let awake = self.entities.get_key_value(key).map(|(key, _)| key.clone());
+        let asleep = awake.is_none();
         let idle_talk = envelope.stanza.kind() == Kind::Presence
             && matches!(
                 envelope.stanza.stype(),
@@ -44,15 +45,12 @@ impl Shard {
             // there also while it sleeps, for a client that wants them (XEP-0163 4.3.3).
             return self.done(&mut envelope);
         }
-        let key = match self.entities.get_key_value(key) {
-            Some((key, _)) => key.clone(),
-            None => Arc::from(key),
-        };
+        let key = awake.unwrap_or_else(|| Arc::from(key));
         self.inbox.push_back((key, Input::Stanza(envelope)));
     }
 
     /// An error from where the stanza was going, to whom it came from.
-    pub(super) fn bounce(&mut self, mut envelope: Envelope, why: &Bounce) {
+    pub(super) fn bounce(&mut self, mut envelope: Box<Envelope>, why: &Bounce) {
         if !reply::answerable(&envelope.stanza) {
             return self.done(&mut envelope);
         }
@@ -62,7 +60,7 @@ impl Shard {
 
     /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn; but a message's
     /// error takes the way of a message, because the other devices of who sent it want to know too (XEP-0280 6.1).
-    pub(super) fn answer_from(&mut self, mut envelope: Envelope, xml: String) {
+    pub(super) fn answer_from(&mut self, mut envelope: Box<Envelope>, xml: String) {
         let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
         let own = home
             .filter(|_| envelope.stanza.kind() != Kind::Message)

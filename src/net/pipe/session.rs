@@ -86,8 +86,10 @@ impl Pipe {
                 }
             };
             let ready = tokio::select! {
-                ready = ready => ready,
+                // What wakes us is the rarest to be there twice: it comes from this thread's turner, which does not run meanwhile.
+                biased;
                 () = wake.notified() => Ok(None),
+                ready = ready => ready,
                 () = paused => Ok(None),
             };
             match ready {
@@ -182,8 +184,11 @@ impl Pipe {
                     return Ok(Some(over.unwrap_or_else(|| StreamError::new("internal-server-error"))));
                 }
                 Pulled::More => {}
-                Pulled::Empty if empty => return Ok(None),
-                Pulled::Empty => {}
+                Pulled::Empty => {
+                    // Nothing can have come meanwhile: the shard turns on this thread.
+                    self.write_some()?;
+                    return Ok(None);
+                }
             }
         }
     }
