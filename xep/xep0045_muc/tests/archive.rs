@@ -38,10 +38,7 @@ fn stanza_id(stanza: &Stanza) -> String {
 #[test]
 fn xep0313_s6_1_2_everything_said_is_read_in_pages() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1")]);
         let mut ids = Vec::new();
         for n in 0..7 {
             house.recv(&juliet);
@@ -54,7 +51,7 @@ fn xep0313_s6_1_2_everything_said_is_read_in_pages() {
         assert!(!fin.as_str().contains("complete"), "{}", fin.as_str());
         assert_eq!(heard.iter().map(result_id).collect::<Vec<_>>(), ids[..4], "0359: the id is the archive's");
         for it in &heard {
-            assert_eq!((from(it), it.to().as_deref()), (room.clone(), Some("juliet@house/balcony")));
+            assert_eq!((from(it), it.to().as_deref()), (room.clone(), Some(JULIET)));
             assert!(it.as_str().contains(&format!("<message xmlns='jabber:client' from='{room}/romeo'")), "{}", it.as_str());
             assert!(!it.as_str().contains("romeo@house"), "D2: {}", it.as_str());
             assert_eq!(it.as_str().matches("<occupant-id").count(), 1);
@@ -82,10 +79,9 @@ fn xep0313_s6_1_2_everything_said_is_read_in_pages() {
 
 #[test]
 fn xep0313_s6_1_2_and_d2_who_may_read_it() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+    let (mut house, room, romeo) = alone(1, &[("persistentroom", "1")]);
     say(&mut house, &romeo, &room, "hi");
-    let (juliet, tybalt) = (house.online("juliet@house/balcony"), house.online("tybalt@house/street"));
+    let (juliet, tybalt) = (house.online(JULIET), house.online(TYBALT));
     let read =
         |house: &mut House, who: &Client| query(house, who, &room, &asked(&[], "")).1.attr("type").as_deref() == Some("result");
     assert!(!read(&mut house, &juliet), "not by whom it is none of their business");
@@ -97,21 +93,16 @@ fn xep0313_s6_1_2_and_d2_who_may_read_it() {
     assert!(!read(&mut house, &juliet));
     set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
     assert!(read(&mut house, &juliet), "a member, also from outside");
-    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
-    assert!(house.iq(&juliet, "get", Some(&room), info).as_str().contains(&format!("<feature var='{MAM}'/>")));
+    assert!(info_of(&mut house, &juliet, &room).as_str().contains(&format!("<feature var='{MAM}'/>")));
     configure(&mut house, &romeo, &room, &[("enablearchiving", "0")]);
-    assert!(!house.iq(&juliet, "get", Some(&room), info).as_str().contains(MAM));
+    assert!(!info_of(&mut house, &juliet, &room).as_str().contains(MAM));
     is_error(&query(&mut house, &juliet, &room, &asked(&[], "")).1, "service-unavailable");
 }
 
 #[test]
 fn xep0424_what_somebody_takes_back_is_gone() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1")]);
         let correction = |of: &str| {
             format!(
                 "<message to='{room}' type='groupchat' id='c1'><body>secret two</body><replace xmlns='urn:xmpp:message-correct:0' id='{of}'/></message>"
@@ -140,10 +131,10 @@ fn xep0424_what_somebody_takes_back_is_gone() {
         );
         let (heard, _) = query(&mut house, &juliet, &room, &asked(&[("{urn:xmpp:fulltext:0}fulltext", "secret")], ""));
         assert!(heard.is_empty(), "D4: nor is it found");
-        let nurse = house.online("nurse@house/kitchen");
+        let nurse = house.online(NURSE);
         assert!(join(&mut house, &nurse, &room, "nurse").iter().all(|it| !it.as_str().contains("secret")));
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let nurse = house.online("nurse@house/kitchen");
+        let nurse = house.online(NURSE);
         assert!(join(&mut house, &nurse, &room, "nurse").iter().all(|it| !it.as_str().contains("secret")));
     }
 }
@@ -160,7 +151,7 @@ fn xep0424_a_retraction_that_a_crash_interrupted_is_done_when_the_room_wakes() {
     let mut house = House::manual(ROOMS);
     house.user("romeo@house");
     settle(&mut house);
-    let romeo = house.login("romeo@house/orchard");
+    let romeo = house.login(ROMEO);
     house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
     settle(&mut house);
     let form = "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_persistentroom'><value>1</value></field></x>";
@@ -179,7 +170,7 @@ fn xep0424_a_retraction_that_a_crash_interrupted_is_done_when_the_room_wakes() {
     // The retraction is on disk, what follows from it is not yet.
     house.store.commit();
     let mut house = house.restart(ROOMS, Duration::from_secs(3));
-    let romeo = house.login("romeo@house/orchard");
+    let romeo = house.login(ROMEO);
     settle(&mut house);
     // Whoever wakes it.
     house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
@@ -192,11 +183,7 @@ fn xep0424_a_retraction_that_a_crash_interrupted_is_done_when_the_room_wakes() {
 #[test]
 fn xep0425_a_moderator_takes_back_what_another_has_said() {
     for (shard, archive) in [(0, "1"), (1, "1"), (0, "0")] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("enablearchiving", archive)]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1"), ("enablearchiving", archive)]);
         let spam = "<body>DM me for free magic potions!</body>";
         house.send(&juliet, &format!("<message to='{room}' type='groupchat' id='inappropriate-1'>{spam}</message>"));
         let id = stanza_id(&house.one(&romeo));
@@ -225,7 +212,7 @@ fn xep0425_a_moderator_takes_back_what_another_has_said() {
         ] {
             assert!(told.as_str().contains(&part), "{part}: {}", told.as_str());
         }
-        let nurse = house.online("nurse@house/kitchen");
+        let nurse = house.online(NURSE);
         assert!(join(&mut house, &nurse, &room, "nurse").iter().all(|it| !it.as_str().contains("potions")));
         if archive == "1" {
             let (heard, _) = query(&mut house, &juliet, &room, &asked(&[], ""));
@@ -243,8 +230,7 @@ fn xep0425_a_moderator_takes_back_what_another_has_said() {
 #[test]
 fn i1_a_message_sent_again_after_a_restart_is_there_once() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1")]);
         let said = format!(
             "<message to='{room}' type='groupchat' id='m1'><body>once</body><origin-id xmlns='urn:xmpp:sid:0' id='o1'/>\
              <x xmlns='{MUC}#user'/></message>"
@@ -252,7 +238,7 @@ fn i1_a_message_sent_again_after_a_restart_is_there_once() {
         house.send(&romeo, &said);
         let id = stanza_id(&house.one(&romeo));
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let romeo = house.online("romeo@house/orchard");
+        let romeo = house.online(ROMEO);
         assert_eq!(bodies(&join(&mut house, &romeo, &room, "romeo")), ["once"]);
         house.send(&romeo, &said);
         assert_eq!(stanza_id(&house.one(&romeo)), id, "I2: any second copy carries the same id");
@@ -284,7 +270,7 @@ fn f36_the_account_of_a_member_who_is_away_hears_what_is_said_if_it_has_somethin
         let rooms = [ROOMS, &[LISTENER]].concat();
         let (mut house, room) = (House::with(&rooms), room_on(shard));
         let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
-        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
         set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
         house.recv(&juliet);
         say(&mut house, &romeo, &room, "ah");
@@ -302,9 +288,8 @@ fn f36_the_account_of_a_member_who_is_away_hears_what_is_said_if_it_has_somethin
 
 #[test]
 fn xep0452_a_member_who_is_mentioned_is_told() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("forwardmentions", "1")]);
-    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    let (mut house, room, romeo) = alone(0, &[("persistentroom", "1"), ("forwardmentions", "1")]);
+    let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
     admin(&mut house, &romeo, &room, "set", "<item affiliation='member' jid='juliet@house' nick='jule'/>");
     let mention = |uri: &str| {
         format!(
@@ -328,10 +313,7 @@ fn xep0452_a_member_who_is_mentioned_is_told() {
 
 #[test]
 fn xep0500_slow_mode() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("slow_mode_duration", "20")]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
+    let (mut house, room, romeo, juliet) = both(1, &[("slow_mode_duration", "20")]);
     say(&mut house, &juliet, &room, "one");
     house.recv(&juliet);
     say(&mut house, &juliet, &room, "two");
@@ -348,18 +330,16 @@ fn xep0500_slow_mode() {
         form.as_str()
             .contains("<validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:integer'><range min='0'/>")
     );
-    let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    let info = info_of(&mut house, &juliet, &room);
     assert!(info.as_str().contains("muc#roominfo_slow_mode_duration"), "{}", info.as_str());
     is_error(&configure(&mut house, &romeo, &room, &[("slow_mode_duration", "-1")]), "not-acceptable");
 }
 
 #[test]
 fn xep0502_how_much_is_said() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+    let (mut house, room, romeo) = alone(0, &[("persistentroom", "1")]);
     let field = "{urn:xmpp:muc-activity}message-activity";
-    let ask =
-        |house: &mut House| house.iq(&romeo, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    let ask = |house: &mut House| info_of(house, &romeo, &room);
     assert!(!ask(&mut house).as_str().contains(field), "nothing is known yet");
     (0..48).for_each(|n| say(&mut house, &romeo, &room, &format!("m{n}")));
     house.advance(Duration::from_secs(3_700));
@@ -377,10 +357,7 @@ fn xep0502_how_much_is_said() {
 #[test]
 fn xep0486_the_picture_of_a_room() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1")]);
         let card = "<vCard xmlns='vcard-temp'><PHOTO><TYPE>image/png</TYPE><BINVAL>aGVs\nbG8=</BINVAL></PHOTO></vCard>";
         is_error(&house.iq(&juliet, "set", Some(&room), card), "forbidden");
         is_error(&house.iq(&juliet, "get", Some(&room), "<vCard xmlns='vcard-temp'/>"), "item-not-found");
@@ -388,17 +365,17 @@ fn xep0486_the_picture_of_a_room() {
         is_result(&house.iq(&romeo, "set", Some(&room), card));
         assert_eq!(codes(&house.one(&juliet)), [104]);
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         assert!(
             house.iq(&juliet, "get", Some(&room), "<vCard xmlns='vcard-temp'/>").as_str().contains("<TYPE>image/png</TYPE>")
         );
-        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        let info = info_of(&mut house, &juliet, &room);
         // SHA-1 of "hello".
         assert!(info.as_str().contains("aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"), "{}", info.as_str());
         assert!(info.as_str().contains("muc#roominfo_avatarhash") && info.as_str().contains("<feature var='vcard-temp'/>"));
-        let romeo = house.online("romeo@house/orchard");
+        let romeo = house.online(ROMEO);
         is_result(&house.iq(&romeo, "set", Some(&room), "<vCard xmlns='vcard-temp'/>"));
-        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        let info = info_of(&mut house, &juliet, &room);
         assert!(!info.as_str().contains("avatarhash"));
     }
 }
@@ -406,14 +383,13 @@ fn xep0486_the_picture_of_a_room() {
 #[test]
 fn what_was_said_in_a_room_that_died_with_the_house_is_not_the_next_ones() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
+        let (mut house, room, romeo) = alone(shard, &[]);
         say(&mut house, &romeo, &room, "secret");
         // The service was not told of the room before the house died.
         let at = room.clone();
         house.host("conference.house", move |turn| turn.delete(crate::xep0045_muc::service::ROOMS, &at));
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         assert!(join(&mut house, &juliet, &room, "juliet").iter().any(|it| codes(it).contains(&201)));
         configure(&mut house, &juliet, &room, &[("persistentroom", "1")]);
         say(&mut house, &juliet, &room, "hers");

@@ -39,7 +39,7 @@ fn made(house: &mut House, who: &Client, name: &str, members: &[&str]) -> String
 #[test]
 fn f32_a_bubble_is_made_with_its_members_and_they_are_invited() {
     let mut house = house();
-    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     house.user("nurse@house");
     let bubble = made(&mut house, &romeo, "Verona", &["juliet@house", "nurse@house", "romeo@house"]);
     assert!(bubble.ends_with("@conference.house"));
@@ -56,22 +56,22 @@ fn f32_a_bubble_is_made_with_its_members_and_they_are_invited() {
     assert_eq!(item(&join(&mut house, &juliet, &bubble, "juliet")[0])[0], "member");
     let told = house.one(&romeo);
     assert!(told.as_str().contains("juliet@house has come into the bubble Verona"), "33: {}", told.as_str());
-    let tybalt = house.online("tybalt@house/street");
+    let tybalt = house.online(TYBALT);
     is_error(&join(&mut house, &tybalt, &bubble, "tybalt")[0], "registration-required");
     // It is there after a restart, and who was away comes in then.
     let mut house = house.restart(ROOMS, Duration::from_secs(60));
-    let nurse = house.online("nurse@house/kitchen");
+    let nurse = house.online(NURSE);
     assert_eq!(item(&join(&mut house, &nurse, &bubble, "nurse")[0])[0], "member");
 }
 
 #[test]
 fn f33_whoever_refuses_is_no_member_and_the_organiser_is_told() {
     let mut house = house();
-    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     let bubble = made(&mut house, &romeo, "Verona", &["juliet@house"]);
     house.recv(&juliet);
     let mut house = house.restart(ROOMS, Duration::from_secs(60));
-    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     house.send(
         &juliet,
         &format!(
@@ -85,7 +85,7 @@ fn f33_whoever_refuses_is_no_member_and_the_organiser_is_told() {
 #[test]
 fn plans_the_size_of_a_bubble() {
     let mut house = House::with_config(ROOMS, "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 3\n");
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let four = command(&mut house, &romeo, "create", &[("name", &["X"]), ("members", &["a@house", "b@house", "c@house"])]);
     is_error(&four, "resource-constraint");
     assert!(four.as_str().contains("at most 3 members") && four.as_str().contains("small"), "{}", four.as_str());
@@ -103,7 +103,7 @@ fn plans_the_size_of_a_bubble() {
 fn plans_a_better_one_makes_place_in_the_bubbles_that_are_there() {
     let plans = "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 2\n[plans.large]\nbubble_members_max = 3\n";
     let mut house = House::with_config(ROOMS, plans);
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let bubble = made(&mut house, &romeo, "X", &["a@house"]);
     is_error(&set_affiliation(&mut house, &romeo, &bubble, "b@house", "member"), "resource-constraint");
     house.ask("romeo@house", Ask::SetPlan(Some("large".into())));
@@ -116,7 +116,7 @@ fn plans_a_better_one_makes_place_in_the_bubbles_that_are_there() {
 #[test]
 fn f35_archived_and_only_then_deleted() {
     let mut house = house();
-    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     let bubble = made(&mut house, &romeo, "Verona", &["juliet@house", "nurse@house"]);
     join(&mut house, &romeo, &bubble, "romeo");
     join(&mut house, &juliet, &bubble, "juliet");
@@ -138,7 +138,7 @@ fn f35_archived_and_only_then_deleted() {
     house.send(&juliet, &format!("<iq type='set' id='mam' to='{bubble}'>{ask}</iq>"));
     assert_eq!(bodies(&house.recv(&juliet)), ["remember"], "what was said can be read");
     let mut house = house.restart(ROOMS, Duration::from_secs(60));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     is_error(&join(&mut house, &romeo, &bubble, "romeo")[0], "not-allowed");
     is_result(&command(&mut house, &romeo, "delete", &[("jid", &[&bubble])]));
     is_error(
@@ -152,13 +152,13 @@ fn f35_archived_and_only_then_deleted() {
 #[test]
 fn f31_my_bubbles() {
     let mut house = house();
-    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     let mine = made(&mut house, &romeo, "Mine", &["juliet@house"]);
     let hers = made(&mut house, &juliet, "Hers", &["romeo@house"]);
     let old = made(&mut house, &romeo, "Old", &[]);
     is_result(&command(&mut house, &romeo, "archive", &[("jid", &[&old])]));
     let mut house = house.restart(ROOMS, Duration::from_secs(60));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let table = command(&mut house, &romeo, "list", &[]);
     for row in [
         [mine.as_str(), "Mine", "owner", "active", "2"],
@@ -193,7 +193,7 @@ fn a_domain_may_make_every_new_room_a_bubble() {
     let mut house = House::with_config(ROOMS, "[xep.muc]\ndefault_bubble = true\n");
     let room = room_on(1);
     let romeo = opened(&mut house, &room, &[("roomname", "Verona")]);
-    let info = house.iq(&romeo, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    let info = info_of(&mut house, &romeo, &room);
     for feature in ["muc_persistent", "muc_membersonly", "muc_nonanonymous", "muc_hidden"] {
         assert!(info.as_str().contains(feature), "{feature}");
     }

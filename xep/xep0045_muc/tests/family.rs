@@ -17,10 +17,7 @@ fn hat(house: &mut House, who: &Client, room: &str, node: &str, fields: &[(&str,
 #[test]
 fn xep0317_a_hat_is_made_given_seen_and_taken() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1")]);
         let make = [("title", "Host"), ("uri", "urn:example:host"), ("hue", "327.25")];
         is_error(&hat(&mut house, &juliet, &room, "create", &make), "forbidden");
         assert!(hat(&mut house, &romeo, &room, "create", &[]).as_str().contains("status='executing'"));
@@ -39,12 +36,12 @@ fn xep0317_a_hat_is_made_given_seen_and_taken() {
         let hats = "<hats xmlns='urn:xmpp:hats:0'><hat title='Host' uri='urn:example:host' hue='327.25'/></hats>";
         assert!(house.one(&juliet).as_str().contains(hats));
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
         join(&mut house, &romeo, &room, "romeo");
         let heard = join(&mut house, &juliet, &room, "juliet");
         assert!(heard[1].as_str().contains(hats) && !heard[0].as_str().contains("<hats"), "{heard:?}");
         assert!(house.one(&romeo).as_str().contains(hats));
-        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        let info = info_of(&mut house, &juliet, &room);
         assert!(info.as_str().contains("hats#hash") && info.as_str().contains("<feature var='urn:xmpp:hats:0'/>"));
         assert!(hat(&mut house, &juliet, &room, "list", &[]).as_str().contains("<value>Host</value>"));
         is_error(&hat(&mut house, &juliet, &room, "list-assigned", &[]), "forbidden");
@@ -71,18 +68,17 @@ fn token(house: &mut House, who: &Client, room: &str, attributes: &str) -> Strin
 #[test]
 fn xep0488_a_token_makes_a_member_once() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1"), ("membersonly", "1")]);
         let once = token(&mut house, &romeo, &room, "counter='1' delay='3600'");
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let romeo = house.online("romeo@house/orchard");
-        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        let romeo = house.online(ROMEO);
+        let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
         let by = |token: &str| format!("<password>{token}</password>");
         is_error(&join_with(&mut house, &juliet, &room, "juliet", &by("guessed"))[0], "registration-required");
         let heard = join_with(&mut house, &juliet, &room, "juliet", &by(&once));
         assert_eq!(item(&heard[0])[0], "member", "{heard:?}");
         // Who belongs to the room needs none, and uses none up.
-        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+        leave(&mut house, &juliet, &room, "juliet");
         assert_eq!(item(&join_with(&mut house, &juliet, &room, "juliet", &by(&once))[0])[0], "member");
         let refused = &join_with(&mut house, &nurse, &room, "nurse", &by(&once))[0];
         is_error(refused, "not-authorized");
@@ -112,10 +108,9 @@ fn until(stanza: &Stanza) -> String {
 #[test]
 fn xep0463_who_comes_again_is_told_what_has_changed() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
         set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"));
         assert_eq!(heard[0].name().1, "message", "before any presence");
         assert!(
@@ -154,14 +149,13 @@ fn xep0463_who_comes_again_is_told_what_has_changed() {
 #[test]
 fn xep0463_a_version_outlives_the_memory_of_the_room() {
     for (shard, sleeps) in [(0, true), (1, true), (0, false), (1, false)] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
         for person in ["juliet@house", "nurse@house", "paris@house"] {
             set_affiliation(&mut house, &romeo, &room, person, "member");
         }
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         let first = until(&join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"))[0]);
-        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+        leave(&mut house, &juliet, &room, "juliet");
         house.recv(&romeo);
         for (person, affiliation) in [
             ("nurse@house", "none"),
@@ -172,13 +166,13 @@ fn xep0463_a_version_outlives_the_memory_of_the_room() {
         ] {
             is_result(&set_affiliation(&mut house, &romeo, &room, person, affiliation));
         }
-        house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+        leave(&mut house, &romeo, &room, "romeo");
         if sleeps {
             house.advance(Duration::from_secs(600));
         } else {
             house = house.restart(ROOMS, Duration::from_secs(60));
         }
-        let juliet = if sleeps { juliet } else { house.online("juliet@house/balcony") };
+        let juliet = if sleeps { juliet } else { house.online(JULIET) };
         let again = |since: &str| format!("<mav xmlns='{MAV}' since='{since}'/>");
         let heard = join_with(&mut house, &juliet, &room, "juliet", &again(&first));
         let delta = heard[0].as_str();
@@ -215,8 +209,7 @@ fn xep0463_a_version_outlives_the_memory_of_the_room() {
 
 #[test]
 fn xep0463_who_was_forgotten_is_in_no_delta_that_should_have_them() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+    let (mut house, room, romeo) = alone(1, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
     let bootstrap = format!("<mav xmlns='{MAV}'/>");
     let first = until(&join_with(&mut house, &romeo, &room, "romeo", &bootstrap)[0]);
     for affiliation in ["member", "none"] {
@@ -237,9 +230,8 @@ fn xep0463_who_was_forgotten_is_in_no_delta_that_should_have_them() {
 
 #[test]
 fn xep0463_s5_2_1_nobody_learns_addresses_this_way() {
-    let (mut house, room) = (house(), room_on(0));
-    opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, _) = alone(0, &[]);
+    let juliet = house.online(JULIET);
     let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"));
     is_error(&heard[0], "forbidden");
     assert!(heard.iter().any(|it| codes(it).contains(&110)) && heard.iter().all(|it| !it.as_str().contains("romeo@house")));
@@ -248,7 +240,7 @@ fn xep0463_s5_2_1_nobody_learns_addresses_this_way() {
 #[test]
 fn xep0433_rooms_are_found_by_words() {
     let mut house = house();
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     for (room, name, text, hidden) in [
         ("garden", "Garden", "roses and thorns", "1"),
         ("cellar", "Cellar", "roses in the dark", "0"),

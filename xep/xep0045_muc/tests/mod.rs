@@ -17,6 +17,11 @@ mod s9_admin;
 mod service;
 
 const MUC: &str = "http://jabber.org/protocol/muc";
+const ROMEO: &str = "romeo@house/orchard";
+const JULIET: &str = "juliet@house/balcony";
+const NURSE: &str = "nurse@house/kitchen";
+const TYBALT: &str = "tybalt@house/street";
+const PARIS: &str = "paris@house/hall";
 
 /// A room that lives on this shard.
 fn room_on(shard: u16) -> String {
@@ -34,9 +39,24 @@ fn join_with(house: &mut House, client: &Client, room: &str, nick: &str, inside:
     house.recv(client)
 }
 
-/// Romeo has made a room and has configured it like this.
+/// A house with a room on this shard that romeo has made, and has configured like this.
+fn alone(shard: u16, fields: &[(&str, &str)]) -> (House, String, Client) {
+    let (mut house, room) = (house(), room_on(shard));
+    let romeo = opened(&mut house, &room, fields);
+    (house, room, romeo)
+}
+
+/// Into which juliet has come too; both have heard all that was said so far.
+fn both(shard: u16, fields: &[(&str, &str)]) -> (House, String, Client, Client) {
+    let (mut house, room, romeo) = alone(shard, fields);
+    let juliet = house.online(JULIET);
+    join(&mut house, &juliet, &room, "juliet");
+    house.recv(&romeo);
+    (house, room, romeo, juliet)
+}
+
 fn opened(house: &mut House, room: &str, fields: &[(&str, &str)]) -> Client {
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     join(house, &romeo, room, "romeo");
     configure(house, &romeo, room, fields);
     romeo
@@ -65,6 +85,21 @@ fn set_affiliation(house: &mut House, client: &Client, room: &str, jid: &str, af
 
 fn set_role(house: &mut House, client: &Client, room: &str, nick: &str, role: &str) -> Stanza {
     admin(house, client, room, "set", &format!("<item nick='{nick}' role='{role}'><reason>so it is</reason></item>"))
+}
+
+fn leave(house: &mut House, client: &Client, room: &str, nick: &str) {
+    house.send(client, &format!("<presence type='unavailable' to='{room}/{nick}'/>"));
+}
+
+/// What the room says of itself.
+fn info_of(house: &mut House, who: &Client, room: &str) -> Stanza {
+    house.iq(who, "get", Some(room), "<query xmlns='http://jabber.org/protocol/disco#info'/>")
+}
+
+/// Whoever came heard so of themselves.
+#[track_caller]
+fn is_in(heard: &[Stanza]) {
+    assert!(heard.iter().any(|it| codes(it).contains(&110)), "{heard:?}");
 }
 
 #[track_caller]

@@ -12,7 +12,7 @@ use super::*;
 fn s10_1_2_and_10_1_3_instant_reserved_and_cancelled() {
     for shard in [0, 1] {
         let (mut house, room) = (house(), room_on(shard));
-        let romeo = house.online("romeo@house/orchard");
+        let romeo = house.online(ROMEO);
         join(&mut house, &romeo, &room, "romeo");
         let form = owner(&mut house, &romeo, &room, "get", "");
         for field in [
@@ -41,7 +41,7 @@ fn s10_1_2_and_10_1_3_instant_reserved_and_cancelled() {
         }
         assert!(form.as_str().contains("muc#maxhistoryfetch") && form.as_str().contains("<value>romeo@house</value>"));
         is_error(&configure(&mut house, &romeo, &room, &[("passwordprotectedroom", "1")]), "not-acceptable");
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         is_error(&join(&mut house, &juliet, &room, "juliet")[0], "item-not-found");
         is_error(&owner(&mut house, &juliet, &room, "get", ""), "forbidden");
         house.send(&romeo, &format!("<iq type='set' id='c' to='{room}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='cancel'/></query></iq>"));
@@ -54,17 +54,17 @@ fn s10_1_2_and_10_1_3_instant_reserved_and_cancelled() {
 #[test]
 fn s10_1_a_room_that_nobody_configured_ends_with_its_maker() {
     let (mut house, room) = (house(), room_on(0));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     join(&mut house, &romeo, &room, "romeo");
     house.close(&romeo);
-    let juliet = house.online("juliet@house/balcony");
+    let juliet = house.online(JULIET);
     assert!(codes(&join(&mut house, &juliet, &room, "juliet")[0]).contains(&201));
 }
 
 #[test]
 fn s10_1_1_who_may_make_rooms_and_how_many() {
     let mut house = House::with_config(ROOMS, "[xep.muc]\nrooms_per_user_max = 2\n");
-    let (romeo, admin) = (house.online("romeo@house/orchard"), house.online("admin@house/x"));
+    let (romeo, admin) = (house.online(ROMEO), house.online("admin@house/x"));
     for n in 0..2 {
         let room = format!("many{n}@conference.house");
         assert!(codes(&join(&mut house, &romeo, &room, "romeo")[0]).contains(&201));
@@ -79,7 +79,7 @@ fn s10_1_1_who_may_make_rooms_and_how_many() {
     let stranger = house.online("mallory@away/x");
     is_error(&join(&mut house, &stranger, "theirs@conference.house", "m")[0], "not-allowed");
     let mut house = House::with_config(ROOMS, "[xep.muc]\ncreate = \"admins\"\nservice = \"rooms\"\n");
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     is_error(&join(&mut house, &romeo, "one@rooms.house", "romeo")[0], "not-allowed");
     let admin = house.online("admin@house/x");
     assert!(codes(&join(&mut house, &admin, "one@rooms.house", "admin")[0]).contains(&201));
@@ -88,10 +88,7 @@ fn s10_1_1_who_may_make_rooms_and_how_many() {
 #[test]
 fn s10_2_1_everybody_is_told_what_has_changed() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
         for (fields, expected) in [
             (vec![("enablelogging", "1")], vec![170]),
             (vec![("enablelogging", "0")], vec![171]),
@@ -114,9 +111,8 @@ fn s10_2_1_everybody_is_told_what_has_changed() {
 
 #[test]
 fn s10_2_who_is_no_member_goes_when_the_room_becomes_one_of_members() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    let (mut house, room, romeo) = alone(1, &[]);
+    let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
     set_affiliation(&mut house, &romeo, &room, "nurse@house", "member");
     join(&mut house, &juliet, &room, "juliet");
     join(&mut house, &nurse, &room, "nurse");
@@ -130,10 +126,7 @@ fn s10_2_who_is_no_member_goes_when_the_room_becomes_one_of_members() {
 #[test]
 fn s10_3_to_10_8_owners_and_admins() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
         house.recv(&juliet);
         is_error(&set_affiliation(&mut house, &romeo, &room, "romeo@house", "admin"), "conflict");
         for (affiliation, role) in [("admin", "moderator"), ("member", "participant"), ("owner", "moderator")] {
@@ -150,8 +143,7 @@ fn s10_3_to_10_8_owners_and_admins() {
 
 #[test]
 fn s10_2_the_full_lists_in_the_form() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
+    let (mut house, room, romeo) = alone(0, &[]);
     let form = |owners: &[&str], admins: &[&str]| {
         let values = |jids: &[&str]| jids.iter().map(|jid| format!("<value>{jid}</value>")).collect::<String>();
         format!(
@@ -175,10 +167,7 @@ fn s10_2_the_full_lists_in_the_form() {
 #[test]
 fn s10_9_the_end_of_a_room() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1")]);
         say(&mut house, &romeo, &room, "secret");
         house.recv(&juliet);
         let destroy = "<destroy jid='other@conference.house'><reason>Macbeth</reason></destroy>";
@@ -192,12 +181,9 @@ fn s10_9_the_end_of_a_room() {
             "{}",
             told.as_str()
         );
-        is_error(
-            &house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
-            "item-not-found",
-        );
+        is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         let heard = join(&mut house, &juliet, &room, "juliet");
         assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty(), "nothing is left of it");
     }
@@ -206,31 +192,29 @@ fn s10_9_the_end_of_a_room() {
 #[test]
 fn i7_a_room_outlives_the_house() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("roomname", "Verona"), ("whois", "anyone")]);
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1"), ("roomname", "Verona"), ("whois", "anyone")]);
         set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
         set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast");
         house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>Love</subject></message>"));
         (0..25).for_each(|n| say(&mut house, &romeo, &room, &format!("m{n}")));
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let (juliet, tybalt) = (house.online("juliet@house/balcony"), house.online("tybalt@house/street"));
+        let (juliet, tybalt) = (house.online(JULIET), house.online(TYBALT));
         is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
         let heard = join(&mut house, &juliet, &room, "juliet");
         assert_eq!((item(&heard[0])[0].as_str(), codes(&heard[0])), ("admin", vec![100, 110]), "nobody is there any more");
         assert_eq!(bodies(&heard).len(), 20);
         assert_eq!(bodies(&heard).last().map(String::as_str), Some("m24"));
         assert!(heard.last().expect("the subject").as_str().contains("<subject>Love</subject>"));
-        let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        let info = info_of(&mut house, &juliet, &room);
         assert!(info.as_str().contains("name='Verona'"));
     }
 }
 
 #[test]
 fn a_room_sleeps_when_nobody_is_there_and_wakes_as_it_was() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("roomname", "Verona")]);
+    let (mut house, room, romeo) = alone(1, &[("persistentroom", "1"), ("roomname", "Verona")]);
     say(&mut house, &romeo, &room, "hi");
-    house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+    leave(&mut house, &romeo, &room, "romeo");
     (0..3).for_each(|_| house.advance(Duration::from_secs(120)));
     let heard = join(&mut house, &romeo, &room, "romeo");
     assert_eq!((item(&heard[0])[0].as_str(), bodies(&heard)), ("owner", vec!["hi".to_owned()]));
@@ -238,12 +222,11 @@ fn a_room_sleeps_when_nobody_is_there_and_wakes_as_it_was() {
 
 #[test]
 fn a_temporary_room_does_not_outlive_the_house() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
+    let (mut house, room, romeo) = alone(0, &[]);
     say(&mut house, &romeo, &room, "between us");
     let mut house = house.restart(ROOMS, Duration::from_secs(60));
     let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
-    let juliet = house.online("juliet@house/balcony");
+    let juliet = house.online(JULIET);
     assert!(!house.iq(&juliet, "get", Some("conference.house"), items).as_str().contains(&room));
     let heard = join(&mut house, &juliet, &room, "juliet");
     assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty());
@@ -264,8 +247,8 @@ fn i7_what_could_not_be_kept_is_not_announced() {
             house.run();
         });
     };
-    let romeo = house.try_login("romeo@house/orchard").expect("a session");
-    let juliet = house.try_login("juliet@house/balcony").expect("a session");
+    let romeo = house.try_login(ROMEO).expect("a session");
+    let juliet = house.try_login(JULIET).expect("a session");
     house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
     commit(&mut house);
     house.send(

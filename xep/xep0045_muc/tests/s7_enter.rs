@@ -5,14 +5,13 @@ use super::*;
 #[test]
 fn s7_1_the_order_of_events_is_others_oneself_history_subject() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let nurse = house.online("nurse@house/kitchen");
+        let (mut house, room, romeo) = alone(shard, &[]);
+        let nurse = house.online(NURSE);
         join(&mut house, &nurse, &room, "nurse");
         say(&mut house, &romeo, &room, "one");
         say(&mut house, &romeo, &room, "two");
         house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>Verona</subject></message>"));
-        let juliet = house.online("juliet@house/balcony");
+        let juliet = house.online(JULIET);
         let heard = join(&mut house, &juliet, &room, "juliet");
         let order: Vec<String> = heard.iter().map(|it| format!("{} {}", it.name().1, from(it))).collect();
         assert_eq!(
@@ -30,14 +29,14 @@ fn s7_1_the_order_of_events_is_others_oneself_history_subject() {
         let last = heard.last().expect("the subject");
         assert!(last.as_str().contains("<subject>Verona</subject>") && !last.as_str().contains("<body"));
         assert!(last.as_str().contains(&format!("<delay xmlns='urn:xmpp:delay' from='{room}'")), "7.2.15");
-        assert!(heard.iter().all(|it| it.to().as_deref() == Some("juliet@house/balcony")));
+        assert!(heard.iter().all(|it| it.to().as_deref() == Some(JULIET)));
     }
 }
 
 #[test]
 fn s7_2_1_a_nickname_has_to_be_said() {
     let (mut house, room) = (house(), room_on(0));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     house.send(&romeo, &format!("<presence to='{room}' id='p1'><x xmlns='{MUC}'/></presence>"));
     let answer = house.one(&romeo);
     is_error(&answer, "jid-malformed");
@@ -48,7 +47,7 @@ fn s7_2_1_a_nickname_has_to_be_said() {
 fn s7_2_11_who_says_it_twice_at_once_makes_one_room_and_is_in_it_once() {
     for shard in [0, 1] {
         let (mut house, room) = (house(), room_on(shard));
-        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
         let come = |nick: &str| format!("<presence to='{room}/{nick}'><x xmlns='{MUC}'/></presence>");
         house.feed(&romeo, &come("romeo"));
         house.feed(&romeo, &come("romeo"));
@@ -76,7 +75,7 @@ fn s7_2_11_who_says_it_twice_at_once_makes_one_room_and_is_in_it_once() {
 fn s7_14_who_leaves_before_the_room_is_made_leaves_no_room() {
     for shard in [0, 1] {
         let (mut house, room) = (house(), room_on(shard));
-        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
         house.feed(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
         house.feed(&romeo, &format!("<presence to='{room}/romeo' type='unavailable'/>"));
         house.run();
@@ -90,9 +89,8 @@ fn s7_14_who_leaves_before_the_room_is_made_leaves_no_room() {
 
 #[test]
 fn s7_2_1_whoever_joins_again_gets_everything_again() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(1, &[]);
+    let juliet = house.online(JULIET);
     let first = join(&mut house, &juliet, &room, "juliet");
     say(&mut house, &romeo, &room, "hi");
     house.recv(&juliet);
@@ -105,9 +103,8 @@ fn s7_2_1_whoever_joins_again_gets_everything_again() {
 #[test]
 fn s7_2_2_everybody_is_told_and_oneself_with_110() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
+        let (mut house, room, romeo) = alone(shard, &[]);
+        let juliet = house.online(JULIET);
         let heard = join(&mut house, &juliet, &room, "juliet");
         let (romeo_seen, own) = (&heard[0], &heard[1]);
         assert_eq!((item(romeo_seen), codes(romeo_seen)), (["owner".into(), "moderator".into(), String::new()], vec![]));
@@ -124,26 +121,22 @@ fn s7_2_2_everybody_is_told_and_oneself_with_110() {
 
 #[test]
 fn s7_2_3_a_room_that_hides_nobody_says_so() {
-    let (mut house, room) = (house(), room_on(0));
-    opened(&mut house, &room, &[("whois", "anyone")]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, _) = alone(0, &[("whois", "anyone")]);
+    let juliet = house.online(JULIET);
     let heard = join(&mut house, &juliet, &room, "juliet");
-    assert_eq!(item(&heard[0])[2], "romeo@house/orchard");
+    assert_eq!(item(&heard[0])[2], ROMEO);
     assert_eq!(codes(&heard[1]), [100, 110]);
 }
 
 #[test]
 fn s7_2_4_and_d2_nobody_but_moderators_sees_a_real_address() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
-    let nurse = house.online("nurse@house/kitchen");
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    let nurse = house.online(NURSE);
     let mut heard = join(&mut house, &nurse, &room, "nurse");
     say(&mut house, &romeo, &room, "hi");
     set_role(&mut house, &romeo, &room, "juliet", "visitor");
     house.send(&juliet, &format!("<presence to='{room}/jule'/>"));
-    house.send(&juliet, &format!("<presence type='unavailable' to='{room}/jule'/>"));
+    leave(&mut house, &juliet, &room, "jule");
     heard.extend(house.recv(&nurse));
     for stanza in &heard {
         let text = stanza.as_str().replace("nurse@house/kitchen", "");
@@ -153,14 +146,13 @@ fn s7_2_4_and_d2_nobody_but_moderators_sees_a_real_address() {
     // Who becomes a moderator is shown them.
     set_role(&mut house, &romeo, &room, "nurse", "moderator");
     let heard = house.recv(&nurse);
-    assert!(heard.iter().any(|it| item(it)[2] == "romeo@house/orchard"), "{heard:?}");
+    assert!(heard.iter().any(|it| item(it)[2] == ROMEO), "{heard:?}");
 }
 
 #[test]
 fn s7_2_5_a_password_that_is_missing_or_wrong() {
-    let (mut house, room) = (house(), room_on(0));
-    opened(&mut house, &room, &[("passwordprotectedroom", "1"), ("roomsecret", "cauldronburn")]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, _) = alone(0, &[("passwordprotectedroom", "1"), ("roomsecret", "cauldronburn")]);
+    let juliet = house.online(JULIET);
     for inside in ["", "<password/>", "<password>cauldron</password>"] {
         let heard = join_with(&mut house, &juliet, &room, "juliet", inside);
         is_error(&heard[0], "not-authorized");
@@ -173,23 +165,21 @@ fn s7_2_5_a_password_that_is_missing_or_wrong() {
 
 #[test]
 fn s7_2_6_and_7_2_7_members_only_and_banned() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("membersonly", "1")]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(1, &[("membersonly", "1")]);
+    let juliet = house.online(JULIET);
     is_error(&join(&mut house, &juliet, &room, "juliet")[0], "registration-required");
     is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
     house.recv(&juliet);
     assert_eq!(item(&join(&mut house, &juliet, &room, "juliet")[1])[0], "member");
     is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast"));
-    let tybalt = house.online("tybalt@house/street");
+    let tybalt = house.online(TYBALT);
     is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
 }
 
 #[test]
 fn s7_2_8_a_nickname_is_one_persons() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(0, &[]);
+    let juliet = house.online(JULIET);
     for nick in ["romeo", "Romeo", "ROMEO", "rom\u{200b}eo"] {
         is_error(&join(&mut house, &juliet, &room, nick)[0], "conflict");
     }
@@ -211,7 +201,7 @@ fn s7_2_8_a_nickname_is_one_persons() {
     say(&mut house, &tablet, &room, "from the tablet");
     assert_eq!(from(&house.one(&juliet)), format!("{room}/romeo"));
     // One of them goes: the occupant stays.
-    house.send(&tablet, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+    leave(&mut house, &tablet, &room, "romeo");
     let gone = house.recv(&tablet);
     let gone = gone.last().expect("self-presence");
     assert_eq!((gone.attr("type").as_deref(), codes(gone)), (Some("unavailable"), vec![110]));
@@ -222,13 +212,12 @@ fn s7_2_8_a_nickname_is_one_persons() {
 
 #[test]
 fn s7_2_9_a_full_room_lets_admins_in() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("maxusers", "3")]);
+    let (mut house, room, romeo) = alone(1, &[("maxusers", "3")]);
     for n in 0..2 {
         let client = house.online(&format!("u{n}@house/x"));
         join(&mut house, &client, &room, &format!("u{n}"));
     }
-    let juliet = house.online("juliet@house/balcony");
+    let juliet = house.online(JULIET);
     let answer = &join(&mut house, &juliet, &room, "juliet")[0];
     is_error(answer, "service-unavailable");
     assert!(answer.as_str().contains("3 people"), "which limit: {}", answer.as_str());
@@ -240,13 +229,13 @@ fn s7_2_9_a_full_room_lets_admins_in() {
 #[test]
 fn s7_2_10_a_locked_room_is_not_there_for_others() {
     let (mut house, room) = (house(), room_on(0));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let heard = join(&mut house, &romeo, &room, "romeo");
     assert_eq!(
         (item(&heard[0]), codes(&heard[0])),
         (["owner".into(), "moderator".into(), "romeo@house/orchard".into()], vec![110, 201])
     );
-    let juliet = house.online("juliet@house/balcony");
+    let juliet = house.online(JULIET);
     is_error(&join(&mut house, &juliet, &room, "juliet")[0], "item-not-found");
     is_result(&configure(&mut house, &romeo, &room, &[]));
     assert!(codes(&join(&mut house, &juliet, &room, "juliet")[1]).contains(&110));
@@ -254,8 +243,7 @@ fn s7_2_10_a_locked_room_is_not_there_for_others() {
 
 #[test]
 fn s7_2_14_history_is_managed() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
+    let (mut house, room, romeo) = alone(1, &[]);
     for n in 0..5 {
         say(&mut house, &romeo, &room, &format!("m{n}"));
         house.advance(std::time::Duration::from_secs(10));
@@ -264,7 +252,7 @@ fn s7_2_14_history_is_managed() {
         &romeo,
         &format!("<message to='{room}' type='groupchat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"),
     );
-    let juliet = house.online("juliet@house/balcony");
+    let juliet = house.online(JULIET);
     for (history, expected) in [
         ("", vec!["m0", "m1", "m2", "m3", "m4"]),
         ("<history maxstanzas='2'/>", vec!["m3", "m4"]),
@@ -279,7 +267,7 @@ fn s7_2_14_history_is_managed() {
             assert!(it.as_str().contains(&format!("<delay xmlns='urn:xmpp:delay' from='{room}'")), "{}", it.as_str());
             assert_eq!(it.as_str().matches("<stanza-id").count(), 1);
         }
-        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+        leave(&mut house, &juliet, &room, "juliet");
     }
     // maxchars counts complete stanzas.
     let one = join_with(&mut house, &juliet, &room, "juliet", "<history maxstanzas='1'/>");
@@ -293,7 +281,7 @@ fn s7_2_14_history_is_managed() {
 #[test]
 fn s7_2_15_a_room_without_a_subject_says_that_it_has_none() {
     let (mut house, room) = (house(), room_on(0));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let heard = join(&mut house, &romeo, &room, "romeo");
     assert_eq!(heard.len(), 2);
     assert!(heard[1].as_str().contains("<subject/>"), "{}", heard[1].as_str());
@@ -302,9 +290,8 @@ fn s7_2_15_a_room_without_a_subject_says_that_it_has_none() {
 
 #[test]
 fn s7_2_17_a_client_that_is_out_of_step_is_told() {
-    let (mut house, room) = (house(), room_on(1));
-    opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, _) = alone(1, &[]);
+    let juliet = house.online(JULIET);
     for to in [format!("{room}/juliet"), "nowhere@conference.house/juliet".to_owned()] {
         house.send(&juliet, &format!("<presence to='{to}'><show>away</show></presence>"));
         let kick = house.one(&juliet);
@@ -315,11 +302,7 @@ fn s7_2_17_a_client_that_is_out_of_step_is_told() {
 #[test]
 fn s7_6_another_nickname() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
         house.send(&juliet, &format!("<presence to='{room}/jule'/>"));
         for (client, is_self) in [(&juliet, true), (&romeo, false)] {
             let heard = house.recv(client);
@@ -338,11 +321,7 @@ fn s7_6_another_nickname() {
 
 #[test]
 fn s7_7_another_status() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
-    house.recv(&romeo);
+    let (mut house, room, romeo, juliet) = both(0, &[]);
     house.send(
         &juliet,
         &format!(
@@ -362,11 +341,7 @@ fn s7_7_another_status() {
 #[test]
 fn s7_14_leaving_with_words_and_without() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
         house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'><status>good night</status></presence>"));
         let own = house.one(&juliet);
         assert_eq!((item(&own)[1].as_str(), codes(&own)), ("none", vec![110]));
@@ -383,15 +358,11 @@ fn s7_14_leaving_with_words_and_without() {
 
 #[test]
 fn s7_14_a_temporary_room_ends_with_its_last_occupant() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
+    let (mut house, room, romeo) = alone(1, &[]);
     say(&mut house, &romeo, &room, "hi");
-    house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
-    let juliet = house.online("juliet@house/balcony");
-    is_error(
-        &house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
-        "item-not-found",
-    );
+    leave(&mut house, &romeo, &room, "romeo");
+    let juliet = house.online(JULIET);
+    is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
     let heard = join(&mut house, &juliet, &room, "juliet");
     assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty(), "a new one, which knows nothing");
     is_result(&configure(&mut house, &juliet, &room, &[("persistentroom", "1")]));

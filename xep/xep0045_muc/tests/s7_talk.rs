@@ -5,11 +5,7 @@ use super::*;
 #[test]
 fn s7_4_everybody_hears_what_is_said_with_its_id() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
         house.send(&juliet, &format!("<message to='{room}' type='groupchat' id='m1'><body>hi</body></message>"));
         for client in [&romeo, &juliet] {
             let heard = house.one(client);
@@ -25,9 +21,8 @@ fn s7_4_everybody_hears_what_is_said_with_its_id() {
 
 #[test]
 fn s7_4_who_is_not_there_or_has_no_voice_is_not_heard() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[("moderatedroom", "1")]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(0, &[("moderatedroom", "1")]);
+    let juliet = house.online(JULIET);
     say(&mut house, &juliet, &room, "outside");
     is_error(&house.one(&juliet), "not-acceptable");
     join(&mut house, &juliet, &room, "juliet");
@@ -43,11 +38,7 @@ fn s7_4_who_is_not_there_or_has_no_voice_is_not_heard() {
 
 #[test]
 fn c3_what_only_the_room_says_is_taken_out() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
-    house.recv(&romeo);
+    let (mut house, room, romeo, juliet) = both(1, &[]);
     house.send(
         &juliet,
         &format!(
@@ -74,7 +65,7 @@ fn xep0421_the_id_of_a_person_stays_and_is_another_in_another_room() {
         stanza.child_el(child).attr("id").expect("an id").into_owned()
     };
     let (here, there) = (room_on(0), room_on(1));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let first = id(&join(&mut house, &romeo, &here, "romeo")[0]);
     assert!(first.len() <= 128);
     is_result(&configure(&mut house, &romeo, &here, &[("persistentroom", "1")]));
@@ -94,11 +85,8 @@ fn xep0421_the_id_of_a_person_stays_and_is_another_in_another_room() {
 #[test]
 fn s7_5_a_private_message() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        let nurse = house.online("nurse@house/kitchen");
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        let nurse = house.online(NURSE);
         join(&mut house, &nurse, &room, "nurse");
         for client in [&romeo, &juliet] {
             house.recv(client);
@@ -118,7 +106,7 @@ fn s7_5_a_private_message() {
         is_error(&house.one(&juliet), "bad-request");
         house.send(&juliet, &format!("<message to='{room}/nobody' type='chat'><body>psst</body></message>"));
         is_error(&house.one(&juliet), "item-not-found");
-        let paris = house.online("paris@house/hall");
+        let paris = house.online(PARIS);
         house.send(&paris, &format!("<message to='{room}/romeo' type='chat'><body>psst</body></message>"));
         is_error(&house.one(&paris), "not-acceptable");
     }
@@ -126,10 +114,7 @@ fn s7_5_a_private_message() {
 
 #[test]
 fn d2_private_messages_are_for_those_whom_the_owner_lets() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
+    let (mut house, room, romeo, juliet) = both(0, &[]);
     for (policy, may_romeo, may_juliet) in
         [("none", false, false), ("moderators", true, false), ("participants", true, true), ("anyone", true, true)]
     {
@@ -148,10 +133,7 @@ fn d2_private_messages_are_for_those_whom_the_owner_lets() {
 
 #[test]
 fn s8_1_the_subject_is_the_moderators_until_the_owner_says_otherwise() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
+    let (mut house, room, romeo, juliet) = both(1, &[]);
     let subject = |text: &str| format!("<message to='{room}' type='groupchat' id='s'>{text}</message>");
     house.send(&juliet, &subject("<subject>Fire!</subject>"));
     is_error(&house.one(&juliet), "forbidden");
@@ -160,7 +142,7 @@ fn s8_1_the_subject_is_the_moderators_until_the_owner_says_otherwise() {
         house.send(&juliet, &subject(text));
         assert!(house.one(&juliet).as_str().contains("<subject>a</subject>"));
     }
-    let nurse = house.online("nurse@house/kitchen");
+    let nurse = house.online(NURSE);
     assert!(join(&mut house, &nurse, &room, "nurse").last().expect("the subject").as_str().contains("<subject/>"));
     house.recv(&romeo);
     house.recv(&juliet);
@@ -170,7 +152,7 @@ fn s8_1_the_subject_is_the_moderators_until_the_owner_says_otherwise() {
     house.recv(&juliet);
     house.send(&juliet, &subject("<subject/>"));
     assert!(house.one(&juliet).as_str().contains("<subject/>"));
-    let paris = house.online("paris@house/hall");
+    let paris = house.online(PARIS);
     let heard = join(&mut house, &paris, &room, "paris");
     let last = heard.last().expect("the subject");
     assert!(last.as_str().contains("<subject/>") && last.as_str().contains("<delay"), "it was cleared: {}", last.as_str());
@@ -179,9 +161,8 @@ fn s8_1_the_subject_is_the_moderators_until_the_owner_says_otherwise() {
 #[test]
 fn s7_8_2_an_invitation_and_its_decline() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("passwordprotectedroom", "1"), ("roomsecret", "moon")]);
-        let juliet = house.online("juliet@house/balcony");
+        let (mut house, room, romeo) = alone(shard, &[("passwordprotectedroom", "1"), ("roomsecret", "moon")]);
+        let juliet = house.online(JULIET);
         let invite = |to: &str| {
             format!(
                 "<message to='{room}'><x xmlns='{MUC}#user'><invite to='{to}'><reason>come</reason><continue thread='t1'/></invite></x></message>"
@@ -214,9 +195,8 @@ fn s7_8_2_an_invitation_and_its_decline() {
 
 #[test]
 fn s9_5_who_may_invite_into_a_room_of_members() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[("membersonly", "1")]);
-    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    let (mut house, room, romeo) = alone(0, &[("membersonly", "1")]);
+    let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
     let invite = |to: &str| format!("<message to='{room}'><x xmlns='{MUC}#user'><invite to='{to}'/></x></message>");
     house.send(&romeo, &invite("juliet@house"));
     assert!(house.one(&juliet).as_str().contains("<invite"), "once");
@@ -234,9 +214,8 @@ fn s9_5_who_may_invite_into_a_room_of_members() {
 #[test]
 fn s7_10_and_7_12_a_registered_nickname() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
+        let (mut house, room, romeo) = alone(shard, &[]);
+        let juliet = house.online(JULIET);
         join(&mut house, &juliet, &room, "jule");
         house.recv(&romeo);
         let asked = house.iq(&juliet, "get", Some(&room), "<query xmlns='jabber:iq:register'/>");
@@ -263,7 +242,7 @@ fn s7_10_and_7_12_a_registered_nickname() {
             house.iq(&juliet, "get", Some(&room), node).as_str().contains("category='conference' type='text' name='juliet'")
         );
         // It is hers, whether she is there or not.
-        let paris = house.online("paris@house/hall");
+        let paris = house.online(PARIS);
         is_error(&join(&mut house, &paris, &room, "Juliet")[0], "conflict");
         house.send(&romeo, &format!("<presence to='{room}/juliet'/>"));
         is_error(&house.one(&romeo), "conflict");
@@ -271,7 +250,7 @@ fn s7_10_and_7_12_a_registered_nickname() {
         let insist =
             "<x xmlns='jabber:x:data' type='submit'><field var='x-muc#roomconfig_reservednick'><value>1</value></field></x>";
         is_result(&owner(&mut house, &romeo, &room, "set", insist));
-        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/jule'/>"));
+        leave(&mut house, &juliet, &room, "jule");
         let heard = join(&mut house, &juliet, &room, "another");
         let own = heard.iter().find(|it| codes(it).contains(&110)).expect("self-presence");
         assert_eq!((from(own), codes(own)), (format!("{room}/juliet"), vec![110, 210]), "7.2.2");
@@ -284,9 +263,8 @@ fn s7_10_and_7_12_a_registered_nickname() {
 
 #[test]
 fn s9_9_an_admin_lets_somebody_become_a_member() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[("membersonly", "1"), ("persistentroom", "1")]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(1, &[("membersonly", "1"), ("persistentroom", "1")]);
+    let juliet = house.online(JULIET);
     let form = format!(
         "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
          </value></field><field var='muc#register_roomnick'><value>jule</value></field></x></query>"
@@ -300,7 +278,7 @@ fn s9_9_an_admin_lets_somebody_become_a_member() {
     );
     // It waits for an admin, also over a restart.
     let mut house = house.restart(ROOMS, std::time::Duration::from_secs(60));
-    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     let heard = join(&mut house, &romeo, &room, "romeo");
     assert!(heard.iter().any(|it| it.as_str().contains("muc#register_allow")));
     is_error(&join(&mut house, &juliet, &room, "jule")[0], "registration-required");
@@ -323,11 +301,7 @@ fn s9_9_an_admin_lets_somebody_become_a_member() {
 #[test]
 fn s7_13_and_8_6_asking_for_voice() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("moderatedroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[("moderatedroom", "1")]);
         let ask = format!(
             "<message to='{room}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#request</value></field>\
              <field var='muc#role'><value>participant</value></field></x></message>"
@@ -357,25 +331,20 @@ fn s7_13_and_8_6_asking_for_voice() {
 
 #[test]
 fn xep0410_a_ping_to_oneself_is_answered_at_once() {
-    let (mut house, room) = (house(), room_on(0));
-    opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, _) = alone(0, &[]);
+    let juliet = house.online(JULIET);
     let (ping, me) = ("<ping xmlns='urn:xmpp:ping'/>", format!("{room}/juliet"));
     is_error(&house.iq(&juliet, "get", Some(&me), ping), "not-acceptable");
     join(&mut house, &juliet, &room, "juliet");
     is_result(&house.iq(&juliet, "get", Some(&me), ping));
-    let info = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    let info = info_of(&mut house, &juliet, &room);
     assert!(info.as_str().contains("muc#self-ping-optimization"));
 }
 
 #[test]
 fn s6_6_occupants_ask_each_other_through_the_room() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let juliet = house.online("juliet@house/balcony");
-        join(&mut house, &juliet, &room, "juliet");
-        house.recv(&romeo);
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
         let ask = format!("<iq type='get' id='q1' to='{room}/romeo'><query xmlns='jabber:iq:version'/></iq>");
         house.send(&juliet, &ask);
         let asked = house.one(&romeo);
@@ -406,7 +375,7 @@ fn s6_6_occupants_ask_each_other_through_the_room() {
         );
         is_error(&house.one(&juliet), "service-unavailable");
         let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
-        let paris = house.online("paris@house/hall");
+        let paris = house.online(PARIS);
         is_error(&house.iq(&paris, "get", Some(&format!("{room}/romeo")), info), "bad-request");
         is_error(&house.iq(&juliet, "get", Some(&format!("{room}/nobody")), info), "item-not-found");
     }
@@ -414,11 +383,7 @@ fn s6_6_occupants_ask_each_other_through_the_room() {
 
 #[test]
 fn s17_2_2_a_client_that_cannot_be_reached_is_no_longer_there() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
-    house.recv(&romeo);
+    let (mut house, room, romeo, juliet) = both(1, &[]);
     let error = |condition: &str| {
         format!(
             "<message type='error' to='{room}/romeo'><error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\

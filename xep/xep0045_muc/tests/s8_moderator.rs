@@ -5,9 +5,8 @@ use super::*;
 #[test]
 fn s8_2_a_kick() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        let (mut house, room, romeo) = alone(shard, &[]);
+        let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
         join(&mut house, &juliet, &room, "juliet");
         join(&mut house, &nurse, &room, "nurse");
         house.recv(&juliet);
@@ -27,15 +26,14 @@ fn s8_2_a_kick() {
         is_error(&set_role(&mut house, &nurse, &room, "romeo", "none"), "forbidden");
         is_error(&set_role(&mut house, &romeo, &room, "nobody", "none"), "item-not-found");
         // She may come again.
-        assert!(join(&mut house, &juliet, &room, "juliet").iter().any(|it| codes(it).contains(&110)));
+        is_in(&join(&mut house, &juliet, &room, "juliet"));
     }
 }
 
 #[test]
 fn s8_2_nobody_is_kicked_from_below() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    let (mut house, room, romeo) = alone(0, &[]);
+    let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
     set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
     join(&mut house, &juliet, &room, "juliet");
     join(&mut house, &nurse, &room, "nurse");
@@ -49,9 +47,8 @@ fn s8_2_nobody_is_kicked_from_below() {
 #[test]
 fn s8_3_to_8_5_voice_and_its_list() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("moderatedroom", "1")]);
-        let juliet = house.online("juliet@house/balcony");
+        let (mut house, room, romeo) = alone(shard, &[("moderatedroom", "1")]);
+        let juliet = house.online(JULIET);
         let heard = join(&mut house, &juliet, &room, "juliet");
         assert_eq!(item(&heard[1])[1], "visitor");
         house.recv(&romeo);
@@ -77,10 +74,7 @@ fn s8_3_to_8_5_voice_and_its_list() {
 
 #[test]
 fn s8_5_of_several_changes_all_or_none() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
-    join(&mut house, &juliet, &room, "juliet");
+    let (mut house, room, romeo, juliet) = both(1, &[]);
     house.recv(&juliet);
     let both = "<item nick='juliet' role='visitor'/><item nick='romeo' role='visitor'/>";
     is_error(&admin(&mut house, &romeo, &room, "set", both), "not-allowed");
@@ -104,14 +98,14 @@ fn s7_2_2_whose_presence_is_shown() {
     };
     let romeo = opened(&mut house, &room, &[("moderatedroom", "1")]);
     is_result(&owner(&mut house, &romeo, &room, "set", &form("<value>moderator</value><value>participant</value>")));
-    let juliet = house.online("juliet@house/balcony");
+    let juliet = house.online(JULIET);
     let heard = join(&mut house, &juliet, &room, "juliet");
     assert!(codes(&heard[1]).contains(&110), "oneself is told in any case");
     house.nothing(&romeo);
     // With voice she is seen, and without she is gone for the others.
     is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
     assert_eq!(house.one(&juliet).attr("type"), None);
-    let nurse = house.online("nurse@house/kitchen");
+    let nurse = house.online(NURSE);
     join(&mut house, &nurse, &room, "nurse");
     house.recv(&romeo);
     set_role(&mut house, &romeo, &room, "juliet", "visitor");

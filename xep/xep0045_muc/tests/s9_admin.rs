@@ -7,9 +7,8 @@ use super::*;
 #[test]
 fn s9_1_and_9_2_a_ban_and_the_list_of_bans() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let (tybalt, nurse) = (house.online("tybalt@house/street"), house.online("nurse@house/kitchen"));
+        let (mut house, room, romeo) = alone(shard, &[]);
+        let (tybalt, nurse) = (house.online(TYBALT), house.online(NURSE));
         join(&mut house, &tybalt, &room, "tybalt");
         join(&mut house, &nurse, &room, "nurse");
         house.recv(&tybalt);
@@ -30,15 +29,14 @@ fn s9_1_and_9_2_a_ban_and_the_list_of_bans() {
         is_error(&set_affiliation(&mut house, &nurse, &room, "romeo@house", "outcast"), "forbidden");
         is_error(&set_affiliation(&mut house, &romeo, &room, "romeo@house", "outcast"), "conflict");
         is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "none"));
-        assert!(join(&mut house, &tybalt, &room, "tybalt").iter().any(|it| codes(it).contains(&110)));
+        is_in(&join(&mut house, &tybalt, &room, "tybalt"));
     }
 }
 
 #[test]
 fn s9_1_an_admin_bans_no_owner() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(0, &[]);
+    let juliet = house.online(JULIET);
     set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin");
     is_error(&set_affiliation(&mut house, &juliet, &room, "romeo@house", "outcast"), "not-allowed");
     // D2: nor makes herself one.
@@ -49,8 +47,7 @@ fn s9_1_an_admin_bans_no_owner() {
 
 #[test]
 fn s9_2_a_whole_domain() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
+    let (mut house, room, romeo) = alone(1, &[]);
     let stranger = house.online("mallory@away/x");
     join(&mut house, &stranger, &room, "mallory");
     is_result(&set_affiliation(&mut house, &romeo, &room, "away", "outcast"));
@@ -61,9 +58,8 @@ fn s9_2_a_whole_domain() {
 #[test]
 fn s9_3_and_9_4_membership() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("membersonly", "1")]);
-        let juliet = house.online("juliet@house/balcony");
+        let (mut house, room, romeo) = alone(shard, &[("membersonly", "1")]);
+        let juliet = house.online(JULIET);
         is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
         assert!(house.one(&juliet).as_str().contains("<invite from='romeo@house'"), "9.5: she is told");
         join(&mut house, &juliet, &room, "juliet");
@@ -86,9 +82,8 @@ fn s9_3_and_9_4_membership() {
 
 #[test]
 fn s9_5_and_d2_who_sees_the_list_of_members() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+    let (mut house, room, romeo) = alone(0, &[]);
+    let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
     set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
     join(&mut house, &nurse, &room, "nurse");
     let list =
@@ -104,29 +99,27 @@ fn s9_5_and_d2_who_sees_the_list_of_members() {
     assert!(list(&mut house, &juliet, "member").as_str().contains("jid='juliet@house'"));
     is_result(&list(&mut house, &nurse, "owner"));
     is_error(&list(&mut house, &nurse, "outcast"), "forbidden");
-    let paris = house.online("paris@house/hall");
+    let paris = house.online(PARIS);
     is_error(&list(&mut house, &paris, "member"), "forbidden");
 }
 
 #[test]
 fn s9_5_a_nickname_with_a_membership_is_reserved() {
-    let (mut house, room) = (house(), room_on(1));
-    let romeo = opened(&mut house, &room, &[]);
+    let (mut house, room, romeo) = alone(1, &[]);
     let item = |nick: &str| format!("<item affiliation='member' jid='juliet@house' nick='{nick}'/>");
     is_result(&admin(&mut house, &romeo, &room, "set", &item("jule")));
-    let nurse = house.online("nurse@house/kitchen");
+    let nurse = house.online(NURSE);
     is_error(&join(&mut house, &nurse, &room, "Jule")[0], "conflict");
     is_error(&admin(&mut house, &romeo, &room, "set", &item("romeo")), "conflict");
     is_result(&admin(&mut house, &romeo, &room, "set", &item("")));
-    assert!(join(&mut house, &nurse, &room, "jule").iter().any(|it| codes(it).contains(&110)));
+    is_in(&join(&mut house, &nurse, &room, "jule"));
 }
 
 #[test]
 fn s9_6_to_9_8_moderators() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[]);
-        let (juliet, nurse) = (house.online("juliet@house/balcony"), house.online("nurse@house/kitchen"));
+        let (mut house, room, romeo) = alone(shard, &[]);
+        let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
         join(&mut house, &juliet, &room, "juliet");
         join(&mut house, &nurse, &room, "nurse");
         is_error(&set_role(&mut house, &juliet, &room, "nurse", "moderator"), "forbidden");
@@ -144,8 +137,7 @@ fn s9_6_to_9_8_moderators() {
 #[test]
 fn c9_whoever_is_given_an_address_anew_is_nobody_in_the_rooms_of_the_one_before() {
     for (shard, person) in [(0, "juliet@house"), (1, "juliet@house"), (1, "juliet@away")] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1"), ("membersonly", "1")]);
         house.user(person);
         is_result(&set_affiliation(&mut house, &romeo, &room, person, "owner"));
         is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast"));
@@ -157,7 +149,7 @@ fn c9_whoever_is_given_an_address_anew_is_nobody_in_the_rooms_of_the_one_before(
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
         let again = house.online(&format!("{person}/balcony"));
         is_error(&join(&mut house, &again, &room, "juliet")[0], "registration-required");
-        let tybalt = house.online("tybalt@house/street");
+        let tybalt = house.online(TYBALT);
         is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
     }
 }
@@ -165,9 +157,8 @@ fn c9_whoever_is_given_an_address_anew_is_nobody_in_the_rooms_of_the_one_before(
 #[test]
 fn c9_so_it_is_when_the_house_dies_at_any_moment_of_a_removal() {
     for step in 0..14 {
-        let (mut house, room) = (house(), room_on(step as u16 % 2));
-        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
-        house.online("juliet@house/balcony");
+        let (mut house, room, romeo) = alone(step as u16 % 2, &[("persistentroom", "1"), ("membersonly", "1")]);
+        house.online(JULIET);
         is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "owner"));
         let at = usize::from(shard_of("juliet@house", 2));
         let juliet = iris_core::BareJid::new("juliet@house").expect("a bare JID");
@@ -177,9 +168,9 @@ fn c9_so_it_is_when_the_house_dies_at_any_moment_of_a_removal() {
             house.shards[(at + turn) % 2].turn(house.now, 1);
         }
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let again = house.online("juliet@house/balcony");
+        let again = house.online(JULIET);
         is_error(&join(&mut house, &again, &room, "juliet")[0], "registration-required");
-        let romeo = house.online("romeo@house/orchard");
+        let romeo = house.online(ROMEO);
         assert!(!admin(&mut house, &romeo, &room, "get", "<item affiliation='owner'/>").as_str().contains("juliet"), "{step}");
     }
 }

@@ -3,14 +3,13 @@
 use super::*;
 
 const ITEMS: &str = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
-const INFO: &str = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
 
 #[test]
 fn s6_1_and_6_2_the_service_is_found_and_says_what_it_is() {
     let mut house = house();
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     assert!(house.iq(&romeo, "get", Some("house"), ITEMS).as_str().contains("<item jid='conference.house'/>"));
-    let info = house.iq(&romeo, "get", Some("conference.house"), INFO);
+    let info = info_of(&mut house, &romeo, "conference.house");
     assert!(info.as_str().contains("<identity category='conference' type='text' name='Rooms'/>"), "{}", info.as_str());
     for feature in [MUC, "http://jabber.org/protocol/muc#stable_id", "urn:xmpp:occupant-id:0"] {
         assert!(info.as_str().contains(&format!("<feature var='{feature}'/>")), "{feature}");
@@ -20,7 +19,7 @@ fn s6_1_and_6_2_the_service_is_found_and_says_what_it_is() {
 #[test]
 fn s6_3_public_rooms_are_listed_in_pages() {
     let mut house = house();
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     for n in 0..5 {
         let room = format!("list{n}@conference.house");
         join(&mut house, &romeo, &room, "romeo");
@@ -55,11 +54,10 @@ fn s6_3_public_rooms_are_listed_in_pages() {
 #[test]
 fn s6_4_a_room_says_what_it_is() {
     for shard in [0, 1] {
-        let (mut house, room) = (house(), room_on(shard));
-        let romeo = opened(&mut house, &room, &[("roomname", "Verona"), ("roomdesc", "A city"), ("lang", "it")]);
+        let (mut house, room, romeo) = alone(shard, &[("roomname", "Verona"), ("roomdesc", "A city"), ("lang", "it")]);
         house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>Love</subject></message>"));
-        let juliet = house.online("juliet@house/balcony");
-        let info = house.iq(&juliet, "get", Some(&room), INFO);
+        let juliet = house.online(JULIET);
+        let info = info_of(&mut house, &juliet, &room);
         for part in [
             "name='Verona'",
             "muc_public",
@@ -90,14 +88,14 @@ fn s6_4_a_room_says_what_it_is() {
                 ("persistentroom", "1"),
             ],
         );
-        let info = house.iq(&juliet, "get", Some(&room), INFO);
+        let info = info_of(&mut house, &juliet, &room);
         for part in
             ["muc_hidden", "muc_membersonly", "muc_moderated", "muc_nonanonymous", "muc_passwordprotected", "muc_persistent"]
         {
             assert!(info.as_str().contains(part), "{part}: {}", info.as_str());
         }
         assert!(!info.as_str().contains("Love") && !info.as_str().contains("roominfo_occupants"), "13.4: {}", info.as_str());
-        assert!(house.iq(&romeo, "get", Some(&room), INFO).as_str().contains("Love"));
+        assert!(info_of(&mut house, &romeo, &room).as_str().contains("Love"));
         for node in ["http://jabber.org/protocol/muc#traffic", "nowhere"] {
             let ask = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
             assert_eq!(house.iq(&juliet, "get", Some(&room), &ask).attr("type").as_deref(), Some("error"));
@@ -107,9 +105,8 @@ fn s6_4_a_room_says_what_it_is() {
 
 #[test]
 fn s6_5_who_is_there_is_told_to_those_who_are_or_could_be() {
-    let (mut house, room) = (house(), room_on(0));
-    let romeo = opened(&mut house, &room, &[]);
-    let juliet = house.online("juliet@house/balcony");
+    let (mut house, room, romeo) = alone(0, &[]);
+    let juliet = house.online(JULIET);
     let told = |house: &mut House, who: &Client| {
         house.iq(who, "get", Some(&room), ITEMS).as_str().contains(&format!("<item jid='{room}/romeo'/>"))
     };
@@ -124,7 +121,7 @@ fn s6_5_who_is_there_is_told_to_those_who_are_or_could_be() {
 #[test]
 fn rooms_of_one_domain_are_none_of_another() {
     let mut house = house();
-    let (romeo, mallory) = (house.online("romeo@house/orchard"), house.online("mallory@away/x"));
+    let (romeo, mallory) = (house.online(ROMEO), house.online("mallory@away/x"));
     join(&mut house, &romeo, "same@conference.house", "romeo");
     configure(&mut house, &romeo, "same@conference.house", &[]);
     let heard = join(&mut house, &mallory, "same@conference.away", "mallory");
@@ -134,8 +131,7 @@ fn rooms_of_one_domain_are_none_of_another() {
 
 #[test]
 fn d2_nicknames_that_are_none() {
-    let (mut house, room) = (house(), room_on(1));
-    opened(&mut house, &room, &[]);
+    let (mut house, room, _) = alone(1, &[]);
     let mallory = house.online("mallory@house/x");
     // The first is no part of an address, so there is nobody to answer; the second is one, and too long.
     for (nick, answers) in [("\u{200b}", 0), (&*"n".repeat(129), 1)] {
@@ -148,8 +144,7 @@ fn d2_nicknames_that_are_none() {
 
 #[test]
 fn three_hundred_people_come_in_and_each_is_told_of_all() {
-    let (mut house, room) = (house(), room_on(0));
-    opened(&mut house, &room, &[]);
+    let (mut house, room, _) = alone(0, &[]);
     let clients: Vec<Client> = (0..300).map(|n| house.online(&format!("p{n}@house/x"))).collect();
     for (n, client) in clients.iter().enumerate() {
         house.feed(client, &format!("<presence to='{room}/p{n}'><x xmlns='{MUC}'/></presence>"));
@@ -166,7 +161,7 @@ fn three_hundred_people_come_in_and_each_is_told_of_all() {
 fn s11_2_who_is_there_when_the_house_closes_is_told_so() {
     let (mut house, here, there) = (house(), room_on(0), room_on(1));
     let romeo = opened(&mut house, &here, &[("persistentroom", "1")]);
-    let (tablet, juliet) = (house.online("romeo@house/tablet"), house.online("juliet@house/balcony"));
+    let (tablet, juliet) = (house.online("romeo@house/tablet"), house.online(JULIET));
     join(&mut house, &tablet, &here, "romeo");
     for room in [&here, &there] {
         join(&mut house, &juliet, room, "juliet");
@@ -189,7 +184,7 @@ fn s11_2_who_is_there_when_the_house_closes_is_told_so() {
     house.closing();
     house.nothing(&juliet);
     let mut house = house.restart(ROOMS, std::time::Duration::from_secs(60));
-    let romeo = house.online("romeo@house/orchard");
+    let romeo = house.online(ROMEO);
     let heard = join(&mut house, &romeo, &here, "romeo");
     assert_eq!((heard.len(), item(&heard[0])), (2, ["owner", "moderator", "romeo@house/orchard"].map(str::to_owned)));
 }
