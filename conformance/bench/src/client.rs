@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 
 use crate::fast;
 use crate::frame::{self, Framer};
+use crate::relay;
 use crate::scram::{self, Exchange, Salted};
 use crate::websocket::WebSocket;
 
@@ -47,6 +48,8 @@ pub struct Target {
 /// How far a client goes on its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Goal {
+    /// TLS, with the relay that is the limit: no stream at all.
+    Relay,
     /// Stop at the first features: in-band registration.
     Stream,
     /// Authenticate and bind.
@@ -65,6 +68,7 @@ pub enum Goal {
 enum Stage {
     /// Waiting for features, before (`false`) or after authentication.
     Features(bool),
+    Relay,
     Proceed,
     Sasl,
     Sasl2,
@@ -136,6 +140,11 @@ impl Client {
         if target.transport == Transport::WebSocket {
             client.output = WebSocket::request(&target.domain);
             client.websocket = Some(Box::default());
+        }
+        if goal == Goal::Relay {
+            client.stage = Stage::Relay;
+            client.framer = Framer::inside();
+            return Ok(client);
         }
         client.open_stream();
         Ok(client)
@@ -323,6 +332,11 @@ impl Client {
             Stage::Online => Ok(self.acknowledge(frame)),
             _ if frame.starts_with(b"<stream:stream") || frame.starts_with(b"<open ") => Ok(Step::Taken),
             Stage::Features(authenticated) => self.features(frame, authenticated),
+            Stage::Relay => {
+                ensure!(frame == relay::READY, "not the relay: {}", String::from_utf8_lossy(frame));
+                self.stage = Stage::Online;
+                Ok(Step::Reached)
+            }
             Stage::Proceed => {
                 ensure!(frame.starts_with(b"<proceed"), "STARTTLS refused: {}", String::from_utf8_lossy(frame));
                 self.start_tls()?;

@@ -10,6 +10,7 @@ mod frame;
 mod measure;
 mod options;
 mod pool;
+mod relay;
 mod report;
 mod scenarios;
 mod scram;
@@ -22,6 +23,7 @@ use anyhow::Result;
 
 const USAGE: &str = "usage: iris-bench SCENARIO --port N --pid N [--name VALUE ...]
        iris-bench accounts --count N              (lines `jid,password` on stdout, for a bulk import)
+       iris-bench relay --port N --dir DIR [--occupants N]   (the limit; DIR has cert.pem and key.pem)
        iris-bench report RESULTS.jsonl [--command TEXT]   (RESULTS.md on stdout)
 scenarios: register login login-fast empty idle-memory chat chat-open chat-archived chat-acked carbons presence ping roster-500
            chat-websocket idle-websocket resume-storm login-mass room room-join channel files archive-fill archive-page
@@ -50,6 +52,9 @@ fn run() -> Result<()> {
         return report::write(arguments);
     }
     let options = options::Options::parse(arguments)?;
+    if scenario == "relay" {
+        return relay::serve(options.port, &options.dir, options.occupants);
+    }
     if scenario == "accounts" {
         for number in 0..options.count {
             println!("{}@{},{}", scenarios::user(number), options.domain, options.password);

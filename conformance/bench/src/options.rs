@@ -19,6 +19,8 @@ pub struct Options {
     pub mechanism: Mechanism,
     pub server: String,
     pub durability: String,
+    /// Where the relay finds its certificate.
+    pub dir: String,
     pub json: Option<String>,
     pub seconds: f64,
     pub warmup: f64,
@@ -52,6 +54,7 @@ impl Options {
             mechanism: Mechanism::Plain,
             server: "server".into(),
             durability: String::new(),
+            dir: String::new(),
             json: None,
             seconds: 8.0,
             warmup: 2.0,
@@ -73,6 +76,11 @@ impl Options {
         Ok(options)
     }
 
+    /// Not a server, but the relay that shows what could be reached.
+    pub fn is_limit(&self) -> bool {
+        self.server == "limit"
+    }
+
     fn set(&mut self, name: &str, value: String) -> Result<()> {
         match name {
             "--host" => self.host = value,
@@ -82,6 +90,7 @@ impl Options {
             "--password" => self.password = value,
             "--server" => self.server = value,
             "--durability" => self.durability = value,
+            "--dir" => self.dir = value,
             "--json" => self.json = Some(value),
             "--seconds" => self.seconds = number(name, &value)?,
             "--warmup" => self.warmup = number(name, &value)?,

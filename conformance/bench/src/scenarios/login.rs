@@ -9,6 +9,7 @@ use crate::client::Goal;
 use crate::fast;
 use crate::frame;
 use crate::measure::Mark;
+use crate::relay;
 use crate::report::Outcome;
 
 const AT_ONCE: usize = 8;
@@ -45,9 +46,10 @@ fn run(bench: &mut Bench, key: &str, mut tokens: Option<Vec<String>>) -> Result<
     let mut accounts = [0; AT_ONCE];
     let mut connect = |bench: &mut Bench, index: usize, tokens: &mut Option<Vec<String>>| {
         let (before, account) = (accounts[index], next % o.count);
+        let goal = if o.is_limit() { Goal::Relay } else { Goal::Bound };
         let Some(tokens) = tokens else {
             next += 1;
-            return bench.pool.connect(index, &user(account), "r", Goal::Bound);
+            return bench.pool.connect(index, &user(account), "r", goal);
         };
         // It may have been given a new one.
         if next >= AT_ONCE {
@@ -69,6 +71,11 @@ fn run(bench: &mut Bench, key: &str, mut tokens: Option<Vec<String>>) -> Result<
     while open > 0 {
         bench.pool.turn(Some(Duration::from_millis(50)), &mut |pool, index, stanza| {
             match frame::attribute(stanza, "id") {
+                // Of the limit, a handshake is all.
+                None if stanza == relay::READY => {
+                    logins += 1;
+                    pool.close(index);
+                }
                 Some(b"bind") => pool.send(index, ROSTER),
                 None if stanza.starts_with(b"<success") => pool.send(index, ROSTER),
                 Some(b"roster") => {

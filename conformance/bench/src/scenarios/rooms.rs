@@ -84,7 +84,10 @@ pub fn joining(bench: &mut Bench) -> Result<Vec<Outcome>> {
 
 /// One occupant of each room speaks; the next message follows when all occupants have the last.
 pub fn messages(bench: &mut Bench) -> Result<Vec<Outcome>> {
-    enter(bench)?;
+    match bench.options.is_limit() {
+        true => bench.pool.log_in(&users(0, bench.options.rooms * bench.options.occupants, "r"), Goal::Relay)?,
+        false => drop(enter(bench)?),
+    }
     // Subjects follow the presences (7.2.15).
     bench.settle(2.0)?;
     let o = bench.options;
