@@ -111,6 +111,8 @@ pub struct WriteSet {
     pub writes: Vec<Write>,
     /// Whether the entity's own memory stands on this set (anything but an append to a log does).
     pub state: bool,
+    /// Something in it is worth a commit of its own.
+    pub hurried: bool,
 }
 
 impl WriteSet {
@@ -118,6 +120,12 @@ impl WriteSet {
         self.writes.is_empty()
     }
     pub fn push(&mut self, write: Write) {
+        self.hurried = true;
+        self.push_unhurried(write);
+    }
+
+    /// What nobody has been promised: it may wait a moment for the commit of something else, unless somebody waits for it.
+    pub fn push_unhurried(&mut self, write: Write) {
         self.state |= !matches!(write, Write::Append { .. } | Write::Insert { .. } | Write::Expire { .. });
         self.writes.push(write);
     }
@@ -288,6 +296,9 @@ pub trait Store: Send + Sync {
     /// Queue a set. Its ticket resolves later: committed (on disk, synced), or refused. Tickets are handed out and committed in
     /// the order of the calls. `epoch` is the one the caller last saw in `progress`; an older one than the store's is refused.
     fn submit(&self, set: WriteSet, epoch: Epoch) -> Ticket;
+
+    /// Somebody waits for what was submitted and is not resolved, be it hurried or not.
+    fn hurry(&self) {}
 
     /// Answer from a snapshot that contains every set up to `after`; [`StoreError::Refused`] when that one was refused.
     fn read(&self, after: Ticket, read: Read, answer: Answer);

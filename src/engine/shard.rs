@@ -164,6 +164,8 @@ pub struct Shard {
     /// Sessions that wait for a ticket; ascending but for the odd one, which then waits a little longer.
     waiting: VecDeque<(Ticket, SessionRef)>,
     after_commit: VecDeque<(Ticket, AfterCommit)>,
+    /// Something has begun to wait for the disk, and the store has not been told.
+    impatient: bool,
     timers: BinaryHeap<Reverse<(Mono, Timer)>>,
     tasks: HashMap<u64, Running>,
     next_task: u64,
@@ -207,6 +209,7 @@ impl Shard {
             last_refusal: None,
             waiting: VecDeque::new(),
             after_commit: VecDeque::new(),
+            impatient: false,
             timers: BinaryHeap::new(),
             tasks: HashMap::new(),
             next_task: 0,
@@ -282,6 +285,7 @@ impl Shard {
             self.settled(Settled { home, seq, after: 0, refused });
         }
         self.flush();
+        self.hurry();
         !self.inbox.is_empty()
     }
 

@@ -199,6 +199,10 @@ impl Store for SqliteStore {
         self.shared.queues.submit(set, epoch)
     }
 
+    fn hurry(&self) {
+        self.shared.queues.hurry();
+    }
+
     fn read(&self, after: Ticket, read: Read, answer: Answer) {
         self.shared.queues.ask(after, Asked { read, answer });
     }

@@ -281,7 +281,7 @@ impl AccountEntity {
                 let seen = Seen { login_us, end_us: cx.now.wall_us };
                 self.seen = Some(seen);
                 let (owner, key) = (self.owner, Arc::from(""));
-                cx.fx.write.push(Write::Put { owner, shelf: seen::SHELF, key, value: seen::encode(seen) });
+                cx.fx.write.push_unhurried(Write::Put { owner, shelf: seen::SHELF, key, value: seen::encode(seen) });
             }
         }
     }

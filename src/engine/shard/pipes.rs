@@ -77,6 +77,7 @@ impl Shard {
 
     pub(super) fn look_soon(&mut self, at: SessionRef) -> Result<(), StreamError> {
         self.look_at(at);
+        self.hurry();
         Ok(())
     }
 
@@ -121,6 +122,7 @@ impl Shard {
             self.inbox.push_back((key, Input::Marks(at)));
         }
         self.look_at(at);
+        self.hurry();
         (pulled, over)
     }
 

@@ -18,6 +18,7 @@ impl Shard {
         if ticket <= self.progress.resolved {
             then(if self.progress.is_refused(ticket) { Err(StoreError::Refused) } else { Ok(()) });
         } else {
+            self.impatient = true;
             self.after_commit.push_back((ticket, then));
         }
     }
@@ -96,6 +97,13 @@ impl Shard {
         }
     }
 
+    /// The store is told once of all that has begun to wait for it.
+    pub(super) fn hurry(&mut self) {
+        if std::mem::take(&mut self.impatient) {
+            self.store.hurry();
+        }
+    }
+
     /// Something about this session has changed: wake its pipe when there is anything to do for it.
     pub(super) fn look_at(&mut self, at: SessionRef) {
         let Some(session) = self.sessions.get_mut(at) else { return };
@@ -114,6 +122,7 @@ impl Shard {
             && (session.waits_for == 0 || ticket < session.waits_for)
         {
             session.waits_for = ticket;
+            self.impatient = true;
             self.waiting.push_back((ticket, at));
         }
     }

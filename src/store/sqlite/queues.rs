@@ -69,17 +69,33 @@ impl Queues {
         state.issued += 1;
         let ticket = state.issued;
         let stale = epoch < state.progress.epoch;
+        let hurried = set.hurried;
         state.submitted.push_back(Submitted { ticket, set, stale });
+        if hurried {
+            self.wake_writer(&mut state);
+        }
+        ticket
+    }
+
+    /// Somebody waits for what is queued. (What nobody waits for is taken when the writer's patience ends.)
+    pub(super) fn hurry(&self) {
+        let mut state = self.lock();
+        if !state.submitted.is_empty() {
+            self.wake_writer(&mut state);
+        }
+    }
+
+    fn wake_writer(&self, state: &mut State) {
         if std::mem::take(&mut state.writer_sleeps) {
             self.submitted.notify_one();
         }
-        ticket
     }
 
     pub(super) fn ask(&self, after: Ticket, asked: Asked) {
         let mut state = self.lock();
         if after > state.progress.resolved {
             state.waiting.entry(after).or_default().push(asked);
+            self.wake_writer(&mut state);
         } else if state.progress.is_refused(after) {
             drop(state);
             answer(asked.answer, Err(StoreError::Refused));
@@ -252,5 +268,70 @@ pub(super) fn answer(to: Answer, rows: Result<Rows, StoreError>) {
 fn guarded(callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
         tracing::error!("a callback of the store panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use iris_core::store::{OwnerId, Shelf};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    fn set(hurried: bool) -> WriteSet {
+        let write = Write::Delete { owner: OwnerId(1), shelf: Shelf::record("seen"), key: "".into() };
+        let mut set = WriteSet::default();
+        if hurried {
+            set.push(write)
+        } else {
+            set.push_unhurried(write)
+        }
+        set
+    }
+
+    /// A writer that sleeps; `wake` is what is done then. What it got.
+    fn woken(wake: impl FnOnce(&Queues)) -> usize {
+        let queues = Queues::default();
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| queues.next_batch(100, 1 << 20, PATIENCE));
+            while !queues.lock().writer_sleeps {
+                thread::yield_now();
+            }
+            queues.submit(set(false), 0);
+            assert!(queues.lock().writer_sleeps, "nobody waits for this");
+            wake(&queues);
+            match writer.join().expect("the writer") {
+                Next::Batch(batch) => batch.len(),
+                Next::Idle | Next::Closed => 0,
+            }
+        })
+    }
+
+    #[test]
+    fn what_is_unhurried_rides_with_the_next_that_is_not() {
+        assert_eq!(
+            woken(|queues| {
+                queues.submit(set(true), 0);
+            }),
+            2
+        );
+    }
+
+    #[test]
+    fn what_is_unhurried_is_written_when_somebody_waits_for_it() {
+        assert_eq!(woken(Queues::hurry), 1);
+        let read = Read::Value { owner: OwnerId(1), shelf: Shelf::record("seen"), key: "".into() };
+        assert_eq!(woken(|queues| queues.ask(1, Asked { read, answer: Box::new(|_| {}) })), 1);
+        assert_eq!(woken(Queues::close), 1);
+    }
+
+    #[test]
+    fn a_writer_that_is_awake_takes_what_is_unhurried_too() {
+        let queues = Queues::default();
+        queues.submit(set(false), 0);
+        assert!(matches!(queues.next_batch(100, 1 << 20, PATIENCE), Next::Batch(batch) if batch.len() == 1));
     }
 }
