@@ -3,6 +3,8 @@
 //!
 //! Words that rooms with long answers share; there is nothing to advertise but what they do.
 
+use std::ops::Range;
+
 use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Card, Condition, Room, Status};
 
@@ -46,6 +48,36 @@ impl Wanted {
     pub fn backward(&self) -> bool {
         self.before.is_some()
     }
+
+    /// Which rows of a list of `count` are on the page, of which none has more than `rows_max`; `place`: where the row with that id stands.
+    ///
+    /// # Errors
+    /// item-not-found for an id that no row has (section 2.2).
+    pub fn range(&self, count: usize, rows_max: usize, place: impl Fn(&str) -> Option<usize>) -> Result<Range<usize>, Bounce> {
+        let place = |id: &str| place(id).ok_or_else(|| Bounce::new(Condition::ItemNotFound));
+        let from = self.after.as_deref().map(&place).transpose()?.map_or(0, |at| at + 1);
+        let before = self.before.as_deref().filter(|id| !id.is_empty());
+        let until = before.map(&place).transpose()?.unwrap_or(count).max(from);
+        let max = self.max.map_or(rows_max, |max| (max as usize).min(rows_max));
+        Ok(match self.backward() {
+            true => from.max(until.saturating_sub(max))..until,
+            false => from..until.min(from.saturating_add(max)),
+        })
+    }
+
+    /// As many of these rows as together have so many bytes, but at least one.
+    pub fn fit(&self, rows: Range<usize>, bytes_max: usize, size_bytes: impl Fn(usize) -> usize) -> Range<usize> {
+        let mut bytes = 0_usize;
+        let mut fits = |at: &usize| {
+            let is_first = bytes == 0;
+            bytes = bytes.saturating_add(size_bytes(*at));
+            bytes <= bytes_max || is_first
+        };
+        match self.backward() {
+            true => rows.end - rows.clone().rev().take_while(&mut fits).count()..rows.end,
+            false => rows.start..rows.start + rows.clone().take_while(&mut fits).count(),
+        }
+    }
 }
 
 /// A number too large to be one is as good as "all": whoever answers has a cap.
@@ -68,6 +100,12 @@ pub struct Given {
 }
 
 impl Given {
+    /// Of these rows of a list of `count`.
+    pub fn of(rows: &Range<usize>, count: usize, id: impl Fn(usize) -> String) -> Given {
+        let ends = (!rows.is_empty()).then(|| (id(rows.start), id(rows.end - 1)));
+        Given { index: ends.is_some().then_some(rows.start as u64), ends, count: Some(count as u64) }
+    }
+
     /// Appends a `<set/>`.
     pub fn write(&self, xml: &mut Build) {
         xml.open_ns("set", NS);
@@ -110,6 +148,35 @@ mod tests {
             assert!(error.text.is_some_and(|text| text.contains("max")));
         }
         assert_eq!(parse("<index>3</index>").expect_err("no pages by index").condition, Condition::FeatureNotImplemented);
+    }
+
+    #[test]
+    fn s2_2_to_s2_5_a_page_of_a_list() {
+        let page = |inside: &str| {
+            let place = |id: &str| id.parse().ok().filter(|at| *at < 10);
+            parse(inside).expect("a set").range(10, 5, place)
+        };
+        assert_eq!(page(""), Ok(0..5));
+        assert_eq!(page("<max>3</max><after>8</after>"), Ok(9..10));
+        assert_eq!(page("<max>3</max><after>9</after>"), Ok(10..10));
+        assert_eq!(page("<max>3</max><before/>"), Ok(7..10));
+        assert_eq!(page("<max>3</max><before>2</before>"), Ok(0..2));
+        assert_eq!(page("<max>3</max><after>3</after><before>5</before>"), Ok(4..5));
+        assert_eq!(page("<after>5</after><before>3</before>"), Ok(6..6));
+        assert_eq!(page("<max>0</max>"), Ok(0..0));
+        assert_eq!(page("<after>10</after>").map_err(|why| why.condition), Err(Condition::ItemNotFound));
+        assert_eq!(Given::of(&(2..4), 10, |at| at.to_string()).ends, Some(("2".into(), "3".into())));
+        assert_eq!(Given::of(&(2..2), 10, |at| at.to_string()), Given { ends: None, index: None, count: Some(10) });
+    }
+
+    #[test]
+    fn a_page_has_a_size_and_never_nothing() {
+        let (forward, backward) = (Wanted::default(), Wanted { before: Some(String::new()), ..Wanted::default() });
+        assert_eq!(forward.fit(2..9, 30, |_| 10), 2..5);
+        assert_eq!(backward.fit(2..9, 30, |_| 10), 6..9);
+        assert_eq!(forward.fit(2..9, 3, |_| 10), 2..3);
+        assert_eq!(backward.fit(2..9, 3, |_| 10), 8..9);
+        assert_eq!(forward.fit(2..2, 3, |_| 10), 2..2);
     }
 
     #[test]

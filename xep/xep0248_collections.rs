@@ -1,8 +1,8 @@
 //! XEP-0248: PubSub Collection Nodes - nodes that hold other nodes.
-//! Spec 0.5.0, https://xmpp.org/extensions/xep-0248.html. Not done: the root node (8.1), so nobody subscribes to the service as a
-//! whole; the items of everything in a collection at once (6.2.3 lets a service refuse that); two subscriptions of one address, one
-//! for items and one for nodes (6.1.3; one of type `all` is both). Stricter than 10.1: a collection opens nobody a node whose own
-//! access model does not let them in. The service does it (`xep0060_pubsub/collection.rs`).
+//! Spec 0.5.0, https://xmpp.org/extensions/xep-0248.html. Not done: two subscriptions of one address, one for items and one
+//! for nodes (6.1.3; one of type `all` is both); the items of the whole service at once (6.2.3). Stricter than 10.1: a collection opens
+//! nobody a node whose own access model does not let them in. Pages of a collection's items (XEP-0059) go by the order of publication.
+//! The service does it (`xep0060_pubsub/collection.rs`, `below.rs`, `root.rs`).
 
 use iris_core::{Card, Room, Status};
 

@@ -10,6 +10,7 @@ use super::access::Standing;
 use super::config::{Children, Config};
 use super::node::Node;
 use super::options::Subject;
+use super::root::ROOT;
 use super::service::{Context, Notice, Outcome, Service};
 use super::{Affiliation, Subscription, error, event};
 
@@ -35,8 +36,8 @@ impl Service {
     pub fn audience(&self, name: &str, removed: Option<&Node>, subject: Subject, now_us: u64) -> Vec<Circle> {
         let Some(node) = removed.or_else(|| self.node(name)) else { return Vec::new() };
         let (mut circles, mut told) = (Vec::new(), HashSet::new());
-        // Nobody of a node that is in no collection can be told twice.
-        let alone = node.config.collections.is_empty();
+        // Nobody can be told twice of a node that is in no collection but a root to which nobody listens.
+        let alone = node.config.collections.is_empty() && self.node(ROOT).is_none_or(|root| root.subscriptions.is_empty());
         let may: Vec<&Subscription> =
             node.subscriptions.people().filter(|(person, _)| node.may_hear(person, true)).flat_map(|(_, of)| of).collect();
         for bodies in [false, true] {
@@ -49,7 +50,9 @@ impl Service {
                 circles.push(Circle { collection: None, bodies, jids });
             }
         }
-        self.above(node, &node.config.collections, subject, now_us, told, &mut circles);
+        if !alone {
+            self.above(node, self.parents(&node.config.collections), subject, now_us, told, &mut circles);
+        }
         circles
     }
 
@@ -57,7 +60,7 @@ impl Service {
     pub fn audience_of_collection(&self, collection: &str, name: &str, now_us: u64) -> Vec<Circle> {
         let mut circles = Vec::new();
         if let Some(node) = self.node(name) {
-            self.above(node, &[collection.to_owned()], Subject::Node, now_us, HashSet::new(), &mut circles);
+            self.above(node, vec![collection], Subject::Node, now_us, HashSet::new(), &mut circles);
         }
         circles
     }
@@ -65,15 +68,16 @@ impl Service {
     fn above(
         &self,
         node: &Node,
-        first: &[String],
+        first: Vec<&str>,
         subject: Subject,
         now_us: u64,
         mut told: HashSet<Jid>,
         circles: &mut Vec<Circle>,
     ) {
-        let mut level: BTreeSet<&str> = first.iter().map(String::as_str).collect();
+        let mut level: BTreeSet<&str> = first.into_iter().collect();
         let mut seen = level.clone();
-        for depth in 1..=DEPTH_MAX {
+        // The root is above all of them.
+        for depth in 1..=DEPTH_MAX + 1 {
             let mut next = BTreeSet::new();
             for name in level {
                 let Some((name, collection)) = self.nodes.get_key_value(name) else { continue };
@@ -90,7 +94,9 @@ impl Service {
                         circles.push(Circle { collection: Some(name.clone()), bodies, jids });
                     }
                 }
-                next.extend(collection.config.collections.iter().map(String::as_str).filter(|above| seen.insert(above)));
+                if **name != *ROOT {
+                    next.extend(self.parents(&collection.config.collections).into_iter().filter(|above| seen.insert(above)));
+                }
             }
             level = next;
         }
@@ -115,7 +121,8 @@ impl Service {
             (Some(at), false) => drop(collections.remove(at)),
             (None, true) => collections.push(collection.to_string()),
             (Some(_), true) => return Ok(Outcome::empty()),
-            (None, false) => return Err(error::not_found()),
+            // 7.6.3.1.
+            (None, false) => return Err(Bounce::bad_request("that node is not in that collection")),
         }
         collections.sort_unstable();
         self.may_be_in(cx, &name, &node.config.collections, &collections)?;
@@ -191,13 +198,14 @@ impl Service {
         self.leave(name, &before);
         self.enter(name, &after);
         self.keep(name, &mut outcome.changes);
-        let other = |these: &[String], those: &[String]| -> Vec<String> {
-            these.iter().filter(|it| !those.contains(it)).cloned().collect()
+        let (before, after) = (self.parents(&before), self.parents(&after));
+        let other = |these: &[&str], those: &[&str]| -> Vec<Arc<str>> {
+            these.iter().filter(|it| !those.contains(it)).map(|it| Arc::from(*it)).collect()
         };
         for (collections, is) in [(other(&before, &after), false), (other(&after, &before), true)] {
             for collection in collections {
                 let xml = event::associated(&collection, name, is);
-                outcome.notices.push(Notice::OfCollection { collection: collection.into(), node: name.clone(), xml, kind });
+                outcome.notices.push(Notice::OfCollection { collection, node: name.clone(), xml, kind });
             }
         }
     }

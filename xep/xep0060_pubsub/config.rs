@@ -177,7 +177,8 @@ impl Config {
         for field in FIELDS.iter().filter(|field| field.var != CHILDREN && field.of.has(self.node_type)) {
             let values = (field.get)(self);
             // A leaf in no collection whose items stay is what all nodes of accounts are: that needs no word.
-            let is_plain = || matches!(values.iter().map(String::as_str).collect::<Vec<_>>()[..], [] | ["leaf"] | ["max"]);
+            let is_plain =
+                || matches!(values.iter().map(String::as_str).collect::<Vec<_>>()[..], [] | [""] | ["leaf"] | ["max"]);
             if field.of.offered(false) || !is_plain() {
                 form::field(xml, field.var, None, None, &[], &values);
             }

@@ -7,6 +7,7 @@ use iris_core::{Jid, ns};
 
 use super::config::{Config, ItemReply};
 use super::node::Entry;
+use super::root::named;
 use super::service::{Fetch, text};
 use super::{EVENT, NS, State};
 
@@ -27,7 +28,7 @@ pub fn message(inside: &str, delay: Option<(u64, &str)>) -> String {
 pub fn item(node: &str, entry: &Entry, payload: Option<&Bytes>, config: &Config, service: &str) -> String {
     let mut xml = Build::new();
     xml.open("items").attr("node", node);
-    write_item(&mut xml, entry, payload, reply_to(config, entry, service));
+    write_item(&mut xml, entry, payload, reply_to(config.item_reply, entry, service));
     xml.close();
     text(xml)
 }
@@ -75,7 +76,7 @@ pub fn configuration(node: &str, config: &Config) -> String {
 /// XEP-0248 5.3.2.
 pub fn associated(collection: &str, node: &str, is: bool) -> String {
     let mut xml = Build::new();
-    xml.open("collection").attr("node", collection);
+    xml.open("collection").attr_opt("node", named(collection));
     xml.open(if is { "associate" } else { "dissociate" }).attr("node", node).close().close();
     text(xml)
 }
@@ -90,21 +91,28 @@ pub fn through(collection: &str) -> String {
 /// 12.11: `None`: no subscription any more.
 pub fn subscription(node: &str, jid: &Jid, state: Option<State>) -> String {
     let mut xml = Build::new();
-    xml.open_ns("event", EVENT).open("subscription").attr("node", node).attr("jid", jid.as_str());
+    xml.open_ns("event", EVENT).open("subscription").attr_opt("node", named(node)).attr("jid", jid.as_str());
     xml.attr("subscription", state.map_or("none", State::as_str));
     text(xml)
 }
 
 /// The answer to a request for items: those whose payload was found.
-pub fn items(fetch: &Fetch, config: &Config, service: &str, payload: impl Fn(&Entry) -> Option<Bytes>) -> String {
+pub fn items(fetch: &Fetch, service: &str, payload: impl Fn(&Entry) -> Option<Bytes>) -> String {
     let mut xml = Build::new();
-    xml.open_ns("pubsub", NS).open("items").attr("node", &fetch.node);
-    for entry in &fetch.entries {
-        if let Some(payload) = payload(entry) {
-            write_item(&mut xml, entry, Some(&payload), reply_to(config, entry, service));
+    xml.open_ns("pubsub", NS);
+    for list in &fetch.lists {
+        xml.open("items").attr("node", &list.node);
+        for entry in &list.entries {
+            if let Some(payload) = payload(entry) {
+                write_item(&mut xml, entry, Some(&payload), reply_to(list.reply, entry, service));
+            }
         }
+        xml.close();
     }
-    xml.close();
+    // Of a collection with nothing in it.
+    if fetch.lists.is_empty() {
+        xml.open("items").attr("node", &fetch.node).close();
+    }
     if let Some(page) = &fetch.page {
         page.write(&mut xml);
     }
@@ -120,8 +128,8 @@ fn write_item(xml: &mut Build, entry: &Entry, payload: Option<&Bytes>, publisher
 }
 
 /// 12.14: whose address the item carries; never what the publisher wrote (7.1.2.3).
-fn reply_to<'a>(config: &Config, entry: &'a Entry, service: &'a str) -> Option<&'a str> {
-    match config.item_reply {
+fn reply_to<'a>(reply: ItemReply, entry: &'a Entry, service: &'a str) -> Option<&'a str> {
+    match reply {
         ItemReply::None => None,
         ItemReply::Owner => Some(service),
         ItemReply::Publisher => Some(&entry.publisher),

@@ -193,7 +193,8 @@ pub const FIELDS: &[Field] = &[
         kind: "text-multi",
         label: "The collections that the node is in",
         options: &[],
-        get: |config| config.collections.clone(),
+        // XEP-0248 8.1: what is in the root says so.
+        get: |config| if config.collections.is_empty() { vec![String::new()] } else { config.collections.clone() },
         set: |config, values, _| {
             config.collections = names(values, PARENTS_MAX)?;
             Some(())

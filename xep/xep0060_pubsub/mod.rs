@@ -1,10 +1,11 @@
 //! XEP-0060: Publish-Subscribe - nodes to which some publish and of which others hear.
-//! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done: digests, leases that end with presence and delivery by presence
-//! (`pubsub#digest`, `pubsub#show-values`, 12.1), several subscriptions of one address (6.1.6), temporary ones; the last item when
-//! somebody of another server comes online; forms in which `pubsub#type` is held against the payload's namespace (but
-//! for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors (12.4).
+//! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done, because the text leaves it to the service and no client of these years
+//! asks for it: digests (`pubsub#digest`), delivery and leases by presence (`pubsub#show-values`, 12.5, 12.6), several subscriptions of
+//! one address and their numbers (6.1.6). Not done: the last item when somebody of another server comes online; `pubsub#type` held
+//! against the payload's namespace (but for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors.
 //! At a service an owner subscribes nobody who has neither subscribed nor an affiliation (8.8.2); one person has 16 subscriptions to a node.
-//! Whoever is subscribed when a node becomes one of the model `authorize` stays so.
+//! Whoever is subscribed when a node becomes one of the model `authorize` stays so: 6.1.3.8 speaks of requests, they have made theirs
+//! when none had to be approved, and the owner sees them (8.8.1) and can end them. All other models end what they would not grant.
 //!
 //! The state machine of a service: nodes, affiliations, subscriptions and which items there are, without payloads. It knows no
 //! account, no shelf and no session: whoever mounts it (XEP-0163 on an account; `channels`, the service of a domain) tells who asks,
@@ -14,15 +15,16 @@
 //! request   what is asked, read once and completely            config fields   a node's options as forms
 //! service   the service: dispatch and what it holds            access   who may do what
 //! node      one node and its index of items                    error    the conditions of section 11
-//! publish retrieve subscribe own   the use cases               stored   how nodes and index are kept
+//! publish retrieve subscribe own   the use cases               stored   how nodes and index are kept      lists   long answers
 //! event     what subscribers are told                          form     XEP-0004 as far as it is needed here
-//! subscription options   who hears of a node, and how          collection   XEP-0248     social   XEP-0472     public   XEP-0465
+//! subscription options   who hears of a node, and how          collection below root   XEP-0248     social   XEP-0472     public   XEP-0465
 //! channels  the service of a domain, with its doors
 //! ```
 
 use iris_core::{Card, Room, Status};
 
 mod access;
+mod below;
 pub mod channels;
 mod collection;
 mod config;
@@ -30,6 +32,7 @@ pub mod error;
 pub mod event;
 mod fields;
 pub mod form;
+mod lists;
 mod node;
 mod options;
 mod own;
@@ -37,6 +40,7 @@ mod public;
 mod publish;
 mod request;
 mod retrieve;
+mod root;
 mod service;
 mod social;
 mod stored;
@@ -51,6 +55,7 @@ pub use config::{Access, Children, Config, ItemReply, MaxItems, NodeFull, NodeTy
 pub use node::{Entry, Node};
 pub use options::Subject;
 pub use request::{Approval, NewItem, Request};
+pub use root::root;
 pub use service::{Answer, Change, Context, Fetch, Kept, Notice, Outcome, Quotas, Service, text};
 pub use stored::{
     decode_entry, decode_node, decode_subscription, encode_entry, encode_node, encode_subscription, serial_key,

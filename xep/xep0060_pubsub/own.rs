@@ -9,9 +9,11 @@ use iris_core::{BareJid, Bounce, Condition, Jid};
 use super::config::Notification;
 use super::form::Filled;
 use super::node::Node;
+use super::root::named;
 use super::service::{Context, Notice, Outcome, Service, open_answer, text};
 use super::subscribe::{set_state, told};
-use super::{Affiliation, Config, NS, OWNER, State, Subject, error, event, public};
+use super::{Affiliation, Config, NS, OWNER, State, Subject, Subscription, error, event, lists, public};
+use crate::xep0059_rsm as rsm;
 
 impl Service {
     /// 8.1.1: who may make a node, and is there room for it?
@@ -30,7 +32,7 @@ impl Service {
             let text = format!("you have {nodes} nodes, as many as you may; whoever runs this server can change that");
             return Err(error::quota(&text));
         }
-        if self.nodes.len() >= cx.quotas.all_nodes_max {
+        if self.nodes.len() - usize::from(self.has_root()) >= cx.quotas.all_nodes_max {
             return Err(error::quota("this service has as many nodes as it may; whoever runs this server can change that"));
         }
         Ok(())
@@ -68,7 +70,7 @@ impl Service {
         if !children.is_empty() {
             return Err(Bounce::new(Condition::NotAcceptable).text("make the collection first, then put nodes into it"));
         }
-        let (kind, is_in) = (config.notification, !config.collections.is_empty());
+        let (kind, is_in) = (config.notification, !self.parents(&config.collections).is_empty());
         let mut node = Node::new(config, made, cx.who.bare.clone());
         if cx.host.is_none() {
             node.affiliations.insert(cx.who.bare.clone(), Affiliation::Owner);
@@ -181,13 +183,26 @@ impl Service {
     }
 
     /// 8.8.1: pending ones are not in the list.
-    pub(super) fn get_subscriptions(&self, cx: &Context<'_>, name: &str) -> Result<Outcome, Bounce> {
+    pub(super) fn get_subscriptions(
+        &self,
+        cx: &Context<'_>,
+        name: &str,
+        page: Option<&rsm::Wanted>,
+    ) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
         let mut xml = Build::new();
-        xml.open_ns("pubsub", OWNER).open("subscriptions").attr("node", &name);
-        for it in node.subscriptions.iter().filter(|it| it.is_active()) {
-            xml.open("subscription").attr("jid", it.jid.as_str()).attr("subscription", it.state.as_str()).close();
-        }
+        xml.open_ns("pubsub", OWNER).open("subscriptions").attr_opt("node", named(&name));
+        let rows: Vec<&Subscription> = node.subscriptions.iter().filter(|it| it.is_active()).collect();
+        lists::write(
+            &mut xml,
+            &rows,
+            page,
+            cx.quotas,
+            |it| it.jid.to_string(),
+            |xml, it| {
+                xml.open("subscription").attr("jid", it.jid.as_str()).attr("subscription", it.state.as_str()).close();
+            },
+        )?;
         Ok(Outcome::build(xml))
     }
 
@@ -229,16 +244,23 @@ impl Service {
     }
 
     /// 8.9.1.
-    pub(super) fn get_affiliations(&self, cx: &Context<'_>, name: &str) -> Result<Outcome, Bounce> {
+    pub(super) fn get_affiliations(&self, cx: &Context<'_>, name: &str, page: Option<&rsm::Wanted>) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
         let mut xml = Build::new();
         xml.open_ns("pubsub", OWNER).open("affiliations").attr("node", &name);
-        if let Some(host) = cx.host {
-            xml.open("affiliation").attr("jid", host).attr("affiliation", Affiliation::Owner.as_str()).close();
-        }
-        for (jid, it) in &node.affiliations {
-            xml.open("affiliation").attr("jid", jid.as_str()).attr("affiliation", it.as_str()).close();
-        }
+        let host = cx.host.map(|host| (host, Affiliation::Owner));
+        let others = node.affiliations.iter().map(|(jid, it)| (jid.as_str(), *it));
+        let rows: Vec<(&str, Affiliation)> = host.into_iter().chain(others).collect();
+        lists::write(
+            &mut xml,
+            &rows,
+            page,
+            cx.quotas,
+            |(jid, _)| (*jid).to_owned(),
+            |xml, (jid, it)| {
+                xml.open("affiliation").attr("jid", jid).attr("affiliation", it.as_str()).close();
+            },
+        )?;
         Ok(Outcome::build(xml))
     }
 

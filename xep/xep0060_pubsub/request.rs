@@ -5,6 +5,7 @@ use iris_core::xml::El;
 use iris_core::{Bounce, Condition, Jid};
 
 use super::form::Filled;
+use super::root::ROOT;
 use super::{Affiliation, NODE_CONFIG, NS, OWNER, PUBLIC, SUBSCRIBE_AUTHORIZATION, SUBSCRIBE_OPTIONS, config, error};
 use crate::xep0059_rsm as rsm;
 
@@ -33,9 +34,11 @@ pub enum Request {
     /// The asker's own, of one node or of all.
     Subscriptions {
         node: Option<String>,
+        page: Option<rsm::Wanted>,
     },
     Affiliations {
         node: Option<String>,
+        page: Option<rsm::Wanted>,
     },
     /// 6.3.
     GetOptions {
@@ -93,6 +96,7 @@ pub enum Request {
     },
     GetSubscriptions {
         node: String,
+        page: Option<rsm::Wanted>,
     },
     SetSubscriptions {
         node: String,
@@ -100,6 +104,7 @@ pub enum Request {
     },
     GetAffiliations {
         node: String,
+        page: Option<rsm::Wanted>,
     },
     SetAffiliations {
         node: String,
@@ -121,13 +126,14 @@ pub struct NewItem {
 }
 
 impl Request {
-    /// The one node it is about.
+    /// The one node it is about; `ROOT`: the root.
     pub fn node(&self) -> Option<&str> {
         use Request as R;
         match self {
-            R::Subscriptions { node } | R::Affiliations { node } | R::DefaultOptions { node } | R::Create { node, .. } => {
-                node.as_deref()
-            }
+            R::Subscriptions { node, .. }
+            | R::Affiliations { node, .. }
+            | R::DefaultOptions { node }
+            | R::Create { node, .. } => node.as_deref(),
             R::GetDefault { .. } => None,
             R::Subscribe { node, .. }
             | R::Unsubscribe { node, .. }
@@ -141,9 +147,9 @@ impl Request {
             | R::SetConfig { node, .. }
             | R::Delete { node, .. }
             | R::Purge { node }
-            | R::GetSubscriptions { node }
+            | R::GetSubscriptions { node, .. }
             | R::SetSubscriptions { node, .. }
-            | R::GetAffiliations { node }
+            | R::GetAffiliations { node, .. }
             | R::SetAffiliations { node, .. } => Some(node),
         }
     }
@@ -178,7 +184,7 @@ impl Request {
         if actions.any(|it| action.local() != "subscribe" || it.local() != "options") {
             return Err(Bounce::bad_request("one thing at a time"));
         }
-        if pubsub.ns() == OWNER { owner(&action, set) } else { entity(pubsub, &action, set) }
+        if pubsub.ns() == OWNER { owner(pubsub, &action, set) } else { entity(pubsub, &action, set) }
     }
 }
 
@@ -194,16 +200,18 @@ fn entity(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce
                 None => None,
             };
             let public = action.child(PUBLIC, "public").is_some();
-            Ok(Request::Subscribe { node: node(action)?, jid: jid(action)?, options, public })
+            Ok(Request::Subscribe { node: node_or_root(action)?, jid: jid(action)?, options, public })
         }
-        ("unsubscribe", true) => Ok(Request::Unsubscribe { node: node(action)?, jid: jid(action)?, subid: subid(action) }),
-        ("options", false) => Ok(Request::GetOptions { node: node(action)?, jid: jid(action)?, subid: subid(action) }),
+        ("unsubscribe", true) => {
+            Ok(Request::Unsubscribe { node: node_or_root(action)?, jid: jid(action)?, subid: subid(action) })
+        }
+        ("options", false) => Ok(Request::GetOptions { node: node_or_root(action)?, jid: jid(action)?, subid: subid(action) }),
         ("options", true) => {
             let form = Filled::within(action, SUBSCRIBE_OPTIONS)?.ok_or_else(|| Bounce::bad_request("there is no form"))?;
-            Ok(Request::SetOptions { node: node(action)?, jid: jid(action)?, subid: subid(action), form })
+            Ok(Request::SetOptions { node: node_or_root(action)?, jid: jid(action)?, subid: subid(action), form })
         }
-        ("subscriptions", false) => Ok(Request::Subscriptions { node: optional_node(action)? }),
-        ("affiliations", false) => Ok(Request::Affiliations { node: optional_node(action)? }),
+        ("subscriptions", false) => Ok(Request::Subscriptions { node: optional_node(action)?, page: page(pubsub)? }),
+        ("affiliations", false) => Ok(Request::Affiliations { node: optional_node(action)?, page: page(pubsub)? }),
         ("items", false) => items(pubsub, action),
         ("publish", true) => publish(pubsub, action),
         ("retract", true) => {
@@ -230,7 +238,7 @@ fn entity(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce
     }
 }
 
-fn owner(action: &El<'_>, set: bool) -> Result<Request, Bounce> {
+fn owner(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce> {
     match (action.local(), set) {
         ("configure", false) => Ok(Request::GetConfig { node: node(action)? }),
         ("configure", true) => {
@@ -245,10 +253,10 @@ fn owner(action: &El<'_>, set: bool) -> Result<Request, Bounce> {
         },
         ("delete", true) => {
             let redirect = action.child(OWNER, "redirect").and_then(|it| it.attr("uri").map(|uri| uri.into_owned()));
-            Ok(Request::Delete { node: node(action)?, redirect })
+            Ok(Request::Delete { node: node_or_root(action)?, redirect })
         }
         ("purge", true) => Ok(Request::Purge { node: node(action)? }),
-        ("subscriptions", false) => Ok(Request::GetSubscriptions { node: node(action)? }),
+        ("subscriptions", false) => Ok(Request::GetSubscriptions { node: node_or_root(action)?, page: page(pubsub)? }),
         ("subscriptions", true) => {
             let changes = changes(action, "subscription", |word| match word {
                 "subscribed" => Some(Some(super::State::Subscribed)),
@@ -256,9 +264,9 @@ fn owner(action: &El<'_>, set: bool) -> Result<Request, Bounce> {
                 "none" => Some(None),
                 _ => None,
             })?;
-            Ok(Request::SetSubscriptions { node: node(action)?, changes })
+            Ok(Request::SetSubscriptions { node: node_or_root(action)?, changes })
         }
-        ("affiliations", false) => Ok(Request::GetAffiliations { node: node(action)? }),
+        ("affiliations", false) => Ok(Request::GetAffiliations { node: node(action)?, page: page(pubsub)? }),
         ("affiliations", true) => {
             let changes = changes(action, "affiliation", Affiliation::parse)?;
             Ok(Request::SetAffiliations { node: node(action)?, changes })
@@ -303,8 +311,11 @@ fn items(pubsub: &El<'_>, action: &El<'_>) -> Result<Request, Bounce> {
             Some(number.filter(|number| *number > 0).ok_or_else(wrong)?)
         }
     };
-    let page = pubsub.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose()?;
-    Ok(Request::Items { node: node(action)?, ids: ids(action)?, newest, page })
+    Ok(Request::Items { node: node_or_root(action)?, ids: ids(action)?, newest, page: page(pubsub)? })
+}
+
+fn page(pubsub: &El<'_>) -> Result<Option<rsm::Wanted>, Bounce> {
+    pubsub.child(rsm::NS, "set").map(|set| rsm::Wanted::parse(&set)).transpose()
 }
 
 fn publish(pubsub: &El<'_>, action: &El<'_>) -> Result<Request, Bounce> {
@@ -370,6 +381,11 @@ fn optional_node(action: &El<'_>) -> Result<Option<String>, Bounce> {
 
 fn node(action: &El<'_>) -> Result<String, Bounce> {
     optional_node(action)?.ok_or_else(|| error::bad_request("nodeid-required"))
+}
+
+/// 6.3.2, XEP-0248 8.1: who names no node means the root.
+fn node_or_root(action: &El<'_>) -> Result<String, Bounce> {
+    Ok(optional_node(action)?.unwrap_or_else(|| ROOT.to_owned()))
 }
 
 fn too_long(what: &str) -> Bounce {

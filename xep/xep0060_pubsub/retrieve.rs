@@ -1,13 +1,17 @@
 //! 5 and 6.5: what there is to be read, and by whom.
 
+use std::ops::Range;
+
 use iris_core::time::datetime;
 use iris_core::xml::Build;
 use iris_core::{BareJid, Bounce};
 
 use super::form;
 use super::node::{Entry, Node};
-use super::service::{Answer, Context, Fetch, Outcome, Quotas, Service};
-use super::{Affiliation, Asker, META_DATA, NS, error};
+use super::root::named;
+use super::service::{Answer, Context, Fetch, Listed, Outcome, Quotas, Service};
+use super::stored::subscription_key;
+use super::{Affiliation, Asker, META_DATA, NS, Subscription, error, lists};
 use crate::xep0059_rsm as rsm;
 
 impl Service {
@@ -23,22 +27,27 @@ impl Service {
         let (name, node) = self.known(name)?;
         node.may_read(cx.who)?;
         // XEP-0248 6.2.3.
+        if node.config.is_collection() && !ids.is_empty() {
+            return Err(error::unsupported("retrieve-items").text("an item has its name in its node"));
+        }
         if node.config.is_collection() {
-            return Err(error::unsupported("retrieve-items"));
+            let fetch = self.retrieve_below(cx.who, name, newest, page, cx.quotas)?;
+            return Ok(Outcome { answer: Answer::Items(fetch), ..Outcome::empty() });
         }
         if !node.config.persist_items {
             return Err(error::unsupported("persistent-items"));
         }
         let (entries, page) = if !ids.is_empty() {
             // 6.5.9.12: what is not there is left out.
-            let wanted = ids.iter().filter_map(|id| node.entries.get(node.find(id)?)).cloned().collect();
-            (cut(wanted, cx.quotas).0, None)
+            let mut wanted: Vec<Entry> = ids.iter().filter_map(|id| node.entries.get(node.find(id)?)).cloned().collect();
+            wanted
+                .truncate(fit(&rsm::Wanted::default(), &wanted, 0..wanted.len().min(cx.quotas.page_items_max), cx.quotas).end);
+            (wanted, None)
         } else {
             self.page(node, newest, page, cx.quotas)?
         };
-        let mut outcome = Outcome::empty();
-        outcome.answer = Answer::Items(Fetch { node: name, entries, page });
-        Ok(outcome)
+        let lists = vec![Listed::new(&name, node, entries)];
+        Ok(Outcome { answer: Answer::Items(Fetch { node: name, lists, page }), ..Outcome::empty() })
     }
 
     fn page(
@@ -53,68 +62,81 @@ impl Service {
         let all = node.entries.get(first..).unwrap_or_default();
         let asked = wanted.is_some();
         let wanted = wanted.unwrap_or_default();
-        let place = |id: &str| all.iter().position(|entry| *entry.id == *id).ok_or_else(error::not_found);
-        let from = wanted.after.as_deref().map(place).transpose()?.map_or(0, |at| at + 1);
-        let until = match wanted.before.as_deref() {
-            Some(id) if !id.is_empty() => place(id)?,
-            _ => all.len(),
-        };
-        let range = all.get(from..until.max(from)).unwrap_or_default();
-        let max = wanted.max.map_or(quotas.page_items_max, |max| (max as usize).min(quotas.page_items_max));
-        let count = Some(all.len() as u64);
-        if wanted.max == Some(0) {
-            return Ok((Vec::new(), Some(rsm::Given { count, ..rsm::Given::default() })));
-        }
-        let backward = wanted.backward();
-        let skipped = if backward { range.len() - range.len().min(max) } else { 0 };
-        let chosen: Vec<Entry> = range.iter().skip(skipped).take(max).cloned().collect();
-        let (chosen, dropped) = if backward { cut_front(chosen, quotas) } else { cut(chosen, quotas) };
-        let index = from + skipped + if backward { dropped } else { 0 };
+        let place = |id: &str| all.iter().position(|entry| *entry.id == *id);
+        let range = fit(&wanted, all, wanted.range(all.len(), quotas.page_items_max, place)?, quotas);
+        let chosen = all.get(range.clone()).unwrap_or_default().to_vec();
         // 6.5.4: whoever gets less than there is, is told.
         if !asked && chosen.len() == all.len() {
             return Ok((chosen, None));
         }
-        let ends = chosen.first().zip(chosen.last()).map(|(first, last)| (first.id.to_string(), last.id.to_string()));
-        let index = ends.is_some().then_some(index as u64);
-        Ok((chosen, Some(rsm::Given { ends, index, count })))
+        let id = |at: usize| all.get(at).map(|entry| entry.id.to_string()).unwrap_or_default();
+        Ok((chosen, Some(rsm::Given::of(&range, all.len(), id))))
     }
 
     /// 5.6.
-    pub(super) fn own_subscriptions(&self, cx: &Context<'_>, only: Option<&str>) -> Result<Outcome, Bounce> {
+    pub(super) fn own_subscriptions(
+        &self,
+        cx: &Context<'_>,
+        only: Option<&str>,
+        page: Option<&rsm::Wanted>,
+    ) -> Result<Outcome, Bounce> {
         if let Some(name) = only {
             self.known(name)?;
         }
+        let nodes = self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name));
+        let rows: Vec<(&str, &Node, &Subscription)> = nodes
+            .flat_map(|(name, node)| node.subscriptions.of(&cx.who.bare).iter().map(move |it| (&**name, node, it)))
+            .collect();
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("subscriptions").attr_opt("node", only);
-        for (name, node) in self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name)) {
-            for it in node.subscriptions.of(&cx.who.bare) {
-                xml.open("subscription").attr("node", name).attr("jid", it.jid.as_str());
+        lists::write(
+            &mut xml,
+            &rows,
+            page,
+            cx.quotas,
+            |(_, node, it)| subscription_key(node, &it.jid),
+            |xml, (name, _, it)| {
+                xml.open("subscription").attr_opt("node", named(name)).attr("jid", it.jid.as_str());
                 xml.attr_opt("expiry", it.options.expire_us.map(datetime).as_deref());
                 xml.attr("subscription", it.state.as_str()).close();
-            }
-        }
+            },
+        )?;
         Ok(Outcome::build(xml))
     }
 
     /// 5.7.
-    pub(super) fn own_affiliations(&self, cx: &Context<'_>, only: Option<&str>) -> Result<Outcome, Bounce> {
+    pub(super) fn own_affiliations(
+        &self,
+        cx: &Context<'_>,
+        only: Option<&str>,
+        page: Option<&rsm::Wanted>,
+    ) -> Result<Outcome, Bounce> {
         if let Some(name) = only {
             self.known(name)?;
         }
+        let nodes = self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name));
+        let rows: Vec<(&str, Affiliation)> = nodes
+            .map(|(name, node)| (&**name, node.affiliation_of(cx.who)))
+            .filter(|(_, affiliation)| *affiliation != Affiliation::None)
+            .collect();
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("affiliations").attr_opt("node", only);
-        for (name, node) in self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name)) {
-            let affiliation = node.affiliation_of(cx.who);
-            if affiliation != Affiliation::None {
+        lists::write(
+            &mut xml,
+            &rows,
+            page,
+            cx.quotas,
+            |(name, _)| (*name).to_owned(),
+            |xml, (name, affiliation)| {
                 xml.open("affiliation").attr("node", name).attr("affiliation", affiliation.as_str()).close();
-            }
-        }
+            },
+        )?;
         Ok(Outcome::build(xml))
     }
 
     /// 5.2: the nodes that this one may subscribe to or read (XEP-0163 6.2).
     pub fn visible<'a>(&'a self, who: &'a Asker) -> impl Iterator<Item = (&'a str, &'a Node)> {
-        self.nodes.iter().filter(|(_, node)| node.may_subscribe(who).is_ok()).map(|(name, node)| (&**name, node))
+        self.nodes().filter(|(_, node)| node.may_subscribe(who).is_ok()).map(|(name, node)| (&**name, node))
     }
 
     /// 5.3, 5.4: the inside of a disco#info result of one node, with what else can be done with it. `host`: whose nodes all of
@@ -155,23 +177,7 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// As many as fit into one answer, from the beginning, but at least one; and how many were left out.
-fn cut(entries: Vec<Entry>, quotas: &Quotas) -> (Vec<Entry>, usize) {
-    let before = entries.len();
-    let mut bytes = 0;
-    let fits = |entry: &Entry| {
-        bytes += entry.weight();
-        bytes <= quotas.page_size_bytes_max || bytes == entry.weight()
-    };
-    let kept: Vec<Entry> = entries.into_iter().take(quotas.page_items_max).take_while(fits).collect();
-    let left = before - kept.len();
-    (kept, left)
-}
-
-/// The same from the end.
-fn cut_front(mut entries: Vec<Entry>, quotas: &Quotas) -> (Vec<Entry>, usize) {
-    entries.reverse();
-    let (mut kept, left) = cut(entries, quotas);
-    kept.reverse();
-    (kept, left)
+/// As many as fit into one answer.
+fn fit(wanted: &rsm::Wanted, entries: &[Entry], range: Range<usize>, quotas: &Quotas) -> Range<usize> {
+    wanted.fit(range, quotas.page_size_bytes_max, |at| entries.get(at).map_or(0, Entry::weight))
 }

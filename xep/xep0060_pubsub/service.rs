@@ -7,9 +7,10 @@ use bytes::Bytes;
 use iris_core::xml::Build;
 use iris_core::{BareJid, Bounce, Jid};
 
-use super::config::{Config, Notification};
+use super::config::{Config, ItemReply, Notification};
 use super::node::{Entry, Node};
 use super::request::Request;
+use super::root::ROOT;
 use super::{Asker, NS, NodeType, OWNER, Standing, Subject, Subscription, error, stored};
 use crate::xep0059_rsm as rsm;
 
@@ -98,10 +99,32 @@ pub enum Answer {
 /// Items on their way to whoever has asked.
 #[derive(Debug)]
 pub struct Fetch {
+    /// What was asked for.
     pub node: Arc<str>,
-    pub entries: Vec<Entry>,
+    /// Of a leaf one; of a collection one for each leaf that has some.
+    pub lists: Vec<Listed>,
     /// The asker is told what else there is.
     pub page: Option<rsm::Given>,
+}
+
+/// Items of one node, as it shows them.
+#[derive(Debug)]
+pub struct Listed {
+    pub node: Arc<str>,
+    pub reply: ItemReply,
+    pub entries: Vec<Entry>,
+}
+
+impl Listed {
+    pub fn new(name: &Arc<str>, node: &Node, entries: Vec<Entry>) -> Listed {
+        Listed { node: name.clone(), reply: node.config.item_reply, entries }
+    }
+}
+
+impl Fetch {
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lists.iter().flat_map(|list| &list.entries)
+    }
 }
 
 /// What is to be kept.
@@ -219,11 +242,15 @@ impl Service {
         self.nodes.get(name)
     }
 
+    /// But for the root.
     pub fn nodes(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
-        self.nodes.iter()
+        self.nodes.iter().filter(|(name, _)| &***name != ROOT)
     }
 
     pub fn ask(&mut self, cx: &Context<'_>, request: Request) -> Result<Outcome, Bounce> {
+        if request.node() == Some(ROOT) {
+            self.may_ask_root(&request)?;
+        }
         match request {
             Request::Subscribe { node, jid, options, public } => self.subscribe(cx, &node, jid, options.as_ref(), public),
             Request::Unsubscribe { node, jid, subid } => self.unsubscribe(cx, &node, &jid, subid.as_deref()),
@@ -234,8 +261,8 @@ impl Service {
                 Err(error::unsupported("collections"))
             }
             Request::Associate { collection, node, is } => self.associate(cx, &collection, &node, is),
-            Request::Subscriptions { node } => self.own_subscriptions(cx, node.as_deref()),
-            Request::Affiliations { node } => self.own_affiliations(cx, node.as_deref()),
+            Request::Subscriptions { node, page } => self.own_subscriptions(cx, node.as_deref(), page.as_ref()),
+            Request::Affiliations { node, page } => self.own_affiliations(cx, node.as_deref(), page.as_ref()),
             Request::Items { node, ids, newest, page } => self.retrieve(cx, &node, &ids, newest, page),
             Request::Publish { node, item, options } => self.publish(cx, &node, item, options.as_ref()),
             Request::Retract { node, ids, notify } => self.retract(cx, &node, &ids, notify),
@@ -251,9 +278,9 @@ impl Service {
             }
             Request::Delete { node, redirect } => self.delete(cx, &node, redirect.as_deref()),
             Request::Purge { node } => self.purge(cx, &node),
-            Request::GetSubscriptions { node } => self.get_subscriptions(cx, &node),
+            Request::GetSubscriptions { node, page } => self.get_subscriptions(cx, &node, page.as_ref()),
             Request::SetSubscriptions { node, changes } => self.set_subscriptions(cx, &node, changes),
-            Request::GetAffiliations { node } => self.get_affiliations(cx, &node),
+            Request::GetAffiliations { node, page } => self.get_affiliations(cx, &node, page.as_ref()),
             Request::SetAffiliations { node, changes } => self.set_affiliations(cx, &node, changes),
         }
     }
@@ -355,7 +382,9 @@ impl Service {
     }
 
     fn link(&mut self, name: Arc<str>, node: Node) {
-        self.usage.entry(node.creator.clone()).or_default().nodes += 1;
+        if *name != *ROOT {
+            self.usage.entry(node.creator.clone()).or_default().nodes += 1;
+        }
         for collection in &node.config.collections {
             self.children.entry(Arc::from(collection.as_str())).or_default().insert(name.clone());
         }

@@ -11,6 +11,7 @@ use super::form::Filled;
 use super::node::Node;
 use super::options::Options;
 use super::request::Approval;
+use super::root::named;
 use super::service::{Context, Notice, Outcome, Service, text};
 use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, Standing, State, Subscription, error, event, form};
 
@@ -108,7 +109,7 @@ impl Service {
     pub(super) fn get_options(&self, cx: &Context<'_>, name: &str, jid: &Jid, subid: Option<&str>) -> Result<Outcome, Bounce> {
         let (name, node, subscription) = self.own_subscription(cx, name, jid, subid)?;
         let mut xml = Build::new();
-        xml.open_ns("pubsub", NS).open("options").attr("node", &name).attr("jid", jid.as_str());
+        xml.open_ns("pubsub", NS).open("options").attr_opt("node", named(&name)).attr("jid", jid.as_str());
         subscription.options.write(&mut xml, "form", node.config.is_collection());
         Ok(Outcome::build(xml))
     }
@@ -330,7 +331,7 @@ pub(super) fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
 /// `shown`: they were asked for.
 fn answer(node: &str, jid: &Jid, state: State, (options, shown): (&Options, bool), of_collection: bool) -> String {
     let mut xml = Build::new();
-    xml.open_ns("pubsub", NS).open("subscription").attr("node", node).attr("jid", jid.as_str());
+    xml.open_ns("pubsub", NS).open("subscription").attr_opt("node", named(node)).attr("jid", jid.as_str());
     xml.attr("subscription", state.as_str());
     // 12.18.
     xml.attr_opt("expiry", options.expire_us.map(datetime).as_deref());

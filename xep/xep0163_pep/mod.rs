@@ -364,13 +364,11 @@ fn settle(turn: &mut Turn<'_>, who: &Asker, outcome: Outcome) -> Answer {
 fn read_items(turn: &mut Turn<'_>, who: Asker, fetch: Fetch, request: Option<Request>, fetches: u8) -> Reply {
     let service = turn.me().to_string();
     let owner = turn.account.owner();
-    let Some(config) = turn.state(&PEP).and_then(|pep| Some(pep.service.node(&fetch.node)?.config.clone())) else {
-        return Bounce::new(Condition::ItemNotFound).into();
-    };
-    if fetch.entries.is_empty() {
-        return Reply::Result(event::items(&fetch, &config, &service, |_| None));
+    let keys: Arc<[Arc<str>]> = fetch.entries().map(|entry| Arc::from(pubsub::serial_key(entry.serial))).collect();
+    if keys.is_empty() {
+        return Reply::Result(event::items(&fetch, &service, |_| None));
     }
-    let keys: Arc<[Arc<str>]> = fetch.entries.iter().map(|entry| Arc::from(pubsub::serial_key(entry.serial))).collect();
+    let count = keys.len();
     Reply::Task(Box::new(move |cx: Cx| -> TaskFuture {
         Box::pin(async move {
             let found: Vec<(Arc<str>, Bytes)> = match cx.read(Read::Values { owner, shelf: ITEMS, keys }).await {
@@ -378,14 +376,14 @@ fn read_items(turn: &mut Turn<'_>, who: Asker, fetch: Fetch, request: Option<Req
                 Ok(_) => return Finish::Error(Bounce::new(Condition::InternalServerError)),
                 Err(error) => return Finish::Error(error.into()),
             };
-            if let Some(request) = request.filter(|_| found.len() < fetch.entries.len() && fetches > 1) {
+            if let Some(request) = request.filter(|_| found.len() < count && fetches > 1) {
                 return Finish::Turn(Box::new(move |turn| {
                     let who = asker(turn, &who.jid);
                     serve(turn, who, request, fetches - 1)
                 }));
             }
             let payload = |key: String| found.iter().find(|(at, _)| **at == *key).map(|(_, payload)| payload.clone());
-            let result = event::items(&fetch, &config, &service, |entry| payload(pubsub::serial_key(entry.serial)));
+            let result = event::items(&fetch, &service, |entry| payload(pubsub::serial_key(entry.serial)));
             Finish::Answer { before: Vec::new(), result }
         })
     }))

@@ -67,9 +67,11 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
         let title = (!node.config.title.is_empty()).then(|| node.config.title.clone());
         (name.to_string(), title)
     };
-    let is_shown = |node: &&Node| node.may_subscribe(who).is_ok();
+    // What they are to the owners of a collection they need not be to those of what is in it.
+    let anybody = answer::stranger(&who.jid);
+    let is_shown = |node: &&Node| node.may_subscribe(&anybody).is_ok();
     // By the key that pages are sought by: a node's name, an item's id.
-    let mut rows: Vec<(String, Option<String>)> = match node {
+    let rows: Vec<(String, Option<String>)> = match node {
         // XEP-0248 5.2: the nodes of the first level.
         None => {
             let first = service.nodes().filter(|(_, node)| node.config.collections.is_empty() && is_shown(node));
@@ -88,32 +90,17 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
         },
     };
     let are_items = node.and_then(|name| service.node(name)).is_some_and(|node| !node.config.is_collection());
-    let count = rows.len();
-    let page = wanted.clone().unwrap_or_default();
-    let place = |key: &str| rows.iter().position(|(it, _)| it == key);
-    // XEP-0059 2.2: a place that is not there is an error.
-    let not_there = || Reply::Error(Bounce::new(Condition::ItemNotFound));
-    let from = match page.after.as_deref().map(place) {
-        Some(None) => return not_there(),
-        Some(Some(at)) => at + 1,
-        None => 0,
+    let page = match wanted
+        .clone()
+        .unwrap_or_default()
+        .range(rows.len(), PAGE_ITEMS_MAX, |of| rows.iter().position(|(key, _)| key == of))
+    {
+        Ok(page) => page,
+        Err(why) => return why.into(),
     };
-    let until = match page.before.as_deref().filter(|key| !key.is_empty()).map(place) {
-        Some(None) => return not_there(),
-        Some(Some(at)) => at,
-        None => count,
-    };
-    let max = page.max.map_or(PAGE_ITEMS_MAX, |max| (max as usize).min(PAGE_ITEMS_MAX));
-    let until = until.max(from);
-    let (from, until) = match page.backward() {
-        true => (from.max(until.saturating_sub(max)), until),
-        false => (from, until.min(from.saturating_add(max))),
-    };
-    rows.truncate(until);
-    rows.drain(..from.min(rows.len()));
     let mut xml = Build::new();
     xml.open_ns("query", disco::ITEMS).attr_opt("node", node);
-    for (key, title) in &rows {
+    for (key, title) in rows.get(page.clone()).unwrap_or_default() {
         xml.open("item").attr("jid", &me);
         // 5.5: an item is named by its name.
         if are_items {
@@ -123,10 +110,8 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
         }
         xml.close();
     }
-    if wanted.is_some() || rows.len() < count {
-        let ends = rows.first().zip(rows.last()).map(|((first, _), (last, _))| (first.clone(), last.clone()));
-        let index = ends.is_some().then_some(from as u64);
-        rsm::Given { ends, index, count: Some(count as u64) }.write(&mut xml);
+    if wanted.is_some() || page.len() < rows.len() {
+        rsm::Given::of(&page, rows.len(), |at| rows.get(at).map(|(key, _)| key.clone()).unwrap_or_default()).write(&mut xml);
     }
     xml.close();
     result(xml)

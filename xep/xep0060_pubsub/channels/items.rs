@@ -82,26 +82,25 @@ pub(super) async fn fetch(cx: &Cx, owner: OwnerId, serials: Vec<u64>) -> Result<
 /// again.
 pub(super) fn read(turn: &mut HostTurn<'_>, who: Asker, fetched: Fetch, request: Option<Request>, fetches: u8) -> Reply {
     let (me, owner) = (turn.jid.to_string(), turn.owner);
-    let config = turn.state(&CHANNELS).and_then(|it| Some(it.service.node(&fetched.node)?.config.clone()));
-    let Some(config) = config else { return Bounce::new(Condition::ItemNotFound).into() };
-    if fetched.entries.is_empty() {
-        return Reply::Result(event::items(&fetched, &config, &me, |_| None));
+    let serials: Vec<u64> = fetched.entries().map(|entry| entry.serial).collect();
+    if serials.is_empty() {
+        return Reply::Result(event::items(&fetched, &me, |_| None));
     }
-    let serials: Vec<u64> = fetched.entries.iter().map(|entry| entry.serial).collect();
+    let count = serials.len();
     Reply::Task(Box::new(move |cx: Cx| {
         Box::pin(async move {
             let found = match fetch(&cx, owner, serials).await {
                 Ok(found) => found,
                 Err(why) => return Finish::Error(why),
             };
-            if let Some(request) = request.filter(|_| found.len() < fetched.entries.len() && fetches > 1) {
+            if let Some(request) = request.filter(|_| found.len() < count && fetches > 1) {
                 return Finish::HostTurn(Box::new(move |turn| {
                     let known = answer::Known::no_more(Err(Bounce::new(Condition::Forbidden)));
                     answer::serve(turn, who, known, request, fetches - 1)
                 }));
             }
             let payload = |serial: u64| found.iter().find(|(at, _)| *at == serial).map(|(_, payload)| payload.clone());
-            let result = event::items(&fetched, &config, &me, |entry| payload(entry.serial));
+            let result = event::items(&fetched, &me, |entry| payload(entry.serial));
             Finish::Answer { before: Vec::new(), result }
         })
     }))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use iris_core::store::{Item, Shelf};
 use iris_core::{At, BareJid, Event, GetOrSet, HostTurn, Mount, MountError, StateSlot, Turn};
 
-use super::{Config, FEATURES, NS, NewItem, OWNER, PUBLIC, Quotas, Request, Service, form, social};
+use super::{self as pubsub, Config, FEATURES, NS, NewItem, Node, OWNER, PUBLIC, Quotas, Request, Service, form, social};
 use crate::{xep0030_disco as disco, xep0050_commands as commands, xep0313_archive as mam, xep0485_server_info};
 
 mod answer;
@@ -123,6 +123,7 @@ pub fn withdraw(turn: &mut HostTurn<'_>, node: &str) {
 pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<Settings>()?;
     let label = settings.service.clone();
+    let root = pubsub::root(jid(&label, m.domain())?, &settings.default_node());
     let rules = Arc::new(Rules { quotas: settings.quotas(), default: settings.default_node(), pages: m.config()? });
     // Whoever has an account in this house may be something to a node of each of its domains.
     let addresses: Arc<[Arc<str>]> = m.domains().iter().map(|domain| format!("{label}.{domain}").into()).collect();
@@ -159,7 +160,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         for shelf in [NODES, SUBSCRIPTIONS, INDEX, ITEMS] {
             s.shelf(shelf)?;
         }
-        s.host_state(&CHANNELS, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &rules))?;
+        s.host_state(&CHANNELS, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &rules, root.clone()))?;
         for ns in [NS, OWNER] {
             s.host_iq_named(GetOrSet::Get, ns, "pubsub", |turn, it| answer::answer(turn, &it, false))?;
             s.host_iq_named(GetOrSet::Set, ns, "pubsub", |turn, it| answer::answer(turn, &it, true))?;
@@ -180,9 +181,16 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     })
 }
 
-fn load(items: &[Item], rules: &Arc<Rules>) -> Channels {
+/// The service's address, of whom nothing is asked.
+fn jid(label: &str, domain: &str) -> Result<BareJid, MountError> {
+    let wrong = |_| MountError { at: None, text: format!("[xep.pubsub]: {label}.{domain} is no address") };
+    BareJid::new(&format!("{label}.{domain}")).map_err(wrong)
+}
+
+fn load(items: &[Item], rules: &Arc<Rules>, root: (Arc<str>, Node)) -> Channels {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
-    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), super::decode_node(&it.value, &rules.default)?))).collect();
+    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), super::decode_node(&it.value, &rules.default)?)));
+    let nodes = nodes.chain([root]).collect();
     let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| super::decode_subscription(&it.key, &it.value)).collect();
     let entries = of(INDEX).filter_map(|it| super::decode_entry(&it.key, &it.value)).collect();
     Channels {

@@ -2,10 +2,13 @@
 
 mod access;
 mod archive;
+mod below;
 mod collections;
 mod d3_hostile;
+mod lists;
 mod nodes;
 mod plans;
+mod root;
 mod social_feed;
 mod subscriptions;
 
