@@ -18,6 +18,7 @@ mod wiring;
 use std::sync::Arc;
 use std::time::Instant;
 
+use iris_core::xml::names::NameTable;
 use iris_net::Net;
 use iris_net::certs::Certificates;
 
@@ -39,6 +40,7 @@ pub struct Running {
     started: Started,
     closing: Arc<Closing>,
     config: std::sync::Mutex<Config>,
+    reception: Arc<reception::Reception>,
 }
 
 /// Open the house. Everything an operator can have done wrong is said before anybody is served.
@@ -48,7 +50,7 @@ pub struct Running {
 pub fn start(config: Config) -> Result<Running, String> {
     let began = Instant::now();
     let key = push::key(&config)?;
-    let mounted = wiring::mount_with(&config, key.as_ref().map(|key| &key.vapid))?;
+    let mounted = wiring::mount_with(&config, key.as_ref().map(|key| &key.vapid), NameTable::new())?;
     make_data_dir(&config)?;
     let store = wiring::open_store(&config, &mounted)?;
     // Whoever has the store has the folder.
@@ -90,7 +92,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         discovery,
         invitations: reception.clone(),
         accounts: reception.clone(),
-        about: reception,
+        about: reception.clone(),
         files: has_web.then_some(sharing),
     };
     let http = iris_web::serve(connections, app).map_err(|error| format!("HTTP cannot start: {error}"))?;
@@ -105,7 +107,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         took: began.elapsed(),
     };
     let config = std::sync::Mutex::new(config);
-    Ok(Running { control: Some(control), http: Some(http), net, web_push, certificates, started, closing, config })
+    Ok(Running { control: Some(control), http: Some(http), net, web_push, certificates, started, closing, config, reception })
 }
 
 fn make_data_dir(config: &Config) -> Result<(), String> {
@@ -144,7 +146,7 @@ impl Running {
     /// What is wrong with the new configuration; then everything stays as it was.
     pub fn reload(&self, config: Config) -> Result<Vec<String>, String> {
         let mut current = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mounted = wiring::mount(&config)?;
+        let mounted = wiring::mount_anew(&config, self.net.names())?;
         let sources = wiring::certificate_sources(&config)?;
         let reloaded = self
             .certificates
@@ -153,7 +155,15 @@ impl Running {
         let mut changed: Vec<String> = reloaded.changed.iter().map(|domain| format!("certificate of {domain}")).collect();
         let policy = wiring::policy(&config)?;
         let origins = wiring::origins(&config);
-        self.net.reload(&mounted.hosts, config.limits.clone(), policy, origins, config.policy.lifted_addresses.clone());
+        if let Ok(before) = wiring::mount(&current) {
+            let services = before.hosts.iter().filter(|doors| doors.parent.is_some() && doors.component.is_none());
+            for service in services.map(|doors| &doors.domain).filter(|service| mounted.hosts.get(service).is_none()) {
+                tracing::warn!("{service} is there no more: what is kept under that name stays, and nobody reaches it");
+            }
+        }
+        let wiring::Mounted { hosts, names, .. } = mounted;
+        self.net.reload(&hosts, names, config.limits.clone(), policy, origins, config.policy.lifted_addresses.clone());
+        self.reception.reload(&hosts);
         if config.source.text != current.source.text {
             changed.push("configuration".into());
         }

@@ -1,7 +1,7 @@
 //! What the web pages are told of the house: invitations, and what the start page says.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use iris_core::invitation::{Invitation, Purpose, Refusal, Token};
 use iris_core::registration::{Answer, Offer, Refused, Request};
@@ -19,14 +19,20 @@ use crate::config::{Config, ListenKind};
 pub struct Reception {
     net: Arc<Net>,
     domains: Vec<String>,
-    about: Vec<Domain>,
+    about: RwLock<Vec<Domain>>,
 }
 
 impl Reception {
     pub fn new(net: Arc<Net>, config: &Config, hosts: &Hosts, discovery: &Discovery) -> Reception {
         let domains = config.domains.clone();
         let about = domains.iter().map(|domain| about(domain, config, hosts, discovery)).collect();
-        Reception { net, domains, about }
+        Reception { net, domains, about: RwLock::new(about) }
+    }
+
+    /// What rooms say, as it is now; where the house listens does not change.
+    pub fn reload(&self, hosts: &Hosts) {
+        let mut about = self.about.write().unwrap_or_else(PoisonError::into_inner);
+        about.iter_mut().for_each(|domain| say(domain, hosts));
     }
 }
 
@@ -144,7 +150,7 @@ fn denied(why: Refused) -> Denied {
 
 impl About for Reception {
     fn about(&self) -> Vec<Domain> {
-        self.about.clone()
+        self.about.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -167,17 +173,25 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
         endpoints.push(("WebSocket".into(), format!("{}/xmpp-websocket", site.replacen("http", "ws", 1))));
         endpoints.push(("BOSH".into(), format!("{site}/http-bind")));
     }
-    let doors = hosts.domain(domain);
+    let mut about = Domain {
+        name: domain.to_owned(),
+        contacts: Vec::new(),
+        endpoints,
+        open: false,
+        password_chars_min: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    say(&mut about, hosts);
+    about
+}
+
+fn say(about: &mut Domain, hosts: &Hosts) {
+    let doors = hosts.domain(&about.name);
     let offer = doors.and_then(|doors| doors.registration.as_ref()).map(|(offer, _)| offer);
     let contacts = doors.map(|doors| doors.contacts.as_slice()).unwrap_or_default();
-    Domain {
-        name: domain.to_owned(),
-        contacts: contacts.iter().map(|(field, uri)| (purpose(field), uri.clone())).collect(),
-        endpoints,
-        open: offer.is_some_and(|offer| offer.open),
-        password_chars_min: offer.map_or(0, |offer| offer.password_chars_min),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+    about.contacts = contacts.iter().map(|(field, uri)| (purpose(field), uri.clone())).collect();
+    about.open = offer.is_some_and(|offer| offer.open);
+    about.password_chars_min = offer.map_or(0, |offer| offer.password_chars_min);
 }
 
 /// `abuse-addresses` (XEP-0157 7.1) in a word.

@@ -41,12 +41,16 @@ pub struct Mounted {
 
 /// Open all rooms of all domains.
 pub fn mount(config: &Config) -> Result<Mounted, String> {
-    mount_with(config, push::existing(config)?.as_ref())
+    mount_with(config, push::existing(config)?.as_ref(), NameTable::new())
+}
+
+/// The same in a house that is open: what has a number keeps it, since stanzas underway are known by these.
+pub fn mount_anew(config: &Config, names: NameTable) -> Result<Mounted, String> {
+    mount_with(config, push::existing(config)?.as_ref(), names)
 }
 
 /// `vapid`: how push services of the web know the house; without, there is no Web Push.
-pub fn mount_with(config: &Config, vapid: Option<&Vapid>) -> Result<Mounted, String> {
-    let mut names = NameTable::new();
+pub fn mount_with(config: &Config, vapid: Option<&Vapid>, mut names: NameTable) -> Result<Mounted, String> {
     let known = Known::intern(&mut names);
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;

@@ -95,7 +95,6 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         return Ok(());
     }
     m.feature(At::Host, NS);
-    m.host_state(&DIRECTORY, &[DIRECTORY_SHELF], load)?;
     m.host_iq_named(
         GetOrSet::Get,
         NS,

@@ -1,8 +1,10 @@
 //! XEP-0441: Message Archive Management Preferences - whose messages are kept is the user's own business.
 //! Spec 0.2.0, https://xmpp.org/extensions/xep-0441.html. Not done: the command `urn:xmpp:mam#configure` (section 2.2, a MAY).
 
+use std::borrow::Cow;
+
 use iris_core::jids::address;
-use iris_core::mount::Settings;
+use iris_core::mount::{Doors, Settings};
 use iris_core::store::{Item, Shelf};
 use iris_core::turn::Account;
 use iris_core::xml::{Build, El};
@@ -28,7 +30,8 @@ pub const ROOM: Room = Room {
 /// One record: see [`Preferences::encode`].
 pub const SHELF: Shelf = Shelf::record("archive_preferences");
 
-static PREFERENCES: StateSlot<Preferences> = StateSlot::new();
+/// `None`: what the configuration says.
+static PREFERENCES: StateSlot<Option<Preferences>> = StateSlot::new();
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -56,27 +59,32 @@ listed_max = 1000
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let config = m.config::<Config>()?;
     m.shelf(SHELF)?;
-    let default = config.default;
-    m.state(&PREFERENCES, &[SHELF], move |items: &[Item]| {
-        let kept = items.first().and_then(|item| Preferences::decode(std::str::from_utf8(&item.value).ok()?));
-        kept.unwrap_or(Preferences { default, always: Vec::new(), never: Vec::new() })
-    })?;
+    m.rules(config.clone());
+    m.state(&PREFERENCES, &[SHELF], |items: &[Item]| Preferences::decode(std::str::from_utf8(&items.first()?.value).ok()?))?;
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "prefs", |turn, _| tell(turn))?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "prefs", move |turn, el| set(turn, &el, config.listed_max))
 }
 
 /// Does the user want messages with this address kept? `peer`: who a sent message is to, or a received one is from (section 2.3).
-pub fn wants(account: &mut dyn Account, peer: &Jid) -> bool {
-    let preferences = account.state(PREFERENCES.index()).and_then(|state| state.downcast_ref::<Preferences>());
-    match preferences.map_or(Keep::Always, |preferences| preferences.of(peer)) {
+pub fn wants(doors: &Doors, account: &mut dyn Account, peer: &Jid) -> bool {
+    match preferences(doors, account).map_or(Keep::Always, |preferences| preferences.of(peer)) {
         Keep::Always => true,
         Keep::Never => false,
         Keep::Roster => account.relation(&peer.to_bare()) != Relation::Stranger,
     }
 }
 
+/// The user's own, or those of whoever has none. `None` only where nobody can have any.
+fn preferences<'a>(doors: &Doors, account: &'a mut dyn Account) -> Option<Cow<'a, Preferences>> {
+    let default = doors.rules::<Config>()?.default;
+    Some(match account.state(PREFERENCES.index())?.downcast_ref::<Option<Preferences>>()? {
+        Some(own) => Cow::Borrowed(own),
+        None => Cow::Owned(Preferences { default, always: Vec::new(), never: Vec::new() }),
+    })
+}
+
 fn tell(turn: &mut Turn<'_>) -> Reply {
-    match turn.state(&PREFERENCES) {
+    match preferences(turn.doors, turn.account) {
         Some(preferences) => crate::result(preferences.to_xml()),
         None => Bounce::new(Condition::FeatureNotImplemented).into(),
     }
@@ -90,7 +98,7 @@ fn set(turn: &mut Turn<'_>, el: &El<'_>, listed_max: usize) -> Reply {
     };
     turn.put(SHELF, "", wanted.encode());
     if let Some(preferences) = turn.state(&PREFERENCES) {
-        *preferences = wanted;
+        *preferences = Some(wanted);
     }
     tell(turn)
 }

@@ -120,4 +120,15 @@ mod tests {
         let romeo = house.online("romeo@house/orchard");
         assert!(items(&mut house, &romeo).contains("item-not-found"));
     }
+
+    #[test]
+    fn r15_a_reload_publishes_it_and_takes_it_back() {
+        let mut house = House::with(ROOMS);
+        let romeo = house.online("romeo@house/orchard");
+        for (config, is_there) in [(ON, true), ("", false), (ON, true)] {
+            house.reload(ROOMS, config);
+            assert_eq!(items(&mut house, &romeo).contains("<serverinfo "), is_there);
+            assert_eq!(disco(&mut house, &romeo, "house", "info").contains("urn:xmpp:serverinfo:0"), is_there);
+        }
+    }
 }

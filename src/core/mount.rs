@@ -395,7 +395,13 @@ impl Mount<'_> {
         }
     }
 
-    /// The domain was read from disk, before anything else happens to it.
+    /// What handlers go by that the configuration says. They look it up in their turn (`Doors::rules`): doors are new after a reload, and a
+    /// state that has it in itself goes by the old one for ever.
+    pub fn rules<T: Send + Sync + 'static>(&mut self, rules: T) {
+        self.doors.rules.push(Box::new(rules));
+    }
+
+    /// The domain was read from disk, before anything else happens to it; and whenever the configuration was read anew.
     pub fn on_host_woken(&mut self, f: impl Fn(&mut HostTurn<'_>) + Send + Sync + 'static) {
         self.doors.host_woken.push(Box::new(f));
     }

@@ -34,6 +34,7 @@ use crate::xml::stanza::Stanza;
 use crate::xml::wire::{Hold, Stamps, Wire};
 
 /// Facts of the process that every turn may read.
+#[derive(Clone)]
 pub struct House {
     pub names: Arc<NameTable>,
     pub clock: Arc<HouseClock>,

@@ -224,7 +224,15 @@ impl Shard {
         shard
     }
 
-    /// New doors after a reload of the configuration: swapped between turns.
+    /// The configuration was read anew: domains that are awake say again what follows from it, new ones and new services begin.
+    pub fn reload(&mut self, hosts: Hosts, house: Arc<House>) {
+        self.house = house;
+        self.set_hosts(hosts);
+        self.domains_reloaded();
+        self.wake_domains();
+    }
+
+    /// New doors: swapped between turns.
     pub fn set_hosts(&mut self, hosts: Hosts) {
         self.shelves = hosts.iter().flat_map(|doors| shelves_of(doors)).collect();
         self.hosts = hosts;
@@ -336,10 +344,7 @@ impl Shard {
                 Post::Census(reply) => reply(self.census()),
                 Post::Closing(reply) => reply(self.closing()),
                 Post::Published(domain, index, value) => self.facts.set(&domain, index, value),
-                Post::Reloaded(hosts, house) => {
-                    self.house = house;
-                    self.set_hosts(hosts);
-                }
+                Post::Reloaded(hosts, house) => self.reload(hosts, house),
             }
         }
     }

@@ -30,6 +30,7 @@ use iris_core::limits::Limits;
 use iris_core::store::Store;
 use iris_core::task::{AccountFn, HostFn};
 use iris_core::turn::House;
+use iris_core::xml::names::NameTable;
 use iris_engine::negotiate::Policy;
 use iris_engine::{Ask, AskAnswer, Census, HostReply, Hosts, Inbound, Known, Post, TurnReply, shard_of};
 use rustls::ServerConfig;
@@ -245,22 +246,24 @@ impl Net {
         result.downcast().map(|result| *result).map_err(|_| "the domain answered something else".to_owned())
     }
 
-    /// What a reload of the configuration changes: doors, limits, policy. Sessions go on; a stream that is being negotiated ends
-    /// its current step by the old rules.
-    pub fn reload(&self, hosts: &Hosts, limits: Limits, policy: Policy, origins: Origins, lifted: Vec<IpAddr>) {
+    /// The names that are known: a reload adds to them.
+    pub fn names(&self) -> NameTable {
+        NameTable::clone(&self.shared.house().names)
+    }
+
+    /// What a reload of the configuration changes: doors, limits, policy. `names`: those of before, and what is new. Sessions go on; a
+    /// stream that is being negotiated ends its current step by the old rules, and one that has begun does not know new names.
+    pub fn reload(
+        &self,
+        hosts: &Hosts,
+        names: NameTable,
+        limits: Limits,
+        policy: Policy,
+        origins: Origins,
+        lifted: Vec<IpAddr>,
+    ) {
         let old = self.shared.house();
-        let house = Arc::new(House {
-            names: old.names.clone(),
-            clock: old.clock.clone(),
-            ids: old.ids,
-            keyed: old.keyed.clone(),
-            limits: limits.clone(),
-            version: old.version,
-            started: old.started,
-            ports: old.ports.clone(),
-            census: old.census.clone(),
-            enrolled: old.enrolled.clone(),
-        });
+        let house = Arc::new(House { names: Arc::new(names), limits: limits.clone(), ..House::clone(&old) });
         self.shared.house.store(house.clone());
         self.shared.policy.store(Arc::new(policy));
         self.shared.origins.store(Arc::new(origins));

@@ -381,6 +381,39 @@ fn r15_sighup_reads_limits_anew_and_a_broken_configuration_changes_nothing() {
     assert!(romeo.ping(PROMPT).is_ok(), "the session has not noticed");
 }
 
+/// A room that is opened by a reload asks for names that nobody had asked for: all others keep theirs.
+#[test]
+fn r15_sighup_opens_a_room_changes_limits_and_says_what_is_gone() {
+    let data = Data::with_users(["romeo"]);
+    let server = data.start_with(&With { config: Some("[xep.pubsub]\nnodes_per_user_max = 1\n".into()), ..With::default() });
+    let mut romeo = Client::online(server.plain, "romeo", "orchard");
+    let create = |client: &mut Client, at: &str, node: &str| {
+        let create = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='{node}'/></pubsub>");
+        client.iq("set", Some(&format!("{at}.localhost")), &create)
+    };
+    assert!(create(&mut romeo, "pubsub", "a").contains("type='result'"));
+    assert!(create(&mut romeo, "pubsub", "b").contains("you have 1 nodes"));
+    let rooms = "[xep.pubsub]\nnodes_per_user_max = 2\n[xep.search]\nvisible_to = \"local\"\n[xep.registration]\nopen = true\n";
+    fs::write(data.config(), rooms).expect("the configuration");
+    server.signal("HUP");
+    until("the limit is another", || create(&mut romeo, "pubsub", "b").contains("type='result'"));
+    assert!(create(&mut romeo, "pubsub", "c").contains("you have 2 nodes"));
+    let roster = romeo.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
+    assert!(roster.contains("type='result'"), "{roster}");
+    let mut other = Client::online(server.plain, "romeo", "balcony");
+    for client in [&mut romeo, &mut other] {
+        assert!(client.ping(PROMPT).is_ok());
+        let info = client.iq("get", Some("localhost"), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        assert!(info.contains("jabber:iq:search"), "{info}");
+    }
+    let found = other.iq("get", Some("localhost"), "<query xmlns='jabber:iq:search'/>");
+    assert!(found.contains("<instructions>"), "{found}");
+    fs::write(data.config(), "[xep.pubsub]\nservice = \"news\"\n").expect("the configuration");
+    server.signal("HUP");
+    until("the service has another name", || create(&mut romeo, "news", "a").contains("type='result'"));
+    until("the old name is missed", || data.logged().contains("pubsub.localhost is there no more"));
+}
+
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(5);
     while !is_so() {

@@ -149,3 +149,17 @@ fn not_applicable_a_directory_that_is_off_is_not_there() {
     let nurse = house.online("nurse@house/x");
     assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")), ["juliet@house", "tybalt@house"]);
 }
+
+/// Names that rooms ask for only now have numbers of their own: nobody else's are changed.
+#[test]
+fn r15_a_reload_opens_the_directory_and_closes_it() {
+    let (mut house, nurse) = peopled("");
+    for (config, is_open) in [(ON, true), ("", false), (ON, true)] {
+        house.reload(ROOMS, config);
+        assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")).len(), if is_open { 2 } else { 0 });
+        let ping = house.iq(&nurse, "get", Some("house"), "<ping xmlns='urn:xmpp:ping'/>");
+        assert_eq!(ping.attr("type").as_deref(), Some("result"), "{}", ping.as_str());
+        let info = house.iq(&nurse, "get", Some("house"), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+        assert_eq!(info.as_str().contains("jabber:iq:search"), is_open);
+    }
+}

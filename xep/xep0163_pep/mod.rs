@@ -99,9 +99,9 @@ const AFFILIATIONS_PER_NODE_MAX: usize = 1_000;
 /// The service of an account that is awake.
 pub struct Pep {
     pub service: Service,
-    rules: Arc<Rules>,
 }
 
+/// What the configuration says (`Mount::rules`).
 struct Rules {
     quotas: Quotas,
     /// Section 5.
@@ -163,7 +163,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         page_items_max: PAGE_ITEMS_MAX,
         page_size_bytes_max: PAGE_SIZE_BYTES_MAX,
     };
-    let rules = Arc::new(Rules { quotas, default: default_config(settings.item_size_bytes_max) });
+    let default = default_config(settings.item_size_bytes_max);
+    m.rules(Rules { quotas, default: default.clone() });
     m.identity(At::Account, "pubsub", "pep", None);
     // The domain names them too: Smack looks nowhere else before it offers OMEMO or keeps an OpenPGP key.
     for at in [At::Account, At::Host] {
@@ -189,7 +190,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     for shelf in [NODES, SUBSCRIPTIONS, INDEX, ITEMS] {
         m.shelf(shelf)?;
     }
-    m.state(&PEP, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &rules))?;
+    m.state(&PEP, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &default))?;
     for ns in [pubsub::NS, pubsub::OWNER] {
         m.iq_named(At::Account, GetOrSet::Get, ns, "pubsub", |turn, it| answer(turn, &it, false))?;
         m.iq_named(At::Account, GetOrSet::Set, ns, "pubsub", |turn, it| answer(turn, &it, true))?;
@@ -204,12 +205,12 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     Ok(())
 }
 
-fn load(items: &[Item], rules: &Arc<Rules>) -> Pep {
+fn load(items: &[Item], default: &Config) -> Pep {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
-    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), pubsub::decode_node(&it.value, &rules.default)?))).collect();
+    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), pubsub::decode_node(&it.value, default)?))).collect();
     let entries = of(INDEX).filter_map(|it| pubsub::decode_entry(&it.key, &it.value)).collect();
     let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| pubsub::decode_subscription(&it.key, &it.value)).collect();
-    Pep { service: Service::restore(nodes, subscriptions, entries), rules: rules.clone() }
+    Pep { service: Service::restore(nodes, subscriptions, entries) }
 }
 
 // --- who asks -------------------------------------------------------------------------------------------------------------
@@ -305,8 +306,8 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
         settle(turn, &host, over);
     }
     let others = others(turn, &request);
-    let Some(pep) = turn.state(&PEP) else { return Err(Bounce::new(Condition::InternalServerError)) };
-    let rules = pep.rules.clone();
+    let rules = turn.doors.rules::<Rules>();
+    let Some((pep, rules)) = turn.state(&PEP).zip(rules) else { return Err(Bounce::new(Condition::InternalServerError)) };
     // XEP-0163 4.1: the account owns what is here, and nobody else makes nodes.
     let may_create = if who.is_host() { Ok(()) } else { Err(Bounce::new(Condition::Forbidden)) };
     let cx = Context {

@@ -164,7 +164,7 @@ fn keep(turn: &mut Turn<'_>, keeper: &Keeper, way: Way) -> Option<EntryId> {
         Way::Sent => &envelope.to,
         Way::Received => &envelope.from,
     };
-    if !keeper.policy.keeps(&envelope.stanza) || !preferences::wants(&mut *turn.account, peer) {
+    if !keeper.policy.keeps(&envelope.stanza) || !preferences::wants(turn.doors, &mut *turn.account, peer) {
         return None;
     }
     let tag = keeper.again.tag(&envelope.stanza, bare(&envelope.from));

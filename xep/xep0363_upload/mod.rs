@@ -5,10 +5,7 @@
 //! Here are the slots and the shelf of each account; what is put and fetched goes through `iris-web`, and between the two stands
 //! `src/sharing.rs`. The service is there when the configuration has a web side that people can reach, and not otherwise.
 
-use std::sync::Arc;
-
 use iris_core::form::{Field, Form};
-use iris_core::store::Item;
 use iris_core::task::Finish;
 use iris_core::xml::{Build, El};
 use iris_core::{
@@ -83,11 +80,11 @@ profile_file_bytes_max = 10485760
 }
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
-    let settings = Arc::new(m.config::<Settings>()?);
+    let settings = m.config::<Settings>()?;
+    m.rules(settings.clone());
     // The shelf is there whatever the configuration says today: what lies on it can be seen, removed and moved out.
     m.shelf(SHELF)?;
-    let of_account = settings.clone();
-    m.state(&shelf::FILES, &[SHELF], move |items: &[Item]| shelf::Files::load(items, of_account.clone()))?;
+    m.state(&shelf::FILES, &[SHELF], shelf::Files::load)?;
     m.on_event(Event::AccountRemoved, |turn| {
         let forget = turn.house.ports.forget.clone();
         turn.fx.list.push(iris_core::effects::Effect::AfterCommit(Box::new(move |kept| {

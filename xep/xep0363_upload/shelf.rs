@@ -32,7 +32,6 @@ const UPLOADS_MAX: usize = 20;
 const DAY_US: u64 = 24 * 3_600 * 1_000_000;
 
 pub struct Files {
-    settings: Arc<Settings>,
     kept: BTreeMap<BlobId, File>,
     slots: Vec<Promised>,
 }
@@ -69,9 +68,9 @@ pub struct Listed {
 }
 
 impl Files {
-    pub fn load(items: &[Item], settings: Arc<Settings>) -> Files {
+    pub fn load(items: &[Item]) -> Files {
         let read = |item: &Item| Some((BlobId::parse(&item.key)?, File::read(&item.value)?));
-        Files { settings, kept: items.iter().filter_map(read).collect(), slots: Vec::new() }
+        Files { kept: items.iter().filter_map(read).collect(), slots: Vec::new() }
     }
 
     /// Nothing that is over counts any more. The files that were.
@@ -98,12 +97,12 @@ impl Files {
         self.slots.iter().map(|slot| slot.until_us).chain(files).min()
     }
 
-    fn has_room(&self, size_bytes: u64, purpose: Purpose, but: Option<BlobId>, quota_bytes: u64) -> bool {
+    fn has_room(&self, settings: &Settings, size_bytes: u64, purpose: Purpose, but: Option<BlobId>, quota_bytes: u64) -> bool {
         let profile = purpose != Purpose::Profile
-            || self.taken_bytes(but, Some(Purpose::Profile)).saturating_add(size_bytes) <= self.settings.profile_bytes_max;
+            || self.taken_bytes(but, Some(Purpose::Profile)).saturating_add(size_bytes) <= settings.profile_bytes_max;
         profile
             && self.taken_bytes(but, None).saturating_add(size_bytes) <= quota_bytes
-            && self.kept.len() < self.settings.files_per_user_max
+            && self.kept.len() < settings.files_per_user_max
     }
 }
 
@@ -153,8 +152,8 @@ pub fn promise(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<Slot, Bounce> {
         return forbidden("Files can be uploaded by those who have an account here.");
     }
     let (plan, now_us) = (turn.plan(), turn.now.wall_us);
-    let Some(files) = files(turn) else { return Err(Bounce::new(Condition::InternalServerError)) };
-    let settings = files.settings.clone();
+    let settings = turn.doors.rules::<Settings>();
+    let Some((files, settings)) = files(turn).zip(settings) else { return Err(Bounce::new(Condition::InternalServerError)) };
     if plan.one_file_bytes_max() == 0 {
         return forbidden("Your plan has no room for files. The administrator of this server can give you another one.");
     }
@@ -180,7 +179,7 @@ pub fn promise(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<Slot, Bounce> {
     if files.kept.len() >= settings.files_per_user_max {
         return Err(wait(format!("You have {} files, and cannot have more. Remove some.", files.kept.len()), files.again_us()));
     }
-    if !files.has_room(size, wanted.purpose, None, plan.storage_bytes_max) {
+    if !files.has_room(settings, size, wanted.purpose, None, plan.storage_bytes_max) {
         let (quota, used) = match wanted.purpose {
             Purpose::Profile => {
                 (settings.profile_bytes_max.min(plan.storage_bytes_max), files.taken_bytes(None, Some(Purpose::Profile)))
@@ -244,7 +243,8 @@ pub fn begin(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
     if slot.mark != mark(turn) || slot.until_us <= now_us || slot.file.is_over(now_us) || turn.account.is_guest() {
         return Err(Denied::Forbidden);
     }
-    let Some(files) = files(turn) else { return Err(Denied::Forbidden) };
+    let settings = turn.doors.rules::<Settings>();
+    let Some((files, settings)) = files(turn).zip(settings) else { return Err(Denied::Forbidden) };
     if files.kept.contains_key(&slot.id) {
         return Err(Denied::Used);
     }
@@ -254,7 +254,7 @@ pub fn begin(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
     if files.slots.iter().filter(|slot| slot.underway).count() >= UPLOADS_MAX {
         return Err(Denied::Busy);
     }
-    if !files.has_room(slot.file.size_bytes, slot.file.purpose, Some(slot.id), plan.storage_bytes_max) {
+    if !files.has_room(settings, slot.file.size_bytes, slot.file.purpose, Some(slot.id), plan.storage_bytes_max) {
         return Err(Denied::Full);
     }
     files.slots.retain(|it| it.id != slot.id);
@@ -274,11 +274,12 @@ pub fn keep(turn: &mut Turn<'_>, slot: &Slot, content: Option<Content>) -> Resul
     if slot.mark != mark(turn) || slot.file.is_over(now_us) {
         return Err(Denied::Forbidden);
     }
-    let Some(files) = files(turn) else { return Err(Denied::Forbidden) };
+    let settings = turn.doors.rules::<Settings>();
+    let Some((files, settings)) = files(turn).zip(settings) else { return Err(Denied::Forbidden) };
     if files.kept.contains_key(&slot.id) {
         return Err(Denied::Used);
     }
-    let room = files.has_room(slot.file.size_bytes, slot.file.purpose, Some(slot.id), plan.storage_bytes_max);
+    let room = files.has_room(settings, slot.file.size_bytes, slot.file.purpose, Some(slot.id), plan.storage_bytes_max);
     files.slots.retain(|it| it.id != slot.id);
     if !room {
         return Err(Denied::Full);

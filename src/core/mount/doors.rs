@@ -165,6 +165,8 @@ pub struct Doors {
     pub bound: Vec<BoundFn>,
     pub states: Vec<MountedState>,
     pub shelves: Vec<Shelf>,
+    /// `Mount::rules`.
+    pub rules: Vec<Box<dyn Any + Send + Sync>>,
     /// Whoever has something on this record is on the list `House::enrolled` from the start.
     pub enrolled: Option<Shelf>,
     /// Logs whose recent tags an account reads when it wakes soon after a restart.
@@ -211,6 +213,7 @@ impl Doors {
             bound: Vec::new(),
             states: Vec::new(),
             shelves: Vec::new(),
+            rules: Vec::new(),
             enrolled: None,
             tagged: Vec::new(),
             reference: Vec::new(),
@@ -247,6 +250,11 @@ impl Doors {
     /// Is this one an administrator by configuration?
     pub fn is_configured_admin(&self, jid: &BareJid) -> bool {
         self.admins.binary_search(jid).is_ok()
+    }
+
+    /// What a room goes by, as the configuration in force has it. `None` only for one that gave no rules of that type.
+    pub fn rules<T: 'static>(&self) -> Option<&T> {
+        self.rules.iter().find_map(|rules| rules.downcast_ref())
     }
 
     pub fn features_at(&self, at: At) -> impl Iterator<Item = &str> {

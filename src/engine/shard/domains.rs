@@ -35,6 +35,19 @@ impl Shard {
         }
     }
 
+    pub(super) fn domains_reloaded(&mut self) {
+        let is_awake = |(_, slot): &(&Arc<str>, &Slot)| matches!(slot, Slot::Domain(entity) if !entity.is_behind());
+        let keys: Vec<Arc<str>> = self.entities.iter().filter(is_awake).map(|(key, _)| key.clone()).collect();
+        for key in keys.into_iter().filter(|key| self.hosts.of_key(key).is_some()) {
+            let f: HostFn = Box::new(|turn| {
+                let doors = turn.doors;
+                doors.host_woken.iter().for_each(|f| f(turn));
+                Box::new(())
+            });
+            self.inbox.push_back((key, Input::Host(f, Box::new(|_| {}))));
+        }
+    }
+
     /// It is time for one of the things that a domain does again and again.
     pub(super) fn again(&mut self, domain: Arc<str>, index: usize) {
         let Some(period) = self.hosts.get(&domain).and_then(|doors| Some(doors.every.get(index)?.0)) else { return };

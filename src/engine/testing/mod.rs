@@ -82,17 +82,24 @@ impl House {
         house
     }
 
+    /// As SIGHUP does: another configuration, and everybody stays where they are.
+    pub fn reload(&mut self, rooms: &[Room], config: &str) {
+        let mut names = NameTable::clone(&self.names);
+        let hosts = hosts(rooms, config, &mut names);
+        self.names = Arc::new(names);
+        for shard in &mut self.shards {
+            let house = turn_house::House { names: self.names.clone(), ..turn_house::House::clone(shard.house()) };
+            shard.reload(hosts.clone(), Arc::new(house));
+        }
+        self.run();
+    }
+
     pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
         let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
         let (stops, forgotten, pushed) = (ports::Stops::default(), ports::Forgotten::default(), ports::Pushed::default());
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
-        let config = RoomConfig::parse(config).expect("the configuration of the play");
-        let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
-        let config = config.with_domains(&["house", "away"].map(str::to_owned));
-        let config = config.with_site(Some("https://{domain}:5443".to_owned())).with_vapid(Some("BKey".to_owned()));
-        let doors = ["house", "away"].map(|domain| Doors::open(domain, rooms, &mut names, &config).expect("the rooms mount"));
-        let hosts = Hosts::new(doors);
+        let hosts = hosts(rooms, config, &mut names);
         let enrolled = Arc::new(enrolled(&hosts, &store));
         let names = Arc::new(names);
         let clock = Arc::new(HouseClock::above(store.floor()));
@@ -417,6 +424,14 @@ impl House {
 }
 
 /// Who stood on the list in the life before.
+fn hosts(rooms: &[Room], config: &str, names: &mut NameTable) -> Hosts {
+    let config = RoomConfig::parse(config).expect("the configuration of the play");
+    let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
+    let config = config.with_domains(&["house", "away"].map(str::to_owned));
+    let config = config.with_site(Some("https://{domain}:5443".to_owned())).with_vapid(Some("BKey".to_owned()));
+    Hosts::new(["house", "away"].map(|domain| Doors::open(domain, rooms, names, &config).expect("the rooms mount")))
+}
+
 fn enrolled(hosts: &Hosts, store: &MemoryStore) -> Enrolled {
     let found = Arc::new(std::sync::Mutex::new(Vec::new()));
     for doors in hosts.iter() {

@@ -10,7 +10,7 @@ use super::super::{
     self as pubsub, Access, Answer, Asker, Change, Config, Context, Node, Outcome, Quotas, Request, Standing, public,
 };
 use super::standing::Standings;
-use super::{CHANNELS, INDEX, ITEMS, NODES, SUBSCRIPTIONS, deliver, items, standing};
+use super::{CHANNELS, INDEX, ITEMS, NODES, Rules, SUBSCRIPTIONS, deliver, items, standing};
 
 pub(super) fn answer(turn: &mut HostTurn<'_>, el: &El<'_>, set: bool) -> Reply {
     match Request::parse(el, set) {
@@ -60,7 +60,10 @@ fn closes(node: &Node, request: &Request, quotas: &Quotas) -> bool {
 fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
     let who = stranger(turn.from);
     let is_local = turn.is_local() && turn.from.node().is_some();
-    let Some(channels) = turn.state(&CHANNELS) else { return Bounce::new(Condition::InternalServerError).into() };
+    let rules = turn.doors.rules::<Rules>();
+    let Some((channels, rules)) = turn.state(&CHANNELS).zip(rules) else {
+        return Bounce::new(Condition::InternalServerError).into();
+    };
     let node = request.node().and_then(|name| channels.service.node(public::subject(name)));
     let mut wanted = Wanted {
         plan: is_local
@@ -86,7 +89,7 @@ fn hear(turn: &mut HostTurn<'_>, request: Request) -> Reply {
         }
         // Whoever is no owner, and may do it all the same, looks after the service: then nobody is asked, and who would be let in by
         // a roster subscribes anew.
-        if node.must_own(&who).is_ok() && closes(node, &request, &channels.rules.quotas) {
+        if node.must_own(&who).is_ok() && closes(node, &request, &rules.quotas) {
             let people = node.subscriptions.people().map(|(person, _)| person.clone()).collect();
             wanted.review = (standing::owners(node), people);
         }
@@ -189,8 +192,10 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
     if let Some(over) = turn.state(&CHANNELS).and_then(|it| it.service.end_leases(now.wall_us)) {
         settle(turn, over);
     }
-    let Some(channels) = turn.state(&CHANNELS) else { return Err(Bounce::new(Condition::InternalServerError)) };
-    let rules = channels.rules.clone();
+    let rules = turn.doors.rules::<Rules>();
+    let Some((channels, rules)) = turn.state(&CHANNELS).zip(rules) else {
+        return Err(Bounce::new(Condition::InternalServerError));
+    };
     let cx = Context {
         quotas: &rules.quotas,
         default: &rules.default,

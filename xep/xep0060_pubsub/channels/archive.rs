@@ -5,7 +5,7 @@ use iris_core::xml::El;
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
 use super::super::{Asker, EVENT, ItemReply};
-use super::{CHANNELS, ITEMS, items, standing};
+use super::{CHANNELS, ITEMS, Rules, items, standing};
 use crate::xep0313_archive as mam;
 use mam::query::{Asked, Query, With};
 use mam::source::{Index, Source};
@@ -85,7 +85,7 @@ fn page(turn: &mut HostTurn<'_>, who: &Asker, name: &str, el: &El<'_>) -> Reply 
         Err(why) => return why.into(),
     };
     let (me, owner, ids) = (turn.jid.to_string(), turn.owner, turn.house.ids);
-    let Some(rules) = turn.state(&CHANNELS).map(|it| it.rules.clone()) else {
+    let Some(rules) = turn.doors.rules::<Rules>() else {
         return Bounce::new(Condition::InternalServerError).into();
     };
     let asked = Asked { source, me: &me, owner, ids, reveal: false, node: Some(number), config: &rules.pages };

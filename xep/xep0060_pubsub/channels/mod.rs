@@ -43,7 +43,6 @@ static CHANNELS: StateSlot<Channels> = StateSlot::new();
 /// The service that is awake.
 struct Channels {
     service: Service,
-    rules: Arc<Rules>,
     /// Who has a request that waits for an answer from elsewhere: what the same one asks meanwhile waits behind it.
     waiting: Waiting,
     /// Somebody is on `standing::AWAITED`.
@@ -78,6 +77,7 @@ impl Waiting {
     }
 }
 
+/// What the configuration says (`Mount::rules`).
 struct Rules {
     quotas: Quotas,
     default: Config,
@@ -124,7 +124,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<Settings>()?;
     let label = settings.service.clone();
     let root = pubsub::root(jid(&label, m.domain())?, &settings.default_node());
-    let rules = Arc::new(Rules { quotas: settings.quotas(), default: settings.default_node(), pages: m.config()? });
+    let (default, pages) = (settings.default_node(), m.config()?);
     // Whoever has an account in this house may be something to a node of each of its domains.
     let addresses: Arc<[Arc<str>]> = m.domains().iter().map(|domain| format!("{label}.{domain}").into()).collect();
     let server_info = xep0485_server_info::is_published(m)?;
@@ -137,6 +137,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     }
     m.on_farewell(move |account, cx| people::farewell(account, addresses.clone(), cx));
     m.serve(&label, |s| {
+        s.rules(Rules { quotas: settings.quotas(), default: default.clone(), pages });
         s.named_identity(At::Host, "pubsub", "service", &settings.name);
         for feature in
             [disco::INFO, disco::ITEMS, NS, mam::NS, PUBLIC, social::FEED, social::GALLERY, commands::NS, "urn:xmpp:ping"]
@@ -160,7 +161,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         for shelf in [NODES, SUBSCRIPTIONS, INDEX, ITEMS] {
             s.shelf(shelf)?;
         }
-        s.host_state(&CHANNELS, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &rules, root.clone()))?;
+        s.host_state(&CHANNELS, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &default, root.clone()))?;
         for ns in [NS, OWNER] {
             s.host_iq_named(GetOrSet::Get, ns, "pubsub", |turn, it| answer::answer(turn, &it, false))?;
             s.host_iq_named(GetOrSet::Set, ns, "pubsub", |turn, it| answer::answer(turn, &it, true))?;
@@ -187,16 +188,11 @@ fn jid(label: &str, domain: &str) -> Result<BareJid, MountError> {
     BareJid::new(&format!("{label}.{domain}")).map_err(wrong)
 }
 
-fn load(items: &[Item], rules: &Arc<Rules>, root: (Arc<str>, Node)) -> Channels {
+fn load(items: &[Item], default: &Config, root: (Arc<str>, Node)) -> Channels {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
-    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), super::decode_node(&it.value, &rules.default)?)));
+    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), super::decode_node(&it.value, default)?)));
     let nodes = nodes.chain([root]).collect();
     let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| super::decode_subscription(&it.key, &it.value)).collect();
     let entries = of(INDEX).filter_map(|it| super::decode_entry(&it.key, &it.value)).collect();
-    Channels {
-        service: Service::restore(nodes, subscriptions, entries),
-        rules: rules.clone(),
-        waiting: Waiting::default(),
-        awaits: false,
-    }
+    Channels { service: Service::restore(nodes, subscriptions, entries), waiting: Waiting::default(), awaits: false }
 }

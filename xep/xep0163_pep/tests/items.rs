@@ -172,3 +172,13 @@ fn ten_thousand_items_and_a_quota() {
     ok(&own(&mut house, &juliet, "set", "<delete node='b'/>"));
     ok(&publish(&mut house, &juliet, "d", "1", X));
 }
+
+#[test]
+fn r15_a_reload_changes_the_limits_of_an_account_that_is_awake() {
+    let mut house = House::with_config(crate::ROOMS, "[xep.pep]\nnodes_max = 1\n");
+    let juliet = house.login(JULIET);
+    ok(&publish(&mut house, &juliet, "a", "1", X));
+    assert!(publish(&mut house, &juliet, "b", "1", X).as_str().contains("resource-constraint"));
+    house.reload(crate::ROOMS, "[xep.pep]\nnodes_max = 2\n");
+    ok(&publish(&mut house, &juliet, "b", "1", X));
+}

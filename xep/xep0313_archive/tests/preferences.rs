@@ -93,3 +93,14 @@ fn the_default_of_the_house_is_set_in_its_configuration() {
     say(&mut house, &romeo, "romeo@house", "a");
     assert!(whole(&mut house, &romeo).ids.is_empty());
 }
+
+#[test]
+fn r15_a_reload_changes_the_default_of_whoever_has_said_nothing() {
+    let mut house = House::with(ROOMS);
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    set(&mut house, &juliet, "always", &[], &[]);
+    house.reload(ROOMS, "[xep.archive_preferences]\ndefault = \"never\"\n");
+    let prefs = "<prefs xmlns='urn:xmpp:mam:2'/>";
+    assert!(house.iq(&romeo, "get", None, prefs).as_str().contains("default='never'"));
+    assert!(house.iq(&juliet, "get", None, prefs).as_str().contains("default='always'"));
+}

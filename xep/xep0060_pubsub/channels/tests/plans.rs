@@ -70,3 +70,18 @@ fn each_limit_has_its_error() {
     ok(&create(&mut house, &romeo, "d", &[]));
     ok(&publish(&mut house, &romeo, "a", "3", &big(900)));
 }
+
+/// What the configuration says holds from when it is read, for who is there already too.
+#[test]
+fn r15_a_reload_changes_the_limits_of_a_service_that_is_awake() {
+    let mut house = House::with_config(ROOMS, "[xep.pubsub]\nnodes_per_user_max = 1\n");
+    let romeo = house.online("romeo@house/orchard");
+    ok(&create(&mut house, &romeo, "a", &[]));
+    says(&create(&mut house, &romeo, "b", &[]), "you have 1 nodes, as many as you may");
+    house.reload(ROOMS, "[xep.pubsub]\nnodes_per_user_max = 2\nitem_size_bytes_max = 100\n");
+    ok(&create(&mut house, &romeo, "b", &[]));
+    says(&create(&mut house, &romeo, "c", &[]), "you have 2 nodes, as many as you may");
+    let large = format!("<x xmlns='urn:x'>{}</x>", "x".repeat(100));
+    error(&publish(&mut house, &romeo, "a", "1", &large), "modify", "not-acceptable", "payload-too-big");
+    ok(&publish(&mut house, &romeo, "a", "1", X));
+}
