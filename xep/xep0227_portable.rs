@@ -54,10 +54,10 @@ pub const ITEMS: [Shelf; 8] = [
     xep0054_vcard_temp::SHELF,
     xep0191_blocking::SHELF,
     preferences::SHELF,
-    xep0163_pep::NODES,
-    xep0163_pep::INDEX,
+    xep0163_pep::SHELVES.nodes,
+    xep0163_pep::SHELVES.index,
     xep0163_pep::ITEMS,
-    xep0163_pep::SUBSCRIPTIONS,
+    xep0163_pep::SHELVES.subscriptions,
 ];
 /// Logs that are moved, in this order.
 pub const LOGS: [Shelf; 2] = [xep0160_offline::SHELF, xep0313_archive::SHELF];
@@ -67,7 +67,7 @@ pub const OFFLINE: Shelf = xep0160_offline::SHELF;
 pub const OFFLINE_COUNT: Shelf = xep0160_offline::COUNT;
 
 /// Which nodes and items an account has.
-pub const PEP_THERE: [Shelf; 2] = [xep0163_pep::NODES, xep0163_pep::INDEX];
+pub const PEP_THERE: [Shelf; 2] = [xep0163_pep::SHELVES.nodes, xep0163_pep::SHELVES.index];
 
 /// What an account brings along, ready for its shelves.
 #[derive(Default)]

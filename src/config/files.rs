@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::Config;
 use super::error::Problem;
-use super::keys::Key;
+use super::keys::{Key, switch};
 use super::reader::Reading;
 use super::values::{self, Given};
 
@@ -85,17 +85,12 @@ pub(super) const KEYS: &[Key<Config>] = &[
         show: |config| Some(values::show_string(values::name_of(FilesKind::ALL, config.files.kind))),
         example: "",
     },
-    Key {
-        name: "deduplicate",
-        about: "disk only: the same bytes are stored once, however often they are uploaded; they count for each who has them. What is \
+    switch!(
+        "deduplicate",
+        "disk only: the same bytes are stored once, however often they are uploaded; they count for each who has them. What is \
                 there already stays as it is.",
-        set: |config, given| {
-            config.files.deduplicate = values::boolean(given)?;
-            Ok(())
-        },
-        show: |config| Some(config.files.deduplicate.to_string()),
-        example: "",
-    },
+        files.deduplicate
+    ),
     Key {
         name: "bucket",
         about: "The keys from here on are for s3. The bucket has to be there; iris needs to list, get, put and delete in it.",
@@ -167,16 +162,7 @@ pub(super) const KEYS: &[Key<Config>] = &[
         show: |config| config.files.s3.authorities.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
         example: "\"store-ca.crt\"",
     },
-    Key {
-        name: "virtual_hosts",
-        about: "Asks https://BUCKET.HOST/ instead of https://HOST/BUCKET/.",
-        set: |config, given| {
-            config.files.s3.virtual_hosts = values::boolean(given)?;
-            Ok(())
-        },
-        show: |config| Some(config.files.s3.virtual_hosts.to_string()),
-        example: "",
-    },
+    switch!("virtual_hosts", "Asks https://BUCKET.HOST/ instead of https://HOST/BUCKET/.", files.s3.virtual_hosts),
 ];
 
 fn word(given: &Given<'_>, expected: &str) -> Result<String, Problem> {

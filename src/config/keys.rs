@@ -17,6 +17,23 @@ pub(super) struct Key<T: 'static> {
     pub example: &'static str,
 }
 
+/// One that is on or off.
+macro_rules! switch {
+    ($name:literal, $about:literal, $($at:ident).+) => {
+        Key {
+            name: $name,
+            about: $about,
+            set: |it, given| {
+                it.$($at).+ = values::boolean(given)?;
+                Ok(())
+            },
+            show: |it| Some(it.$($at).+.to_string()),
+            example: "",
+        }
+    };
+}
+pub(super) use switch;
+
 pub(super) struct Section {
     /// `""`: keys before the first table.
     pub name: &'static str,
@@ -68,16 +85,11 @@ const TOP: &[Key<Config>] = &[
         show: |config| Some(values::show_string(&config.data_dir.to_string_lossy())),
         example: "",
     },
-    Key {
-        name: "dev",
-        about: "Development: allows listeners without TLS on loopback, and the test CA everywhere. Never in production.",
-        set: |config, given| {
-            config.dev = values::boolean(given)?;
-            Ok(())
-        },
-        show: |config| Some(config.dev.to_string()),
-        example: "",
-    },
+    switch!(
+        "dev",
+        "Development: allows listeners without TLS on loopback, and the test CA everywhere. Never in production.",
+        dev
+    ),
 ];
 
 const LOG: &[Key<Config>] = &[
@@ -156,47 +168,19 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
         },
         example: "",
     },
-    Key {
-        name: "unlimited",
-        about: "Lifts rate limits, bans and shapers for this listener: where only tests and measurements come.",
-        set: |listen, given| {
-            listen.unlimited = values::boolean(given)?;
-            Ok(())
-        },
-        show: |listen| Some(listen.unlimited.to_string()),
-        example: "",
-    },
-    Key {
-        name: "optional",
-        about: "Skips the listener, with a line in the log, if the machine does not have the address.",
-        set: |listen, given| {
-            listen.optional = values::boolean(given)?;
-            Ok(())
-        },
-        show: |listen| Some(listen.optional.to_string()),
-        example: "",
-    },
-    Key {
-        name: "web",
-        about: "c2s-tls only: serves the web too, to clients that ask for http/1.1 by ALPN.",
-        set: |listen, given| {
-            listen.web = values::boolean(given)?;
-            Ok(())
-        },
-        show: |listen| Some(listen.web.to_string()),
-        example: "",
-    },
-    Key {
-        name: "proxy_protocol",
-        about: "Connections begin with a header of the PROXY protocol (version 1 or 2) that says who is really there; others are \
+    switch!(
+        "unlimited",
+        "Lifts rate limits, bans and shapers for this listener: where only tests and measurements come.",
+        unlimited
+    ),
+    switch!("optional", "Skips the listener, with a line in the log, if the machine does not have the address.", optional),
+    switch!("web", "c2s-tls only: serves the web too, to clients that ask for http/1.1 by ALPN.", web),
+    switch!(
+        "proxy_protocol",
+        "Connections begin with a header of the PROXY protocol (version 1 or 2) that says who is really there; others are \
                 refused. Only where nobody but the proxy can connect.",
-        set: |listen, given| {
-            listen.proxy_protocol = values::boolean(given)?;
-            Ok(())
-        },
-        show: |listen| Some(listen.proxy_protocol.to_string()),
-        example: "",
-    },
+        proxy_protocol
+    ),
 ];
 
 const TLS: &[Key<Config>] = &[
@@ -233,16 +217,11 @@ const TLS: &[Key<Config>] = &[
         show: |config| config.tls.client_crl.as_ref().map(|path| values::show_string(&path.to_string_lossy())),
         example: "\"clients.crl\"",
     },
-    Key {
-        name: "client_mail_is_address",
-        about: "Whether a mail address in such a certificate (rfc822Name) names the account of the same spelling.",
-        set: |config, given| {
-            config.tls.client_mail_is_address = values::boolean(given)?;
-            Ok(())
-        },
-        show: |config| Some(config.tls.client_mail_is_address.to_string()),
-        example: "",
-    },
+    switch!(
+        "client_mail_is_address",
+        "Whether a mail address in such a certificate (rfc822Name) names the account of the same spelling.",
+        tls.client_mail_is_address
+    ),
 ];
 
 const ACCOUNTS: &[Key<Config>] = &[
@@ -270,16 +249,7 @@ const ACCOUNTS: &[Key<Config>] = &[
 ];
 
 const POLICY: &[Key<Config>] = &[
-    Key {
-        name: "plain_sasl",
-        about: "Offers SASL PLAIN, always under TLS, beside SCRAM.",
-        set: |config, given| {
-            config.policy.plain_sasl = values::boolean(given)?;
-            Ok(())
-        },
-        show: |config| Some(config.policy.plain_sasl.to_string()),
-        example: "",
-    },
+    switch!("plain_sasl", "Offers SASL PLAIN, always under TLS, beside SCRAM.", policy.plain_sasl),
     Key {
         name: "lifted_addresses",
         about: "Rate limits and bans are lifted for these peers: gateways, tests. Not on listeners of kind http, behind which a proxy \
@@ -327,17 +297,12 @@ const WEB: &[Key<Config>] = &[
         show: |config| Some(values::show_list(config.web.public_addresses.iter().map(ToString::to_string))),
         example: "",
     },
-    Key {
-        name: "push",
-        about: "Web Push: tell browsers that are closed, through the push services that they name. vapid.key in data_dir is the key by \
+    switch!(
+        "push",
+        "Web Push: tell browsers that are closed, through the push services that they name. vapid.key in data_dir is the key by \
                 which these know the house. Only https, public addresses and port 443 are spoken to.",
-        set: |config, given| {
-            config.web.push = values::boolean(given)?;
-            Ok(())
-        },
-        show: |config| Some(config.web.push.to_string()),
-        example: "",
-    },
+        web.push
+    ),
     Key {
         name: "push_hosts",
         about: "Only these push services, each with every name below it; an empty list: all.",

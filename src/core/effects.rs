@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::envelope::Envelope;
+use crate::host::HostTurn;
 use crate::receipt::{SessionRef, Settled};
 use crate::store::{StoreError, Ticket, WriteSet};
-use crate::task::{AccountFn, HostFn, Pending};
+use crate::task::{AccountFn, Cx, HostFn, Pending, TaskFuture};
 use crate::time::Mono;
 use crate::xml::stanza::Stanza;
 use crate::xml::wire::{Hold, Wire};
@@ -129,4 +130,22 @@ pub enum Effect {
 pub struct Effects {
     pub list: Vec<Effect>,
     pub write: WriteSet,
+}
+
+impl Effects {
+    /// In the turn of a domain, a service or an entity behind one, once what this turn writes is on disk. Nobody learns what became of it.
+    pub fn tell(&mut self, key: &str, f: impl FnOnce(&mut HostTurn<'_>) + Send + 'static) {
+        let f: HostFn = Box::new(move |turn| {
+            f(turn);
+            Box::new(())
+        });
+        self.list.push(Effect::Tell(Arc::from(key), f));
+    }
+
+    /// Begin work that nobody waits for.
+    pub fn spawn(&mut self, task: impl FnOnce(Cx) -> TaskFuture) {
+        let cx = Cx::default();
+        let future = task(cx.clone());
+        self.list.push(Effect::Task(Pending { future, cx, asked: None }));
+    }
 }

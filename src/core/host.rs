@@ -17,7 +17,7 @@ use crate::effects::{Effect, Effects};
 use crate::envelope::{Envelope, Said};
 use crate::mount::{Doors, GetOrSet};
 use crate::store::{EntryId, OwnerId, Shelf, Write};
-use crate::task::{Cx, Pending, TaskFuture};
+use crate::task::{Cx, TaskFuture};
 use crate::time::{Mono, Now};
 use crate::turn::{House, StateSlot, Turn};
 use crate::xml::scan::XmlError;
@@ -114,8 +114,7 @@ impl HostTurn<'_> {
     ) -> bool {
         let until = self.now.mono + deadline;
         let Some(id) = self.questions.add(to.clone(), until, Box::new(then)) else { return false };
-        let kind = if kind == GetOrSet::Get { "get" } else { "set" };
-        let sent = self.send(to, &format!("<iq type='{kind}' id='{id}'>{payload}</iq>"));
+        let sent = self.send(to, &kind.question(&id, payload));
         debug_assert!(sent.is_ok(), "our own question is not XML: {sent:?}");
         self.fx.list.push(Effect::Alarm(until));
         true
@@ -190,13 +189,7 @@ impl HostTurn<'_> {
     /// Do something in the turn of another domain, service or entity behind one, once what this turn writes is on disk. Nobody
     /// learns what became of it.
     pub fn tell(&mut self, jid: &str, f: impl FnOnce(&mut HostTurn<'_>) + Send + 'static) {
-        self.fx.list.push(Effect::Tell(
-            Arc::from(jid),
-            Box::new(move |turn| {
-                f(turn);
-                Box::new(())
-            }),
-        ));
+        self.fx.tell(jid, f);
     }
 
     /// The same in the turn of an account; nothing happens if there is none.
@@ -212,9 +205,7 @@ impl HostTurn<'_> {
 
     /// Begin work that nobody waits for.
     pub fn spawn(&mut self, task: impl FnOnce(Cx) -> TaskFuture) {
-        let cx = Cx::default();
-        let future = task(cx.clone());
-        self.fx.list.push(Effect::Task(Pending { future, cx, asked: None }));
+        self.fx.spawn(task);
     }
 
     /// Let every account of the domain know: `Turn::fact` gives it, on all shards, once this turn's writes are on disk.

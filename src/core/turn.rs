@@ -27,7 +27,7 @@ use crate::ports::Ports;
 use crate::receipt::SessionRef;
 use crate::step::{Flow, Step};
 use crate::store::{EntryId, OwnerId, Shelf, Write};
-use crate::task::{Cx, Pending, TaskFuture};
+use crate::task::{Cx, TaskFuture};
 use crate::time::{HouseClock, Mono, Now};
 use crate::xml::names::NameTable;
 use crate::xml::stanza::Stanza;
@@ -422,31 +422,20 @@ impl Turn<'_> {
     ) {
         let until = self.now.mono + deadline;
         let Some(id) = self.account.await_answer(to.clone(), until, Box::new(then)) else { return };
-        let kind = if kind == GetOrSet::Get { "get" } else { "set" };
-        let xml = format!("<iq type='{kind}' id='ask-{id:x}'>{payload}</iq>");
-        match self.send(to, &xml) {
-            Ok(()) => self.fx.list.push(Effect::Alarm(until)),
-            Err(error) => debug_assert!(false, "our own question is not XML: {error:?}"),
-        }
+        let sent = self.send(to, &kind.question(&format!("ask-{id:x}"), payload));
+        debug_assert!(sent.is_ok(), "our own question is not XML: {sent:?}");
+        self.fx.list.push(Effect::Alarm(until));
     }
 
     /// Do something in the turn of a domain, a service or an entity behind one, once what this turn writes is on disk. Nobody learns
     /// what became of it.
     pub fn tell(&mut self, jid: &str, f: impl FnOnce(&mut HostTurn<'_>) + Send + 'static) {
-        self.fx.list.push(Effect::Tell(
-            Arc::from(jid),
-            Box::new(move |turn| {
-                f(turn);
-                Box::new(())
-            }),
-        ));
+        self.fx.tell(jid, f);
     }
 
     /// Begin work that nobody waits for.
     pub fn spawn(&mut self, task: impl FnOnce(Cx) -> TaskFuture) {
-        let cx = Cx::default();
-        let future = task(cx.clone());
-        self.fx.list.push(Effect::Task(Pending { future, cx, asked: None }));
+        self.fx.spawn(task);
     }
 
     pub fn end_session(&mut self, session: SessionRef, error: StreamError) {

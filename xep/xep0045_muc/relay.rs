@@ -120,7 +120,17 @@ fn rewritten(turn: &HostTurn<'_>, stanza: &Stanza, id: &str) -> Option<Arc<Stanz
     xml.open_ns("iq", ns::CLIENT).attr_opt("type", stanza.attr("type").as_deref()).attr("id", id);
     xml.attr_opt("xml:lang", stanza.lang().as_deref());
     for child in stanza.children() {
-        xml.raw(&stanza.closed(child));
+        let el = stanza.child_el(child);
+        if el.is(ns::CLIENT, "error") {
+            // Without `by` (RFC 6120 8.3.1): whose server or client it was, would be a real address.
+            xml.open("error").attr_opt("type", el.attr("type").as_deref()).attr_opt("code", el.attr("code").as_deref());
+            for it in el.children() {
+                xml.raw(&it.closed());
+            }
+            xml.close();
+        } else {
+            xml.raw(&stanza.closed(child));
+        }
     }
     xml.close();
     stanzas::made(turn, &stanzas::text(xml))

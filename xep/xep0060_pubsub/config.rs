@@ -109,6 +109,40 @@ pub struct Config {
 }
 
 impl Config {
+    /// What nodes of accounts are (XEP-0163 5); a service says what is else.
+    pub fn base(item_size_bytes_max: usize) -> Config {
+        Config {
+            title: String::new(),
+            description: String::new(),
+            language: String::new(),
+            payload_type: String::new(),
+            deliver_notifications: true,
+            deliver_payloads: true,
+            persist_items: true,
+            max_items: MaxItems::Count(1),
+            max_payload_size_bytes: u32::try_from(item_size_bytes_max).unwrap_or(u32::MAX),
+            access: Access::Presence,
+            groups: Vec::new(),
+            publish_model: PublishModel::Publishers,
+            send_last: SendLast::OnSubAndPresence,
+            notification: Notification::Headline,
+            notify_config: false,
+            notify_delete: true,
+            notify_retract: false,
+            notify_sub: false,
+            item_reply: ItemReply::None,
+            node_full: NodeFull::RetractOldest,
+            subscribe: true,
+            item_expire_s: None,
+            node_type: NodeType::Leaf,
+            collections: Vec::new(),
+            children: None,
+            children_by: Children::Owners,
+            children_whitelist: Vec::new(),
+            children_max: None,
+        }
+    }
+
     pub fn is_collection(&self) -> bool {
         self.node_type == NodeType::Collection
     }

@@ -41,7 +41,9 @@ mod tests {
         let rows: Vec<String> = (0..5).map(|at| format!("juliet@house/{at}{}", "x".repeat(1_000))).collect();
         let mut xml = Build::new();
         xml.open("subscriptions");
-        let row = |xml: &mut Build, row: &String| drop(xml.open("subscription").attr("jid", row).close());
+        let row = |xml: &mut Build, row: &String| {
+            xml.open("subscription").attr("jid", row).close();
+        };
         write(&mut xml, &rows, None, &quotas, String::clone, row).expect("a page");
         let text = super::super::text(xml);
         assert_eq!(text.matches("<subscription ").count(), 2, "{text}");

@@ -51,14 +51,14 @@ mod tests;
 
 pub use access::{Affiliation, Asker, Standing};
 pub use collection::Circle;
-pub use config::{Access, Children, Config, ItemReply, MaxItems, NodeFull, NodeType, Notification, PublishModel, SendLast};
+pub use config::{Access, Config, ItemReply, MaxItems, NodeType, Notification, SendLast};
 pub use node::{Entry, Node};
 pub use options::Subject;
 pub use request::{Approval, NewItem, Request};
 pub use root::root;
-pub use service::{Answer, Change, Context, Fetch, Kept, Notice, Outcome, Quotas, Service, text};
+pub use service::{Answer, Change, Context, Fetch, Kept, Notice, Outcome, PAGE_ITEMS_MAX, Quotas, Service, text};
 pub use stored::{
-    decode_entry, decode_node, decode_subscription, encode_entry, encode_node, encode_subscription, serial_key,
+    Shelves, decode_entry, decode_node, decode_subscription, encode_entry, encode_node, encode_subscription, serial_key,
     subscription_key,
 };
 pub use subscription::{State, Subscription, Subscriptions};
@@ -73,8 +73,6 @@ pub const META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
 pub const SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
 /// XEP-0465.
 pub const PUBLIC: &str = "urn:xmpp:pps:0";
-/// To one node: a resource is any text, so addresses are for nothing.
-pub const SUBSCRIPTIONS_PER_PERSON_MAX: usize = 16;
 pub const SUBSCRIBE_AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
 /// What the state machine can do, whoever mounts it (section 10).

@@ -39,7 +39,7 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    /// As if there were none.
+    /// Of a service whose configuration says nothing: what has a bound of its own has it.
     pub const NONE: Quotas = Quotas {
         is_service: true,
         all_nodes_max: usize::MAX,
@@ -50,13 +50,20 @@ impl Quotas {
         total_size_bytes_max: usize::MAX,
         item_size_bytes_max: usize::MAX,
         subscriptions_per_node_max: usize::MAX,
-        subscriptions_per_person_max: usize::MAX,
-        affiliations_per_node_max: usize::MAX,
+        subscriptions_per_person_max: SUBSCRIPTIONS_PER_PERSON_MAX,
+        affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
         children_max: usize::MAX,
-        page_items_max: usize::MAX,
-        page_size_bytes_max: usize::MAX,
+        page_items_max: PAGE_ITEMS_MAX,
+        page_size_bytes_max: PAGE_SIZE_BYTES_MAX,
     };
 }
+
+/// To one node: a resource is any text, so addresses are for nothing.
+const SUBSCRIPTIONS_PER_PERSON_MAX: usize = 16;
+const AFFILIATIONS_PER_NODE_MAX: usize = 1_000;
+/// One answer: well below what a session's queue holds.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+const PAGE_SIZE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a request comes with.
 pub struct Context<'a> {

@@ -10,6 +10,8 @@ use super::form::Filled;
 pub const FEED: &str = "urn:xmpp:pubsub-social-feed:1";
 /// Section 5.3: every post has a picture.
 pub const GALLERY: &str = "urn:xmpp:pubsub-social-feed:gallery:1";
+/// XEP-0277 in the words of section 5.2.
+const MICROBLOG: &str = "urn:xmpp:microblog:0";
 const ATOM: &str = "http://www.w3.org/2005/Atom";
 /// A text for people is no longer than this.
 const BODY_SIZE_BYTES_MAX: usize = 1_024;
@@ -41,7 +43,7 @@ pub fn shape(config: &mut Config, was: &Config, filled: &Filled) -> Result<(), B
 }
 
 fn is_feed(config: &Config) -> bool {
-    matches!(config.payload_type.as_str(), FEED | GALLERY)
+    matches!(config.payload_type.as_str(), FEED | GALLERY | MICROBLOG)
 }
 
 /// Section 4.2: "a valid RFC 4287 entry". What an entry has to have there: an id, a title and when it was updated.
@@ -52,7 +54,10 @@ pub fn check(config: &Config, payload: &[u8]) -> Result<(), Bounce> {
     let is_entry = |entry: &El<'_>| {
         entry.is(ATOM, "entry") && ["id", "title", "updated"].iter().all(|name| entry.child(ATOM, name).is_some())
     };
-    let is_picture = |link: &El<'_>| link.is(ATOM, "link") && link.attr("rel").as_deref() == Some("enclosure");
+    let is_picture = |link: &El<'_>| {
+        let is_enclosed = link.is(ATOM, "link") && link.attr("rel").as_deref() == Some("enclosure");
+        is_enclosed && link.attr("type").is_none_or(|kind| kind.starts_with("image/"))
+    };
     match El::parse(payload).filter(is_entry) {
         Some(post) if config.payload_type != GALLERY || post.children().any(|child| is_picture(&child)) => Ok(()),
         Some(_) => Err(error::bad_request("invalid-payload").text("a post of a gallery encloses a picture")),

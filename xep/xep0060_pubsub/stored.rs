@@ -4,14 +4,53 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use iris_core::store::{Item, OwnerId, Shelf, Write};
 use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Jid, ns};
 
 use super::form::Filled;
 use super::node::{Entry, Node};
 use super::options::Options;
-use super::service::Quotas;
+use super::service::{Change, Quotas, Service};
 use super::{Affiliation, Config, State, Subscription};
+
+/// Where a service keeps what it has in memory. What items hold lies elsewhere.
+pub struct Shelves {
+    /// Key: the node's name.
+    pub nodes: Shelf,
+    /// Key: `subscription_key`.
+    pub subscriptions: Shelf,
+    /// Key: `serial_key`; which items there are.
+    pub index: Shelf,
+}
+
+impl Shelves {
+    pub const fn all(&self) -> [Shelf; 3] {
+        [self.nodes, self.subscriptions, self.index]
+    }
+
+    /// As it was kept; `root`: beside what was.
+    pub fn load(&self, items: &[Item], default: &Config, root: Option<(Arc<str>, Node)>) -> Service {
+        let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
+        let nodes = of(self.nodes).filter_map(|it| Some((it.key.clone(), decode_node(&it.value, default)?)));
+        let subscriptions = of(self.subscriptions).filter_map(|it| decode_subscription(&it.key, &it.value)).collect();
+        let entries = of(self.index).filter_map(|it| decode_entry(&it.key, &it.value)).collect();
+        Service::restore(nodes.chain(root).collect(), subscriptions, entries)
+    }
+
+    pub fn write(&self, owner: OwnerId, change: &Change) -> Write {
+        let put = |shelf, key: Arc<str>, value: &Bytes| Write::Put { owner, shelf, key, value: value.clone() };
+        let delete = |shelf, key: Arc<str>| Write::Delete { owner, shelf, key };
+        match change {
+            Change::PutNode(name, value) => put(self.nodes, name.clone(), value),
+            Change::DeleteNode(name) => delete(self.nodes, name.clone()),
+            Change::PutSubscription(key, value) => put(self.subscriptions, Arc::from(key.as_str()), value),
+            Change::DeleteSubscription(key) => delete(self.subscriptions, Arc::from(key.as_str())),
+            Change::PutItem(it) => put(self.index, Arc::from(serial_key(it.entry.serial)), &encode_entry(&it.node, &it.entry)),
+            Change::DeleteItem(serial) => delete(self.index, Arc::from(serial_key(*serial))),
+        }
+    }
+}
 
 /// The key of an item on its shelf, and of its entry in the index: keys ascend with the order of publication.
 pub fn serial_key(serial: u64) -> String {

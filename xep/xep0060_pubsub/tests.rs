@@ -6,7 +6,6 @@ use iris_core::xml::El;
 use iris_core::{Bounce, Jid};
 
 use super::*;
-use crate::xep0163_pep::default_config;
 
 const QUOTAS: Quotas = Quotas { items_per_node_max: 10_000, item_size_bytes_max: 1_000, page_items_max: 1_000, ..Quotas::NONE };
 
@@ -32,7 +31,7 @@ impl Stage {
             clock.set(clock.get() + 1);
             clock.get()
         };
-        let default = default_config(1_000);
+        let default = Config::base(1_000);
         let may_create = if who.is_host() { Ok(()) } else { Err(Bounce::new(iris_core::Condition::Forbidden)) };
         let (host, service) = (Some("juliet@house"), "juliet@house");
         let cx = Context {
@@ -86,7 +85,7 @@ fn a_service_is_restored_from_its_changes() {
             Change::DeleteItem(serial) => drop(entries.remove(&serial_key(serial))),
         }
     }
-    let default = default_config(1_000);
+    let default = Config::base(1_000);
     let nodes = nodes.into_iter().map(|(name, value)| (name, decode_node(&value, &default).expect("a node"))).collect();
     let entries = entries.into_iter().map(|(key, value)| decode_entry(&key, &value).expect("an entry")).collect();
     let subscriptions = subscriptions.iter().map(|(key, value)| decode_subscription(key, value).expect("one")).collect();
@@ -101,7 +100,7 @@ fn a_service_is_restored_from_its_changes() {
 
 #[test]
 fn what_is_damaged_on_disk_is_left_out() {
-    let default = default_config(1_000);
+    let default = Config::base(1_000);
     for bad in [&b""[..], b"\xff\xfe", b"<node", b"<node/>", b"<node created='x' creator='juliet@house'/>", b"not XML at all"] {
         assert!(decode_node(bad, &default).is_none());
         assert!(decode_entry("0000000000000001", bad).is_none());
@@ -114,7 +113,7 @@ fn what_is_damaged_on_disk_is_left_out() {
 #[test]
 fn subscriptions_that_were_kept_with_the_node_move_out_of_it() {
     let old = b"<node created='7' creator='juliet@house'><subscription jid='romeo@house' is='subscribed'/>        <subscription jid='nurse@house' is='pending'/></node>";
-    let node = decode_node(old, &default_config(1_000)).expect("a node");
+    let node = decode_node(old, &Config::base(1_000)).expect("a node");
     assert_eq!(node.subscriptions.len(), 2);
     let mut stage = Stage { service: Service::restore(vec![("n".into(), node)], vec![], vec![]), ..Stage::new() };
     let changes = stage

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use iris_core::store::{Item, Read, Rows, Shelf};
+use iris_core::store::{Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::{Build, El};
 use iris_core::{
@@ -31,9 +31,7 @@ use iris_core::{
 use serde::Deserialize;
 
 use crate::xep0060_pubsub as pubsub;
-use pubsub::{
-    Access, Answer, Asker, Change, Config, Context, Fetch, MaxItems, Outcome, Quotas, Request, Service, Standing, event,
-};
+use pubsub::{Answer, Asker, Change, Config, Context, Fetch, Outcome, Quotas, Request, Service, Shelves, Standing, event};
 
 pub const ROOM: Room = Room {
     card: Card {
@@ -82,19 +80,10 @@ subscriptions_per_node_max = 1000
 ";
 }
 
-/// Key: the node's name.
-pub const NODES: Shelf = Shelf::map("pep_nodes");
-/// Key: `pubsub::subscription_key`.
-pub const SUBSCRIPTIONS: Shelf = Shelf::map("pep_subscriptions");
-/// Key: `pubsub::serial_key`; which items there are.
-pub const INDEX: Shelf = Shelf::map("pep_index");
-/// The same key; the payload. Never woken.
+pub const SHELVES: Shelves =
+    Shelves { nodes: Shelf::map("pep_nodes"), subscriptions: Shelf::map("pep_subscriptions"), index: Shelf::map("pep_index") };
+/// Key: `pubsub::serial_key`; what an item holds. Never woken.
 pub const ITEMS: Shelf = Shelf::map("pep_items");
-
-/// One answer: well below what a session's queue holds.
-const PAGE_ITEMS_MAX: usize = 1_000;
-const PAGE_SIZE_BYTES_MAX: usize = 1024 * 1024;
-const AFFILIATIONS_PER_NODE_MAX: usize = 1_000;
 
 /// The service of an account that is awake.
 pub struct Pep {
@@ -110,47 +99,10 @@ struct Rules {
 
 pub static PEP: StateSlot<Pep> = StateSlot::new();
 
-/// Section 5, as publish-options see it.
-pub fn default_config(item_size_bytes_max: usize) -> Config {
-    use pubsub::{Notification, SendLast};
-    Config {
-        title: String::new(),
-        description: String::new(),
-        language: String::new(),
-        payload_type: String::new(),
-        deliver_notifications: true,
-        deliver_payloads: true,
-        persist_items: true,
-        max_items: MaxItems::Count(1),
-        max_payload_size_bytes: u32::try_from(item_size_bytes_max).unwrap_or(u32::MAX),
-        access: Access::Presence,
-        groups: Vec::new(),
-        publish_model: pubsub::PublishModel::Publishers,
-        send_last: SendLast::OnSubAndPresence,
-        notification: Notification::Headline,
-        notify_config: false,
-        notify_delete: true,
-        notify_retract: false,
-        notify_sub: false,
-        item_reply: pubsub::ItemReply::None,
-        node_full: pubsub::NodeFull::RetractOldest,
-        subscribe: true,
-        item_expire_s: None,
-        node_type: pubsub::NodeType::Leaf,
-        collections: Vec::new(),
-        children: None,
-        children_by: pubsub::Children::Owners,
-        children_whitelist: Vec::new(),
-        children_max: None,
-    }
-}
-
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings: Settings = m.config()?;
     let quotas = Quotas {
         is_service: false,
-        all_nodes_max: usize::MAX,
-        all_items_max: usize::MAX,
         children_max: 0,
         nodes_max: settings.nodes_max,
         items_max: settings.items_max,
@@ -158,12 +110,9 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         total_size_bytes_max: settings.total_size_bytes_max,
         item_size_bytes_max: settings.item_size_bytes_max,
         subscriptions_per_node_max: settings.subscriptions_per_node_max,
-        subscriptions_per_person_max: pubsub::SUBSCRIPTIONS_PER_PERSON_MAX,
-        affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
-        page_items_max: PAGE_ITEMS_MAX,
-        page_size_bytes_max: PAGE_SIZE_BYTES_MAX,
+        ..Quotas::NONE
     };
-    let default = default_config(settings.item_size_bytes_max);
+    let default = Config::base(settings.item_size_bytes_max);
     m.rules(Rules { quotas, default: default.clone() });
     m.identity(At::Account, "pubsub", "pep", None);
     // The domain names them too: Smack looks nowhere else before it offers OMEMO or keeps an OpenPGP key.
@@ -187,10 +136,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             m.feature(at, &format!("{}#{feature}", pubsub::NS));
         }
     }
-    for shelf in [NODES, SUBSCRIPTIONS, INDEX, ITEMS] {
+    for shelf in SHELVES.all().into_iter().chain([ITEMS]) {
         m.shelf(shelf)?;
     }
-    m.state(&PEP, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &default))?;
+    m.state(&PEP, &SHELVES.all(), move |items| Pep { service: SHELVES.load(items, &default, None) })?;
     for ns in [pubsub::NS, pubsub::OWNER] {
         m.iq_named(At::Account, GetOrSet::Get, ns, "pubsub", |turn, it| answer(turn, &it, false))?;
         m.iq_named(At::Account, GetOrSet::Set, ns, "pubsub", |turn, it| answer(turn, &it, true))?;
@@ -203,14 +152,6 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let form = m.name(ns::DATA_FORMS, "x");
     m.on(Step::ReceivedGuard, move |turn| approve(turn, form));
     Ok(())
-}
-
-fn load(items: &[Item], default: &Config) -> Pep {
-    let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
-    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), pubsub::decode_node(&it.value, default)?))).collect();
-    let entries = of(INDEX).filter_map(|it| pubsub::decode_entry(&it.key, &it.value)).collect();
-    let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| pubsub::decode_subscription(&it.key, &it.value)).collect();
-    Pep { service: Service::restore(nodes, subscriptions, entries) }
 }
 
 // --- who asks -------------------------------------------------------------------------------------------------------------
@@ -337,22 +278,13 @@ fn others(turn: &mut Turn<'_>, request: &Request) -> HashMap<BareJid, Standing> 
 
 /// Keep what is to be kept, and tell who is to be told.
 fn settle(turn: &mut Turn<'_>, who: &Asker, outcome: Outcome) -> Answer {
+    let owner = turn.account.owner();
     for change in outcome.changes {
+        turn.write(SHELVES.write(owner, &change));
         match change {
-            Change::PutNode(name, value) => turn.put(NODES, &name, value),
-            Change::DeleteNode(name) => turn.delete(NODES, &name),
-            Change::PutSubscription(key, value) => turn.put(SUBSCRIPTIONS, &key, value),
-            Change::DeleteSubscription(key) => turn.delete(SUBSCRIPTIONS, &key),
-            Change::PutItem(kept) => {
-                let key = pubsub::serial_key(kept.entry.serial);
-                turn.put(INDEX, &key, pubsub::encode_entry(&kept.node, &kept.entry));
-                turn.put(ITEMS, &key, kept.payload);
-            }
-            Change::DeleteItem(serial) => {
-                let key = pubsub::serial_key(serial);
-                turn.delete(INDEX, &key);
-                turn.delete(ITEMS, &key);
-            }
+            Change::PutItem(kept) => turn.put(ITEMS, &pubsub::serial_key(kept.entry.serial), kept.payload),
+            Change::DeleteItem(serial) => turn.delete(ITEMS, &pubsub::serial_key(serial)),
+            _ => {}
         }
     }
     for notice in outcome.notices {
@@ -404,7 +336,7 @@ fn disco_node(turn: &mut Turn<'_>, disco: Disco, node: &str) -> Option<String> {
     node.may_read(&who).ok()?;
     let mut xml = Build::new();
     // The newest: a list without pages is for people to look at.
-    for entry in node.entries.iter().rev().take(PAGE_ITEMS_MAX).rev() {
+    for entry in node.entries.iter().rev().take(pubsub::PAGE_ITEMS_MAX).rev() {
         xml.open("item").attr("jid", &me).attr("name", &entry.id).close();
     }
     Some(String::from_utf8_lossy(&xml.finish()).into_owned())

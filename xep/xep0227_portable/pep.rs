@@ -10,7 +10,7 @@ use iris_core::{BareJid, Jid, ns};
 
 use crate::xep0060_pubsub::form::Filled;
 use crate::xep0060_pubsub::{self as pubsub, Affiliation, Config, Entry, Node, State, Subscription};
-use crate::xep0163_pep::{INDEX, ITEMS, NODES, SUBSCRIPTIONS, default_config};
+use crate::xep0163_pep::{ITEMS, SHELVES};
 
 /// What moves in, until the last child was read: items may stand before their node.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(super) struct Nodes {
 }
 
 fn default() -> Config {
-    default_config(192 * 1024)
+    Config::base(192 * 1024)
 }
 
 impl Nodes {
@@ -90,7 +90,7 @@ impl Nodes {
     ) -> Vec<(Shelf, Arc<str>, Bytes)> {
         let Nodes { mut nodes, items, notes: mut more } = self;
         // The number of a node is part of where its subscriptions lie.
-        for item in there.iter().filter(|item| item.shelf == NODES) {
+        for item in there.iter().filter(|item| item.shelf == SHELVES.nodes) {
             let known = pubsub::decode_node(&item.value, &default());
             if let (Some(node), Some(known)) = (nodes.get_mut(&*item.key), known) {
                 node.created_us = known.created_us;
@@ -118,7 +118,7 @@ impl Nodes {
             let size_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             let entry = Entry { serial, id: id.into(), size_bytes, publisher: owner.as_str().into() };
             let key: Arc<str> = pubsub::serial_key(serial).into();
-            kept.push((INDEX, key.clone(), pubsub::encode_entry(&name, &entry)));
+            kept.push((SHELVES.index, key.clone(), pubsub::encode_entry(&name, &entry)));
             kept.push((ITEMS, key, payload));
             node.entries.push(entry);
         }
@@ -128,10 +128,10 @@ impl Nodes {
         }
         notes.append(&mut more);
         for (name, node) in &nodes {
-            kept.push((NODES, Arc::from(name.as_str()), pubsub::encode_node(node)));
+            kept.push((SHELVES.nodes, Arc::from(name.as_str()), pubsub::encode_node(node)));
             for it in node.subscriptions.iter() {
                 let key = pubsub::subscription_key(node, &it.jid);
-                kept.push((SUBSCRIPTIONS, key.into(), pubsub::encode_subscription(it)));
+                kept.push((SHELVES.subscriptions, key.into(), pubsub::encode_subscription(it)));
             }
         }
         kept
@@ -162,9 +162,9 @@ fn people(node: &mut Node, it: &El<'_>, jid: Jid) {
 pub(super) fn move_out(items: &[Item]) -> Vec<String> {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
     let config = default();
-    let nodes = of(NODES).filter_map(|item| Some((&*item.key, pubsub::decode_node(&item.value, &config)?)));
+    let nodes = of(SHELVES.nodes).filter_map(|item| Some((&*item.key, pubsub::decode_node(&item.value, &config)?)));
     let mut nodes: Vec<(&str, Node)> = nodes.collect();
-    for (number, it) in of(SUBSCRIPTIONS).filter_map(|item| pubsub::decode_subscription(&item.key, &item.value)) {
+    for (number, it) in of(SHELVES.subscriptions).filter_map(|item| pubsub::decode_subscription(&item.key, &item.value)) {
         if let Some((_, node)) = nodes.iter_mut().find(|(_, node)| node.created_us == number) {
             node.subscriptions.put(it);
         }
@@ -213,5 +213,5 @@ pub(super) fn move_out(items: &[Item]) -> Vec<String> {
 }
 
 fn entries(items: &[Item]) -> impl Iterator<Item = (Arc<str>, Entry)> + '_ {
-    items.iter().filter(|item| item.shelf == INDEX).filter_map(|item| pubsub::decode_entry(&item.key, &item.value))
+    items.iter().filter(|item| item.shelf == SHELVES.index).filter_map(|item| pubsub::decode_entry(&item.key, &item.value))
 }

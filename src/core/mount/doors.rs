@@ -19,6 +19,20 @@ pub enum GetOrSet {
     Set,
 }
 
+impl GetOrSet {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            GetOrSet::Get => "get",
+            GetOrSet::Set => "set",
+        }
+    }
+
+    /// A question of the house: `payload` is its one child.
+    pub(crate) fn question(self, id: &str, payload: &str) -> String {
+        format!("<iq type='{}' id='{id}'>{payload}</iq>", self.as_str())
+    }
+}
+
 /// When a stream feature is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {

@@ -381,6 +381,26 @@ fn s6_6_occupants_ask_each_other_through_the_room() {
     }
 }
 
+/// RFC 6120 8.3.1: an error may say who has made it.
+#[test]
+fn d2_an_error_does_not_say_whose_it_is() {
+    let (mut house, room, romeo, juliet) = both(0, &[]);
+    let (who, server) = (romeo.jid.to_string(), romeo.jid.to_bare().to_string());
+    for by in [who, server] {
+        house.send(&juliet, &format!("<iq type='get' id='q1' to='{room}/romeo'><query xmlns='jabber:iq:version'/></iq>"));
+        let id = house.one(&romeo).id().expect("an id").into_owned();
+        let error = "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+            <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no &lt;such&gt;</text>";
+        let query = "<query xmlns='jabber:iq:version'/>";
+        let error = format!("{query}<error by='{by}' type='cancel' code='404'>{error}</error>");
+        house.send(&romeo, &format!("<iq type='error' id='{id}' to='{room}/juliet'>{error}</iq>"));
+        let told = house.one(&juliet);
+        is_error(&told, "item-not-found");
+        let text = told.as_str();
+        assert!(!text.contains(&by) && text.contains("no &lt;such&gt;") && text.contains(query), "{text}");
+    }
+}
+
 #[test]
 fn s17_2_2_a_client_that_cannot_be_reached_is_no_longer_there() {
     let (mut house, room, romeo, juliet) = both(1, &[]);

@@ -6,11 +6,9 @@ use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
 use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply};
 
-use super::super::{
-    self as pubsub, Access, Answer, Asker, Change, Config, Context, Node, Outcome, Quotas, Request, Standing, public,
-};
+use super::super::{Access, Answer, Asker, Change, Config, Context, Node, Outcome, Quotas, Request, Standing, public};
 use super::standing::Standings;
-use super::{CHANNELS, INDEX, ITEMS, NODES, Rules, SUBSCRIPTIONS, deliver, items, standing};
+use super::{CHANNELS, ITEMS, Rules, SHELVES, deliver, items, standing};
 
 pub(super) fn answer(turn: &mut HostTurn<'_>, el: &El<'_>, set: bool) -> Reply {
     match Request::parse(el, set) {
@@ -219,32 +217,15 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     let owner = turn.owner;
     let (mut nodes, mut subscriptions) = (false, false);
     for change in outcome.changes {
+        turn.write(SHELVES.write(owner, &change));
         match change {
-            Change::PutNode(name, value) => {
-                nodes = true;
-                turn.put(NODES, &name, value);
-            }
-            Change::DeleteNode(name) => {
-                nodes = true;
-                turn.delete(NODES, &name);
-            }
-            Change::PutSubscription(key, value) => {
-                subscriptions = true;
-                turn.put(SUBSCRIPTIONS, &key, value);
-            }
-            Change::DeleteSubscription(key) => {
-                subscriptions = true;
-                turn.delete(SUBSCRIPTIONS, &key);
-            }
+            Change::PutNode(..) | Change::DeleteNode(_) => nodes = true,
+            Change::PutSubscription(..) | Change::DeleteSubscription(_) => subscriptions = true,
             Change::PutItem(kept) => {
-                turn.put(INDEX, &pubsub::serial_key(kept.entry.serial), pubsub::encode_entry(&kept.node, &kept.entry));
                 let (id, peer, entry) = (EntryId(kept.entry.serial), kept.node_number, items::encode(turn, &kept));
                 turn.write(Write::Append { owner, shelf: ITEMS, id, peer, tag: 0, entry });
             }
-            Change::DeleteItem(serial) => {
-                turn.delete(INDEX, &pubsub::serial_key(serial));
-                turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) });
-            }
+            Change::DeleteItem(serial) => turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) }),
         }
     }
     if nodes {

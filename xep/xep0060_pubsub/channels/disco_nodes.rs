@@ -5,8 +5,7 @@ use std::sync::Arc;
 use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
-use super::super::{Asker, Node, NodeType};
-use super::settings::PAGE_ITEMS_MAX;
+use super::super::{Asker, Node, NodeType, PAGE_ITEMS_MAX};
 use super::{CHANNELS, answer, standing};
 use crate::{
     result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam,

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use iris_core::store::{Item, Shelf};
+use iris_core::store::Shelf;
 use iris_core::{At, BareJid, Event, GetOrSet, HostTurn, Mount, MountError, StateSlot, Turn};
 
-use super::{self as pubsub, Config, FEATURES, NS, NewItem, Node, OWNER, PUBLIC, Quotas, Request, Service, form, social};
+use super::{self as pubsub, Config, FEATURES, NS, NewItem, OWNER, PUBLIC, Quotas, Request, Service, Shelves, form, social};
 use crate::{xep0030_disco as disco, xep0050_commands as commands, xep0313_archive as mam, xep0485_server_info};
 
 mod answer;
@@ -29,12 +29,11 @@ mod tests;
 
 use settings::Settings;
 
-/// Key: the node's name.
-const NODES: Shelf = Shelf::map("pubsub_nodes");
-/// Key: `stored::subscription_key`.
-const SUBSCRIPTIONS: Shelf = Shelf::map("pubsub_subscriptions");
-/// Key: `stored::serial_key`; which items there are.
-const INDEX: Shelf = Shelf::map("pubsub_index");
+const SHELVES: Shelves = Shelves {
+    nodes: Shelf::map("pubsub_nodes"),
+    subscriptions: Shelf::map("pubsub_subscriptions"),
+    index: Shelf::map("pubsub_index"),
+};
 /// The items, by serial; the peer is the number of the node. Read by tasks, never woken.
 const ITEMS: Shelf = Shelf::log("pubsub_items");
 
@@ -158,10 +157,14 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         for feature in FEATURES.iter().chain(&own) {
             s.feature(At::Host, &format!("{NS}#{feature}"));
         }
-        for shelf in [NODES, SUBSCRIPTIONS, INDEX, ITEMS] {
+        for shelf in SHELVES.all().into_iter().chain([ITEMS]) {
             s.shelf(shelf)?;
         }
-        s.host_state(&CHANNELS, &[NODES, SUBSCRIPTIONS, INDEX], move |items| load(items, &default, root.clone()))?;
+        s.host_state(&CHANNELS, &SHELVES.all(), move |items| Channels {
+            service: SHELVES.load(items, &default, Some(root.clone())),
+            waiting: Waiting::default(),
+            awaits: false,
+        })?;
         for ns in [NS, OWNER] {
             s.host_iq_named(GetOrSet::Get, ns, "pubsub", |turn, it| answer::answer(turn, &it, false))?;
             s.host_iq_named(GetOrSet::Set, ns, "pubsub", |turn, it| answer::answer(turn, &it, true))?;
@@ -186,13 +189,4 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 fn jid(label: &str, domain: &str) -> Result<BareJid, MountError> {
     let wrong = |_| MountError { at: None, text: format!("[xep.pubsub]: {label}.{domain} is no address") };
     BareJid::new(&format!("{label}.{domain}")).map_err(wrong)
-}
-
-fn load(items: &[Item], default: &Config, root: (Arc<str>, Node)) -> Channels {
-    let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
-    let nodes = of(NODES).filter_map(|it| Some((it.key.clone(), super::decode_node(&it.value, default)?)));
-    let nodes = nodes.chain([root]).collect();
-    let subscriptions = of(SUBSCRIPTIONS).filter_map(|it| super::decode_subscription(&it.key, &it.value)).collect();
-    let entries = of(INDEX).filter_map(|it| super::decode_entry(&it.key, &it.value)).collect();
-    Channels { service: Service::restore(nodes, subscriptions, entries), waiting: Waiting::default(), awaits: false }
 }

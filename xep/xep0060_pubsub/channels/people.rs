@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use iris_core::effects::Effect;
 use iris_core::store::StoreError;
 use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
@@ -57,11 +56,9 @@ pub(super) fn roster_changed(turn: &mut Turn<'_>, service: &Arc<str>) {
     let owner = turn.me().clone();
     let counts = turn.facts.get(service, &standing::ROSTERS).is_some_and(|rosters| rosters.contains(&owner));
     let Some(contact) = turn.subject.clone().filter(|_| counts) else { return };
-    let review = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
+    turn.tell(service, move |turn| {
         review(turn, &owner, contact);
-        Box::new(())
     });
-    turn.fx.list.push(Effect::Tell(service.clone(), review));
 }
 
 /// In the turn of an account: one of its sessions is online, and may have missed something (6.1.7).
@@ -69,7 +66,7 @@ pub(super) fn available(turn: &mut Turn<'_>, service: &Arc<str>) {
     let person = turn.me().clone();
     let is_awaited = turn.facts.get(service, &standing::AWAITED).is_some_and(|awaited| awaited.contains(&person));
     let Some(to) = turn.card().filter(|_| is_awaited).map(|card| Jid::from(card.jid.clone())) else { return };
-    let greet = Box::new(move |turn: &mut HostTurn<'_>| -> Box<dyn std::any::Any + Send> {
+    turn.tell(service, move |turn| {
         let nodes: Vec<_> = turn.state(&CHANNELS).map_or_else(Vec::new, |it| {
             let hears = |node: &Node| {
                 let of = node.subscriptions.of(&person);
@@ -78,9 +75,7 @@ pub(super) fn available(turn: &mut Turn<'_>, service: &Arc<str>) {
             standing::greeting(&it.service).filter(|(_, node)| hears(node)).map(|(name, _)| name.clone()).collect()
         });
         nodes.into_iter().for_each(|node| deliver::send_last(turn, node, &to));
-        Box::new(())
     });
-    turn.fx.list.push(Effect::Tell(service.clone(), greet));
 }
 
 /// All owners are asked anew: one of them may still let the contact in.

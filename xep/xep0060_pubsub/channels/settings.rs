@@ -2,9 +2,7 @@
 
 use serde::Deserialize;
 
-use super::super::{
-    Access, Children, Config, ItemReply, MaxItems, NodeFull, NodeType, Notification, PublishModel, Quotas, SendLast,
-};
+use super::super::{Access, Config, ItemReply, MaxItems, Quotas, SendLast};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,16 +58,11 @@ items_max = 500000
 ";
 }
 
-const AFFILIATIONS_PER_NODE_MAX: usize = 1_000;
 const CHILDREN_MAX: usize = 1_000;
-/// One answer: well below what a session's queue holds.
-pub const PAGE_ITEMS_MAX: usize = 1_000;
-const PAGE_SIZE_BYTES_MAX: usize = 1024 * 1024;
 
 impl Settings {
     pub fn quotas(&self) -> Quotas {
         Quotas {
-            is_service: true,
             all_nodes_max: self.nodes_max,
             all_items_max: self.items_max,
             nodes_max: self.nodes_per_user_max,
@@ -78,45 +71,20 @@ impl Settings {
             total_size_bytes_max: self.bytes_per_user_max,
             item_size_bytes_max: self.item_size_bytes_max,
             subscriptions_per_node_max: self.subscriptions_per_node_max,
-            subscriptions_per_person_max: super::super::SUBSCRIPTIONS_PER_PERSON_MAX,
-            affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
             children_max: CHILDREN_MAX,
-            page_items_max: PAGE_ITEMS_MAX,
-            page_size_bytes_max: PAGE_SIZE_BYTES_MAX,
+            ..Quotas::NONE
         }
     }
 
     /// A new node is a channel: everybody may follow it, its owner speaks, and what was said can be read later.
     pub fn default_node(&self) -> Config {
         Config {
-            title: String::new(),
-            description: String::new(),
-            language: String::new(),
-            payload_type: String::new(),
-            deliver_notifications: true,
-            deliver_payloads: true,
-            persist_items: true,
             max_items: MaxItems::Max,
-            max_payload_size_bytes: u32::try_from(self.item_size_bytes_max).unwrap_or(u32::MAX),
             access: Access::Open,
-            groups: Vec::new(),
-            publish_model: PublishModel::Publishers,
             send_last: SendLast::OnSub,
-            notification: Notification::Headline,
-            notify_config: false,
-            notify_delete: true,
             notify_retract: true,
-            notify_sub: false,
             item_reply: ItemReply::Publisher,
-            node_full: NodeFull::RetractOldest,
-            subscribe: true,
-            item_expire_s: None,
-            node_type: NodeType::Leaf,
-            collections: Vec::new(),
-            children: None,
-            children_by: Children::Owners,
-            children_whitelist: Vec::new(),
-            children_max: None,
+            ..Config::base(self.item_size_bytes_max)
         }
     }
 }

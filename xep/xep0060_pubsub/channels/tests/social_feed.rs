@@ -56,5 +56,25 @@ fn s5_3_a_post_of_a_gallery_has_a_picture() {
     error(&publish(&mut house, &romeo, "n", "1", POST), "modify", "bad-request", "invalid-payload");
     let picture = "<link rel='enclosure' type='image/jpeg' href='https://house/a.jpg'/></entry>";
     ok(&publish(&mut house, &romeo, "n", "1", &POST.replace("</entry>", picture)));
+    let no_picture = picture.replace("image/jpeg", "text/html");
+    let answer = publish(&mut house, &romeo, "n", "2", &POST.replace("</entry>", &no_picture));
+    error(&answer, "modify", "bad-request", "invalid-payload");
     error(&configure(&mut house, &romeo, "n", &[("max_items", "10")]), "modify", "not-acceptable", "");
+}
+
+/// "Those restrictions MUST be used by all the other profiles", of which XEP-0277 is one, wherever it lies.
+#[test]
+fn s5_2_a_microblog_is_a_social_feed() {
+    const MICROBLOG: (&str, &str) = ("type", "urn:xmpp:microblog:0");
+    let (mut house, [romeo, ..]) = scene(&[MICROBLOG]);
+    error(&configure(&mut house, &romeo, "n", &[("max_items", "10")]), "modify", "not-acceptable", "");
+    error(&publish(&mut house, &romeo, "n", "1", X), "modify", "bad-request", "invalid-payload");
+    ok(&publish(&mut house, &romeo, "n", "1", POST));
+    let options = format!("<publish-options>{}</publish-options>", form("publish-options", &[MICROBLOG]));
+    let publish = format!("<publish node='urn:xmpp:microblog:0'><item id='1'>{POST}</item></publish>{options}");
+    let publish = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{publish}</pubsub>");
+    ok(&house.iq(&romeo, "set", None, &publish));
+    let config = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='urn:xmpp:microblog:0'/></pubsub>";
+    let config = house.iq(&romeo, "get", None, config).as_str().to_owned();
+    assert!(config.contains("<value>max</value>"), "{config}");
 }
