@@ -91,6 +91,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             cx.host(&domain, move |turn| note(turn, &local, None)).await
         }
     });
+    // Also where nobody searches: a reload may open it.
+    m.host_state(&DIRECTORY, &[DIRECTORY_SHELF], load)?;
     if settings.visible_to == Audience::Nobody {
         return Ok(());
     }
