@@ -423,7 +423,6 @@ impl House {
     }
 }
 
-/// Who stood on the list in the life before.
 fn hosts(rooms: &[Room], config: &str, names: &mut NameTable) -> Hosts {
     let config = RoomConfig::parse(config).expect("the configuration of the play");
     let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
@@ -432,6 +431,7 @@ fn hosts(rooms: &[Room], config: &str, names: &mut NameTable) -> Hosts {
     Hosts::new(["house", "away"].map(|domain| Doors::open(domain, rooms, names, &config).expect("the rooms mount")))
 }
 
+/// Who stood on the list in the life before.
 fn enrolled(hosts: &Hosts, store: &MemoryStore) -> Enrolled {
     let found = Arc::new(std::sync::Mutex::new(Vec::new()));
     for doors in hosts.iter() {
