@@ -1,6 +1,7 @@
 //! XEP-0248: PubSub Collection Nodes - nodes that hold other nodes.
 //! Spec 0.5.0, https://xmpp.org/extensions/xep-0248.html. Not done: two subscriptions of one address, one for items and one
-//! for nodes (6.1.3; one of type `all` is both); the items of the whole service at once (6.2.3). Stricter than 10.1: a collection opens
+//! for nodes (6.1.3; one of type `all` is both); the items of the whole service at once (6.2.3); children
+//! named when a collection is made (they are put in afterwards). Stricter than 10.1: a collection opens
 //! nobody a node whose own access model does not let them in. Pages of a collection's items (XEP-0059) go by the order of publication.
 //! The service does it (`xep0060_pubsub/collection.rs`, `below.rs`, `root.rs`).
 

@@ -250,7 +250,8 @@ impl DomainEntity {
             let why = Bounce::bad_request("an iq of type get or set has exactly one child");
             return Outcome::Bounce(envelope, why);
         };
-        let Some(room) = doors.host_iq.get(&(kind, child.name)) else { return Outcome::Bounce(envelope, Bounce::nobody()) };
+        let name = stanza.name_in(child, &cx.house.names);
+        let Some(room) = doors.host_iq.get(&(kind, name)) else { return Outcome::Bounce(envelope, Bounce::nobody()) };
         let reply = self.with_turn(cx, Some(&envelope), |turn| room(turn, &stanza, child));
         self.answer(cx, envelope, reply)
     }

@@ -252,7 +252,7 @@ impl Net {
     }
 
     /// What a reload of the configuration changes: doors, limits, policy. `names`: those of before, and what is new. Sessions go on; a
-    /// stream that is being negotiated ends its current step by the old rules, and one that has begun does not know new names.
+    /// stream that is being negotiated ends its current step by the old rules, and one that has begun learns new names of iqs alone.
     pub fn reload(
         &self,
         hosts: &Hosts,

@@ -3,6 +3,7 @@
 //! asks for it: digests (`pubsub#digest`), delivery and leases by presence (`pubsub#show-values`, 12.5, 12.6), several subscriptions of
 //! one address and their numbers (6.1.6). Not done: the last item when somebody of another server comes online; `pubsub#type` held
 //! against the payload's namespace (but for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors.
+//! Nodes of the models `presence` and `roster` are not in the service's list of nodes for those whom a roster lets in (5.2).
 //! At a service an owner subscribes nobody who has neither subscribed nor an affiliation (8.8.2); one person has 16 subscriptions to a node.
 //! Whoever is subscribed when a node becomes one of the model `authorize` stays so: 6.1.3.8 speaks of requests, they have made theirs
 //! when none had to be approved, and the owner sees them (8.8.1) and can end them. All other models end what they would not grant.

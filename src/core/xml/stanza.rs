@@ -10,7 +10,7 @@ use jid::Jid;
 use super::declare::Scope;
 use super::el::El;
 use super::escape::unescape_attr;
-use super::names::NameId;
+use super::names::{NameId, NameTable};
 use super::ns;
 use super::scan::StreamHeader;
 use super::walk;
@@ -387,6 +387,15 @@ impl Stanza {
     /// A child's local name.
     pub fn child_local(&self, child: &Child) -> &str {
         Span::new(child.local, u32::from(child.local_len)).of(&self.text).unwrap_or_default()
+    }
+
+    /// The number of a child's name in this table. A stream that began before the configuration was read anew does not know what was
+    /// asked for since.
+    pub fn name_in(&self, child: &Child, names: &NameTable) -> NameId {
+        match child.name {
+            NameId::UNKNOWN => names.get(self.child_ns(child), self.child_local(child)),
+            name => name,
+        }
     }
 
     /// A view of a child.

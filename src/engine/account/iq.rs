@@ -84,7 +84,8 @@ fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelo
     } else {
         let kind = get_or_set(&stanza);
         let doors = entity.doors.clone();
-        let room = doors.iq.get(&(At::OwnAccount, kind, child.name)).or_else(|| doors.iq.get(&(At::Account, kind, child.name)));
+        let name = stanza.name_in(child, &cx.house.names);
+        let room = doors.iq.get(&(At::OwnAccount, kind, name)).or_else(|| doors.iq.get(&(At::Account, kind, name)));
         return run(entity, cx, asked, child, room);
     };
     answer(entity, cx, asked, outcome);
@@ -114,7 +115,7 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
     let stanza = envelope.stanza.clone();
     let Some(child) = stanza.children().first() else { return bounce(cx, envelope, &Bounce::bad_request("no child")) };
     let doors = entity.doors.clone();
-    let room = doors.iq.get(&(At::Account, get_or_set(&stanza), child.name));
+    let room = doors.iq.get(&(At::Account, get_or_set(&stanza), stanza.name_in(child, &cx.house.names)));
     run(entity, cx, Asked { envelope, session: None }, child, room);
 }
 
