@@ -1,6 +1,8 @@
 //! Domains of the house and their services: each lives on the shard its name hashes to, from the start to the end. What lives behind a
 //! service (a room) is the same kind of entity: it is read when something is sent to it, and sleeps when nothing keeps it.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::{Around, DomainEntity, Found, Outcome, listens_to};
 
@@ -9,6 +11,9 @@ pub type HostReply = Box<dyn FnOnce(Result<Box<dyn Any + Send>, StoreError>) + S
 
 /// The same for an account; `None`: there is none.
 pub type TurnReply = Box<dyn FnOnce(Result<Option<Box<dyn Any + Send>>, StoreError>) + Send>;
+
+/// How often it is looked whether a domain that a reload took away is back.
+const GONE_PERIOD: Duration = Duration::from_secs(60);
 
 impl Shard {
     /// Do something in the turn of an account of this shard.
@@ -50,7 +55,13 @@ impl Shard {
 
     /// It is time for one of the things that a domain does again and again.
     pub(super) fn again(&mut self, domain: Arc<str>, index: usize) {
-        let Some(period) = self.hosts.get(&domain).and_then(|doors| Some(doors.every.get(index)?.0)) else { return };
+        let Some(period) = self.hosts.get(&domain).and_then(|doors| Some(doors.every.get(index)?.0)) else {
+            // Another reload may bring it back, and what it was is still here.
+            if self.entities.contains_key(&domain) {
+                self.arm(self.now.mono + GONE_PERIOD, Timer::Every(domain, index));
+            }
+            return;
+        };
         let f: HostFn = Box::new(move |turn| {
             let doors = turn.doors;
             if let Some((_, f)) = doors.every.get(index) {

@@ -85,3 +85,19 @@ fn r15_a_reload_changes_the_limits_of_a_service_that_is_awake() {
     error(&publish(&mut house, &romeo, "a", "1", &large), "modify", "not-acceptable", "payload-too-big");
     ok(&publish(&mut house, &romeo, "a", "1", X));
 }
+
+/// A service that gets another name and its own again goes on as before.
+#[test]
+fn r15_a_service_that_comes_back_still_looks_for_what_is_over() {
+    let mut house = House::with(ROOMS);
+    let romeo = house.online("romeo@house/orchard");
+    ok(&create(&mut house, &romeo, "n", &[("item_expire", "30")]));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    house.reload(ROOMS, "[xep.pubsub]\nservice = \"news\"\n");
+    error(&publish(&mut house, &romeo, "n", "2", X), "cancel", "remote-server-not-found", "");
+    house.advance(std::time::Duration::from_secs(70));
+    house.reload(ROOMS, "");
+    assert_eq!(items(&mut house, &romeo, "n"), ["1"]);
+    house.advance(std::time::Duration::from_secs(70));
+    assert!(items(&mut house, &romeo, "n").is_empty());
+}
