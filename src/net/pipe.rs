@@ -46,6 +46,9 @@ use way::{Detached, Way};
 /// Bytes read, or rendered for writing, at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// The buffer that is handed from pipe to pipe holds a chunk with what TLS adds to it.
+const SPARE_BYTES_MAX: usize = 2 * CHUNK_BYTES;
+
 /// How long a peer gets to take what is left to say.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -424,6 +427,9 @@ impl Pipe {
 
     /// Encrypt and queue for the socket.
     fn say(&mut self, plain: &[u8]) -> Result<(), End> {
+        if self.outgoing.capacity() == 0 {
+            self.outgoing = self.worker.spare.take();
+        }
         match &mut self.tls {
             None => self.outgoing.extend_from_slice(plain),
             Some(tls) => tls.write(plain, &mut self.outgoing).map_err(|_| End::Gone)?,
@@ -444,8 +450,13 @@ impl Pipe {
         }
         self.worker.counters().bytes_sent.add(written as u64);
         if written == self.outgoing.len() {
-            // A quiet connection holds no buffer; a busy one keeps a small one.
-            if self.outgoing.capacity() > 4_096 { self.outgoing = Vec::new() } else { self.outgoing.clear() }
+            // A connection that has written holds no buffer: the next one that writes has this one, which is still in the cache.
+            let mut done = std::mem::take(&mut self.outgoing);
+            let mut spare = self.worker.spare.borrow_mut();
+            if spare.capacity() < done.capacity() && done.capacity() <= SPARE_BYTES_MAX {
+                done.clear();
+                *spare = done;
+            }
         } else {
             self.outgoing.drain(..written);
         }

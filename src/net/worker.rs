@@ -60,6 +60,8 @@ pub(crate) struct Worker {
     pub shared: Arc<Shared>,
     pub shard: RefCell<Shard>,
     pub scratch: RefCell<Scratch>,
+    /// What a pipe writes from, while no pipe does.
+    pub spare: RefCell<Vec<u8>>,
     /// By session slot: how to wake its pipe.
     pipes: RefCell<HashMap<u32, (u64, Rc<Notify>), Seeded>>,
     next_pipe: Cell<u64>,
@@ -145,6 +147,7 @@ pub(crate) fn run(
         shared,
         shard: RefCell::new(shard),
         scratch: RefCell::default(),
+        spare: RefCell::default(),
         pipes: RefCell::default(),
         next_pipe: Cell::new(1),
         wake,
