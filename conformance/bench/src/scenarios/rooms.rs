@@ -59,7 +59,7 @@ fn enter(bench: &mut Bench) -> Result<Span> {
         let address = address(bench, index / occupants);
         join(&mut bench.pool, index, &address);
     }
-    bench.pool.until(Duration::from_secs(120), "joining", &mut |_, index, stanza| {
+    bench.pool.until(Duration::from_secs(600), "joining", &mut |_, index, stanza| {
         if is_occupant(stanza) {
             seen[index] += 1;
             ensure!(seen[index] <= occupants, "more presences than occupants");
