@@ -31,7 +31,7 @@ scenarios: register login login-fast empty idle-memory chat chat-open chat-archi
 options:   --host 127.0.0.1 --domain localhost --transport direct|starttls|plain|websocket --mechanism plain|scram
            --server NAME --durability TEXT --json FILE --seconds 8 --warmup 2 --pairs 50 --window 8 --rate 3000
            --connections 5000 --contacts 50 --entries 500 --archive 10000 --count 200
-           --rooms 1 --occupants 300";
+           --rooms 1 --occupants 300 --files 24 --file-mib 16";
 
 fn main() -> ExitCode {
     match run() {

@@ -40,6 +40,9 @@ pub struct Options {
     pub occupants: usize,
     /// Accounts.
     pub count: usize,
+    /// What is put and fetched, and how large each is.
+    pub files: usize,
+    pub file_mib: usize,
 }
 
 impl Options {
@@ -68,6 +71,9 @@ impl Options {
             rooms: 1,
             occupants: 300,
             count: 200,
+            // An account has not more slots than this at a time, nor files of one day: a quota of the peers.
+            files: 24,
+            file_mib: 16,
         };
         while let Some(name) = arguments.next() {
             let value = arguments.next().with_context(|| format!("{name} wants a value"))?;
@@ -103,6 +109,8 @@ impl Options {
             "--archive" => self.archive = number(name, &value)?,
             "--rooms" => self.rooms = number(name, &value)?,
             "--occupants" => self.occupants = number(name, &value)?,
+            "--files" => self.files = number(name, &value)?,
+            "--file-mib" => self.file_mib = number(name, &value)?,
             "--count" => self.count = number(name, &value)?,
             "--transport" => {
                 self.transport = match value.as_str() {

@@ -17,9 +17,6 @@ use crate::report::Outcome;
 use crate::tls;
 
 const CONNECTIONS: usize = 4;
-const FILE_BYTES: usize = 16 * 1024 * 1024;
-/// Each is put once. An account has not more slots than this at a time, nor files of one day: a quota of the peers.
-const FILES: usize = 24;
 const BLOCK_BYTES: usize = 64 * 1024;
 
 struct Slot {
@@ -32,17 +29,18 @@ struct Slot {
 /// Server CPU per megabyte (10^6 bytes), and megabytes per second of one file after the other on each connection.
 pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
     bench.pool.log_in(&users(0, 1, "r"), Goal::Available)?;
-    let slots = (0..FILES).map(|number| slot(bench, number)).collect::<Result<Vec<Slot>>>()?;
+    let (files, bytes) = (bench.options.files, bench.options.file_mib << 20);
+    let slots = (0..files).map(|number| slot(bench, number, bytes)).collect::<Result<Vec<Slot>>>()?;
     let pid = bench.options.pid;
-    let put = |at: usize| slots.get(at).map(|slot| exchange("PUT", &slot.put, &slot.headers, FILE_BYTES));
+    let put = |at: usize| slots.get(at).map(|slot| exchange("PUT", &slot.put, &slot.headers, bytes));
     let up = together(pid, &put)?;
     let end = Instant::now() + Duration::from_secs_f64(bench.options.seconds);
     // Each at least once.
-    let get = |at: usize| (at < FILES || Instant::now() < end).then(|| exchange("GET", &slots[at % FILES].get, "", 0));
+    let get = |at: usize| (at < files || Instant::now() < end).then(|| exchange("GET", &slots[at % files].get, "", bytes));
     let down = together(pid, &get)?;
     let outcome = |key: &str, (files, span): (usize, Span)| {
-        let megabytes = (files * FILE_BYTES) as f64 / 1e6;
-        let note = format!("{files} files of {} MiB, {CONNECTIONS} connections", FILE_BYTES >> 20);
+        let megabytes = (files * bytes) as f64 / 1e6;
+        let note = format!("{files} files of {} MiB, {CONNECTIONS} connections", bytes >> 20);
         [
             Outcome::new(key, span.server.as_secs_f64() * 1e3 / megabytes, "ms").spent(files as u64, span).note(note),
             Outcome::new(&format!("{key}-rate"), megabytes / span.wall.as_secs_f64(), "MB/s"),
@@ -52,12 +50,12 @@ pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
 }
 
 /// Section 3: a place for a file.
-fn slot(bench: &mut Bench, number: usize) -> Result<Slot> {
+fn slot(bench: &mut Bench, number: usize, bytes: usize) -> Result<Slot> {
     let domain = &bench.options.domain;
     let id = format!("slot{number}");
     let request = format!(
         "<iq type='get' to='upload.{domain}' id='{id}'><request xmlns='urn:xmpp:http:upload:0' filename='f{number}.bin' \
-         size='{FILE_BYTES}' content-type='application/octet-stream'/></iq>"
+         size='{bytes}' content-type='application/octet-stream'/></iq>"
     );
     let answer = bench.pool.ask(0, &id, &request)?;
     let text = String::from_utf8_lossy(&answer).replace('"', "'");
@@ -98,8 +96,8 @@ fn together(pid: u32, work: &(dyn Fn(usize) -> Option<Result<()>> + Sync)) -> Re
     Ok((done, span))
 }
 
-/// One request on a connection of its own, with a body of so many bytes; the answer's is read to its end.
-fn exchange(method: &str, url: &str, headers: &str, body_bytes: usize) -> Result<()> {
+/// One request on a connection of its own: so many bytes are put, or fetched to their end.
+fn exchange(method: &str, url: &str, headers: &str, bytes: usize) -> Result<()> {
     let rest = url.strip_prefix("https://").with_context(|| format!("{url} is not https"))?;
     let (authority, path) = rest.split_once('/').context("an address without a path")?;
     let port: u16 = authority.rsplit_once(':').context("an address without a port")?.1.parse()?;
@@ -110,13 +108,13 @@ fn exchange(method: &str, url: &str, headers: &str, body_bytes: usize) -> Result
     let connection = ClientConnection::new(config.into(), ServerName::try_from("localhost")?)?;
     let mut stream = StreamOwned::new(connection, socket);
     let length = if method == "PUT" {
-        format!("Content-Type: application/octet-stream\r\nContent-Length: {body_bytes}\r\n")
+        format!("Content-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n")
     } else {
         String::new()
     };
     stream.write_all(format!("{method} /{path} HTTP/1.1\r\nHost: {authority}\r\n{headers}{length}\r\n").as_bytes())?;
     let mut block = vec![0x5a; BLOCK_BYTES];
-    let mut left = body_bytes;
+    let mut left = if method == "PUT" { bytes } else { 0 };
     while left > 0 {
         let now = left.min(BLOCK_BYTES);
         stream.write_all(&block[..now])?;
@@ -138,9 +136,9 @@ fn exchange(method: &str, url: &str, headers: &str, body_bytes: usize) -> Result
         return Ok(());
     }
     let said = text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()).context("no length")?;
-    ensure!(said.parse::<usize>()? == FILE_BYTES, "another length: {said}");
+    ensure!(said.parse::<usize>()? == bytes, "another length: {said}");
     let mut received = head.len() - body_begins;
-    while received < FILE_BYTES {
+    while received < bytes {
         let count = stream.read(&mut block)?;
         ensure!(count > 0, "the file ends after {received} bytes");
         received += count;
