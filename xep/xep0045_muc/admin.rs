@@ -65,10 +65,9 @@ impl Room {
         let mut xml = Build::new();
         xml.open_ns("query", ADMIN);
         for (address, affiliated) in self.affiliations.having(affiliation) {
-            let occupant = self.occupants.of_person(address).next().map(|(_, it)| it);
-            let nick = occupant.map(|it| &*it.nick).or(affiliated.nick.as_deref());
+            let nick = self.occupants.of_person(address).next().map(|(_, it)| &*it.nick).or(affiliated.nick.as_deref());
+            // 17.4: "MUST NOT include the 'role' attribute", whatever 9.5 allows.
             xml.open("item").attr("affiliation", affiliation.as_str()).attr("jid", address).attr_opt("nick", nick);
-            xml.attr_opt("role", occupant.map(|it| it.role.as_str()));
             if let Some(reason) = &affiliated.reason {
                 xml.leaf("reason", reason);
             }

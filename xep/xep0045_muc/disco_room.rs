@@ -7,7 +7,7 @@ use iris_core::xml::{Build, El, Stanza};
 use iris_core::{Bounce, Condition, HostTurn, Reply, StanzaType, ns};
 
 use super::association::Affiliation;
-use super::room::{Room, Stage, bare};
+use super::room::{Room, bare};
 use super::{ADMIN, HATS, MAV, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRACT, TOKENS, VCARD, hats, stanzas};
 use crate::result;
 use crate::xep0030_disco as disco;
@@ -23,12 +23,9 @@ const PING: &str = "urn:xmpp:ping";
 
 impl Room {
     pub fn hear_iq(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let is_there = self.is_there_for(turn.from);
         if turn.to.resource().is_some() {
-            return if self.stage == Stage::Absent {
-                Bounce::new(Condition::ItemNotFound).into()
-            } else {
-                self.relay_iq(turn, stanza)
-            };
+            return if is_there { self.relay_iq(turn, stanza) } else { Bounce::new(Condition::ItemNotFound).into() };
         }
         let is_set = match stanza.stype() {
             StanzaType::Get => false,
@@ -38,7 +35,7 @@ impl Room {
         let [child] = stanza.children() else {
             return Bounce::bad_request("an iq of type get or set has exactly one child").into();
         };
-        if self.stage == Stage::Absent {
+        if !is_there {
             return Bounce::new(Condition::ItemNotFound).into();
         }
         let el = stanza.child_el(child);

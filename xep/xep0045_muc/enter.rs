@@ -177,7 +177,8 @@ impl Room {
         }
         let nick = beside.map_or_else(|| given.clone(), |it| it.nick.to_string());
         let occupant_jid = turn.jid.to_bare().with_resource_str(&nick).map_err(|_| Bounce::new(Condition::JidMalformed))?;
-        let role = affiliation.role(self.config.moderated);
+        let given = self.voices.get(&*person).filter(|_| affiliation < Affiliation::Admin);
+        let role = given.copied().unwrap_or_else(|| affiliation.role(self.config.moderated));
         let id = turn.house.keyed.name(&["occupant", turn.jid.as_str(), &person]);
         let session = Session {
             jid: turn.from.clone(),
@@ -377,6 +378,9 @@ impl Room {
             turn.fan_out_stamped(occupant.jid.clone(), stanza.clone(), stamps, [turn.from.clone()].into());
             self.occupants.remove_session(turn.from);
             self.announce_change(turn, &key, None, None);
+        } else if self.stage == Stage::Locked {
+            // 10.1.3: whoever made it goes before it was configured.
+            return self.end(turn, "<destroy/>");
         } else if let Some(occupant) = self.occupants.remove(&key) {
             let it =
                 Announcement { stanza, strip, role: Role::None, codes, own_codes: &[], nick: None, actor: None, reason: None };

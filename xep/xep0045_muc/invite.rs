@@ -9,7 +9,7 @@ use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, jids};
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role};
 use super::room::{Room, bare};
-use super::{USER, stanzas};
+use super::{USER, bubble, stanzas};
 
 /// Invitations of one message, and of one room that are not answered yet: the oldest are forgotten.
 const INVITEES_MAX: usize = 20;
@@ -63,6 +63,9 @@ impl Room {
         let invites: Vec<El<'_>> = x.children().filter(|child| child.is(USER, "invite")).take(INVITEES_MAX + 1).collect();
         if invites.is_empty() || invites.len() > INVITEES_MAX {
             return Bounce::bad_request(&format!("from one to {INVITEES_MAX} invitations")).into();
+        }
+        if self.config.archived {
+            return bubble::is_archived().into();
         }
         if let Err(why) = self.may_invite(turn) {
             return why.into();

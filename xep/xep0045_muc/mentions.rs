@@ -29,12 +29,11 @@ impl Room {
             self.tell_mentioned(turn, &mentioned, stanza, stamps);
         }
         let here: HashSet<&str> = self.occupants.iter().map(|it| &*it.person).collect();
-        let home = format!("@{}", turn.doors.home());
         let absent = self.affiliations.iter().filter_map(|(address, affiliated)| {
-            let belongs = affiliated.affiliation >= Affiliation::Member && address.ends_with(&home);
+            let belongs = affiliated.affiliation >= Affiliation::Member;
             (belongs && !here.contains(&**address)).then_some(&**address)
         });
-        // Whoever has nothing to be told with is not woken for it.
+        // On the list are accounts of the house, of whatever domain. Whoever has nothing to be told with is not woken for it.
         let enrolled = turn.house.enrolled.among(absent);
         let body = stanza.child(self.service.names.body).map(|body| stanza.child_el(body).text().into_owned());
         for address in enrolled {

@@ -1,7 +1,7 @@
 //! XEP-0045: Multi-User Chat - rooms in which many talk to many.
 //! Spec 1.35.5, https://xmpp.org/extensions/xep-0045.html. Not done: nickname changes by the service other than to a registered one;
-//! presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it
-//! refused).
+//! presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it refused); an owner for an open room whose last one's
+//! account was removed and that has no admins.
 //!
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room

@@ -139,6 +139,9 @@ impl Room {
         if now.non_anonymous != before.non_anonymous {
             self.occupants.all_changed();
         }
+        if now.moderated != before.moderated {
+            self.voices.clear();
+        }
         if now.presence_broadcast != before.presence_broadcast {
             self.show_as_configured(turn, before);
         }

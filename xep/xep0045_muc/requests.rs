@@ -102,7 +102,7 @@ impl Room {
             xml.close();
             return result(xml);
         }
-        if let Err(why) = self.may_register(affiliation) {
+        if let Err(why) = self.may_register(turn, affiliation) {
             return why.into();
         }
         xml.leaf("instructions", "To become a member of this room, say under which nickname.");
@@ -110,8 +110,9 @@ impl Room {
         result(xml)
     }
 
-    fn may_register(&self, affiliation: Affiliation) -> Result<(), Bounce> {
-        if affiliation == Affiliation::Outcast || !self.config.registration {
+    /// A guest (XEP-0175) is never seen again: what it registers would lie there for good.
+    fn may_register(&self, turn: &HostTurn<'_>, affiliation: Affiliation) -> Result<(), Bounce> {
+        if affiliation == Affiliation::Outcast || !self.config.registration || turn.guest {
             return Err(Bounce::new(Condition::NotAllowed));
         }
         Ok(())
@@ -123,7 +124,7 @@ impl Room {
         if query.child(IQ_REGISTER, "remove").is_some() {
             return self.unregister(turn, &person, affiliation);
         }
-        if let Err(why) = self.may_register(affiliation) {
+        if let Err(why) = self.may_register(turn, affiliation) {
             return why.into();
         }
         let Some(x) = query.child(ns::DATA_FORMS, "x") else { return Bounce::bad_request("a form is missing").into() };
@@ -145,8 +146,9 @@ impl Room {
         if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
-        // Whoever may come in anyway is a member by saying so; into a room of members an admin lets people.
-        if affiliation == Affiliation::None && self.config.members_only {
+        // Whoever may come in and speak anyway is a member by saying so; into a room of members an admin lets people, and in a moderated
+        // one membership is a voice (5.1.2).
+        if affiliation == Affiliation::None && (self.config.members_only || self.config.moderated) {
             return self.ask_for_membership(turn, &person, wanted);
         }
         let affiliated = Affiliated { nick: Some(wanted), ..Affiliated::new(affiliation.max(Affiliation::Member)) };

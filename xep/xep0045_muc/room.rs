@@ -30,6 +30,9 @@ pub const AFFILIATIONS: Shelf = Shelf::map("muc-affiliation");
 /// Requests for membership that wait for an administrator (7.10). Key: the bare JID. Value: the nickname.
 pub const REQUESTS: Shelf = Shelf::map("muc-request");
 
+/// People of one room whose voice is remembered.
+const VOICES_MAX: usize = 1_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// There is none of this name.
@@ -57,6 +60,9 @@ pub struct Room {
     pub tokens: BTreeMap<Arc<str>, Token>,
     pub hats: Hats,
     pub versions: Versions,
+    /// Bare JIDs to whom moderators have given a voice, or from whom they took it: also when they come again (5.1, "SHOULD do so for
+    /// moderated rooms"), as long as the room is awake.
+    pub voices: BTreeMap<Arc<str>, Role>,
     /// What is said with a change of an affiliation while it is being told (XEP-0463).
     pub changing: String,
     pub activity: Activity,
@@ -129,6 +135,7 @@ impl Room {
             room.activity = of(ACTIVITY).next().and_then(|item| Activity::decode(&item.value)).unwrap_or_default();
             if let Some(before) = before {
                 room.occupants = before.occupants;
+                room.voices = before.voices;
                 room.stand_as_kept();
             }
         }
@@ -163,6 +170,7 @@ impl Room {
             tokens: BTreeMap::new(),
             hats: Hats::default(),
             versions: Versions::default(),
+            voices: BTreeMap::new(),
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
@@ -225,7 +233,7 @@ impl Room {
         if stanza.stype() == StanzaType::Error {
             return self.hear_error(turn, stanza);
         }
-        if self.stage == Stage::Absent {
+        if !self.is_there_for(turn.from) {
             return Bounce::new(Condition::ItemNotFound).into();
         }
         match (stanza.stype(), turn.to.resource().is_some()) {
@@ -238,6 +246,15 @@ impl Room {
     }
 
     // --- who somebody is ---------------------------------------------------------------------------------------------------
+
+    /// 17.2: one that is not unlocked yet is one that does not exist, but for whoever makes it.
+    pub fn is_there_for(&self, jid: &Jid) -> bool {
+        match self.stage {
+            Stage::Absent => false,
+            Stage::Locked => self.affiliation_of(jid) == Affiliation::Owner,
+            Stage::Open => true,
+        }
+    }
 
     pub fn affiliation_of(&self, jid: &Jid) -> Affiliation {
         self.affiliations.of(bare(jid))
@@ -376,6 +393,12 @@ impl Room {
         occupant.role = role;
         occupant.asks_for_voice &= role < Role::Participant;
         occupant.changed();
+        let (person, usual) = (occupant.person.clone(), occupant.affiliation.role(self.config.moderated));
+        if role == usual || role == Role::Moderator {
+            self.voices.remove(&person);
+        } else if self.voices.len() < VOICES_MAX {
+            self.voices.insert(person, role);
+        }
         let shows = self.config.presence_broadcast;
         if shows.has(before) && !shows.has(role) {
             self.hide(turn, key);
@@ -409,6 +432,9 @@ impl Room {
         let new = affiliated.affiliation;
         let old = self.affiliations.at(address).map_or(Affiliation::None, |it| it.affiliation);
         self.keep_affiliation(turn, address, affiliated);
+        if new < Affiliation::Member {
+            self.drop_tokens_of(turn, address);
+        }
         if old != new {
             self.changing = self.versions.change(turn, self.is_kept(), address, old, new);
             if self.occupants.of_person(address).next().is_none() {
@@ -447,8 +473,33 @@ impl Room {
         self.take_off_hats(turn, address);
         if self.affiliations.at(address).is_some_and(|it| it.affiliation >= Affiliation::Member) {
             self.set_affiliation(turn, address, Affiliated::new(Affiliation::None), None);
+            self.find_an_owner(turn);
         }
         self.rest(turn);
+    }
+
+    /// Section 10: "that owner (or a successor)". An admin; in a room of members, which were chosen, one of them. A room to which nobody
+    /// belongs and in which nobody is ends.
+    fn find_an_owner(&mut self, turn: &mut HostTurn<'_>) {
+        if self.affiliations.having(Affiliation::Owner).next().is_some() {
+            return;
+        }
+        let mut admins = self.affiliations.having(Affiliation::Admin);
+        let mut members = self.affiliations.having(Affiliation::Member).filter(|_| self.config.members_only);
+        let successor = admins.next().or_else(|| members.next()).map(|(address, it)| (address.to_string(), it.clone()));
+        drop((admins, members));
+        match successor {
+            Some((address, it)) => {
+                let affiliated = Affiliated { affiliation: Affiliation::Owner, reason: None, ..it };
+                self.set_affiliation(turn, &address, affiliated, None);
+            }
+            None if self.occupants.is_empty()
+                && self.affiliations.iter().all(|(_, it)| it.affiliation < Affiliation::Member) =>
+            {
+                self.end(turn, "<destroy/>");
+            }
+            None => tracing::warn!(room = turn.jid.as_str(), "the account of its last owner was removed: nobody owns it"),
+        }
     }
 
     fn keep_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated) {

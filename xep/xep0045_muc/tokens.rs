@@ -23,6 +23,8 @@ use crate::result;
 pub const SHELF: Shelf = Shelf::map("muc-token");
 /// Tokens of one room.
 const TOKENS_MAX: usize = 500;
+/// Section 7: "A service SHOULD also enforce a reasonable maximum value": a year.
+const LIFETIME_SECONDS_MAX: u64 = 365 * 24 * 3_600;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -95,7 +97,8 @@ impl Room {
         if self.tokens.len() >= TOKENS_MAX {
             return Bounce::new(Condition::ResourceConstraint).text(format!("a room has at most {TOKENS_MAX} tokens")).into();
         }
-        let until_us = delay.map(|seconds| now_us + u64::from(seconds) * 1_000_000);
+        let seconds = delay.map_or(LIFETIME_SECONDS_MAX, |seconds| u64::from(seconds).min(LIFETIME_SECONDS_MAX));
+        let until_us = Some(now_us + seconds * 1_000_000);
         let token = Token { by: bare(turn.from).to_owned(), counter, until_us };
         let name: Arc<str> = Arc::from(turn.house.ports.random_id());
         turn.put(SHELF, &name, token.encode());
@@ -137,6 +140,13 @@ impl Room {
             }
             _ => Bounce::new(Condition::ItemNotFound).into(),
         }
+    }
+
+    /// Somebody does not belong to the room any more: nor do those whom they would still let in.
+    pub fn drop_tokens_of(&mut self, turn: &mut HostTurn<'_>, person: &str) {
+        let theirs: Vec<Arc<str>> =
+            self.tokens.iter().filter(|(_, it)| it.by == person).map(|(token, _)| token.clone()).collect();
+        theirs.iter().for_each(|token| self.drop_token(turn, token));
     }
 
     fn drop_token(&mut self, turn: &mut HostTurn<'_>, name: &str) {

@@ -280,6 +280,14 @@ fn f36_the_account_of_a_member_who_is_away_hears_what_is_said_if_it_has_somethin
         let heard = house.one(&juliet);
         assert!(heard.as_str().contains(&format!("{room}/romeo")) && heard.as_str().contains("true"), "{}", heard.as_str());
         house.nothing(&nurse);
+        // Of another domain of the house.
+        let lysander = house.online("lysander@away/wood");
+        set_affiliation(&mut house, &romeo, &room, "lysander@away", "member");
+        house.recv(&lysander);
+        house.shards[0].house().enrolled.set("lysander@away", true);
+        say(&mut house, &romeo, &room, "he");
+        assert!(house.one(&lysander).as_str().contains(&format!("{room}/romeo")));
+        house.recv(&juliet);
         join(&mut house, &juliet, &room, "juliet");
         say(&mut house, &romeo, &room, "ho");
         assert_eq!(bodies(&house.recv(&juliet)), ["ho"], "who is there has it from the room");

@@ -298,3 +298,21 @@ fn xep0433_rooms_are_found_by_words() {
         assert!(answer.as_str().contains(&format!("<{condition} ")), "{condition}: {}", answer.as_str());
     }
 }
+
+#[test]
+fn xep0488_s7_a_token_ends_with_who_made_it_and_after_a_year() {
+    let (mut house, room, romeo) = alone(1, &[("persistentroom", "1"), ("membersonly", "1")]);
+    is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin"));
+    let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
+    let hers = token(&mut house, &juliet, &room, "");
+    for attributes in ["", "delay='4000000000'"] {
+        let answer = house.iq(&juliet, "set", Some(&room), &format!("<request xmlns='{TOKENS}' {attributes}/>"));
+        assert!(answer.as_str().contains("delay='31536000'"), "{}", answer.as_str());
+    }
+    let by = |token: &str| format!("<password>{token}</password>");
+    is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "outcast"));
+    is_error(&join_with(&mut house, &nurse, &room, "nurse", &by(&hers))[0], "registration-required");
+    let his = token(&mut house, &romeo, &room, "");
+    house.advance(Duration::from_secs(366 * 24 * 3_600));
+    is_error(&join_with(&mut house, &nurse, &room, "nurse", &by(&his))[0], "not-authorized");
+}

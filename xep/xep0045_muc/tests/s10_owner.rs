@@ -43,7 +43,7 @@ fn s10_1_2_and_10_1_3_instant_reserved_and_cancelled() {
         is_error(&configure(&mut house, &romeo, &room, &[("passwordprotectedroom", "1")]), "not-acceptable");
         let juliet = house.online(JULIET);
         is_error(&join(&mut house, &juliet, &room, "juliet")[0], "item-not-found");
-        is_error(&owner(&mut house, &juliet, &room, "get", ""), "forbidden");
+        is_error(&owner(&mut house, &juliet, &room, "get", ""), "item-not-found");
         house.send(&romeo, &format!("<iq type='set' id='c' to='{room}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='cancel'/></query></iq>"));
         let heard = house.recv(&romeo);
         assert!(heard.iter().any(|it| it.as_str().contains("<destroy/>")), "{heard:?}");
@@ -279,4 +279,49 @@ fn i7_what_could_not_be_kept_is_not_announced() {
     commit(&mut house);
     let heard = house.recv(&romeo);
     assert!(heard.iter().any(|it| it.as_str().contains("nick='juliet' role='participant' affiliation='none'")), "{heard:?}");
+}
+
+#[test]
+fn s10_1_3_whoever_goes_before_it_is_configured_is_told_that_it_is_destroyed() {
+    let (mut house, room) = (house(), room_on(1));
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    join(&mut house, &romeo, &room, "romeo");
+    leave(&mut house, &romeo, &room, "romeo");
+    let gone = house.one(&romeo);
+    assert!(gone.as_str().contains("<destroy/>") && codes(&gone) == [110], "{}", gone.as_str());
+    assert_eq!((gone.attr("type").as_deref(), from(&gone)), (Some("unavailable"), format!("{room}/romeo")));
+    let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+    assert!(!house.iq(&juliet, "get", Some("conference.house"), items).as_str().contains(&room));
+    assert!(codes(&join(&mut house, &juliet, &room, "juliet")[0]).contains(&201));
+}
+
+#[test]
+fn s10_a_room_whose_owner_ends_gets_another() {
+    // Who is what beside juliet, its only owner; and who owns it when she is no more.
+    for (members_only, others, successor) in [
+        ("0", vec![("nurse@house", "member"), ("paris@house", "admin")], Some("paris@house")),
+        ("1", vec![("nurse@house", "member")], Some("nurse@house")),
+        ("0", vec![("nurse@house", "member")], None),
+    ] {
+        let (mut house, room, romeo, _juliet) = both(1, &[("persistentroom", "1"), ("membersonly", "0")]);
+        for (jid, affiliation) in others.iter().chain(&[("juliet@house", "owner"), ("romeo@house", "none")]) {
+            is_result(&set_affiliation(&mut house, &romeo, &room, jid, affiliation));
+        }
+        let juliet = house.online("juliet@house/tablet");
+        is_result(&configure(&mut house, &juliet, &room, &[("membersonly", members_only)]));
+        house.ask("juliet@house", iris_core::Ask::Remove);
+        house.run();
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        for jid in ["nurse@house", "paris@house"] {
+            let client = house.online(&format!("{jid}/x"));
+            let is_owner = owner(&mut house, &client, &room, "get", "").attr("type").as_deref() == Some("result");
+            assert_eq!(is_owner, successor == Some(jid), "{jid} {others:?}");
+        }
+    }
+    // What nobody belongs to, and where nobody is, ends with its owner.
+    let (mut house, room, romeo) = alone(0, &[("persistentroom", "1"), ("membersonly", "1")]);
+    leave(&mut house, &romeo, &room, "romeo");
+    house.ask("romeo@house", iris_core::Ask::Remove);
+    let juliet = house.online(JULIET);
+    is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
 }

@@ -237,6 +237,13 @@ fn s7_2_10_a_locked_room_is_not_there_for_others() {
     );
     let juliet = house.online(JULIET);
     is_error(&join(&mut house, &juliet, &room, "juliet")[0], "item-not-found");
+    // 17.2: nor by any other question, while its owner sees it.
+    is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
+    is_error(&house.iq(&juliet, "get", Some(&room), "<query xmlns='jabber:iq:register'/>"), "item-not-found");
+    is_error(&house.iq(&juliet, "get", Some(&format!("{room}/romeo")), "<query xmlns='jabber:iq:version'/>"), "item-not-found");
+    say(&mut house, &juliet, &room, "anybody?");
+    is_error(&house.one(&juliet), "item-not-found");
+    is_result(&info_of(&mut house, &romeo, &room));
     is_result(&configure(&mut house, &romeo, &room, &[]));
     assert!(codes(&join(&mut house, &juliet, &room, "juliet")[1]).contains(&110));
 }

@@ -299,6 +299,21 @@ fn s9_9_an_admin_lets_somebody_become_a_member() {
 }
 
 #[test]
+fn s7_10_to_register_is_no_way_to_a_voice() {
+    let (mut house, room, romeo, juliet) = both(0, &[("moderatedroom", "1")]);
+    let form = format!(
+        "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
+         </value></field><field var='muc#register_roomnick'><value>juliet</value></field></x></query>"
+    );
+    is_result(&house.iq(&juliet, "set", Some(&room), &form));
+    assert!(house.one(&romeo).as_str().contains("muc#register_allow"), "whoever gives voices is asked");
+    say(&mut house, &juliet, &room, "visitor");
+    is_error(&house.one(&juliet), "forbidden");
+    is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
+    assert_eq!(item(&house.one(&juliet))[..2], ["member", "participant"]);
+}
+
+#[test]
 fn s7_13_and_8_6_asking_for_voice() {
     for shard in [0, 1] {
         let (mut house, room, romeo, juliet) = both(shard, &[("moderatedroom", "1")]);

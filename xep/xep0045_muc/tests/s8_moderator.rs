@@ -113,3 +113,26 @@ fn s7_2_2_whose_presence_is_shown() {
     assert_eq!((seen.attr("type").as_deref(), item(&seen)[1].as_str()), (Some("unavailable"), "none"));
     assert_eq!(item(&house.one(&juliet))[1], "visitor");
 }
+
+#[test]
+fn s5_1_a_voice_that_was_given_or_taken_stays_when_somebody_comes_again() {
+    for (moderated, given) in [("1", "participant"), ("0", "visitor")] {
+        let (mut house, room, romeo, juliet) = both(1, &[("moderatedroom", moderated)]);
+        let again = |house: &mut House| {
+            leave(house, &juliet, &room, "juliet");
+            item(&join(house, &juliet, &room, "jule")[1])[1].clone()
+        };
+        let usual = again(&mut house);
+        assert_ne!(usual, given);
+        is_result(&set_role(&mut house, &romeo, &room, "jule", given));
+        assert_eq!(again(&mut house), given);
+        // As it was before, or as it is for everybody.
+        is_result(&set_role(&mut house, &romeo, &room, "jule", &usual));
+        assert_eq!(again(&mut house), usual);
+        is_result(&set_role(&mut house, &romeo, &room, "jule", given));
+        is_result(&configure(&mut house, &romeo, &room, &[("moderatedroom", if moderated == "1" { "0" } else { "1" })]));
+        assert_eq!(again(&mut house), given);
+        is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin"));
+        assert_eq!(again(&mut house), "moderator");
+    }
+}

@@ -25,6 +25,8 @@ fn s9_1_and_9_2_a_ban_and_the_list_of_bans() {
         is_error(&join(&mut house, &tybalt, &room, "tybalt")[0], "forbidden");
         let list = admin(&mut house, &romeo, &room, "get", "<item affiliation='outcast'/>");
         assert!(list.as_str().contains("affiliation='outcast' jid='tybalt@house'"), "{}", list.as_str());
+        let owners = admin(&mut house, &romeo, &room, "get", "<item affiliation='owner'/>");
+        assert!(owners.as_str().contains("nick='romeo'") && !owners.as_str().contains("role="), "17.4: {}", owners.as_str());
         is_error(&admin(&mut house, &nurse, &room, "get", "<item affiliation='outcast'/>"), "forbidden");
         is_error(&set_affiliation(&mut house, &nurse, &room, "romeo@house", "outcast"), "forbidden");
         is_error(&set_affiliation(&mut house, &romeo, &room, "romeo@house", "outcast"), "conflict");
