@@ -4,7 +4,7 @@
 //! submit -> queues -> writer: one transaction, one fsync for all that is queued -> progress, wake
 //! read   -> queues -> readers: one snapshot for all that is asked               -> answer
 //! ```
-//! `apply.rs` and `log.rs` are the meaning of each `Write` and `Read`; `tail.rs` and `fold.rs` keep appends cheap.
+//! `apply.rs` and `log.rs` are the meaning of each `Write` and `Read`; `tail.rs`, `fold.rs` and `index.rs` keep appends cheap.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -22,10 +22,12 @@ mod apply;
 pub mod backup;
 mod checkpoint;
 mod fold;
+mod index;
 mod log;
 mod measured;
 mod queues;
 mod reader;
+mod run;
 mod schema;
 mod search;
 mod shelves;

@@ -1,10 +1,11 @@
 //! Each [`Write`], as statements within the writer's transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iris_core::store::{EntryId, OwnerId, Shape, Shelf, Write, WriteSet};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension};
 
+use super::index;
 use super::schema::{domain_of, entry_sum, item_sum};
 use super::shelves::{NoShelf, ShelfNumbers, Shelves};
 use super::tail::{LogKey, Tail, TailChange, TailEntry};
@@ -115,7 +116,7 @@ impl<'a> Applying<'a> {
             Write::Replace { owner, shelf, id, entry } => self.replace(*owner, *shelf, *id, entry),
             Write::Remove { owner, shelf, id } => {
                 let log = self.log(*owner, *shelf)?;
-                self.remove(log, id.0 as i64)
+                self.remove(log, &[id.0 as i64])
             }
             Write::Trim { owner, shelf, upto } => {
                 let log = self.log(*owner, *shelf)?;
@@ -185,7 +186,7 @@ impl<'a> Applying<'a> {
             return Ok(());
         }
         // Two shards may submit in another order than they took their ids: this one comes after the fold passed it.
-        index(self.conn, log, place, peer).map_err(Fault::from)
+        index::add(self.conn, log, TailEntry { id: place, peer, tag }).map_err(Fault::from)
     }
 
     /// It never comes into the tail, which is ascending: the index on disk may have entries of any age.
@@ -206,7 +207,7 @@ impl<'a> Applying<'a> {
         self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
         self.outcome.floor = self.outcome.floor.max(u64::try_from(place).unwrap_or(0));
         self.let_find(log, place, peer, entry)?;
-        index(self.conn, log, place, peer).map_err(Fault::from)
+        index::add(self.conn, log, TailEntry { id: place, peer, tag }).map_err(Fault::from)
     }
 
     fn replace(&mut self, owner: OwnerId, shelf: Shelf, id: EntryId, entry: &[u8]) -> Result<(), Fault> {
@@ -268,42 +269,43 @@ impl<'a> Applying<'a> {
             self.conn.prepare_cached("SELECT id, owner FROM log WHERE id <= ?1 AND shelf = ?2 ORDER BY id LIMIT ?3")?;
         let found = oldest.query_map((upto, shelf, count as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
         let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
-        for (id, owner) in &found {
-            self.remove((*owner, shelf), *id)?;
+        // Those of one owner lie in one run.
+        let mut owners: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        found.iter().for_each(|(id, owner)| owners.entry(*owner).or_default().push(*id));
+        for (owner, ids) in owners {
+            self.remove((owner, shelf), &ids)?;
         }
         Ok(found.len() == count)
     }
 
-    fn remove(&mut self, log: LogKey, id: i64) -> Result<(), Fault> {
-        let Some(peer) = self.peer(log, id)? else { return Ok(()) };
+    /// `ids` are ascending.
+    fn remove(&mut self, log: LogKey, ids: &[i64]) -> Result<(), Fault> {
+        // Also when an entry is in the tail: a fold may be half-way.
+        index::remove(self.conn, log, ids)?;
+        ids.iter().try_for_each(|id| self.erase(log, *id))
+    }
+
+    /// What the index has forgotten already.
+    fn erase(&mut self, log: LogKey, id: i64) -> Result<(), Fault> {
+        if self.peer(log, id)?.is_none() {
+            return Ok(());
+        }
         self.unword(log, id)?;
-        let (owner, shelf) = log;
         self.conn.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([id])?;
-        // Also when the entry is in the tail: a fold may be half-way.
-        self.conn
-            .prepare_cached("DELETE FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id = ?3")?
-            .execute((owner, shelf, id))?;
-        self.conn
-            .prepare_cached("DELETE FROM log_peer WHERE owner = ?1 AND shelf = ?2 AND peer = ?3 AND id = ?4")?
-            .execute((owner, shelf, peer, id))?;
         self.outcome.tail.push(TailChange::Remove(log, id));
         self.outcome.removed = true;
         Ok(())
     }
 
     fn trim(&mut self, log: LogKey, upto: i64) -> Result<(), Fault> {
-        let mut ids: BTreeSet<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id <= ?3")?
-            .query_map((log.0, log.1, upto), |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
+        let mut ids: BTreeSet<i64> = index::trim(self.conn, log, upto)?.into_iter().collect();
         ids.extend(self.tail.of(log).iter().map(|entry| entry.id).filter(|id| *id <= upto));
         // What this very transaction appended is in neither.
         ids.extend(self.outcome.tail.iter().filter_map(|change| match change {
             TailChange::Add(to, entry) if *to == log && entry.id <= upto => Some(entry.id),
             _ => None,
         }));
-        ids.into_iter().try_for_each(|id| self.remove(log, id))
+        ids.into_iter().try_for_each(|id| self.erase(log, id))
     }
 
     fn log(&mut self, owner: OwnerId, shelf: Shelf) -> Result<LogKey, Fault> {
@@ -319,15 +321,4 @@ impl<'a> Applying<'a> {
         }
         Ok((owner.0 as i64, self.shelves.number(self.conn, shelf)?))
     }
-}
-
-/// Put one entry into the index on disk; twice is as good as once.
-pub(super) fn index(conn: &Connection, log: LogKey, id: i64, peer: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached("INSERT OR IGNORE INTO log_order (owner, shelf, id) VALUES (?1, ?2, ?3)")?
-        .execute((log.0, log.1, id))?;
-    if peer != 0 {
-        conn.prepare_cached("INSERT OR IGNORE INTO log_peer (owner, shelf, peer, id) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((log.0, log.1, peer, id))?;
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::run::Run;
 use super::schema::{self, entry_sum, item_sum};
 use super::{DATABASE, OpenError, private_file};
 
@@ -188,6 +189,17 @@ fn sums(conn: &Connection, what: &mut Vec<String>) -> rusqlite::Result<Contents>
         let good = row.get_ref(4)?.as_blob().is_ok_and(|entry| i64::from(entry_sum(owner, shelf, id, entry)) == sum);
         if !good {
             note(format!("entry {id} of owner {owner} on shelf {shelf}"));
+        }
+    }
+    // Databases of earlier versions have an index without sums.
+    if count(conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'log_run'")? > 0 {
+        let mut query = conn.prepare("SELECT owner, shelf, first, sum, entries FROM log_run")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let (log, first, sum) = ((row.get(0)?, row.get(1)?), row.get(2)?, row.get(3)?);
+            if row.get_ref(4)?.as_blob().ok().and_then(|bytes| Run::checked(log, first, sum, bytes)).is_none() {
+                note(format!("the index of owner {} on shelf {} from {first}", log.0, log.1));
+            }
         }
     }
     Ok(contents)

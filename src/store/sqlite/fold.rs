@@ -5,6 +5,7 @@
 
 use rusqlite::Connection;
 
+use super::index;
 use super::schema::set_meta;
 use super::tail::{LogKey, Tail, TailEntry};
 
@@ -23,23 +24,18 @@ impl Fold {
         (!rows.is_empty()).then_some(Fold { rows, next: 0, boundary })
     }
 
-    /// Write up to `count` rows. First in its transaction: what a set of the same transaction removes is then removed here
+    /// Write up to `count` entries. First in its transaction: what a set of the same transaction removes is then removed here
     /// too. The answer goes to [`committed`](Self::committed).
     pub(super) fn step(&self, conn: &Connection, tail: &Tail, count: usize) -> rusqlite::Result<usize> {
         let end = self.rows.len().min(self.next + count);
-        let rows = self.rows.get(self.next..end).unwrap_or_default();
-        // Removed since the fold began?
-        let mut kept: Vec<_> = rows.iter().filter(|(log, entry)| tail.contains(*log, entry.id)).collect();
-        let mut order = conn.prepare_cached("INSERT OR IGNORE INTO log_order (owner, shelf, id) VALUES (?1, ?2, ?3)")?;
-        for ((owner, shelf), entry) in &kept {
-            order.execute((owner, shelf, entry.id))?;
-        }
-        kept.retain(|(_, entry)| entry.peer != 0);
-        kept.sort_unstable_by_key(|(log, entry)| (*log, entry.peer, entry.id));
-        let mut peers =
-            conn.prepare_cached("INSERT OR IGNORE INTO log_peer (owner, shelf, peer, id) VALUES (?1, ?2, ?3, ?4)")?;
-        for ((owner, shelf), entry) in &kept {
-            peers.execute((owner, shelf, entry.peer, entry.id))?;
+        let mut index = index::Adding::new(conn)?;
+        for rows in self.rows.get(self.next..end).unwrap_or_default().chunk_by(|(one, _), (next, _)| one == next) {
+            let Some((log, _)) = rows.first() else { continue };
+            // Removed since the fold began?
+            let there = tail.of(*log);
+            let is_there = |entry: &TailEntry| there.binary_search_by_key(&entry.id, |entry| entry.id).is_ok();
+            let kept: Vec<TailEntry> = rows.iter().map(|(_, entry)| *entry).filter(is_there).collect();
+            index.add(*log, &kept)?;
         }
         if end == self.rows.len() {
             set_meta(conn, "folded", self.boundary)?;

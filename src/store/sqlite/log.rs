@@ -1,11 +1,13 @@
 //! Pages, tags and bounds of a log: the index on disk and the tail in memory, read as one.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use iris_core::store::words::{self, TextOf};
 use iris_core::store::{Entry, EntryId, LogQuery, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Params, Row, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
+use super::index;
 use super::reader::Fault;
 use super::schema::entry_sum;
 use super::search;
@@ -39,14 +41,10 @@ pub(super) fn page(
         }
         gather.page.count = query.count.then_some(gather.found as u64);
     } else {
-        if window.tailed(tail).next().is_none() {
-            gather.sweep(conn, log, &window)?;
-        } else {
-            let indexed = window.indexed(conn, log, max + 1)?;
-            gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last), &all)?;
-        }
+        let indexed = window.indexed(conn, log, max + 1)?;
+        gather.take(conn, log, query.peer, merge(&indexed, window.tailed(tail), query.last), &all)?;
         if query.count {
-            gather.page.count = Some(window.count(conn, log, window.tailed(tail))?);
+            gather.page.count = Some(window.count(conn, log, tail)?);
         }
     }
     if query.last {
@@ -103,28 +101,6 @@ impl Gather {
         Ok(())
     }
 
-    /// All that the index on disk names, with one statement: where the tail has nothing to put between.
-    fn sweep(&mut self, conn: &Connection, log: LogKey, window: &Window) -> Result<(), Fault> {
-        let sql = window.sql("log.owner, log.shelf, log.peer, log.sum, log.entry, i.id", "LEFT JOIN log ON log.id = i.id");
-        let mut query = conn.prepare_cached(&sql)?;
-        let limit = i64::try_from(self.max + 1).unwrap_or(i64::MAX);
-        let mut rows = match window.peer.filter(|peer| *peer != 0) {
-            Some(peer) => query.query((log.0, log.1, window.low, window.high, limit, peer))?,
-            None => query.query((log.0, log.1, window.low, window.high, limit))?,
-        };
-        while let Some(row) = rows.next()? {
-            let id = row.get(5)?;
-            if row.get_ref(0)? == ValueRef::Null {
-                return Err(missing(id));
-            }
-            self.put(entry(row, log, id, window.peer)?.ok_or_else(|| missing(id))?);
-            if self.has_enough() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// The next one that matches.
     fn put(&mut self, entry: Entry) {
         if self.has_room(&entry) {
@@ -159,14 +135,13 @@ pub(super) fn tags(
     max: u32,
 ) -> Result<Vec<(u64, EntryId)>, Fault> {
     let since = place(since);
-    let mut query = conn.prepare_cached(
-        "SELECT log.id, log.tag FROM log_order AS i CROSS JOIN log ON log.id = i.id
-         WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id >= ?3 AND log.tag <> 0 ORDER BY i.id DESC LIMIT ?4",
-    )?;
-    let mut newest: Vec<(i64, i64)> =
-        query.query_map((log.0, log.1, since, max), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut newest: Vec<(i64, i64)> = Vec::new();
+    index::walk(conn, log, (since, i64::MAX), true, |entry| {
+        newest.extend(Some((entry.id, entry.tag)).filter(|_| entry.tag != 0));
+        newest.len() < max as usize
+    })?;
     for recent in tail.iter().filter(|recent| recent.id >= since && recent.tag != 0) {
-        if exists(conn, "SELECT 1 FROM log WHERE id = ?1", [recent.id])? {
+        if exists(conn, recent.id)? {
             newest.push((recent.id, recent.tag));
         }
     }
@@ -202,30 +177,21 @@ impl Window {
         (part.low <= part.high).then_some(part)
     }
 
-    /// Of the index on disk, in the direction of paging: ?1 owner, ?2 shelf, ?3 and ?4 from where to where, ?5 how many, ?6 peer.
-    /// `join`: what the columns need beside the index `i`.
-    fn sql(&self, columns: &str, join: &str) -> String {
-        let (index, join, peer) = match self.peer {
-            None => ("log_order", join, ""),
-            // Entries without a peer are not in log_peer.
-            Some(0) => ("log_order", "CROSS JOIN log ON log.id = i.id", "AND log.peer = 0"),
-            Some(_) => ("log_peer", join, "AND i.peer = ?6"),
-        };
-        let order = if self.last { "DESC" } else { "ASC" };
-        format!(
-            "SELECT {columns} FROM {index} AS i {join}
-             WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 {peer} ORDER BY i.id {order} LIMIT ?5"
-        )
+    /// The first `limit` ids that the index on disk has, in the direction of paging.
+    pub(super) fn indexed(&self, conn: &Connection, log: LogKey, limit: usize) -> Result<Vec<i64>, Fault> {
+        let mut ids = Vec::new();
+        self.walk(conn, log, |id| {
+            ids.push(id);
+            ids.len() < limit
+        })?;
+        Ok(ids)
     }
 
-    /// The first `limit` ids that the index on disk has, in the direction of paging.
-    pub(super) fn indexed(&self, conn: &Connection, log: LogKey, limit: usize) -> rusqlite::Result<Vec<i64>> {
-        let mut query = conn.prepare_cached(&self.sql("i.id", ""))?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        match self.peer.filter(|peer| *peer != 0) {
-            Some(peer) => ids(&mut query, (log.0, log.1, self.low, self.high, limit, peer)),
-            None => ids(&mut query, (log.0, log.1, self.low, self.high, limit)),
-        }
+    /// The same one by one, until `each` says false.
+    fn walk(&self, conn: &Connection, log: LogKey, mut each: impl FnMut(i64) -> bool) -> Result<(), Fault> {
+        index::walk(conn, log, (self.low, self.high), self.last, |entry| {
+            self.peer.is_some_and(|peer| peer != entry.peer) || each(entry.id)
+        })
     }
 
     /// What the tail has, in the direction of paging. May be gone, may be in the index too.
@@ -241,41 +207,24 @@ impl Window {
     }
 
     /// All that match.
-    fn count(&self, conn: &Connection, log: LogKey, tailed: impl Iterator<Item = i64>) -> rusqlite::Result<u64> {
-        let within = (log.0, log.1, self.low, self.high);
-        let indexed: i64 = match self.peer {
-            None => conn
-                .prepare_cached("SELECT count(*) FROM log_order WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4")?
-                .query_row(within, |row| row.get(0))?,
-            Some(0) => conn
-                .prepare_cached(
-                    "SELECT count(*) FROM log_order AS i CROSS JOIN log ON log.id = i.id
-                     WHERE i.owner = ?1 AND i.shelf = ?2 AND i.id BETWEEN ?3 AND ?4 AND log.peer = 0",
-                )?
-                .query_row(within, |row| row.get(0))?,
-            Some(peer) => conn
-                .prepare_cached(
-                    "SELECT count(*) FROM log_peer
-                     WHERE owner = ?1 AND shelf = ?2 AND id BETWEEN ?3 AND ?4 AND peer = ?5",
-                )?
-                .query_row((log.0, log.1, self.low, self.high, peer), |row| row.get(0))?,
-        };
-        let mut count = u64::try_from(indexed).unwrap_or(0);
-        for id in tailed {
-            let unfolded = "SELECT 1 FROM log WHERE id = ?1
-                            AND NOT EXISTS (SELECT 1 FROM log_order WHERE owner = ?2 AND shelf = ?3 AND id = ?1)";
-            count += u64::from(exists(conn, unfolded, (id, log.0, log.1))?);
+    fn count(&self, conn: &Connection, log: LogKey, tail: &[TailEntry]) -> Result<u64, Fault> {
+        let (mut count, mut both) = (0, HashSet::new());
+        let unfolded = tail.first().map_or(i64::MAX, |entry| entry.id);
+        self.walk(conn, log, |id| {
+            both.extend(Some(id).filter(|id| *id >= unfolded));
+            count += 1;
+            true
+        })?;
+        for id in self.tailed(tail) {
+            count += u64::from(!both.contains(&id) && exists(conn, id)?);
         }
         Ok(count)
     }
 }
 
-fn ids(query: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Vec<i64>> {
-    query.query_map(params, |row| row.get(0))?.collect()
-}
-
-fn exists(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
-    Ok(conn.prepare_cached(sql)?.query_row(params, |_| Ok(())).optional()?.is_some())
+/// Of the tail's, which may be gone.
+fn exists(conn: &Connection, id: i64) -> rusqlite::Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM log WHERE id = ?1")?.query_row([id], |_| Ok(())).optional()?.is_some())
 }
 
 /// Ids of the query that lie within, in the direction of paging.

@@ -8,12 +8,20 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::index;
+
 /// "Iris", in the file's header: what tells our database from anybody else's.
 pub(super) const APPLICATION_ID: i32 = 0x4972_6973;
 
+enum Step {
+    Sql(&'static str),
+    Code(fn(&Connection) -> rusqlite::Result<()>),
+}
+
 /// One step per schema version, from 0 (an empty file). A step that was released is never changed; a new one is added.
-const MIGRATIONS: &[&str] = &[
-    "
+const MIGRATIONS: &[Step] = &[
+    Step::Sql(
+        "
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -70,7 +78,9 @@ CREATE TABLE log_peer (
     PRIMARY KEY (owner, shelf, peer, id)
 ) WITHOUT ROWID;
 ",
-    "
+    ),
+    Step::Sql(
+        "
 -- Random bytes, made with the database.
 CREATE TABLE secret (
     name TEXT PRIMARY KEY,
@@ -78,7 +88,9 @@ CREATE TABLE secret (
 ) WITHOUT ROWID;
 INSERT INTO secret (name, bytes) VALUES ('house', randomblob(16));
 ",
-    r#"
+    ),
+    Step::Sql(
+        r#"
 -- The words of searchable logs, for ids up to meta `worded`: see words.rs. Without positions, sizes and text; what is deleted is
 -- overwritten, not marked.
 CREATE VIRTUAL TABLE log_words USING fts5 (words, content='', detail=none, columnsize=0, tokenize="ascii tokenchars '_~'");
@@ -86,6 +98,9 @@ INSERT INTO log_words (log_words, rank) VALUES ('secure-delete', 1);
 -- 1: the words of this log are, or were, in `log_words`.
 ALTER TABLE shelf ADD COLUMN searched INTEGER NOT NULL DEFAULT 0;
 "#,
+    ),
+    // `log_order` and `log_peer` become `log_run`.
+    Step::Code(index::build),
 ];
 
 /// The schema version that this program writes.
@@ -115,12 +130,22 @@ pub(super) fn inspect(conn: &Connection) -> rusqlite::Result<Found> {
 
 /// Bring the tables from `version` to [`VERSION`], each step whole or not at all.
 pub(super) fn migrate(conn: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    // What a step sorts may be larger than memory.
+    conn.pragma_update(None, "temp_store", "FILE")?;
+    migrate_to(conn, version, MIGRATIONS.len())
+}
+
+/// The same up to an earlier version, for tests.
+pub(super) fn migrate_to(conn: &mut Connection, version: i64, to: usize) -> rusqlite::Result<()> {
     let done = usize::try_from(version).unwrap_or(0);
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (number, step) in MIGRATIONS.iter().enumerate().take(to).skip(done) {
         let transaction = conn.transaction()?;
-        transaction.execute_batch(sql)?;
+        match step {
+            Step::Sql(sql) => transaction.execute_batch(sql)?,
+            Step::Code(code) => code(&transaction)?,
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", step as i64 + 1)?;
+        transaction.pragma_update(None, "user_version", number as i64 + 1)?;
         transaction.commit()?;
     }
     Ok(())

@@ -42,11 +42,6 @@ impl Tail {
         self.read().by_key.get(&log).map(Arc::clone).unwrap_or_default()
     }
 
-    pub(super) fn contains(&self, log: LogKey, id: i64) -> bool {
-        let found = |entries: &Arc<Vec<TailEntry>>| entries.binary_search_by_key(&id, |entry| entry.id).is_ok();
-        self.read().by_key.get(&log).is_some_and(found)
-    }
-
     pub(super) fn len(&self) -> usize {
         self.read().len
     }
@@ -150,7 +145,6 @@ mod tests {
         tail.apply([5, 7, 6].map(|id| TailChange::Add((1, 1), entry(id))));
         tail.apply([TailChange::Add((2, 1), entry(4)), TailChange::Remove((1, 1), 7)]);
         assert_eq!((ids(&tail, (1, 1)), ids(&tail, (2, 1)), tail.len()), (vec![5, 6], vec![4], 3));
-        assert!(tail.contains((1, 1), 6) && !tail.contains((1, 1), 7));
         let (rows, greatest) = tail.sorted();
         assert_eq!((rows.iter().map(|row| row.1.id).collect::<Vec<_>>(), greatest), (vec![5, 6, 4], 6));
     }

@@ -1,16 +1,20 @@
 //! What only SQLite promises: files, faults, crashes, and that the fold changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use iris_core::store::{EntryId, OwnerId, Write};
 
-use super::{DATABASE, SqliteOptions, SqliteStore};
+use super::run::{RUN_MAX, Run};
+use super::tail::TailEntry;
+use super::{DATABASE, SqliteOptions, SqliteStore, schema};
 use crate::suite::{ARCHIVE, Client, JULIET, ROMEO, VCARD, append, put};
 
 mod backup;
 mod crash;
 mod damage;
 mod faults;
+mod index;
 mod model;
 mod opening;
 mod words;
@@ -51,17 +55,41 @@ fn raw(dir: &Path) -> rusqlite::Connection {
 fn check_integrity(dir: &Path) {
     let conn = raw(dir);
     let text = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
-    let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(text("PRAGMA integrity_check"), "ok");
-    let dangling = "SELECT count(*) FROM log_order AS i LEFT JOIN log AS l
-                    ON l.id = i.id AND l.owner = i.owner AND l.shelf = i.shelf WHERE l.id IS NULL";
-    assert_eq!(count(dangling), 0, "the index names what is not there");
-    let dangling = "SELECT count(*) FROM log_peer AS i LEFT JOIN log AS l
-                    ON l.id = i.id AND l.owner = i.owner AND l.shelf = i.shelf AND l.peer = i.peer WHERE l.id IS NULL";
-    assert_eq!(count(dangling), 0, "the index by peer names what is not there");
-    let missing = "SELECT count(*) FROM log AS l WHERE l.id <= (SELECT value FROM meta WHERE key = 'folded') AND
-                   NOT EXISTS (SELECT 1 FROM log_order AS i WHERE i.owner = l.owner AND i.shelf = l.shelf AND i.id = l.id)";
-    assert_eq!(count(missing), 0, "an entry is in neither tail nor index");
+    let index = index_of(&conn);
+    let folded = schema::meta(&conn, "folded").unwrap();
+    let mut log = BTreeMap::new();
+    let mut query = conn.prepare("SELECT owner, shelf, id, peer, tag FROM log").unwrap();
+    let mut rows = query.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let (owner, shelf, entry) = (row.get(0).unwrap(), row.get(1).unwrap(), entry(row, 2));
+        assert!(entry.id > folded || index.contains_key(&(owner, shelf, entry.id)), "{entry:?} is in neither tail nor index");
+        log.insert((owner, shelf, entry.id), entry);
+    }
+    for (place, entry) in index {
+        assert_eq!(log.get(&place), Some(&entry), "the index names what is not there");
+    }
+}
+
+fn entry(row: &rusqlite::Row<'_>, at: usize) -> TailEntry {
+    TailEntry { id: row.get(at).unwrap(), peer: row.get(at + 1).unwrap(), tag: row.get(at + 2).unwrap() }
+}
+
+/// What the runs say, by owner, shelf and id; each must be sound and keep to its bounds.
+fn index_of(conn: &rusqlite::Connection) -> BTreeMap<(i64, i64, i64), TailEntry> {
+    let mut index = BTreeMap::new();
+    let next = "lead(first, 1, 0x7fffffffffffffff) OVER (PARTITION BY owner, shelf ORDER BY first)";
+    let mut query = conn.prepare(&format!("SELECT owner, shelf, first, sum, {next}, entries FROM log_run")).unwrap();
+    let mut rows = query.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let [owner, shelf, first, sum, next] = [0, 1, 2, 3, 4].map(|at| row.get::<_, i64>(at).unwrap());
+        let run = Run::checked((owner, shelf), first, sum, row.get_ref(5).unwrap().as_blob().unwrap()).expect("a sound run");
+        assert!((1..=RUN_MAX).contains(&run.len()), "{} entries", run.len());
+        assert!(run.iter().is_sorted_by(|one, other| one.id < other.id));
+        assert_eq!(run.within(first, next - 1).len(), run.len(), "out of bounds");
+        index.extend(run.iter().map(|entry| ((owner, shelf, entry.id), entry)));
+    }
+    index
 }
 
 fn remove(owner: OwnerId, id: u64) -> Write {

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use iris_core::store::{LogQuery, Read, Rows, StoreError};
+use iris_core::store::{EntryId, LogQuery, Read, Rows, StoreError, Write};
 
-use super::super::{DATABASE, SqliteOptions, SqliteStore};
-use super::{message, open, raw};
-use crate::suite::{ARCHIVE, Client, JULIET, ROMEO, VCARD, last};
+use super::super::{DATABASE, SqliteOptions, SqliteStore, backup};
+use super::{check_integrity, message, open, raw, remove};
+use crate::suite::{ARCHIVE, Client, JULIET, ROMEO, VCARD, append, last};
 
 fn read_all(client: &Client<SqliteStore>, owner: iris_core::store::OwnerId) -> Result<Rows, StoreError> {
     client.try_read(0, Read::Log { owner, shelf: ARCHIVE, query: LogQuery { count: true, ..last(1_000) } })
@@ -43,6 +43,48 @@ fn r7_an_index_that_names_what_is_not_there_is_detected() {
     let client = open(dir.path(), SqliteOptions::default());
     assert!(matches!(read_all(&client, ROMEO), Err(StoreError::Broken(_))));
     assert!(read_all(&client, JULIET).is_ok());
+}
+
+/// What a run has lost the log still knows: the next fold, removal or late entry of that log finds it.
+#[test]
+fn r7_a_damaged_run_of_the_index_is_detected_stops_nobody_and_is_made_anew() {
+    let options = || SqliteOptions { fold_at: 1, ..SqliteOptions::default() };
+    let heals: [fn(u64) -> Write; 4] = [
+        |id| append(ROMEO, id, 7, id / 2),
+        |_| append(ROMEO, 11, 7, 0),
+        |_| remove(ROMEO, 20),
+        |_| Write::Trim { owner: ROMEO, shelf: ARCHIVE, upto: EntryId(20) },
+    ];
+    for (case, heal) in heals.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(dir.path(), options());
+        for number in 1..=20 {
+            client.commit(message(number));
+        }
+        client.commit([append(JULIET, 50, 8, 0)]);
+        drop(client);
+        let flipped = "UPDATE log_run SET entries = CAST(substr(entries, 1, 3) || x'ff' || substr(entries, 5) AS BLOB) WHERE owner = 1001";
+        assert_eq!(raw(dir.path()).execute(flipped, []).unwrap(), 1);
+        let named = backup::verify(dir.path()).unwrap_err().to_string();
+        assert!(named.contains("the index of owner 1001"), "{named}");
+        let client = open(dir.path(), options());
+        assert!(matches!(read_all(&client, ROMEO), Err(StoreError::Broken(_))));
+        assert!(read_all(&client, JULIET).is_ok());
+        client.commit([heal(60)]);
+        // The fold rides in the commit that comes after.
+        client.commit([append(JULIET, 70, 8, 0)]);
+        let mut ids: Vec<u64> = (1..=20).map(|number| 2 * number).collect();
+        match case {
+            0 => ids.push(60),
+            1 => ids.insert(5, 11),
+            2 => ids.retain(|id| *id != 20),
+            _ => ids.retain(|id| *id > 20),
+        }
+        assert_eq!(client.ids(last(99)).0, ids, "case {case}");
+        drop(client);
+        check_integrity(dir.path());
+        assert!(backup::verify(dir.path()).is_ok());
+    }
 }
 
 /// The files of a store that was killed after these messages, each its own commit, none copied out of the WAL.
