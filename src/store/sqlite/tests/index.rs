@@ -141,6 +141,7 @@ fn third_version(dir: &Path, written: &[Write], folded: i64) {
     let mut conn = Connection::open(dir.join(DATABASE)).unwrap();
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
     schema::migrate_to(&mut conn, 0, 3).unwrap();
+    let conn = conn.transaction().unwrap();
     conn.execute_batch("INSERT INTO shelf (id, name, shape) VALUES (1, 'archive', 3), (2, 'offline', 3)").unwrap();
     for write in written {
         let Write::Append { owner, shelf, id, peer, tag, entry } = write else { panic!("{write:?}") };
@@ -158,6 +159,7 @@ fn third_version(dir: &Path, written: &[Write], folded: i64) {
         }
     }
     schema::set_meta(&conn, "folded", folded).unwrap();
+    conn.commit().unwrap();
 }
 
 #[test]
