@@ -1,6 +1,7 @@
 //! Push services of the web (RFC 8030): a message for a browser that is not here is encrypted for it (`encrypt.rs`, RFC 8291), signed by
 //! the house (`vapid.rs`, RFC 8292) and posted to the address that the browser's owner has named (`post.rs`). That address is not
-//! trusted (`endpoint.rs`, security D9): only HTTPS by name, only to public addresses, without redirects, within limits.
+//! trusted (`endpoint.rs`, security D9): only HTTPS by name, only to public addresses (`iris_fetch::Reach`), without redirects, within
+//! limits.
 //!
 //! One thread with a runtime of its own; whoever asks never waits.
 
@@ -10,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::Full;
 use iris_core::ports::{WebPush, WebPushReply, WebPushed};
-use rustls::ClientConfig;
+use iris_fetch::{Client, ClientConfig, Failed};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 mod encrypt;
@@ -56,10 +59,8 @@ impl Push {
     pub fn start(setup: Setup) -> io::Result<Push> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let (stop, stopped) = oneshot::channel();
-        let mut tls = setup.tls;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let shared = Arc::new(Shared {
-            tls: Arc::new(tls),
+            client: Client::new(setup.tls, setup.policy.reach()),
             vapid: setup.vapid,
             policy: setup.policy,
             resting: Mutex::new(HashMap::new()),
@@ -102,7 +103,7 @@ impl Drop for Push {
 }
 
 struct Shared {
-    tls: Arc<ClientConfig>,
+    client: Client<Full<Bytes>>,
     vapid: Vapid,
     policy: Policy,
     /// Until when, by host or subscription.
@@ -151,20 +152,21 @@ impl Shared {
         let answer = tokio::time::timeout(TIME_MAX, self.post(&endpoint, push)).await;
         self.end(&endpoint.host);
         match answer {
-            Ok(Ok(answer)) => self.judge(&endpoint, push, &answer),
-            Ok(Err(post::Failed::Refused)) => WebPushed::Refused,
-            Ok(Err(post::Failed::Unreachable(why))) => {
-                tracing::debug!(host = endpoint.host, why, "a push service cannot be reached");
+            Ok(Some(Ok(answer))) => self.judge(&endpoint, push, &answer),
+            Ok(None | Some(Err(Failed::Forbidden))) => WebPushed::Refused,
+            Ok(Some(Err(why))) => {
+                tracing::debug!(host = endpoint.host, %why, "a push service cannot be reached");
                 WebPushed::Later
             }
             Err(_) => WebPushed::Later,
         }
     }
 
-    async fn post(&self, endpoint: &Endpoint, push: &WebPush) -> Result<post::Answer, post::Failed> {
-        let body = encrypt::encrypt(push).ok_or(post::Failed::Refused)?;
-        let token = self.vapid.authorization(&endpoint.origin(), &push.contact).ok_or(post::Failed::Refused)?;
-        post::post(self.tls.clone(), &self.policy, endpoint, push, body, token).await
+    /// `None`: that cannot be sent to anybody.
+    async fn post(&self, endpoint: &Endpoint, push: &WebPush) -> Option<Result<post::Answer, Failed>> {
+        let body = encrypt::encrypt(push)?;
+        let token = self.vapid.authorization(&endpoint.origin(), &push.contact)?;
+        post::post(&self.client, endpoint, push, body, token).await
     }
 
     /// RFC 8030 5 and 7.3, and what services answer in practice.

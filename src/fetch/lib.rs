@@ -1,8 +1,8 @@
-//! Requests that the house makes over HTTP: to a store of files (S3) and whoever else speaks it. One client: HTTP/1.1, TLS by rustls,
-//! connections kept for the next request. Every wait has an end.
+//! Requests that the house makes over HTTP: to a store of files (S3), to push services, and whoever else speaks it. One client: HTTP/1.1,
+//! TLS by rustls; it knows whose certificates are believed (`trust.rs`) and whom it may connect to (`reach.rs`), follows no
+//! redirect, and every wait has an end.
 
 use std::fmt;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,66 +11,32 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+pub use rustls::ClientConfig;
 use tokio::time::{Sleep, sleep, timeout};
 
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+mod reach;
+mod trust;
+
+pub use reach::Reach;
+pub use trust::Trust;
+
 /// From the first byte of a request to the head of the answer: the request may be some megabytes, and the way slow.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
 /// Between two pieces of an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS_MAX: usize = 16;
-
-/// Whose certificates are believed.
-#[derive(Clone, Copy, Debug)]
-pub enum Trust<'a> {
-    /// The authorities of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
-    System,
-    /// Those of a PEM file and nobody else's.
-    Authorities(&'a Path),
-}
-
-impl Trust<'_> {
-    /// # Errors
-    /// There is no authority, or the file is none; for an operator.
-    pub fn tls(self) -> Result<ClientConfig, String> {
-        let mut roots = RootCertStore::empty();
-        match self {
-            Trust::System => {
-                let found = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(found.certs);
-                if roots.is_empty() {
-                    let why = found.errors.first().map_or_else(String::new, |why| format!(" ({why})"));
-                    return Err(format!("this system has no list of certificate authorities{why}"));
-                }
-            }
-            Trust::Authorities(file) => {
-                let in_file = |why: &dyn fmt::Display| format!("{}: {why}", file.display());
-                for certificate in CertificateDer::pem_file_iter(file).map_err(|why| in_file(&why))? {
-                    let certificate = certificate.map_err(|why| in_file(&why))?;
-                    roots.add(certificate).map_err(|why| in_file(&why))?;
-                }
-                if roots.is_empty() {
-                    return Err(in_file(&"there is no certificate in it"));
-                }
-            }
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Ok(config.map_err(|why| why.to_string())?.with_root_certificates(roots).with_no_client_auth())
-    }
-}
+/// Of the head of an answer, from somebody of whom nothing is known.
+const HEAD_BYTES_MAX: usize = 16 * 1_024;
 
 /// Why there is no answer. Never says what was asked: an address may be a secret.
 #[derive(Debug)]
 pub enum Failed {
+    /// It is nobody whom this client may speak to. Nothing was sent.
+    Forbidden,
     /// Nothing was sent.
     Connect(String),
     /// It took too long.
@@ -82,6 +48,7 @@ pub enum Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Failed::Forbidden => reach::Forbidden.fmt(f),
             Failed::Connect(why) => write!(f, "it cannot be reached: {why}"),
             Failed::Late => f.write_str("it does not answer in time"),
             Failed::Broken(why) => write!(f, "the connection broke: {why}"),
@@ -93,7 +60,7 @@ impl std::error::Error for Failed {}
 
 /// `B`: the bodies of its requests.
 pub struct Client<B> {
-    pool: Pool<HttpsConnector<HttpConnector>, B>,
+    pool: Pool<HttpsConnector<reach::Connector>, B>,
 }
 
 impl<B> fmt::Debug for Client<B> {
@@ -109,16 +76,17 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Requests are made on the runtime that is current when they are.
-    pub fn new(tls: ClientConfig) -> Client<B> {
-        let mut plain = HttpConnector::new();
-        plain.set_connect_timeout(Some(CONNECT_TIME_MAX));
-        plain.set_nodelay(true);
-        // Which of the two an address is allowed to be is for the configuration to say.
-        plain.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(plain);
+    pub fn new(mut tls: ClientConfig, reach: Reach) -> Client<B> {
+        // Whoever speaks something else behind the same certificate says no (RFC 7301, ALPACA).
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut pool = Pool::builder(TokioExecutor::new());
-        pool.pool_idle_timeout(IDLE_TIME_MAX).pool_max_idle_per_host(IDLE_CONNECTIONS_MAX).pool_timer(TokioTimer::new());
-        Client { pool: pool.build(connector) }
+        pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIME_MAX);
+        match reach {
+            Reach::Named => pool.pool_max_idle_per_host(IDLE_CONNECTIONS_MAX),
+            // There may be any number of them, so nothing stays open; and of what they say little is read.
+            Reach::Public { .. } => pool.pool_max_idle_per_host(0).http1_max_buf_size(HEAD_BYTES_MAX),
+        };
+        Client { pool: pool.build(HttpsConnector::from((reach::Connector(Arc::new(reach)), tls))) }
     }
 
     /// # Errors
@@ -126,20 +94,21 @@ where
     pub async fn call(&self, request: Request<B>) -> Result<Response<Answer>, Failed> {
         match timeout(ANSWER_TIME_MAX, self.pool.request(request)).await {
             Err(_) => Err(Failed::Late),
-            Ok(Err(error)) if error.is_connect() => Err(Failed::Connect(root(&error))),
-            Ok(Err(error)) => Err(Failed::Broken(root(&error))),
+            Ok(Err(error)) if root(&error).is::<reach::Forbidden>() => Err(Failed::Forbidden),
+            Ok(Err(error)) if error.is_connect() => Err(Failed::Connect(root(&error).to_string())),
+            Ok(Err(error)) => Err(Failed::Broken(root(&error).to_string())),
             Ok(Ok(response)) => Ok(response.map(|body| Answer { body, silence: None })),
         }
     }
 }
 
 /// The innermost reason: the outer ones say only that it failed.
-fn root(error: &dyn std::error::Error) -> String {
+fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     let mut last = error;
     while let Some(inner) = last.source() {
         last = inner;
     }
-    last.to_string()
+    last
 }
 
 /// The body of an answer, as it comes.
@@ -159,7 +128,7 @@ impl Body for Answer {
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 this.silence = None;
-                Poll::Ready(frame.map(|frame| frame.map_err(|error| Failed::Broken(root(&error)))))
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| Failed::Broken(root(&error).to_string()))))
             }
             Poll::Pending => {
                 let silence = this.silence.get_or_insert_with(|| Box::pin(sleep(SILENCE_MAX)));
@@ -182,6 +151,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
+    use rustls::RootCertStore;
+
     use super::*;
 
     /// Answers one connection with this, whatever is asked.
@@ -199,13 +170,13 @@ mod tests {
     /// Nothing is listening here.
     const NOBODY: &str = "http://127.0.0.1:1/secret-path";
 
-    fn fetched(uri: &str) -> Result<(u16, Vec<u8>), Failed> {
+    fn fetched(uri: &str, reach: Reach) -> Result<(u16, Vec<u8>), Failed> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let file = tempfile::NamedTempFile::new().expect("a file");
             assert!(Trust::Authorities(file.path()).tls().is_err(), "a file without a certificate is no authority");
             let tls = Trust::System.tls().unwrap_or_else(|_| nobody());
-            let client = Client::<String>::new(tls);
+            let client = Client::<String>::new(tls, reach);
             let request = Request::get(uri).body(String::new()).expect("a request");
             let (head, mut body) = client.call(request).await?.into_parts();
             let mut all = Vec::new();
@@ -226,14 +197,16 @@ mod tests {
     #[test]
     fn an_answer_is_an_answer_and_a_failure_does_not_say_what_was_asked() {
         let answer = served(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
-        assert_eq!(fetched(&answer).expect("an answer"), (403, b"no".to_vec()));
-        let short =
-            fetched(&served(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nno")).expect_err("cut short");
+        assert_eq!(fetched(&answer, Reach::Named).expect("an answer"), (403, b"no".to_vec()));
+        let short = fetched(&served(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nno"), Reach::Named)
+            .expect_err("cut short");
         assert!(matches!(short, Failed::Broken(_)), "{short}");
-        let nobody = fetched(NOBODY).expect_err("nobody is there");
+        let nobody = fetched(NOBODY, Reach::Named).expect_err("nobody is there");
         assert!(matches!(nobody, Failed::Connect(_)), "{nobody}");
-        let nonsense = fetched(&served(b"SSH-2.0-OpenSSH\r\n")).expect_err("no HTTP");
-        for failed in [short, nobody, nonsense] {
+        let nonsense = fetched(&served(b"SSH-2.0-OpenSSH\r\n"), Reach::Named).expect_err("no HTTP");
+        let within = fetched(NOBODY, Reach::Public { allowed: Vec::new() }).expect_err("it is loopback");
+        assert!(matches!(within, Failed::Forbidden), "{within}");
+        for failed in [short, nobody, nonsense, within] {
             assert!(!format!("{failed} {failed:?}").contains("secret-path"), "{failed}");
         }
     }

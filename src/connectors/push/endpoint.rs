@@ -1,6 +1,8 @@
 //! Security D9: an address that a user has named, and whether it is spoken to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use iris_fetch::Reach;
 
 /// A push service's addresses are some hundred characters long.
 pub const URL_BYTES_MAX: usize = 2_048;
@@ -99,57 +101,9 @@ impl Policy {
         if self.hosts.is_empty() || self.hosts.iter().any(below) { Ok(endpoint) } else { Err(Refused::Host) }
     }
 
-    /// Is this address of the name spoken to? Asked of the very address that is connected to, so that a name that means something else
-    /// the next time (DNS rebinding) leads nowhere.
-    pub fn lets(&self, address: IpAddr, port: u16) -> bool {
-        self.addresses.contains(&address) || (port == 443 && is_public(address))
-    }
-}
-
-/// Can it be reached from everywhere? The special registries of IANA (RFC 6890) for IPv4 and IPv6, what embeds an IPv4 address by it.
-pub fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(a == 0
-        || a == 10
-        || a == 127
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 169 && b == 254)
-        || (a == 172 && (16..32).contains(&b))
-        || (a == 192 && b == 168)
-        || (a == 192 && b == 0 && (c == 0 || c == 2))
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (b == 18 || b == 19))
-        || (a == 198 && b == 51 && c == 100)
-        || (a == 203 && b == 0 && c == 113)
-        || a >= 224)
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_public_v4(v4);
-    }
-    let [a, b, c, ..] = address.segments();
-    let octets = address.octets();
-    let embedded = |at: usize| match octets.get(at..at + 4) {
-        Some(&[a, b, c, d]) => is_public_v4(Ipv4Addr::new(a, b, c, d)),
-        _ => false,
-    };
-    match (a, b) {
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to an IPv4 address.
-        (0x64, 0xff9b) => c == 0 && embedded(12),
-        (0x2002, _) => embedded(2),
-        // Protocol assignments, Teredo and benchmarking among them; documentation.
-        (0x2001, b) if b < 0x200 => false,
-        (0x2001, 0x0db8) | (0x3fff, _) => false,
-        // Global unicast is 2000::/3; everything else is loopback, local, multicast or nobody's.
-        (a, _) => (0x2000..0x4000).contains(&a),
+    /// Whom the client may connect to, whatever a name means when it does.
+    pub fn reach(&self) -> Reach {
+        Reach::Public { allowed: self.addresses.clone() }
     }
 }
 
@@ -194,49 +148,6 @@ mod tests {
     }
 
     #[test]
-    fn d9_only_public_addresses_are_spoken_to() {
-        for address in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
-            "127.0.0.1",
-            "169.254.169.254",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.0.0.8",
-            "192.0.2.1",
-            "192.168.1.1",
-            "198.18.0.1",
-            "198.51.100.7",
-            "203.0.113.9",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "::127.0.0.1",
-            "64:ff9b::7f00:1",
-            "64:ff9b:1::1",
-            "2002:7f00:1::",
-            "2001::1",
-            "2001:db8::1",
-            "fe80::1",
-            "fc00::1",
-            "fd12:3456::1",
-            "ff02::1",
-            "3fff::1",
-        ] {
-            assert!(!is_public(address.parse().expect("an address")), "{address}");
-        }
-        for address in
-            ["1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "2606:4700::1111", "2a00:1450::1", "64:ff9b::101:101"]
-        {
-            assert!(is_public(address.parse().expect("an address")), "{address}");
-        }
-    }
-
-    #[test]
     fn d9_what_the_operator_allows() {
         let policy = Policy { hosts: vec!["Push.Example.net".into()], addresses: vec![IpAddr::from([127, 0, 0, 1])] };
         assert!(
@@ -244,8 +155,6 @@ mod tests {
         );
         assert_eq!(policy.endpoint("https://evilpush.example.net/"), Err(Refused::Host));
         assert_eq!(policy.endpoint("https://push.example.net.evil.test/"), Err(Refused::Host));
-        assert!(policy.lets(IpAddr::from([127, 0, 0, 1]), 8_443));
-        assert!(!policy.lets(IpAddr::from([127, 0, 0, 2]), 443));
-        assert!(policy.lets(IpAddr::from([1, 1, 1, 1]), 443) && !policy.lets(IpAddr::from([1, 1, 1, 1]), 22));
+        assert_eq!(policy.reach(), Reach::Public { allowed: policy.addresses.clone() }, "never more than that");
     }
 }

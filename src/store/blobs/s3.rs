@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use hyper::body::Bytes;
 use iris_core::blobs::{BlobId, Blobs, Content, NewBlob, OpenBlob};
-use iris_fetch::{Client, Trust};
+use iris_fetch::{Client, Reach, Trust};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{BackoffConfig, Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
@@ -178,7 +178,7 @@ impl S3Blobs {
 
 fn connect(options: &S3Options) -> Result<AmazonS3, String> {
     let trust = options.authorities.as_deref().map_or(Trust::System, Trust::Authorities);
-    let door = http::Door(Arc::new(Client::new(trust.tls()?)));
+    let door = http::Door(Arc::new(Client::new(trust.tls()?, Reach::Named)));
     let plain = options.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     let mut builder = AmazonS3Builder::new()
         .with_http_connector(door)

@@ -39,7 +39,7 @@ impl HttpService for Door {
 
 fn error(failed: Failed) -> HttpError {
     let kind = match failed {
-        Failed::Connect(_) => HttpErrorKind::Connect,
+        Failed::Forbidden | Failed::Connect(_) => HttpErrorKind::Connect,
         Failed::Late => HttpErrorKind::Timeout,
         Failed::Broken(_) => HttpErrorKind::Interrupted,
     };
