@@ -3,6 +3,9 @@
 //! trusted (`endpoint.rs`, security D9): only HTTPS by name, only to public addresses (`iris_fetch::Reach`), without redirects, within
 //! limits.
 //!
+//! A service that is busy says when to come back, and is left alone until then (RFC 8030 8.4); what it has not taken is tried again
+//! (`again.rs`).
+//!
 //! One thread with a runtime of its own; whoever asks never waits.
 
 use std::collections::HashMap;
@@ -17,11 +20,13 @@ use iris_core::ports::{WebPush, WebPushReply, WebPushed};
 use iris_fetch::{Client, ClientConfig, Failed};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+mod again;
 mod encrypt;
 mod endpoint;
 mod post;
 mod vapid;
 
+use again::Again;
 pub use endpoint::{Endpoint, Policy, Refused};
 pub use vapid::Vapid;
 
@@ -30,6 +35,8 @@ const WAITING_MAX: usize = 1_024;
 /// Connections at once, and of them to one service.
 const CONNECTIONS_MAX: usize = 64;
 const CONNECTIONS_PER_HOST_MAX: usize = 16;
+/// Of these, for what is tried again: whoever cannot be reached keeps nobody waiting who can.
+const CONNECTIONS_AGAIN_MAX: usize = 8;
 /// From the question where it is to the head of the answer: within the time that a task waits for an answer.
 const TIME_MAX: Duration = Duration::from_secs(4);
 /// Services and subscriptions that want to be left alone for a while, remembered at once.
@@ -65,6 +72,9 @@ impl Push {
             policy: setup.policy,
             resting: Mutex::new(HashMap::new()),
             busy: Mutex::new(HashMap::new()),
+            again: Again::default(),
+            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            room_again: Semaphore::new(CONNECTIONS_AGAIN_MAX),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
         let thread = std::thread::Builder::new().name("web-push".into()).spawn(move || {
@@ -110,16 +120,19 @@ struct Shared {
     resting: Mutex<HashMap<String, Instant>>,
     /// Connections by host.
     busy: Mutex<HashMap<String, usize>>,
+    again: Again,
+    room: Arc<Semaphore>,
+    room_again: Semaphore,
 }
 
 async fn serve(shared: Arc<Shared>, mut messages: mpsc::Receiver<(WebPush, WebPushReply)>, mut stopped: oneshot::Receiver<()>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Some(permit) = first(&mut stopped, room.clone().acquire_owned()).await.and_then(Result::ok) else { return };
+        let Some(permit) = first(&mut stopped, shared.room.clone().acquire_owned()).await.and_then(Result::ok) else { return };
         let Some((push, reply)) = first(&mut stopped, messages.recv()).await.flatten() else { return };
         let shared = shared.clone();
         tokio::spawn(async move {
-            reply(shared.deliver(&push).await);
+            shared.again.supersede(&push.endpoint);
+            reply(shared.deliver(push, 0).await);
             drop(permit);
         });
     }
@@ -138,7 +151,8 @@ async fn first<T>(stopped: &mut oneshot::Receiver<()>, other: impl Future<Output
 }
 
 impl Shared {
-    async fn deliver(&self, push: &WebPush) -> WebPushed {
+    /// `tries`: so often it was tried before.
+    async fn deliver(self: &Arc<Self>, push: WebPush, tries: u32) -> WebPushed {
         let endpoint = match self.policy.endpoint(&push.endpoint) {
             Ok(endpoint) => endpoint,
             Err(refused) => {
@@ -146,20 +160,48 @@ impl Shared {
                 return WebPushed::Refused;
             }
         };
-        if self.rests(&endpoint.host) || self.rests(&push.endpoint) || !self.begin(&endpoint.host) {
-            return WebPushed::Later;
+        if let Some(rest) = self.rests(&endpoint.host).max(self.rests(&push.endpoint)) {
+            return self.keep(push, tries, rest);
         }
-        let answer = tokio::time::timeout(TIME_MAX, self.post(&endpoint, push)).await;
+        if !self.begin(&endpoint.host) {
+            return self.keep(push, tries, again::after(tries));
+        }
+        let answer = tokio::time::timeout(TIME_MAX, self.post(&endpoint, &push)).await;
         self.end(&endpoint.host);
         match answer {
-            Ok(Some(Ok(answer))) => self.judge(&endpoint, push, &answer),
+            Ok(Some(Ok(answer))) => self.judge(&endpoint, push, tries, &answer),
             Ok(None | Some(Err(Failed::Forbidden))) => WebPushed::Refused,
             Ok(Some(Err(why))) => {
                 tracing::debug!(host = endpoint.host, %why, "a push service cannot be reached");
-                WebPushed::Later
+                self.in_vain(push, tries)
             }
-            Err(_) => WebPushed::Later,
+            Err(_) => self.in_vain(push, tries),
         }
+    }
+
+    /// It goes once more by itself, after this time at the earliest, unless it is too old by then.
+    fn keep(self: &Arc<Self>, push: WebPush, tries: u32, wait: Duration) -> WebPushed {
+        let Some(ttl) = push.ttl.checked_sub(wait).filter(|ttl| !ttl.is_zero() && tries < again::TRIES_MAX) else {
+            return WebPushed::Later;
+        };
+        let (shared, subscription) = (self.clone(), push.endpoint.clone());
+        let begin = move || {
+            let goes = async move {
+                tokio::time::sleep(wait).await;
+                shared.again.goes(&push.endpoint);
+                let (Ok(_again), Ok(_room)) = (shared.room_again.acquire().await, shared.room.acquire().await) else { return };
+                shared.deliver(WebPush { ttl, ..push }, tries + 1).await;
+            };
+            let goes: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(goes);
+            tokio::spawn(goes).abort_handle()
+        };
+        if self.again.wait(subscription, begin) { WebPushed::Waits } else { WebPushed::Later }
+    }
+
+    /// It has not said that it is busy, so this counts against the subscription; and goes once more all the same.
+    fn in_vain(self: &Arc<Self>, push: WebPush, tries: u32) -> WebPushed {
+        self.keep(push, tries, again::after(tries));
+        WebPushed::Later
     }
 
     /// `None`: that cannot be sent to anybody.
@@ -170,7 +212,7 @@ impl Shared {
     }
 
     /// RFC 8030 5 and 7.3, and what services answer in practice.
-    fn judge(&self, endpoint: &Endpoint, push: &WebPush, answer: &post::Answer) -> WebPushed {
+    fn judge(self: &Arc<Self>, endpoint: &Endpoint, push: WebPush, tries: u32, answer: &post::Answer) -> WebPushed {
         let rest = answer.retry_after.unwrap_or(REST_DEFAULT).min(REST_MAX);
         match answer.status {
             200..=299 => WebPushed::Taken,
@@ -178,13 +220,13 @@ impl Shared {
             // RFC 8030 8.4: too many to this subscription.
             429 => {
                 self.rest(push.endpoint.clone(), rest);
-                WebPushed::Later
+                self.keep(push, tries, rest)
             }
             503 => {
                 self.rest(endpoint.host.clone(), rest);
-                WebPushed::Later
+                self.keep(push, tries, rest)
             }
-            500..=599 => WebPushed::Later,
+            500..=599 => self.in_vain(push, tries),
             // A redirect is refused as well: it would lead to an address that nobody has looked at.
             status => {
                 tracing::debug!(host = endpoint.host, status, "a push service has refused a message");
@@ -193,16 +235,14 @@ impl Shared {
         }
     }
 
-    fn rests(&self, whom: &str) -> bool {
+    /// For how long it is left alone yet.
+    fn rests(&self, whom: &str) -> Option<Duration> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        match resting.get(whom) {
-            Some(until) if *until > Instant::now() => true,
-            Some(_) => {
-                resting.remove(whom);
-                false
-            }
-            None => false,
+        let left = resting.get(whom)?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+        if left.is_none() {
+            resting.remove(whom);
         }
+        left
     }
 
     fn rest(&self, whom: String, time: Duration) {

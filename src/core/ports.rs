@@ -61,7 +61,9 @@ pub enum WebPushed {
     Taken,
     /// There is no such subscription any more (404, 410).
     Gone,
-    /// Not now: it is busy, or cannot be reached.
+    /// It is busy and says so; it is tried again.
+    Waits,
+    /// Not now: it cannot be reached, or there is too much to do.
     Later,
     /// It does not want it, or it is no address that is spoken to.
     Refused,

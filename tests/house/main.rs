@@ -2,6 +2,7 @@
 
 mod administration;
 mod archive;
+mod authority;
 mod carbons;
 mod certificates;
 mod client;

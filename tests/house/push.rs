@@ -13,9 +13,9 @@ use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use aws_lc_rs::signature::{self, ECDSA_P256_SHA256_FIXED};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::authority;
 use crate::client::{Client, PATIENCE, attribute, between};
 use crate::server::{Data, Server, With};
 
@@ -36,7 +36,8 @@ impl Posted {
     }
 }
 
-/// A push service on loopback. `/gone` answers 410, `/elsewhere` redirects, everything else takes what it gets.
+/// A push service on loopback. `/gone` answers 410, `/elsewhere` redirects, `/busy` answers 429 and `/full` 503, both for an hour;
+/// `/busy-once` answers 429 the first time, for a second. Everything else takes what it gets.
 struct Service {
     port: u16,
     /// PEM: who has issued its certificate.
@@ -46,35 +47,21 @@ struct Service {
 
 impl Service {
     fn open(elsewhere: &str) -> Service {
-        let mut parameters = rcgen::CertificateParams::new(Vec::<String>::new()).expect("parameters");
-        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca_key = rcgen::KeyPair::generate().expect("a key");
-        let ca = parameters.self_signed(&ca_key).expect("an authority");
-        let issuer = rcgen::Issuer::from_params(&parameters, &ca_key);
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
-        let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let chain = vec![CertificateDer::from(leaf.der().to_vec())];
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
-            .expect("a server");
+        let (config, authority) = authority::server(&["localhost"]);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let port = listener.local_addr().expect("an address").port();
         let (sender, posted) = channel();
-        let (config, elsewhere) = (Arc::new(config), elsewhere.to_owned());
+        let elsewhere = elsewhere.to_owned();
         std::thread::spawn(move || {
+            let mut busy = 0;
             for stream in listener.incoming().map_while(Result::ok) {
                 // The test is over.
-                if serve(stream, &config, &elsewhere, &sender).is_none() {
+                if serve(stream, &config, &elsewhere, &mut busy, &sender).is_none() {
                     return;
                 }
             }
         });
-        Service { port, authority: ca.pem(), posted }
+        Service { port, authority, posted }
     }
 
     fn next(&self) -> Posted {
@@ -87,7 +74,16 @@ impl Service {
     }
 }
 
-fn serve(stream: std::net::TcpStream, config: &Arc<ServerConfig>, elsewhere: &str, sender: &Sender<Posted>) -> Option<()> {
+fn serve(
+    stream: std::net::TcpStream,
+    config: &Arc<ServerConfig>,
+    elsewhere: &str,
+    busy: &mut u32,
+    sender: &Sender<Posted>,
+) -> Option<()> {
+    let for_now =
+        |status: &str, seconds: u32| format!("HTTP/1.1 {status}\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n");
+
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let connection = ServerConnection::new(config.clone()).ok()?;
     let mut stream = StreamOwned::new(connection, stream);
@@ -106,6 +102,12 @@ fn serve(stream: std::net::TcpStream, config: &Arc<ServerConfig>, elsewhere: &st
     let answer = match posted.path() {
         "/gone" => "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n".to_owned(),
         "/elsewhere" => format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n"),
+        "/busy" => for_now("429 Too Many Requests", 3_600),
+        "/full" => for_now("503 Service Unavailable", 3_600),
+        "/busy-once" if *busy == 0 => {
+            *busy += 1;
+            for_now("429 Too Many Requests", 1)
+        }
         _ => "HTTP/1.1 201 Created\r\nLocation: https://localhost/message/1\r\nContent-Length: 0\r\n\r\n".to_owned(),
     };
     stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).ok();
@@ -253,6 +255,61 @@ fn rfc8030_7_3_a_subscription_that_is_gone_is_removed() {
             return;
         }
     }
+}
+
+fn subscribed(page: &mut Client, service: &Service, browser: &Browser, path: &str) {
+    let endpoint = format!("https://localhost:{}/{path}", service.port);
+    assert!(page.iq("set", None, &browser.enable(path, &endpoint)).contains("type='result'"));
+}
+
+#[test]
+fn rfc8030_8_4_what_a_busy_service_has_not_taken_is_told_again_when_it_said() {
+    let service = Service::open("");
+    let (data, with) = house(&service, "\"127.0.0.1\", \"::1\"");
+    let server = data.start_with(&with);
+    let browser = Browser::new();
+    let mut page = Client::bound(server.plain, "carol", "page");
+    subscribed(&mut page, &service, &browser, "busy-once");
+    page.close();
+    say(&server, "alice", "one");
+    let told = [service.next(), service.next()].map(|posted| browser.read(&posted.body));
+    assert_eq!(told, ["{\"messages\":1,\"requests\":0,\"call\":false}"; 2], "by itself, without another message");
+    service.nothing();
+}
+
+#[test]
+fn rfc8030_8_4_a_subscription_of_which_there_is_too_much_is_left_alone_and_a_service_that_is_full_with_all_of_them() {
+    let service = Service::open("");
+    let (data, with) = house(&service, "\"127.0.0.1\", \"::1\"");
+    let server = data.start_with(&with);
+    let browser = Browser::new();
+    let mut page = Client::bound(server.plain, "carol", "page");
+    subscribed(&mut page, &service, &browser, "busy");
+    subscribed(&mut page, &service, &browser, "stays");
+    page.close();
+    say(&server, "alice", "one");
+    let mut paths = [service.next(), service.next()].map(|posted| posted.path().to_owned());
+    paths.sort();
+    assert_eq!(paths, ["/busy", "/stays"]);
+    // 429 is about one subscription (another conversation, so that it is no burst of ours).
+    say(&server, "bob", "two");
+    assert_eq!(service.next().path(), "/stays");
+    service.nothing();
+    drop(server);
+
+    // 503 is about the service.
+    let (data, with) = house(&service, "\"127.0.0.1\", \"::1\"");
+    let server = data.start_with(&with);
+    let mut page = Client::bound(server.plain, "carol", "page");
+    subscribed(&mut page, &service, &browser, "full");
+    page.close();
+    say(&server, "alice", "one");
+    assert_eq!(service.next().path(), "/full");
+    let mut page = Client::bound(server.plain, "carol", "page");
+    subscribed(&mut page, &service, &browser, "stays");
+    page.close();
+    say(&server, "bob", "two");
+    service.nothing();
 }
 
 /// Security D9: what a user names as a push service is spoken to only by HTTPS, at a public address, without following it anywhere.

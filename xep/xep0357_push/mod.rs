@@ -1,7 +1,8 @@
 //! XEP-0357: Push Notifications - a phone that is not connected is told, by the service of its app, that there is something for it.
 //! Spec 0.4.1, https://xmpp.org/extensions/xep-0357.html. Not done: services that were disabled by their errors are not tried again
 //! after a day (a "MAY"); their client enables them anew. A connection that is dead and does not say so is noticed when its session is
-//! detached (`idle_timeout`, `ping_timeout`), not by a late acknowledgement. 0492 is read as for `client/phone`, whatever the client is. Nothing is inline in XEP-0386: neither text says so.
+//! detached (`idle_timeout`, `ping_timeout`), not by a late acknowledgement. A notification that is underway when the process dies is lost;
+//! the next message tells of both. 0492 is read as for `client/phone`, whatever the client is. Nothing is inline in XEP-0386: neither text says so.
 //!
 //! A service belongs to the device that enabled it, known by its resource. Whatever is worth it (`importance.rs`), not kept quiet by the
 //! user (`quiet.rs`) and not on its way to that device is published, by the domain, in `notify.rs`: a device that is not connected,
@@ -254,8 +255,10 @@ fn enrol(turn: &mut Turn<'_>, enrolled: bool) {
 /// The device of some service is connected: what it was told before is over.
 fn came_back(turn: &mut Turn<'_>) {
     let Some(resource) = turn.card().map(|card| card.jid.resource().as_str().to_owned()) else { return };
-    if let Some(push) = turn.state(&STATE) {
-        push.services.iter_mut().filter(|service| *service.resource == *resource).for_each(Service::came_back);
+    let Some(push) = turn.state(&STATE) else { return };
+    let ours = push.services.iter_mut().filter(|service| *service.resource == *resource);
+    if ours.fold(false, |told, service| service.came_back() || told) {
+        keep(turn);
     }
 }
 

@@ -230,6 +230,7 @@ fn tell(turn: &mut Turn<'_>, news: &News, settings: &Settings, request: bool) {
     let waiting = if turn.account.sessions().is_empty() { xep0160_offline::waiting(turn) } else { 0 };
     let requests = turn.account.pending_requests() + usize::from(request);
     let (now, burst, conversation) = (turn.now.mono, settings.burst(), news.key());
+    let mut told = false;
     for at in away(turn, news.only) {
         let Some(service) = turn.state(&STATE).and_then(|push| push.services.get_mut(at)) else { return };
         if !service.may_tell(conversation, news.is_urgent(), now, burst) {
@@ -242,6 +243,11 @@ fn tell(turn: &mut Turn<'_>, news: &News, settings: &Settings, request: bool) {
         let (jid, node, failed) = (service.jid.clone(), service.node.clone(), service.failures > 0);
         let (domain, me) = (turn.host().to_owned(), turn.me().clone());
         turn.tell(&domain, move |host| ask(host, me, jid, node, failed, &payload));
+        told = true;
+    }
+    // How much it was told of: the next number is larger, whatever happens in between.
+    if told {
+        keep(turn);
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Service {
     /// Conversations it was told of, and when.
     told: Vec<(u64, Mono)>,
     counted: VecDeque<u64>,
-    /// Messages since its device went away.
+    /// Messages since its device went away. Kept as it was told last, so that what a phone shows never falls by itself.
     pub count: u32,
 }
 
@@ -68,9 +68,10 @@ impl Service {
         self.jid == *jid && self.node.as_deref() == node
     }
 
-    pub fn came_back(&mut self) {
+    /// True if it was told of something meanwhile.
+    pub fn came_back(&mut self) -> bool {
         self.told.clear();
-        self.count = 0;
+        std::mem::take(&mut self.count) > 0
     }
 
     /// Count a message. False: it was counted before.
@@ -129,7 +130,7 @@ impl Push {
         for service in &self.services {
             xml.open("service").attr("jid", service.jid.as_str()).attr_opt("node", service.node.as_deref());
             xml.attr("resource", &service.resource).attr("login", &service.login_us.to_string());
-            xml.attr("failures", &service.failures.to_string());
+            xml.attr("failures", &service.failures.to_string()).attr("count", &service.count.to_string());
             xml.raw(service.options.as_deref().unwrap_or_default().as_bytes()).close();
         }
         Some(xml.finish().into())
@@ -143,6 +144,7 @@ fn decode(service: &El<'_>) -> Option<Service> {
         resource: service.attr("resource").unwrap_or_default().as_ref().into(),
         login_us: number("login").unwrap_or_default(),
         failures: service.attr("failures")?.parse().ok()?,
+        count: service.attr("count").and_then(|count| count.parse().ok()).unwrap_or_default(),
         ..Service::new(Jid::new(&service.attr("jid")?).ok()?, service.attr("node").map(|node| Box::from(&*node)))
     })
 }
@@ -158,8 +160,14 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again() {
         let form = "<x xmlns='jabber:x:data' type='submit'><field var='secret'><value>a&lt;b</value></field></x>";
-        let whole =
-            Service { options: Some(form.into()), resource: "phone".into(), login_us: 1 << 50, failures: 3, ..service() };
+        let whole = Service {
+            options: Some(form.into()),
+            resource: "phone".into(),
+            login_us: 1 << 50,
+            failures: 3,
+            count: 7,
+            ..service()
+        };
         let push = Push { services: vec![whole, Service::new(Jid::new("a@b/c").expect("a JID"), None)] };
         let value = push.encode().expect("a record");
         let item = Item { shelf: PUSH, key: "".into(), value };

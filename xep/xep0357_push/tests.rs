@@ -368,6 +368,31 @@ fn enabling_outlives_the_process() {
 }
 
 #[test]
+fn the_number_that_a_phone_shows_does_not_fall_because_the_house_was_started_anew() {
+    let (mut house, romeo) = house();
+    // The desktop gets everything, so nothing waits for whoever logs in next: the number is all that the phone has.
+    let desktop = house.online("juliet@house/desktop");
+    for text in ["one", "two"] {
+        say(&mut house, &romeo, text);
+        house.advance(Duration::from_secs(31));
+    }
+    has(&published(&mut house)[1], &[&field("message-count", "2")]);
+    house.recv(&desktop);
+
+    let mut house = house.restart(&rooms(), Duration::from_secs(1));
+    let (romeo, _desktop) = (house.online("romeo@house/orchard"), house.online("juliet@house/desktop"));
+    say(&mut house, &romeo, "three");
+    has(&published(&mut house)[0], &[&field("message-count", "3")]);
+    // And it begins anew when the phone has been here, which is kept as well.
+    let phone = house.online("juliet@house/phone");
+    house.close(&phone);
+    let mut house = house.restart(&rooms(), Duration::from_secs(1));
+    let (romeo, _desktop) = (house.online("romeo@house/orchard"), house.online("juliet@house/desktop"));
+    say(&mut house, &romeo, "four");
+    has(&published(&mut house)[0], &[&field("message-count", "1")]);
+}
+
+#[test]
 fn b18_what_was_enabled_with_an_old_password_is_told_nothing() {
     let (mut house, romeo) = house();
     house.advance(Duration::from_secs(1));

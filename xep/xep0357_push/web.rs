@@ -111,7 +111,8 @@ fn publish(turn: &mut HostTurn<'_>, pubsub: &El<'_>, contact: &str) -> Result<Re
     Ok(Reply::Task(Box::new(move |cx: Cx| -> TaskFuture {
         Box::pin(async move {
             match cx.web_push(push).await {
-                WebPushed::Taken => Finish::Answer { before: Vec::new(), result: String::new() },
+                // A service that asks for patience is none that fails (section 7.1).
+                WebPushed::Taken | WebPushed::Waits => Finish::Answer { before: Vec::new(), result: String::new() },
                 WebPushed::Gone => Finish::Error(Bounce::new(Condition::Gone)),
                 WebPushed::Later => Finish::Error(Bounce::new(Condition::ResourceConstraint)),
                 WebPushed::Refused => Finish::Error(Bounce::new(Condition::NotAcceptable)),

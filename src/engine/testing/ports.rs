@@ -22,6 +22,7 @@ pub(super) fn ports(stops: Stops, forgotten: Forgotten, pushed: Pushed) -> Ports
     let web_push = move |push: WebPush, reply: WebPushReply| {
         let answer = match push.endpoint.rsplit('/').next() {
             Some("gone") => WebPushed::Gone,
+            Some("waits") => WebPushed::Waits,
             Some("later") => WebPushed::Later,
             Some("refused") => WebPushed::Refused,
             _ => WebPushed::Taken,

@@ -78,6 +78,19 @@ fn a_subscription_that_is_gone_is_removed_and_one_that_is_busy_is_not() {
     }
 }
 
+/// Section 7.1 is about services that fail; RFC 8030 8.4 about one that has enough for now.
+#[test]
+fn s7_1_a_service_that_asks_for_patience_is_not_disabled_and_one_that_cannot_be_reached_is_in_the_end() {
+    for (endpoint, stays) in [("https://push.test/waits", true), ("https://push.test/later", false)] {
+        let (mut house, romeo) = browsing(endpoint);
+        for n in 0..30 {
+            say(&mut house, &romeo, &format!("message {n}"));
+            house.advance(Duration::from_secs(31));
+        }
+        assert_eq!(house.shards[0].house().enrolled.has("juliet@house"), stays, "{endpoint}");
+    }
+}
+
 #[test]
 fn d9_what_is_no_subscription_is_refused_and_nobody_else_publishes_there() {
     let (mut house, romeo) = browsing("https://push.test/one");
