@@ -2,13 +2,16 @@
 //! to get wrong. The real ones are asked by `conformance/run full`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
+use rustls::{ServerConnection, StreamOwned};
 use sha2::{Digest, Sha256};
+
+use crate::authority;
 
 pub const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -32,24 +35,39 @@ pub struct Bucket {
 pub struct S3 {
     pub address: SocketAddr,
     bucket: Arc<Mutex<Bucket>>,
+    /// PEM: who has issued its certificate, where it speaks TLS.
+    pub authority: Option<String>,
+    /// The bucket stands before the name of the host, not in the path.
+    virtual_hosts: bool,
 }
 
 impl S3 {
     pub fn start() -> S3 {
+        S3::start_with(false, false)
+    }
+
+    pub fn start_with(tls: bool, virtual_hosts: bool) -> S3 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let s3 = S3 { address: listener.local_addr().expect("an address"), bucket: Arc::default() };
+        let name = if virtual_hosts { format!("{BUCKET}.localhost") } else { "localhost".to_owned() };
+        let (config, authority) = tls.then(|| authority::server(&[&name])).unzip();
+        let s3 = S3 { address: listener.local_addr().expect("an address"), bucket: Arc::default(), authority, virtual_hosts };
         let serving = s3.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
-                let s3 = serving.clone();
-                std::thread::spawn(move || s3.converse(&socket));
+                let (s3, config) = (serving.clone(), config.clone());
+                std::thread::spawn(move || match config.and_then(|config| ServerConnection::new(config).ok()) {
+                    Some(tls) => s3.converse(StreamOwned::new(tls, socket)),
+                    None => s3.converse(socket),
+                });
             }
         });
         s3
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        let host = if self.authority.is_some() || self.virtual_hosts { "localhost" } else { "127.0.0.1" };
+        format!("{scheme}://{host}:{}", self.address.port())
     }
 
     pub fn bucket(&self) -> MutexGuard<'_, Bucket> {
@@ -61,7 +79,7 @@ impl S3 {
         self.bucket().objects.keys().filter(|key| !key.ends_with("house")).cloned().collect()
     }
 
-    fn converse(&self, socket: &TcpStream) {
+    fn converse(&self, socket: impl Read + Write) {
         let mut reader = BufReader::new(socket);
         while let Some(request) = Request::read(&mut reader) {
             let (status, headers, body) = self.answer(&request);
@@ -71,8 +89,9 @@ impl S3 {
             for (name, value) in headers.iter().filter(|(name, _)| name != "x-length") {
                 head += &format!("{name}: {value}\r\n");
             }
-            let mut socket = socket;
+            let socket = reader.get_mut();
             let written = socket.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| socket.write_all(&body));
+            let written = written.and_then(|()| socket.flush());
             if written.is_err() {
                 return;
             }
@@ -92,7 +111,12 @@ impl S3 {
         }
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let query: HashMap<String, String> = query.split('&').filter(|it| !it.is_empty()).map(pair).collect();
-        let (name, key) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+        let host = request.headers.get("host").map(String::as_str).unwrap_or_default();
+        let path = path.trim_start_matches('/');
+        let (name, key) = match self.virtual_hosts {
+            true => (host.split_once(".localhost:").map_or("", |(name, _)| name), path),
+            false => path.split_once('/').unwrap_or((path, "")),
+        };
         let key = decoded(key);
         if name != BUCKET {
             return error(404, "NoSuchBucket", name);

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -192,13 +193,26 @@ fn connect(options: &S3Options) -> Result<AmazonS3, String> {
         .with_allow_http(plain)
         .with_retry(RetryConfig { backoff: BackoffConfig::default(), max_retries: TRIES_MORE, retry_timeout: TRY_FOR });
     if let Some(endpoint) = &options.endpoint {
-        builder = builder.with_endpoint(endpoint);
+        builder = builder.with_endpoint(match options.virtual_hosts {
+            true => before_the_host(&options.bucket, endpoint)?,
+            false => endpoint.clone(),
+        });
     }
     if let Some(token) = &options.session_token {
         builder = builder.with_token(token);
     }
     // Its errors are about what was given, which may be a key.
     builder.build().map_err(|_| "endpoint, region and bucket do not make an address together".to_owned())
+}
+
+/// `object_store` takes the endpoint of a virtual host as it is: the bucket has to stand there already.
+fn before_the_host(bucket: &str, endpoint: &str) -> Result<String, String> {
+    let (scheme, authority) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    if authority.starts_with('[') || host.parse::<IpAddr>().is_ok() {
+        return Err(format!("virtual_hosts: {bucket} cannot stand before a number, and the endpoint is one"));
+    }
+    Ok(format!("{scheme}://{bucket}.{authority}"))
 }
 
 impl Blobs for S3Blobs {

@@ -77,6 +77,69 @@ fn a_bucket_behaves_as_every_driver_does() {
     assert_eq!(s3.files(), [""; 0]);
 }
 
+/// As a store of one's own is reached: by TLS with an authority of one's own, and with the bucket before the name of the host.
+#[test]
+fn a_bucket_is_reached_over_tls_with_an_authority_of_ones_own_and_by_a_name_of_its_own() {
+    let journal = tempfile::tempdir().expect("a folder");
+    let trusted = journal.path().join("ca.pem");
+    for (tls, virtual_hosts) in [(true, false), (false, true), (true, true)] {
+        let s3 = S3::start_with(tls, virtual_hosts);
+        fs::write(&trusted, s3.authority.as_deref().unwrap_or_default()).expect("a file");
+        let authorities = tls.then(|| trusted.clone());
+        let journal = journal.path().join(format!("{tls}-{virtual_hosts}"));
+        let options = S3Options { authorities, virtual_hosts, ..options(&s3.endpoint(), BUCKET, SECRET, &journal) };
+        let blobs = S3Blobs::open(&options).expect("a driver");
+        blobs.take("suite").expect("a bucket");
+        suite::run(&blobs);
+        in_time("nothing is left half", || s3.bucket().uploads.is_empty() && notes(&journal) == 0);
+        // Another way of asking finds no bucket there.
+        let other = S3Options { virtual_hosts: !virtual_hosts, ..options.clone() };
+        let found = S3Blobs::open(&other).expect("a driver").look(None);
+        assert!(matches!(found, Err(Trouble::NoBucket(_) | Trouble::Unreachable(_))), "{found:?}");
+        if !tls {
+            continue;
+        }
+        // Whoever is not believed is told nothing: not even what is asked for.
+        let (_, another) = crate::authority::server(&["localhost"]);
+        let asked = s3.bucket().asked.len();
+        for authority in [Some(another), None] {
+            let authorities = authority.map(|pem| {
+                fs::write(&trusted, pem).expect("a file");
+                trusted.clone()
+            });
+            // A system without any authorities says so at once.
+            let Ok(blobs) = S3Blobs::open(&S3Options { authorities, ..options.clone() }) else { continue };
+            let said = blobs.look(None);
+            assert!(matches!(&said, Err(Trouble::Unreachable(why)) if why.contains("certificate")), "{said:?}");
+        }
+        assert_eq!(s3.bucket().asked.len(), asked);
+    }
+    let number = S3Options { virtual_hosts: true, ..options("http://127.0.0.1:9000", BUCKET, SECRET, journal.path()) };
+    assert!(S3Blobs::open(&number).is_err_and(|why| why.contains("virtual_hosts")));
+}
+
+#[test]
+fn files_go_into_a_bucket_over_tls_and_come_out_again() {
+    let s3 = S3::start_with(true, true);
+    let folder = tempfile::tempdir().expect("a folder");
+    let authorities = folder.path().join("store-ca.pem");
+    fs::write(&authorities, s3.authority.as_deref().expect("TLS")).expect("a file");
+    let keys = format!("authorities = \"{}\"\nvirtual_hosts = true\n", authorities.display());
+    let mut scene = Scene::with(&format!("{}{keys}", configuration(&s3, BUCKET, KEY, SECRET)));
+    let large: Vec<u8> = (0..6 * MEBI + 11).map(|at| (at % 251) as u8).collect();
+    let slot = uploaded(&mut scene, "b.bin", "application/octet-stream", &large);
+    assert_eq!(s3.files().len(), 1);
+    assert!(get(&scene, &slot.path).body == large, "other bytes come out than went in");
+}
+
+/// `IRIS_LARGE_MIB` for more than 96 MiB. The bucket lies in the memory of this process, not of the house.
+#[test]
+fn a_large_file_goes_into_a_bucket_and_out_with_flat_memory() {
+    let s3 = S3::start();
+    let mut scene = scene(&s3);
+    super::storage::large_file_with_flat_memory(&mut scene);
+}
+
 #[test]
 fn what_is_put_into_a_bucket_is_fetched_resumed_and_removed() {
     let s3 = S3::start();
