@@ -24,6 +24,7 @@ mod tests;
 
 pub use file::{File, Purpose, is_content_type, percent_encoded, same_type, stamp};
 pub use seal::{Pass, Seal, Slot};
+use shelf::SPENT;
 pub use shelf::{Denied, Listed, SHELF, UPLOAD_US, abandon, admits, begin, keep, list, remove};
 
 pub const NS: &str = "urn:xmpp:http:upload:0";
@@ -67,11 +68,12 @@ impl iris_core::mount::Settings for Settings {
 # The first part of the address of the service: upload.DOMAIN. What one user may keep, and how large a file may be, says the plan
 # ([plans]).
 service = \"upload\"
-# Files that are sent in messages are removed after so many days; 0 keeps them. Pictures of people and what is published stay.
+# Files that are sent in messages are removed after so many days; 0 keeps them. Pictures of people and what is published stay. What
+# is there already keeps the time that it was given.
 expire_days = 0
 # Files of one user.
 files_per_user_max = 5000
-# What one user may upload in 24 hours, in bytes; 0: no limit but the plan's.
+# What one user may upload in 24 hours, in bytes, what was removed meanwhile too; 0: no limit but the plan's.
 bytes_per_day_max = 0
 # Files for profiles (purpose \"profile\"): all of one user together, and one.
 profile_bytes_max = 52428800
@@ -84,7 +86,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.rules(settings.clone());
     // The shelf is there whatever the configuration says today: what lies on it can be seen, removed and moved out.
     m.shelf(SHELF)?;
-    m.state(&shelf::FILES, &[SHELF], shelf::Files::load)?;
+    m.shelf(SPENT)?;
+    m.state(&shelf::FILES, &[SHELF, SPENT], shelf::Files::load)?;
     m.on_event(Event::AccountRemoved, |turn| {
         let forget = turn.house.ports.forget.clone();
         turn.fx.list.push(iris_core::effects::Effect::AfterCommit(Box::new(move |kept| {

@@ -18,6 +18,8 @@ use super::{NS, Settings};
 
 /// Key: the file's address. Value: `File`.
 pub const SHELF: Shelf = Shelf::map("files");
+/// What was uploaded in the last 24 hours and is not there any more, where that is counted: lines of an hour since 1970 and bytes.
+pub const SPENT: Shelf = Shelf::record("files-spent");
 pub static FILES: StateSlot<Files> = StateSlot::new();
 
 /// Section 7: "relatively low timeout values of around 300s are RECOMMENDED".
@@ -29,11 +31,18 @@ pub const PASS_US: u64 = 600 * 1_000_000;
 /// Slots of one account that are not used yet, and uploads underway.
 const SLOTS_MAX: usize = 50;
 const UPLOADS_MAX: usize = 20;
-const DAY_US: u64 = 24 * 3_600 * 1_000_000;
+/// Files that were removed within the five minutes of their slots, remembered for that long.
+const GONE_MAX: usize = 5_000;
+const HOUR_US: u64 = 3_600 * 1_000_000;
+const DAY_US: u64 = 24 * HOUR_US;
 
 pub struct Files {
     kept: BTreeMap<BlobId, File>,
     slots: Vec<Promised>,
+    /// Removed before their slots were over, and until when: what lies at an address never becomes something else.
+    gone: BTreeMap<BlobId, u64>,
+    /// `SPENT`: bytes, by the hour of the upload.
+    spent: BTreeMap<u64, u64>,
 }
 
 struct Promised {
@@ -70,13 +79,35 @@ pub struct Listed {
 impl Files {
     pub fn load(items: &[Item]) -> Files {
         let read = |item: &Item| Some((BlobId::parse(&item.key)?, File::read(&item.value)?));
-        Files { kept: items.iter().filter_map(read).collect(), slots: Vec::new() }
+        let (spent, kept): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.shelf == SPENT);
+        let line = |line: &str| line.split_once(' ').and_then(|(hour, bytes)| Some((hour.parse().ok()?, bytes.parse().ok()?)));
+        let spent = spent.first().and_then(|item| std::str::from_utf8(&item.value).ok()).unwrap_or_default();
+        Files {
+            kept: kept.into_iter().filter_map(read).collect(),
+            slots: Vec::new(),
+            gone: BTreeMap::new(),
+            spent: spent.lines().filter_map(line).collect(),
+        }
+    }
+
+    /// What was uploaded within 24 hours and is gone counts as if it were there, or nobody's day would have an end: a file that is removed
+    /// makes room, and no time. True if that has to be kept.
+    fn spend(&mut self, file: &File, now_us: u64) -> bool {
+        if file.time_us.saturating_add(DAY_US) <= now_us {
+            return false;
+        }
+        let hour = self.spent.entry(file.time_us / HOUR_US).or_default();
+        *hour = hour.saturating_add(file.size_bytes);
+        // At most 25 hours touch a day.
+        self.spent.retain(|hour, _| hour.saturating_add(1).saturating_mul(HOUR_US).saturating_add(DAY_US) > now_us);
+        true
     }
 
     /// Nothing that is over counts any more. The files that were.
-    fn forget_old(&mut self, now_us: u64) -> Vec<(BlobId, Option<Content>)> {
+    fn forget_old(&mut self, now_us: u64) -> Vec<(BlobId, File)> {
         self.slots.retain(|slot| slot.until_us > now_us);
-        self.kept.extract_if(.., |_, file| file.is_over(now_us)).map(|(id, file)| (id, file.content)).collect()
+        self.gone.retain(|_, until_us| *until_us > now_us);
+        self.kept.extract_if(.., |_, file| file.is_over(now_us)).collect()
     }
 
     fn used_bytes(&self) -> u64 {
@@ -110,11 +141,27 @@ impl Files {
 fn files<'a>(turn: &'a mut Turn<'_>) -> Option<&'a mut Files> {
     let now_us = turn.now.wall_us;
     let over = turn.state(&FILES).map(|files| files.forget_old(now_us)).unwrap_or_default();
-    for (id, content) in over {
-        turn.delete(SHELF, &id.to_string());
-        forget(turn, id, content);
+    for (id, file) in over {
+        drop_entry(turn, id, &file);
     }
     turn.state(&FILES)
+}
+
+/// It is in nobody's memory any more, and goes from the disk.
+fn drop_entry(turn: &mut Turn<'_>, id: BlobId, file: &File) {
+    turn.delete(SHELF, &id.to_string());
+    forget(turn, id, file.content);
+    let (now_us, rules) = (turn.now.wall_us, turn.doors.rules::<Settings>());
+    let is_counted = rules.is_some_and(|rules| rules.bytes_per_day_max > 0);
+    let Some(files) = turn.state(&FILES) else { return };
+    if files.gone.len() < GONE_MAX {
+        // Its slot was given a while before it was there.
+        files.gone.insert(id, file.time_us.saturating_add(SLOT_US));
+    }
+    if is_counted && files.spend(file, now_us) {
+        let lines: String = files.spent.iter().map(|(hour, bytes)| format!("{hour} {bytes}\n")).collect();
+        turn.put(SPENT, "", lines);
+    }
 }
 
 /// Once this turn's writes are on disk.
@@ -195,9 +242,13 @@ pub fn promise(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<Slot, Bounce> {
     if settings.bytes_per_day_max > 0 {
         let today: Vec<&File> = files.kept.values().filter(|file| file.time_us.saturating_add(DAY_US) > now_us).collect();
         let promised = files.slots.iter().map(|slot| slot.size_bytes);
-        let sum = today.iter().map(|file| file.size_bytes).chain(promised).fold(size, u64::saturating_add);
+        let day = |hour: &u64| hour.saturating_add(1).saturating_mul(HOUR_US).saturating_add(DAY_US);
+        let spent = files.spent.iter().filter(|(hour, _)| day(hour) > now_us);
+        let bytes = today.iter().map(|file| file.size_bytes).chain(promised).chain(spent.clone().map(|(_, bytes)| *bytes));
+        let sum = bytes.fold(size, u64::saturating_add);
         if sum > settings.bytes_per_day_max {
-            let oldest = today.iter().map(|file| file.time_us.saturating_add(DAY_US)).min();
+            let times = today.iter().map(|file| file.time_us.saturating_add(DAY_US));
+            let oldest = times.chain(spent.map(|(hour, _)| day(hour))).min();
             let text = format!("Quota reached. You can upload {} bytes in 24 hours.", settings.bytes_per_day_max);
             return Err(wait(text, oldest.or(files.again_us())));
         }
@@ -245,7 +296,7 @@ pub fn begin(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
     }
     let settings = turn.doors.rules::<Settings>();
     let Some((files, settings)) = files(turn).zip(settings) else { return Err(Denied::Forbidden) };
-    if files.kept.contains_key(&slot.id) {
+    if files.kept.contains_key(&slot.id) || files.gone.contains_key(&slot.id) {
         return Err(Denied::Used);
     }
     if files.slots.iter().any(|it| it.id == slot.id && it.underway) {
@@ -310,8 +361,7 @@ pub fn list(turn: &mut Turn<'_>) -> Listed {
 /// False: there is none of that address.
 pub fn remove(turn: &mut Turn<'_>, id: BlobId) -> bool {
     let Some(file) = files(turn).and_then(|files| files.kept.remove(&id)) else { return false };
-    turn.delete(SHELF, &id.to_string());
-    forget(turn, id, file.content);
+    drop_entry(turn, id, &file);
     true
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use iris_core::blobs::BlobId;
+use iris_core::limits::Limits;
 use iris_core::ports::Forget;
 use iris_core::{Ask, Stanza};
 use iris_engine::shard_of;
@@ -341,6 +342,39 @@ fn d5_a_day_has_a_quota_where_one_is_configured() {
     refused(&full, &["<error type='wait'>", "in 24 hours", "stamp='2026-01-02T00:00:0"]);
     house.advance(Duration::from_secs(86_401));
     upload(&mut house, &romeo, "filename='a' size='3'", "");
+}
+
+/// Removing makes room, and no time: or whoever uploads and removes by turns had no limit at all.
+#[test]
+fn d5_what_was_removed_today_counts_for_the_day_over_a_restart_too() {
+    let config = "[xep.upload]\nbytes_per_day_max = 10\n";
+    let mut house = House::with_config(ROOMS, config);
+    let romeo = house.online("romeo@house/orchard");
+    let slot = upload(&mut house, &romeo, "filename='a' size='6'", "");
+    assert!(in_account(&mut house, "romeo@house", move |turn| remove(turn, slot.id)));
+    let short = format!("<ephemeral xmlns='{PURPOSE}' expire-before='2026-01-01T00:10:00Z'/>");
+    upload(&mut house, &romeo, "filename='a' size='3'", &short);
+    house.advance(Duration::from_secs(1_200));
+    assert_eq!(used(&mut house, "romeo@house"), (0, 0), "one was removed, one is over");
+    refused(&ask(&mut house, &romeo, "filename='a' size='2'", ""), &["in 24 hours", "<retry"]);
+    // The clock of a play begins where it began.
+    let mut house = House::build(ROOMS, config, Limits::default(), house.store.clone());
+    let romeo = house.online("romeo@house/orchard");
+    refused(&ask(&mut house, &romeo, "filename='a' size='2'", ""), &["in 24 hours"]);
+    upload(&mut house, &romeo, "filename='a' size='1'", "");
+    house.advance(Duration::from_secs(90_000));
+    upload(&mut house, &romeo, "filename='a' size='10'", "");
+}
+
+#[test]
+fn d5_a_slot_is_used_even_when_its_file_is_not_there_any_more() {
+    let mut house = House::with(ROOMS);
+    let romeo = house.online("romeo@house/orchard");
+    let slot = upload(&mut house, &romeo, "filename='a' size='5'", "");
+    let id = slot.id;
+    assert!(in_account(&mut house, "romeo@house", move |turn| remove(turn, id)));
+    let again = in_account(&mut house, "romeo@house", move |turn| begin(turn, &slot));
+    assert_eq!(again, Err(Denied::Used), "what lies at an address never changes");
 }
 
 #[test]

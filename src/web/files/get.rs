@@ -28,10 +28,21 @@ pub async fn get(files: &dyn Files, id: &str, name: &str, method: Method, asked:
     };
     let tag = format!("\"{}\"", found.tag);
     let mut head = about(&found, &tag);
-    if none_match(asked, &tag) {
+    // RFC 9110 13.2.2: in this order.
+    if asked.contains_key(header::IF_MATCH) && !names(asked, header::IF_MATCH, &tag, false) {
+        return super::problem(StatusCode::PRECONDITION_FAILED, "Something else lies here.", asked);
+    }
+    let is_known = match asked.get(header::IF_NONE_MATCH) {
+        Some(_) => names(asked, header::IF_NONE_MATCH, &tag, true),
+        // 13.1.3, as most ask it: with the very date that we have said.
+        None => asked.get(header::IF_MODIFIED_SINCE).is_some_and(|date| Some(date) == head.get(header::LAST_MODIFIED)),
+    };
+    if is_known {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    let (status, first, bytes) = match wanted(asked, &tag, found.size_bytes) {
+    // 14.2: "A server MUST ignore a Range header field received with a request method" for which it means nothing: all but GET.
+    let part = if method == Method::GET { wanted(asked, &tag, found.size_bytes) } else { Part::Whole };
+    let (status, first, bytes) = match part {
         Part::Whole => (StatusCode::OK, 0, found.size_bytes),
         Part::Some { first, bytes } => {
             insert(&mut head, header::CONTENT_RANGE, &format!("bytes {first}-{}/{}", first + bytes - 1, found.size_bytes));
@@ -73,12 +84,12 @@ fn about(found: &Found, tag: &str) -> HeaderMap {
     head
 }
 
-/// RFC 9110 13.1.2: of several tags one is enough; weakly compared.
-fn none_match(asked: &HeaderMap, tag: &str) -> bool {
-    let values = asked.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+/// RFC 9110 13.1.1 and 13.1.2: of several tags one is enough. `weakly`: one that is called weak is the same.
+fn names(asked: &HeaderMap, header: HeaderName, tag: &str, weakly: bool) -> bool {
+    let values = asked.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|it| {
         let it = it.trim();
-        it == "*" || it.strip_prefix("W/").unwrap_or(it) == tag
+        it == "*" || if weakly { it.strip_prefix("W/").unwrap_or(it) == tag } else { it == tag }
     })
 }
 
@@ -183,7 +194,8 @@ mod tests {
         for other in ["\"b\"", "W/\"a\"", "Sun, 06 Nov 1994 08:49:37 GMT"] {
             assert_eq!(wanted(&asked(&[("range", "bytes=1-"), ("if-range", other)]), "\"a\"", 10), Part::Whole, "{other}");
         }
-        assert!(none_match(&asked(&[("if-none-match", "\"x\", W/\"a\"")]), "\"a\""));
-        assert!(!none_match(&asked(&[("if-none-match", "\"x\"")]), "\"a\""));
+        let weak = asked(&[("if-none-match", "\"x\", W/\"a\"")]);
+        assert!(names(&weak, header::IF_NONE_MATCH, "\"a\"", true) && !names(&weak, header::IF_NONE_MATCH, "\"a\"", false));
+        assert!(!names(&asked(&[("if-none-match", "\"x\"")]), header::IF_NONE_MATCH, "\"a\"", true));
     }
 }

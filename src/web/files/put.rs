@@ -57,7 +57,10 @@ pub async fn put(files: &dyn Files, id: &str, name: &str, request: Request) -> R
             }
         }
     };
-    let _ = tokio::time::timeout(UNWANTED_TIME_MAX, let_pass(&mut body)).await;
+    // Whoever asks first (RFC 9110 10.1.1) has sent nothing yet, and listening would be the invitation to do so.
+    if !head.headers.contains_key(header::EXPECT) {
+        let _ = tokio::time::timeout(UNWANTED_TIME_MAX, let_pass(&mut body)).await;
+    }
     refusal
 }
 

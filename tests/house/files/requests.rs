@@ -95,6 +95,29 @@ fn d5_a_put_is_what_the_slot_is_for_or_is_refused() {
     scene.canary();
 }
 
+/// RFC 9110 10.1.1: who asks first sends nothing that is not wanted.
+#[test]
+fn a_client_that_asks_first_is_refused_before_it_sends_anything_and_invited_otherwise() {
+    let mut scene = Scene::new();
+    let slot = slot(&mut scene.alice, "a.txt", 5, "text/plain");
+    let ask = |authorization: &str| {
+        let mut http = Http::connect(scene.server.http);
+        let headers = [("Authorization", authorization), ("Content-Length", "5"), ("Expect", "100-continue")];
+        http.ask("PUT", &slot.path, &headers, b"");
+        http
+    };
+    let mut refused = ask("Bearer x");
+    in_time("it is refused", || refused.more().is_none() || refused.incoming().windows(4).any(|it| it == b"\r\n\r\n"));
+    let said = String::from_utf8_lossy(refused.incoming()).into_owned();
+    assert!(said.starts_with("HTTP/1.1 403"), "{said}");
+    let mut invited = ask(&slot.authorization);
+    in_time("it is invited", || invited.more().is_some() && invited.incoming().ends_with(b"\r\n\r\n"));
+    assert!(invited.incoming().starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(invited.incoming()));
+    invited.incoming().clear();
+    invited.send(b"hello");
+    assert_eq!(invited.response().status, 201);
+}
+
 #[test]
 fn rfc9110_s14_a_part_is_fetched_and_a_broken_download_resumed() {
     let mut scene = Scene::new();
@@ -113,6 +136,20 @@ fn rfc9110_s14_a_part_is_fetched_and_a_broken_download_resumed() {
     let beyond = ask(&[("Range", &format!("bytes={size}-"))]);
     assert_eq!((beyond.status, beyond.header("content-range")), (416, Some(&*format!("bytes */{size}"))));
     assert_eq!(ask(&[("If-None-Match", &tag)]).status, 304);
+    let date = rest.header("last-modified").expect("a date").to_owned();
+    assert_eq!(ask(&[("If-Modified-Since", &date)]).status, 304);
+    assert_eq!(ask(&[("If-Modified-Since", &date), ("If-None-Match", "\"another\"")]).status, 200, "the tag says it better");
+    // 13.1.1, as some resume.
+    assert_eq!(ask(&[("Range", "bytes=50-"), ("If-Match", &format!("\"x\", {tag}"))]).status, 206);
+    assert_eq!(ask(&[("Range", "bytes=50-"), ("If-Match", "\"another\"")]).status, 412);
+    assert_eq!(ask(&[("If-Match", &format!("W/{tag}"))]).status, 412, "strongly compared");
+    // 14.2: a part of nothing is nothing.
+    for range in ["bytes=8-15", &format!("bytes={size}-")] {
+        let mut head = Http::connect(scene.server.http);
+        head.ask("HEAD", &slot.path, &[("Range", range), ("Connection", "close")], b"");
+        let said = String::from_utf8(head.read_to_end()).expect("a head").to_ascii_lowercase();
+        assert!(said.starts_with("http/1.1 200") && said.contains(&format!("content-length: {size}\r\n")), "{said}");
+    }
     // D5: a thousand ranges are one answer.
     let many = format!("bytes={}", vec!["0-0"; 1_000].join(","));
     let whole = ask(&[("Range", &many)]);
