@@ -257,7 +257,8 @@ fn came_back(turn: &mut Turn<'_>) {
     let Some(resource) = turn.card().map(|card| card.jid.resource().as_str().to_owned()) else { return };
     let Some(push) = turn.state(&STATE) else { return };
     let ours = push.services.iter_mut().filter(|service| *service.resource == *resource);
-    if ours.fold(false, |told, service| service.came_back() || told) {
+    // All of them, not only the first.
+    if ours.filter_map(|service| service.came_back().then_some(())).count() > 0 {
         keep(turn);
     }
 }
