@@ -379,8 +379,12 @@ impl Room {
             self.occupants.remove_session(turn.from);
             self.announce_change(turn, &key, None, None);
         } else if self.stage == Stage::Locked {
-            // 10.1.3: whoever made it goes before it was configured.
-            return self.end(turn, "<destroy/>");
+            // 10.1.3: whoever made it goes before it was configured. It is what they have sent that comes back, as in 7.14: a client
+            // knows it by its id.
+            let stamps =
+                Stamps { strip: strip.clone(), ..stanzas::stamps(&occupant.jid, Strip::default(), stanzas::ended(), None) };
+            turn.fan_out_stamped(occupant.jid.clone(), stanza.clone(), stamps, [turn.from.clone()].into());
+            return self.vanish(turn);
         } else if let Some(occupant) = self.occupants.remove(&key) {
             let it =
                 Announcement { stanza, strip, role: Role::None, codes, own_codes: &[], nick: None, actor: None, reason: None };

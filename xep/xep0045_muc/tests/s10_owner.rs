@@ -286,9 +286,11 @@ fn s10_1_3_whoever_goes_before_it_is_configured_is_told_that_it_is_destroyed() {
     let (mut house, room) = (house(), room_on(1));
     let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     join(&mut house, &romeo, &room, "romeo");
-    leave(&mut house, &romeo, &room, "romeo");
+    house.send(&romeo, &format!("<presence type='unavailable' id='bye' to='{room}/romeo'/>"));
     let gone = house.one(&romeo);
     assert!(gone.as_str().contains("<destroy/>") && codes(&gone) == [110], "{}", gone.as_str());
+    // It is the answer to what was sent: a client (Smack) knows it by its id.
+    assert_eq!(gone.attr("id").as_deref(), Some("bye"));
     assert_eq!((gone.attr("type").as_deref(), from(&gone)), (Some("unavailable"), format!("{room}/romeo")));
     let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
     assert!(!house.iq(&juliet, "get", Some("conference.house"), items).as_str().contains(&room));
