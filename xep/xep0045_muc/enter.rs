@@ -378,20 +378,27 @@ impl Room {
             turn.fan_out_stamped(occupant.jid.clone(), stanza.clone(), stamps, [turn.from.clone()].into());
             self.occupants.remove_session(turn.from);
             self.announce_change(turn, &key, None, None);
-        } else if self.stage == Stage::Locked {
-            // 10.1.3: whoever made it goes before it was configured. It is what they have sent that comes back, as in 7.14: a client
-            // knows it by its id.
-            let stamps =
-                Stamps { strip: strip.clone(), ..stanzas::stamps(&occupant.jid, Strip::default(), stanzas::ended(), None) };
-            turn.fan_out_stamped(occupant.jid.clone(), stanza.clone(), stamps, [turn.from.clone()].into());
-            return self.vanish(turn);
         } else if let Some(occupant) = self.occupants.remove(&key) {
             let it =
                 Announcement { stanza, strip, role: Role::None, codes, own_codes: &[], nick: None, actor: None, reason: None };
             self.announce(turn, &occupant, &it);
             self.relay.forget(&occupant);
+            if self.stage == Stage::Locked {
+                return self.never_was(turn);
+            }
         }
         service::tell(turn, self);
+    }
+
+    /// 10.1.3: whoever made it goes before it was configured. The room itself says that it is destroyed: from the occupant they were,
+    /// who has just gone, Smack would take it for a room that they have entered again meanwhile, and wait for itself.
+    fn never_was(&mut self, turn: &mut HostTurn<'_>) {
+        let xml = format!("<presence type='unavailable'><x xmlns='{}'><destroy/></x></presence>", super::USER);
+        if let Some(end) = stanzas::made(turn, &xml) {
+            let room = Jid::from(turn.to.to_bare());
+            turn.fan_out(room, end, [turn.from.clone()].into());
+        }
+        self.vanish(turn);
     }
 
     /// 11.1: a client that cannot be reached is no longer there.

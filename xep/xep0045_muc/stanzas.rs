@@ -43,11 +43,6 @@ pub fn user_x(says: &Says<'_>, own_codes: &[u16]) -> String {
     text(xml)
 }
 
-/// 10.1.3: to whom was alone in a room that is no more.
-pub fn ended() -> String {
-    format!("<x xmlns='{USER}'><item affiliation='none' role='none'/><destroy/><status code='110'/></x>")
-}
-
 fn write_item(says: &Says<'_>, xml: &mut Build) {
     xml.open("item").attr("affiliation", says.affiliation.as_str()).attr("role", says.role.as_str());
     xml.attr_opt("jid", says.jid).attr_opt("nick", says.nick);
