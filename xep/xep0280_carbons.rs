@@ -58,7 +58,7 @@ fn copy_sent(turn: &mut Turn<'_>, names: &Names) -> Flow {
     if envelope.to.to_bare() == *turn.account.jid() {
         return Flow::Go;
     }
-    let (stanza, to, sent_id) = (envelope.stanza.clone(), envelope.to.clone(), envelope.sent_id);
+    let (stanza, to, sent_id) = (envelope.stanza.clone(), envelope.to.clone(), envelope.sent.as_ref().map(|sent| sent.id));
     let sent_id = sent_id.map(|id| turn.shown(id));
     let mut stamps = envelope.stamps.clone();
     let is_new = |card: &SessionCard| Some(card.this) != sender;

@@ -67,11 +67,10 @@ impl SentAgain {
     pub fn tag(&self, stanza: &Stanza, sender: &str) -> u64 {
         let origin = stanza.child(self.origin_id).and_then(|child| stanza.child_el(child).attr("id"));
         let Some(id) = origin.or_else(|| stanza.id()).filter(|id| !id.is_empty()) else { return 0 };
-        let mut parts = vec![sender.as_bytes(), id.as_bytes()];
         let is_content = |child: &&Child| child.name != self.delay;
         let children = stanza.children().iter().filter(is_content).map(|child| stanza.child_bytes(child));
-        parts.extend(children.map(|bytes| bytes.get(..TAG_CHILD_BYTES_MAX).unwrap_or(bytes)));
-        hash::stable(&parts)
+        let children = children.map(|bytes| bytes.get(..TAG_CHILD_BYTES_MAX).unwrap_or(bytes));
+        hash::content([sender.as_bytes(), id.as_bytes()].into_iter().chain(children))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jid::Jid;
 
 use crate::interest::Interests;
 use crate::receipt::Receipt;
 use crate::store::{EntryId, Ticket};
 use crate::xml::stanza::Stanza;
-use crate::xml::wire::{Stamps, Wire};
+use crate::xml::wire::{Stamps, Strip, Wire};
 
 /// A stanza on its way. The bytes travel as received; what the server adds stands beside them in the stamps.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub struct Envelope {
     pub stamps: Stamps,
     /// Rendered once where many get the same bytes (presence).
     pub wire: Option<Arc<Wire>>,
-    /// The id under which the sender's own archive keeps it.
-    pub sent_id: Option<EntryId>,
+    /// What the sender's own archive keeps of it.
+    pub sent: Option<Sent>,
     /// The id under which the recipient's archive keeps it.
     pub kept_id: Option<EntryId>,
     /// What must be on disk before anything that this causes may be seen.
@@ -39,6 +40,18 @@ pub struct Envelope {
     pub said: Option<Said>,
     /// Entities passed; at [`HOPS_MAX`] it is dropped (security C5: no loop survives).
     pub hops: u8,
+}
+
+/// A message in its sender's archive: what it cost to make serves the recipient's too.
+#[derive(Debug)]
+pub struct Sent {
+    pub id: EntryId,
+    /// What tells it when it is sent again.
+    pub tag: u64,
+    /// The entry; none if an earlier one stands for it,
+    pub entry: Option<Bytes>,
+    /// and the children that are not in it.
+    pub strip: Strip,
 }
 
 /// What a room knows of what was said in it.
@@ -64,7 +77,7 @@ impl Envelope {
             to,
             stamps,
             wire: None,
-            sent_id: None,
+            sent: None,
             kept_id: None,
             after: 0,
             receipt: None,
@@ -85,7 +98,7 @@ impl Envelope {
             to,
             stamps: self.stamps.clone(),
             wire: self.wire.clone(),
-            sent_id: None,
+            sent: None,
             kept_id: None,
             after: self.after,
             receipt: None,

@@ -30,6 +30,11 @@ pub fn address(text: &str) -> Result<Jid, Error> {
     if is_done { Ok(jid) } else { Err(Error::NodePrep) }
 }
 
+/// The bare part of an address that is one, without copying it.
+pub fn bare(jid: &str) -> &str {
+    memchr::memchr(b'/', jid.as_bytes()).and_then(|at| jid.get(..at)).unwrap_or(jid)
+}
+
 /// The local part of an address, by the same rules.
 ///
 /// # Errors

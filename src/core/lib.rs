@@ -40,7 +40,7 @@ pub mod xml;
 pub use ask::{Ask, AskAnswer, AskReply};
 pub use enrolled::Enrolled;
 pub use entitlements::{Entitlements, Plan};
-pub use envelope::{Envelope, Said};
+pub use envelope::{Envelope, Said, Sent};
 pub use error::{Bounce, Condition, ErrorType};
 pub use event::Event;
 pub use host::{Fact, HostTurn};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Reply, hash};
+use iris_core::{Bounce, Condition, HostTurn, Reply, hash, jids};
 
 use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE};
@@ -28,7 +28,7 @@ const SOURCE: Source = Source {
             let from = El::parse(message).and_then(|it| it.attr("from").map(std::borrow::Cow::into_owned));
             return from.is_some_and(|from| full.as_deref().is_none_or(|full| full == from));
         }
-        real.split_once('/').map_or(real, |(bare, _)| bare) == *with && full.as_deref().is_none_or(|full| full == real)
+        jids::bare(real) == *with && full.as_deref().is_none_or(|full| full == real)
     },
     write: |entry, reveal, out| {
         let Some((real, message)) = history::parts(entry) else { return };

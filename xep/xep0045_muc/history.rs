@@ -14,7 +14,7 @@ use bytes::Bytes;
 use iris_core::store::{Entry, EntryId, Shelf};
 use iris_core::xml::wire::{self, Wire, render_unaddressed};
 use iris_core::xml::{El, Stamps, Stanza, StanzaId};
-use iris_core::{HostTurn, Jid, hash, ns, time};
+use iris_core::{HostTurn, Jid, hash, jids, ns, time};
 
 use super::stanzas;
 use crate::xep0313_archive::entry as personal;
@@ -70,10 +70,9 @@ pub fn tag(person: &str, message: &El<'_>) -> u64 {
         let added = [super::OCCUPANT_ID, super::USER, super::MUC, super::HATS, ns::DELAY].contains(&child.ns());
         !added && !child.is(ns::STANZA_ID, "stanza-id")
     };
-    let mut parts = vec![person.as_bytes(), id.as_bytes()];
     let content: Vec<El<'_>> = message.children().filter(is_content).collect();
-    parts.extend(content.iter().map(|child| child.bytes().get(..TAG_CHILD_BYTES_MAX).unwrap_or(child.bytes())));
-    hash::stable(&parts)
+    let content = content.iter().map(|child| child.bytes().get(..TAG_CHILD_BYTES_MAX).unwrap_or(child.bytes()));
+    hash::content([person.as_bytes(), id.as_bytes()].into_iter().chain(content))
 }
 
 /// So much of each child goes into a tag.
@@ -135,7 +134,7 @@ impl Past {
         if retract.child(super::MODERATE, "moderated").is_some() {
             return None;
         }
-        let person = real.split_once('/').map_or(real, |(bare, _)| bare);
+        let person = jids::bare(real);
         Some((person.to_owned(), message.attr("id").map(|it| it.into_owned()), retract.attr("id")?.into_owned()))
     }
 
@@ -150,7 +149,7 @@ impl Past {
     /// See `tag`.
     pub fn tag(&self) -> u64 {
         let Some((real, _)) = parts(&self.entry) else { return 0 };
-        let person = real.split_once('/').map_or(real, |(bare, _)| bare);
+        let person = jids::bare(real);
         self.el().map_or(0, |message| tag(person, &message))
     }
 

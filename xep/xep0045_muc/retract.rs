@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iris_core::store::{Entry, EntryId, LogQuery, OwnerId, Read, Rows, Write};
 use iris_core::xml::{Build, El, Stanza};
-use iris_core::{Bounce, Condition, Cx, Finish, HostTurn, Reply, hash, time};
+use iris_core::{Bounce, Condition, Cx, Finish, HostTurn, Reply, hash, jids, time};
 
 use super::archive::tombstone;
 use super::association::{Affiliation, Role};
@@ -26,7 +26,7 @@ const REASON_BYTES_MAX: usize = 1_024;
 fn author(entry: &Bytes) -> Option<(String, Option<String>)> {
     let (real, message) = history::parts(entry)?;
     let id = El::parse(message)?.attr("id").map(std::borrow::Cow::into_owned);
-    Some((real.split_once('/').map_or(real, |(bare, _)| bare).to_owned(), id))
+    Some((jids::bare(real).to_owned(), id))
 }
 
 async fn page(owner: OwnerId, query: LogQuery, cx: &Cx) -> Result<Vec<Entry>, Bounce> {
@@ -63,7 +63,7 @@ async fn find(owner: OwnerId, target: EntryId, person: Option<&str>, cx: &Cx) ->
 
 fn corrects(entry: &Bytes, person: &str, id: &str) -> bool {
     let Some((real, message)) = history::parts(entry) else { return false };
-    let by = real.split_once('/').map_or(real, |(bare, _)| bare);
+    let by = jids::bare(real);
     let replaced = El::parse(message).and_then(|it| it.child(CORRECTION, "replace")?.attr("id").map(|it| it == id));
     by == person && replaced == Some(true)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use iris_core::store::{Entry, EntryId, Item, Shelf};
 use iris_core::xml::{Stamps, Stanza, Strip};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType, jids};
 
 use super::affiliations::{Affiliated, Affiliations};
 use super::association::{Affiliation, Role};
@@ -578,5 +578,5 @@ impl Room {
 
 /// The bare JID inside a JID, without copying it.
 pub fn bare(jid: &Jid) -> &str {
-    jid.as_str().split_once('/').map_or(jid.as_str(), |(bare, _)| bare)
+    jids::bare(jid.as_str())
 }

@@ -1,6 +1,6 @@
 //! Who may do what (4.1, 4.5).
 
-use iris_core::{BareJid, Bounce, Jid};
+use iris_core::{BareJid, Bounce, Jid, jids};
 
 use super::config::{Access, PublishModel};
 use super::error;
@@ -155,7 +155,7 @@ impl Node {
 
     /// Owners and publishers may touch every item; others what they have published themselves (4.1, note).
     pub fn may_touch(&self, who: &Asker, publisher: &str) -> Result<(), Bounce> {
-        let bare = publisher.split_once('/').map_or(publisher, |(bare, _)| bare);
+        let bare = jids::bare(publisher);
         match self.affiliation_of(who) {
             Affiliation::Owner | Affiliation::Publisher => Ok(()),
             _ if bare == who.bare.as_str() && self.may_publish(who).is_ok() => Ok(()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use iris_core::Jid;
+use iris_core::{Jid, jids};
 
 #[derive(Debug, Default)]
 pub struct List(BTreeSet<Arc<str>>);
@@ -36,7 +36,7 @@ impl List {
     /// Section 6: the JID itself (with a resource: that one only), its bare JID, its domain.
     pub fn blocks(&self, jid: &Jid) -> bool {
         let (domain, text) = (jid.domain().as_str(), jid.as_str());
-        let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
+        let bare = jids::bare(text);
         self.has(text) || self.has(bare) || self.has(domain)
     }
 }

@@ -7,10 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use iris_core::mount::Settings;
 use iris_core::store::{EntryId, Shelf, Write};
+use iris_core::turn::Account;
 use iris_core::xml::El;
-use iris_core::{At, Card, Flow, GetOrSet, HostTurn, Jid, Mount, MountError, Reply, Room, Status, Step, Turn, hash};
+use iris_core::{
+    At, Card, Flow, GetOrSet, HostTurn, Jid, Mount, MountError, Reply, Room, Sent, Status, Step, Turn, hash, jids,
+};
 use serde::Deserialize;
 
 use crate::xep0359_stanza_ids::SentAgain;
@@ -131,19 +135,44 @@ struct Keeper {
 }
 
 fn keep_sent(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
-    let id = keep(turn, keeper, Way::Sent);
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    if !keeper.policy.keeps(&envelope.stanza) || !preferences::wants(turn.doors, &mut *turn.account, &envelope.to) {
+        return Flow::Go;
+    }
+    let tag = keeper.again.tag(&envelope.stanza, bare(&envelope.from));
+    let (peer, strip) = (peer_hash(bare(&envelope.to)), envelope.stamps.strip.clone());
+    let sent = match kept_before(turn.account, tag) {
+        Some(id) => Sent { id, tag, entry: None, strip },
+        None => {
+            let entry = entry::encode(&envelope.stanza, &envelope.stamps, envelope.to.as_str());
+            Sent { id: append(turn, peer, tag, entry.clone()), tag, entry: Some(entry), strip }
+        }
+    };
     if let Some(envelope) = turn.envelope.as_deref_mut() {
-        envelope.sent_id = id;
+        envelope.sent = Some(sent);
     }
     Flow::Go
 }
 
 fn keep_received(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
-    let own = turn.envelope.as_deref().filter(|envelope| bare(&envelope.from) == turn.me().as_str());
-    let id = match own {
+    let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
+    let sent = envelope.sent.as_ref();
+    let id = if bare(&envelope.from) == turn.account.jid().as_str() {
         // Section 6.1.1: each message once. A note to self is where its sender's half has put it.
-        Some(envelope) => envelope.sent_id,
-        None => keep(turn, keeper, Way::Received),
+        sent.map(|sent| sent.id)
+    } else if keeper.policy.keeps(&envelope.stanza) && preferences::wants(turn.doors, &mut *turn.account, &envelope.from) {
+        let tag = sent.map_or_else(|| keeper.again.tag(&envelope.stanza, bare(&envelope.from)), |sent| sent.tag);
+        match kept_before(turn.account, tag) {
+            Some(id) => Some(id),
+            None => {
+                let theirs = sent.filter(|sent| sent.strip == envelope.stamps.strip).and_then(|sent| sent.entry.clone());
+                let entry = theirs.unwrap_or_else(|| entry::encode(&envelope.stanza, &envelope.stamps, envelope.to.as_str()));
+                let peer = peer_hash(bare(&envelope.from));
+                Some(append(turn, peer, tag, entry))
+            }
+        }
+    } else {
+        None
     };
     if let Some(envelope) = turn.envelope.as_deref_mut() {
         envelope.kept_id = id;
@@ -151,45 +180,25 @@ fn keep_received(turn: &mut Turn<'_>, keeper: &Keeper) -> Flow {
     Flow::Go
 }
 
-#[derive(Clone, Copy)]
-enum Way {
-    Sent,
-    Received,
+/// The place of a message that is sent again, because its sender never got the answer before the restart.
+fn kept_before(account: &mut dyn Account, tag: u64) -> Option<EntryId> {
+    if tag == 0 { None } else { account.kept_before(SHELF, tag) }
 }
 
-/// Keep the message underway, if it is worth it and the user wants it kept; the id it is kept under.
-fn keep(turn: &mut Turn<'_>, keeper: &Keeper, way: Way) -> Option<EntryId> {
-    let envelope = turn.envelope.as_deref()?;
-    let peer = match way {
-        Way::Sent => &envelope.to,
-        Way::Received => &envelope.from,
-    };
-    if !keeper.policy.keeps(&envelope.stanza) || !preferences::wants(turn.doors, &mut *turn.account, peer) {
-        return None;
-    }
-    let tag = keeper.again.tag(&envelope.stanza, bare(&envelope.from));
-    if tag != 0
-        && let Some(id) = turn.account.kept_before(SHELF, tag)
-    {
-        // Its sender never got the answer before the restart: the same message, the same place.
-        return Some(id);
-    }
-    let peer = peer_hash(bare(peer));
-    let entry = entry::encode(&envelope.stanza, &envelope.stamps, envelope.to.as_str());
-    // Its time is the house's, whatever a <delay/> in it claims (security C10).
-    let id = turn.mint();
-    let owner = turn.account.owner();
+/// Its time is the house's, whatever a `<delay/>` in it claims (security C10).
+fn append(turn: &mut Turn<'_>, peer: u64, tag: u64, entry: Bytes) -> EntryId {
+    let (id, owner) = (turn.mint(), turn.account.owner());
     turn.write(Write::Append { owner, shelf: SHELF, id, peer, tag, entry });
-    Some(id)
+    id
 }
 
 /// An entry made of a message that was archived elsewhere (XEP-0227).
-pub(crate) fn keep_rendered(stanza: &iris_core::Stanza, stamps: &iris_core::xml::wire::Stamps, to: &str) -> bytes::Bytes {
+pub(crate) fn keep_rendered(stanza: &iris_core::Stanza, stamps: &iris_core::xml::wire::Stamps, to: &str) -> Bytes {
     entry::encode(stanza, stamps, to)
 }
 
 /// The other way round: the complete message. `None`: not an entry that we wrote.
-pub(crate) fn kept(entry: &bytes::Bytes) -> Option<&[u8]> {
+pub(crate) fn kept(entry: &Bytes) -> Option<&[u8]> {
     entry::message(entry)
 }
 
@@ -200,7 +209,7 @@ pub fn peer_hash(bare: &str) -> u64 {
 
 /// The bare JID inside a JID, without copying it.
 fn bare(jid: &Jid) -> &str {
-    jid.as_str().split_once('/').map_or(jid.as_str(), |(bare, _)| bare)
+    jids::bare(jid.as_str())
 }
 
 #[cfg(test)]

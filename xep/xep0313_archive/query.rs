@@ -5,7 +5,7 @@ use iris_core::jids::address;
 use iris_core::store::words;
 use iris_core::store::{EntryId, LogQuery, OwnerId};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, Reply, ns, time};
+use iris_core::{Bounce, Condition, Reply, jids, ns, time};
 
 use super::source::{Index, Source};
 use super::{Config, NS, bare};
@@ -65,7 +65,7 @@ pub struct With {
 
 impl With {
     pub fn matches(&self, me: &str, from: &str, to: &str) -> bool {
-        let of = |address: &str| address.split_once('/').map_or(address, |(bare, _)| bare) == self.bare;
+        let of = |address: &str| jids::bare(address) == self.bare;
         let bare = if self.bare == *me { of(from) && of(to) } else { of(from) || of(to) };
         bare && self.full.as_deref().is_none_or(|full| from == full || to == full)
     }

@@ -132,7 +132,7 @@ fn note(turn: &mut Turn<'_>, retract: NameId, sent: bool) -> Flow {
     if !sent && from == *turn.me() {
         return Flow::Go;
     }
-    let kept = if sent { envelope.sent_id } else { envelope.kept_id };
+    let kept = if sent { envelope.sent.as_ref().map(|sent| sent.id) } else { envelope.kept_id };
     // The schema wants both ids: a tombstone names the retraction.
     let id = envelope.stanza.id().map(std::borrow::Cow::into_owned).filter(|id| is_id(id));
     let (Some(at), Some(target), Some(id)) = (kept, target(&envelope.stanza, retract), id) else { return Flow::Go };

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use iris_core::store::{Entry, EntryId, LogQuery, OwnerId, Read, Rows, Shelf};
 use iris_core::xml::{Build, El};
-use iris_core::{Cx, ns, time};
+use iris_core::{Cx, jids, ns, time};
 
 use super::{NS, Retraction};
 use crate::xep0160_offline as offline;
@@ -91,7 +91,7 @@ fn takes_back(retraction: &Retraction, message: &[u8]) -> Option<Taken> {
     }
     let message = El::parse(message)?;
     let from = message.attr("from")?;
-    if bare(&from) != retraction.sender || message.child(NS, "retract").is_some() {
+    if jids::bare(&from) != retraction.sender || message.child(NS, "retract").is_some() {
         return None;
     }
     if message.attr("id").as_deref() == Some(&retraction.target) {
@@ -109,7 +109,7 @@ fn needs_escapes(id: &str) -> bool {
 fn tombstone(retraction: &Retraction, message: &[u8]) -> Option<Bytes> {
     let message = El::parse(message)?;
     let (from, to) = (message.attr("from")?, message.attr("to")?);
-    if bare(&from) != retraction.peer && bare(&to) != retraction.peer {
+    if jids::bare(&from) != retraction.peer && jids::bare(&to) != retraction.peer {
         return None;
     }
     let mut xml = Build::new();
@@ -119,8 +119,4 @@ fn tombstone(retraction: &Retraction, message: &[u8]) -> Option<Bytes> {
     }
     xml.open_ns("retracted", NS).attr("id", &retraction.id).attr("stamp", &time::datetime(retraction.at.0));
     Some(entry::made(&xml.finish()))
-}
-
-fn bare(jid: &str) -> &str {
-    jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }

@@ -65,7 +65,7 @@ pub(super) fn name(tag: &str) -> &str {
 
 /// Prefix (empty if none) and local part.
 pub(super) fn split(name: &str) -> (&str, &str) {
-    name.split_once(':').unwrap_or(("", name))
+    name.bytes().position(|c| c == b':').and_then(|at| Some((name.get(..at)?, name.get(at + 1..)?))).unwrap_or(("", name))
 }
 
 /// An attribute as written.
@@ -99,19 +99,23 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = Attribute<'a>;
 
     fn next(&mut self) -> Option<Attribute<'a>> {
-        const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
-        let text = self.rest.trim_start_matches(SPACE);
-        let equals = memchr::memchr(b'=', text.as_bytes())?;
-        let name = text.get(..equals)?.trim_end_matches(SPACE);
-        let value = text.get(equals + 1..)?.trim_start_matches(SPACE);
-        let quote = *value.as_bytes().first()?;
+        let (text, bytes) = (self.rest, self.rest.as_bytes());
+        let start = behind_space(bytes, 0)?;
+        // A name is short: whatever looks for `=` in strides would look for longer.
+        let equals = start + bytes.get(start..)?.iter().position(|c| *c == b'=')?;
+        let name = text.get(start..equals)?.trim_ascii_end();
+        let open = behind_space(bytes, equals + 1)?;
+        let quote = *bytes.get(open)?;
         if quote != b'"' && quote != b'\'' {
             return None;
         }
-        let inside = value.get(1..)?;
-        let end = memchr::memchr(quote, inside.as_bytes())?;
-        self.rest = inside.get(end + 1..)?;
-        let whole = text.get(..text.len() - self.rest.len())?;
-        Some(Attribute { name, value: inside.get(..end)?, whole })
+        let end = open + 1 + memchr::memchr(quote, bytes.get(open + 1..)?)?;
+        self.rest = text.get(end + 1..)?;
+        Some(Attribute { name, value: text.get(open + 1..end)?, whole: text.get(start..=end)? })
     }
+}
+
+/// The first byte from `at` on that is no white space.
+fn behind_space(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(at + bytes.get(at..)?.iter().position(|c| !matches!(c, b' ' | b'\t' | b'\n' | b'\r'))?)
 }

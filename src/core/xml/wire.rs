@@ -13,6 +13,7 @@ use super::ns;
 use super::payload::push_declarations;
 use super::stanza::{Kind, Ns, Stanza, StanzaType};
 use super::walk;
+use crate::jids;
 
 /// What may happen to a stanza while its client is inactive (XEP-0352).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -55,7 +56,7 @@ impl Sender {
 
 impl Origin {
     fn new(from: &str) -> Origin {
-        Origin { full: key(from), bare: key(from.split('/').next().unwrap_or_default()) }
+        Origin { full: key(from), bare: key(jids::bare(from)) }
     }
 }
 
@@ -341,8 +342,9 @@ fn push_rest(stanza: &Stanza, stamps: &Stamps, keep_to: bool, out: &mut Vec<u8>)
         out.extend_from_slice(extra);
     }
     if let Some(StanzaId { by, id }) = &stamps.stanza_id {
-        out.extend_from_slice(b"<stanza-id");
-        push_attribute("xmlns", Some(ns::SID), out);
+        out.extend_from_slice(b"<stanza-id xmlns='");
+        out.extend_from_slice(ns::SID.as_bytes());
+        out.push(b'\'');
         push_attribute("by", Some(by), out);
         push_attribute("id", Some(id), out);
         out.extend_from_slice(b"/>");

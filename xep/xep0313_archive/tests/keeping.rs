@@ -268,3 +268,16 @@ fn s3_ids_do_not_tell_when_and_do_not_lead_into_other_archives() {
     let romeo = house.online(ROMEO);
     assert_eq!(page_of(&mut house, &romeo, &asking(&[("after-id", his[0].as_str())], "")).bodies(), ["b", "c"]);
 }
+
+#[test]
+fn x0359_3_each_archive_leaves_out_what_is_forged_in_its_owners_name_alone() {
+    let mut house = House::with(ROOMS);
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    let forged = |by: &str| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='of-{by}'/>");
+    let ids = forged("romeo@house") + &forged("juliet@house") + &forged("room@elsewhere");
+    house.send(&romeo, &format!("<message type='chat' to='juliet@house'><body>hi</body>{ids}</message>"));
+    let mut kept = |client: &Client| page_of(&mut house, client, &asking(&[], "")).messages.concat();
+    let (hers, his) = (kept(&juliet), kept(&romeo));
+    let has = |xml: &str| ["romeo@house", "juliet@house", "room@elsewhere"].map(|by| xml.contains(&format!("id='of-{by}'")));
+    assert_eq!((has(&his), has(&hers)), ([false, true, true], [false, false, true]), "{his}\n{hers}");
+}
