@@ -18,6 +18,7 @@ use iris_core::store::{Answer, Epoch, Figures, Progress, Read, Shelf, Store, Tic
 
 use crate::failpoint::{self, Failpoints};
 
+mod appends;
 mod apply;
 pub mod backup;
 mod checkpoint;

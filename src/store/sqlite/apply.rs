@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use iris_core::store::{EntryId, OwnerId, Shape, Shelf, Write, WriteSet};
-use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
+use super::appends::{Appends, Row};
 use super::index;
 use super::schema::{domain_of, entry_sum, item_sum};
 use super::shelves::{NoShelf, ShelfNumbers, Shelves};
@@ -43,7 +45,9 @@ pub(super) struct Applying<'a> {
     shelves: ShelfNumbers<'a>,
     tail: &'a Tail,
     reach: Reach<'a>,
-    append: CachedStatement<'a>,
+    appends: Appends<'a>,
+    /// The set that is applied, or that is to blame for a fault.
+    pub at: usize,
     pub outcome: Outcome,
 }
 
@@ -84,14 +88,26 @@ impl<'a> Applying<'a> {
         tail: &'a Tail,
         reach: Reach<'a>,
     ) -> rusqlite::Result<Applying<'a>> {
-        let append = conn
-            .prepare_cached("INSERT INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        let shelves = ShelfNumbers::new(shelves);
-        Ok(Applying { conn, shelves, tail, reach, append, outcome: Outcome::default() })
+        let (shelves, appends) = (ShelfNumbers::new(shelves), Appends::new(conn)?);
+        Ok(Applying { conn, shelves, tail, reach, appends, at: 0, outcome: Outcome::default() })
     }
 
-    pub(super) fn set(&mut self, set: &WriteSet) -> Result<(), Fault> {
+    pub(super) fn set(&mut self, at: usize, set: &WriteSet) -> Result<(), Fault> {
+        self.at = at;
         set.writes.iter().try_for_each(|write| self.write(write))
+    }
+
+    /// All sets are in the tables.
+    pub(super) fn flush(&mut self) -> Result<(), Fault> {
+        let done = self.appends.flush();
+        self.appended(done)
+    }
+
+    fn appended(&mut self, done: Result<(), (usize, rusqlite::Error)>) -> Result<(), Fault> {
+        done.map_err(|(set, error)| {
+            self.at = set;
+            Fault::from(error)
+        })
     }
 
     pub(super) fn finish(self) -> Outcome {
@@ -99,6 +115,10 @@ impl<'a> Applying<'a> {
     }
 
     fn write(&mut self, write: &Write) -> Result<(), Fault> {
+        // What looks at the log, or counts on the order, finds there what came before it.
+        if !matches!(write, Write::Append { .. } | Write::Put { .. } | Write::Delete { .. }) {
+            self.flush()?;
+        }
         match write {
             Write::Own { owner, name } => self.own(*owner, name),
             Write::Disown { owner } => self.disown(*owner),
@@ -173,12 +193,12 @@ impl<'a> Applying<'a> {
         Ok(())
     }
 
-    fn append(&mut self, log: LogKey, id: EntryId, peer: i64, tag: i64, entry: &[u8]) -> Result<(), Fault> {
+    fn append(&mut self, log: LogKey, id: EntryId, peer: i64, tag: i64, entry: &Bytes) -> Result<(), Fault> {
         let Ok(place) = i64::try_from(id.0) else {
             return Err(Fault::Set(format!("{} is no time", id.0)));
         };
-        let (owner, shelf) = log;
-        self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
+        let done = self.appends.add(Row { set: self.at, id: place, log, peer, tag, entry: entry.clone() });
+        self.appended(done)?;
         self.outcome.floor = self.outcome.floor.max(id.0);
         self.let_find(log, place, peer, entry)?;
         if place > self.reach.folded {
@@ -190,7 +210,7 @@ impl<'a> Applying<'a> {
     }
 
     /// It never comes into the tail, which is ascending: the index on disk may have entries of any age.
-    fn insert(&mut self, log: LogKey, id: EntryId, peer: i64, tag: i64, entry: &[u8]) -> Result<(), Fault> {
+    fn insert(&mut self, log: LogKey, id: EntryId, peer: i64, tag: i64, entry: &Bytes) -> Result<(), Fault> {
         let Ok(mut place) = i64::try_from(id.0) else {
             return Err(Fault::Set(format!("{} is no time", id.0)));
         };
@@ -198,13 +218,14 @@ impl<'a> Applying<'a> {
         loop {
             let mut there =
                 self.conn.prepare_cached("SELECT owner = ?2 AND shelf = ?3 AND entry = ?4 FROM log WHERE id = ?1")?;
-            match there.query_row((place, owner, shelf, entry), |row| row.get::<_, bool>(0)).optional()? {
+            match there.query_row((place, owner, shelf, &entry[..]), |row| row.get::<_, bool>(0)).optional()? {
                 None => break,
                 Some(true) => return Ok(()),
                 Some(false) => place += 1,
             }
         }
-        self.append.execute((place, owner, shelf, peer, tag, entry_sum(owner, shelf, place, entry), entry))?;
+        let done = self.appends.add(Row { set: self.at, id: place, log, peer, tag, entry: entry.clone() });
+        self.appended(done)?;
         self.outcome.floor = self.outcome.floor.max(u64::try_from(place).unwrap_or(0));
         self.let_find(log, place, peer, entry)?;
         index::add(self.conn, log, TailEntry { id: place, peer, tag }).map_err(Fault::from)

@@ -94,6 +94,13 @@ pub(super) struct Writer {
     copies: bool,
 }
 
+fn to_blame(set: usize, fault: Fault) -> Failure {
+    match fault {
+        Fault::Set(why) => Failure::Set(set, why),
+        Fault::Store(error) => Failure::Store(error),
+    }
+}
+
 /// What a transaction does for the store itself, in entries.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Steps {
@@ -255,12 +262,9 @@ impl Writer {
     fn apply_all(&mut self, conn: &Connection, steps: Steps, batch: &[Submitted]) -> Result<(), Failure> {
         self.transact(conn, steps, |applying| {
             for (index, submitted) in batch.iter().enumerate().filter(|(_, submitted)| !submitted.stale) {
-                applying.set(&submitted.set).map_err(|fault| match fault {
-                    Fault::Set(why) => Failure::Set(index, why),
-                    Fault::Store(error) => Failure::Store(error),
-                })?;
+                applying.set(index, &submitted.set).map_err(|fault| to_blame(applying.at, fault))?;
             }
-            Ok(())
+            applying.flush().map_err(|fault| to_blame(applying.at, fault))
         })
     }
 

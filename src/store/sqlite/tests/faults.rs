@@ -236,3 +236,34 @@ fn reads_go_on_while_the_disk_is_slow() {
     assert!(waiting.try_recv().is_err());
     assert_eq!(waiting.recv().unwrap(), Ok(Rows::Value(Some("2".into()))));
 }
+
+#[test]
+fn r5_of_many_sets_of_one_commit_the_one_to_blame_and_what_follows_are_refused() {
+    // The first place of a statement of several rows, one in its middle, and one behind the last of them.
+    for taken in [2, 5, 12, 19] {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(dir.path(), SqliteOptions { busy: Duration::from_secs(20), ..SqliteOptions::default() });
+        client.commit(message(1));
+        // All of them are there when the writer comes to them.
+        let other = raw(dir.path());
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let waited_for = client.submit([put(JULIET, VCARD, "", "next")]);
+        let tickets: Vec<Ticket> = (2..=20)
+            .map(|number| {
+                // Id 3 is message 1's.
+                let at = if number == taken { 1 } else { number };
+                let theirs = crate::suite::append(JULIET, 2 * at + 1, 8, number);
+                let ours = crate::suite::append(ROMEO, 2 * number, 7, number);
+                client.store.submit(set([ours, theirs, put(ROMEO, VCARD, "", &number.to_string())]), 0)
+            })
+            .collect();
+        other.execute_batch("ROLLBACK").unwrap();
+        assert!(!is_refused(&client, waited_for));
+        let last = *tickets.last().unwrap();
+        let progress = client.resolve(last);
+        let refused = tickets.iter().filter(|ticket| progress.is_refused(**ticket)).count() as u64;
+        assert_eq!((refused, messages(&client)), (21 - taken, taken - 1), "message {taken} is to blame");
+        drop(client);
+        check_integrity(dir.path());
+    }
+}
