@@ -110,10 +110,10 @@ fn terms(text: TextOf, log: LogKey, peer: i64, entry: &[u8]) -> Option<String> {
     if words.is_empty() {
         return None;
     }
-    let mut terms = peer_term(log, peer);
+    let (mut terms, before) = (peer_term(log, peer), format!(" {}", word_term(log, "")));
     for word in words {
-        terms.push(' ');
-        terms.push_str(&word_term(log, &word));
+        terms.push_str(&before);
+        terms.push_str(&word);
     }
     Some(terms)
 }
