@@ -12,6 +12,7 @@ use iris_core::mount::Doors;
 use iris_core::ports::{Forgetter, WebPusher};
 use iris_core::room::Room;
 use iris_core::store::{Shelf, Store};
+use iris_core::time::datetime;
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::turn::House;
 use iris_core::xml::names::NameTable;
@@ -68,6 +69,19 @@ pub fn mount_with(config: &Config, vapid: Option<&Vapid>, mut names: NameTable) 
         ));
     }
     Ok(Mounted { hosts: Hosts::new(doors), names, known })
+}
+
+/// Ids ascend whatever the clock does, and an id is a time: what is written now looks as if it were of then.
+fn warn_of_the_future(floor: u64, now_us: u64) {
+    const WORTH_A_WORD_US: u64 = 60 * 1_000_000;
+    if floor > now_us + WORTH_A_WORD_US {
+        tracing::warn!(
+            newest = datetime(floor),
+            now = datetime(now_us),
+            "the newest entry of the store is of the future: until then all messages bear its time. If the clock of this machine is wrong, \
+             set it and start Iris again; if it was wrong before, a backup from before that brings the right times back"
+        );
+    }
 }
 
 pub fn open_store(config: &Config, mounted: &Mounted) -> Result<Arc<SqliteStore>, String> {
@@ -152,6 +166,7 @@ pub fn network(
         Some(_) => crate::census::take(store.as_ref(), &config.domains)?,
         None => Default::default(),
     };
+    warn_of_the_future(store.floor(), wall.as_micros() as u64);
     let house = Arc::new(House {
         names: Arc::new(mounted.names),
         clock: Arc::new(HouseClock::above(store.floor())),

@@ -43,21 +43,21 @@ impl iris_core::mount::Settings for Config {
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let config = m.config::<Config>()?;
-    let wrong = |text: String| MountError { at: None, text: format!("[[xep.components.component]]: {text}") };
     for (number, component) in config.component.iter().enumerate() {
         let domain = component.domain.as_str();
+        let wrong = |key: &str, why: String| Err(m.wrong::<Config>(&format!("component.{number}.{key}"), why));
         let jid = iris_core::Jid::new(domain).ok().filter(|jid| jid.node().is_none() && jid.resource().is_none());
         if jid.is_none_or(|jid| jid.as_str() != domain) {
-            return Err(wrong(format!("{domain:?} is no domain in lower case")));
+            return wrong("domain", format!("{domain:?} is no domain in lower case"));
         }
         if component.secret.len() < SECRET_BYTES_MIN {
-            return Err(wrong(format!("the secret of {domain} is shorter than {SECRET_BYTES_MIN} characters")));
+            return wrong("secret", format!("the secret of {domain} is shorter than {SECRET_BYTES_MIN} characters"));
         }
         if config.component[..number].iter().any(|other| other.domain == domain) {
-            return Err(wrong(format!("{domain} stands there twice")));
+            return wrong("domain", format!("{domain} stands there twice"));
         }
         if m.domains().iter().any(|other| other == domain) || m.serves(domain) {
-            return Err(wrong(format!("{domain} is served by this server itself")));
+            return wrong("domain", format!("{domain} is served by this server itself"));
         }
         if belongs_to(domain, m.domains()).is_none_or(|home| home == m.domain()) {
             m.component(domain, &component.secret);

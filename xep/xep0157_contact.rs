@@ -68,7 +68,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         }
         let addresses: Vec<String> = addresses.iter().map(|address| address.replace("{domain}", m.domain())).collect();
         for address in &addresses {
-            check(address)?;
+            check(address).map_err(|why| m.wrong::<Contact>(name.trim_end_matches("-addresses"), why))?;
             m.contact(name, address);
         }
         form = form.field(Field::new(FieldKind::ListMulti, name, "").values(addresses));
@@ -84,17 +84,14 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 }
 
 /// Section 3: "MUST be valid URIs" (of status addresses; of others it SHOULD be so).
-fn check(address: &str) -> Result<(), MountError> {
+fn check(address: &str) -> Result<(), String> {
     let scheme = address.split_once(':').filter(|(scheme, rest)| {
         let letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
         letter && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) && !rest.is_empty()
     });
     match scheme {
         Some(_) if !address.contains(char::is_whitespace) => Ok(()),
-        _ => Err(MountError {
-            at: None,
-            text: format!("[xep.contact]: {address:?} has no scheme: write \"mailto:…\", \"xmpp:…\" or \"https:…\""),
-        }),
+        _ => Err(format!("{address:?} has no scheme: write \"mailto:…\", \"xmpp:…\" or \"https:…\"")),
     }
 }
 

@@ -110,8 +110,8 @@ fn password(secret: &str, username: &str) -> String {
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let config = std::sync::Arc::new(m.config::<Config>()?);
-    for service in &config.service {
-        service.check().map_err(|why| MountError { at: None, text: format!("[[xep.external_services.service]]: {why}") })?;
+    for (number, service) in config.service.iter().enumerate() {
+        service.check().map_err(|why| m.wrong::<Config>(&format!("service.{number}"), why))?;
     }
     if config.service.is_empty() {
         return Ok(());

@@ -377,7 +377,7 @@ impl Settings for ArchiveSettings {
 
 fn mount_archive(m: &mut Mount<'_>) -> Result<(), MountError> {
     match m.config::<ArchiveSettings>()?.page_max {
-        0 => Err(MountError { at: None, text: "page_max is 0".to_owned() }),
+        0 => Err(m.wrong::<ArchiveSettings>("page_max", "page_max is 0")),
         _ => Ok(()),
     }
 }
@@ -407,7 +407,8 @@ fn a_rooms_complaint_is_shown_with_its_line() {
     assert!(wrong_type.starts_with("iris.toml:2:12: [xep.mam]: "), "{wrong_type}");
     let unknown_table = mounted("[xep.nonsense]\nx = 1\n").expect_err("no such room");
     assert!(unknown_table.starts_with("iris.toml:1:"), "{unknown_table}");
-    assert_eq!(mounted("[xep.mam]\npage_max = 0\n"), Err("iris.toml: page_max is 0".to_owned()));
+    let wrong_value = mounted("[xep.mam]\npage_max = 0\n").expect_err("wrong value");
+    assert!(wrong_value.starts_with("iris.toml:2:12: [xep.mam]: page_max is 0"), "{wrong_value}");
 }
 
 #[test]

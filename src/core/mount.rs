@@ -51,6 +51,30 @@ impl Mount<'_> {
         &self.doors.domain
     }
 
+    /// An operator's mistake in the table of `T`: at the key `path`, as far as it is there. The path into a list has numbers:
+    /// `component.0.secret`.
+    pub fn wrong<T: Settings>(&self, path: &str, why: impl fmt::Display) -> MountError {
+        MountError { at: self.config.place(T::TABLE, path), text: format!("[xep.{}]: {why}", T::TABLE) }
+    }
+
+    /// Whether a service may have the name that the key `service` in the table of `T` gives it.
+    ///
+    /// # Errors
+    /// With the place of the key.
+    pub fn check_label<T: Settings>(&self, label: &str) -> Result<(), MountError> {
+        let wrong = |why| self.wrong::<T>("service", format!("{why}. Give the service another name: service = \"…\""));
+        self.address_of(label).map(drop).map_err(wrong)
+    }
+
+    fn address_of(&self, label: &str) -> Result<String, String> {
+        let domain = format!("{label}.{}", self.doors.domain);
+        let as_domain = jid::Jid::new(&domain).ok().filter(|jid| jid.node().is_none() && jid.resource().is_none());
+        if as_domain.is_none_or(|jid| jid.as_str() != domain) {
+            return Err(format!("{label:?} cannot be the first part of a domain name"));
+        }
+        if self.serves(&domain) { Err(format!("{domain} is the address of two services")) } else { Ok(domain) }
+    }
+
     /// A service of this domain under an address of its own, `LABEL.domain`: it has doors as a domain has (`At::Host`, `host_iq_named`,
     /// `host_state`, `command`), and there may be entities behind it (`entities`).
     pub fn serve(
@@ -58,14 +82,7 @@ impl Mount<'_> {
         label: &str,
         open: impl FnOnce(&mut Mount<'_>) -> Result<(), MountError>,
     ) -> Result<(), MountError> {
-        let domain = format!("{label}.{}", self.doors.domain);
-        let as_domain = jid::Jid::new(&domain).ok().filter(|jid| jid.node().is_none() && jid.resource().is_none());
-        if as_domain.is_none_or(|jid| jid.as_str() != domain) {
-            return Err(MountError { at: None, text: format!("{label:?} cannot be the first part of a domain name") });
-        }
-        if self.serves(&domain) {
-            return Err(MountError { at: None, text: format!("{domain} is the address of two services") });
-        }
+        let domain = self.address_of(label).map_err(|text| MountError { at: None, text })?;
         let mut doors = Doors { parent: Some(self.doors.domain.clone()), ..Doors::new(&domain) };
         doors.admins = self.doors.admins.clone();
         doors.site = self.doors.site.clone();

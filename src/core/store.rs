@@ -241,7 +241,7 @@ pub enum StoreError {
 impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            StoreError::Refused => f.write_str("the writes this depends on were refused"),
+            StoreError::Refused => f.write_str("it could not be written to disk (the log of the server says why)"),
             StoreError::Unavailable(why) => write!(f, "storage is unavailable: {why}"),
             StoreError::Broken(why) => write!(f, "storage is broken: {why}"),
         }

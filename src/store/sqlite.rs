@@ -133,6 +133,11 @@ impl std::fmt::Display for OpenError {
                  or restore a backup",
                 path.display()
             ),
+            OpenError::Database { path, error } if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => write!(
+                f,
+                "{}: {error}. Nothing is lost that was acknowledged; make room on this disk: a few megabytes are enough to start",
+                path.display()
+            ),
             OpenError::Database { path, error } => write!(
                 f,
                 "{}: {error}. If the disk has space and the file is on a local file system, restore a backup",

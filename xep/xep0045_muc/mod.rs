@@ -94,9 +94,12 @@ const ROOM_SHELVES: [Shelf; 9] = [
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<settings::Config>()?;
-    if settings.occupants_max == 0 || settings.nick_bytes_max == 0 {
-        return Err(MountError { at: None, text: "[xep.muc]: occupants_max and nick_bytes_max are at least 1".into() });
+    for (key, is_zero) in [("occupants_max", settings.occupants_max == 0), ("nick_bytes_max", settings.nick_bytes_max == 0)] {
+        if is_zero {
+            return Err(m.wrong::<settings::Config>(key, format!("{key} is at least 1")));
+        }
     }
+    m.check_label::<settings::Config>(&settings.service)?;
     let label = settings.service.clone();
     let service =
         Arc::new(Service { names: stanzas::Names::intern(m), policy: Policy::intern(m), pages: m.config()?, settings });

@@ -76,7 +76,7 @@ keep_days = 0
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let config = m.config::<Config>()?;
     if config.page_entries_max == 0 || config.page_entries_max > iris_core::store::PAGE_ENTRIES_MAX {
-        return Err(MountError { at: None, text: "[xep.archive]: page_entries_max is from 1 to 1000".into() });
+        return Err(m.wrong::<Config>("page_entries_max", "page_entries_max is a number from 1 to 1000"));
     }
     let keep_days = config.keep_days;
     m.shelf(SHELF)?;

@@ -93,8 +93,10 @@ static STATE: StateSlot<Push> = StateSlot::new();
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings: Settings = m.config()?;
     if !(1..=3_600).contains(&settings.burst_seconds) {
-        return Err(MountError { at: None, text: "[xep.push]: burst_seconds is a number from 1 to 3600".into() });
+        return Err(m.wrong::<Settings>("burst_seconds", "burst_seconds is a number from 1 to 3600"));
     }
+    // Also while there is no key and so no service: it is served as soon as there is one.
+    m.check_label::<Settings>(&settings.service)?;
     m.feature(At::Account, NS);
     m.shelf(PUSH)?;
     m.enrolled(PUSH)?;

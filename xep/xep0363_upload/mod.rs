@@ -83,6 +83,7 @@ profile_file_bytes_max = 10485760
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<Settings>()?;
+    m.check_label::<Settings>(&settings.service)?;
     m.rules(settings.clone());
     // The shelf is there whatever the configuration says today: what lies on it can be seen, removed and moved out.
     m.shelf(SHELF)?;

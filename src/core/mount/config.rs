@@ -51,6 +51,22 @@ impl RoomConfig {
         RoomConfig { domains: domains.to_vec(), ..self }
     }
 
+    /// Where in the file the value at `path` of a table stands; else what it would stand in.
+    pub(super) fn place(&self, table: &str, path: &str) -> Option<usize> {
+        let rooms = rooms_of(&self.text).ok()?;
+        let mut value = &rooms.iter().find(|(name, _)| name == table)?.1;
+        for part in path.split('.') {
+            let inner = match value.get_ref() {
+                toml::de::DeValue::Table(keys) => keys.get(part),
+                toml::de::DeValue::Array(all) => part.parse::<usize>().ok().and_then(|at| all.get(at)),
+                _ => None,
+            };
+            let Some(inner) = inner else { break };
+            value = inner;
+        }
+        Some(value.span().start)
+    }
+
     pub(super) fn error_at(&self, table: &str, why: &str) -> MountError {
         MountError { at: self.tables.get(table).copied(), text: why.to_owned() }
     }

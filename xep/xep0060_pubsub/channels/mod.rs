@@ -122,6 +122,7 @@ pub fn withdraw(turn: &mut HostTurn<'_>, node: &str) {
 pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings = m.config::<Settings>()?;
     let label = settings.service.clone();
+    m.check_label::<Settings>(&label)?;
     let root = pubsub::root(jid(&label, m.domain())?, &settings.default_node());
     let (default, pages) = (settings.default_node(), m.config()?);
     // Whoever has an account in this house may be something to a node of each of its domains.
@@ -187,6 +188,6 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 
 /// The service's address, of whom nothing is asked.
 fn jid(label: &str, domain: &str) -> Result<BareJid, MountError> {
-    let wrong = |_| MountError { at: None, text: format!("[xep.pubsub]: {label}.{domain} is no address") };
+    let wrong = |_| MountError { at: None, text: format!("{label}.{domain} is no address") };
     BareJid::new(&format!("{label}.{domain}")).map_err(wrong)
 }
