@@ -53,6 +53,7 @@ mod xep0249_direct_invitations;
 mod xep0280_carbons;
 mod xep0292_vcard4;
 mod xep0297_forwarding;
+mod xep0307_unique_rooms;
 mod xep0313_archive;
 mod xep0317_hats;
 mod xep0319_idle;
@@ -146,6 +147,7 @@ pub const ROOMS: &[Room] = &[
     xep0280_carbons::ROOM,
     xep0292_vcard4::ROOM,
     xep0297_forwarding::ROOM,
+    xep0307_unique_rooms::ROOM,
     xep0313_archive::ROOM,
     xep0317_hats::ROOM,
     xep0319_idle::ROOM,

@@ -125,6 +125,32 @@ mod tests {
         assert!(heard.contains("<body>hi") && !heard.contains("<show>away"), "{heard}");
     }
 
+    /// XEP-0045 11.2, 8.2: that it is no longer in a room a client hears at once: later there is no stream to tell it on.
+    #[test]
+    fn s3_2_who_is_taken_out_of_a_room_is_not_kept_waiting() {
+        for (shuts, code) in [(true, "332"), (false, "307")] {
+            let (mut house, romeo, juliet) = lovers();
+            let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
+            house.send(&romeo, &format!("<presence to='hall@conference.house/romeo'>{x}</presence>"));
+            let form = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+            house.iq(&romeo, "set", Some("hall@conference.house"), form);
+            house.send(&juliet, &format!("<presence to='hall@conference.house/juliet'>{x}</presence>"));
+            house.recv(&juliet);
+            house.send(&romeo, "<presence to='hall@conference.house/romeo'><show>away</show></presence>");
+            house.nothing(&juliet);
+            if shuts {
+                house.closing();
+            } else {
+                let kick = "<query xmlns='http://jabber.org/protocol/muc#admin'><item nick='juliet' role='none'/></query>";
+                house.iq(&romeo, "set", Some("hall@conference.house"), kick);
+            }
+            let heard = house.hear(&juliet);
+            assert_eq!(heard.len(), 2, "in their order: {heard:?}");
+            assert!(heard[0].contains("<show>away") && heard[1].contains("type='unavailable'"), "{heard:?}");
+            assert!(heard[1].contains(&format!("<status code='{code}'/>")), "{heard:?}");
+        }
+    }
+
     #[test]
     fn s3_2_of_news_the_newest_of_each_is_enough() {
         let (mut house, romeo, juliet) = lovers();

@@ -122,7 +122,8 @@ impl Room {
                 Change::Affiliation { address, affiliated, is_new_member } => {
                     let reason = affiliated.reason.clone();
                     self.set_affiliation(turn, &address, affiliated, Some(&actor));
-                    if is_new_member {
+                    // Nobody comes into an archived bubble; a new member may read what was said.
+                    if is_new_member && !self.config.archived {
                         self.tell_new_member(turn, &address, reason.as_deref());
                     }
                 }
@@ -187,7 +188,8 @@ impl Room {
         may_affiliate(actor, is_self, old.affiliation, new)?;
         let nick = self.nick_for(item, &address, &old, new)?;
         let is_new_member = self.config.members_only && old.affiliation < Affiliation::Member && new >= Affiliation::Member;
-        Ok(Change::Affiliation { address, affiliated: Affiliated { affiliation: new, nick, reason }, is_new_member })
+        let affiliated = Affiliated { nick, reason, ..Affiliated::new(new) };
+        Ok(Change::Affiliation { address, affiliated, is_new_member })
     }
 
     /// 9.3, 9.5: a nickname that is given with it is reserved; an empty one is given up; 9.1: an outcast has none.

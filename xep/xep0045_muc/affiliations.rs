@@ -5,6 +5,7 @@
 //! affiliation member
 //! nick thirdwitch
 //! reason ...
+//! registered 1
 //! ```
 
 use std::collections::BTreeMap;
@@ -22,11 +23,15 @@ pub struct Affiliated {
     /// The nickname that nobody else may take.
     pub nick: Option<String>,
     pub reason: Option<String>,
+    /// A member because they have said so (7.10), and nobody else has.
+    pub registered: bool,
+    /// A guest's (XEP-0175), for as long as they are here. Not kept: nobody has their address again.
+    pub passing: bool,
 }
 
 impl Affiliated {
     pub fn new(affiliation: Affiliation) -> Affiliated {
-        Affiliated { affiliation, nick: None, reason: None }
+        Affiliated { affiliation, nick: None, reason: None, registered: false, passing: false }
     }
 
     pub fn encode(&self) -> String {
@@ -35,6 +40,9 @@ impl Affiliated {
             if let Some(value) = value {
                 text.push_str(&format!("{name} {}\n", value.replace(['\n', '\r'], " ")));
             }
+        }
+        if self.registered {
+            text.push_str("registered 1\n");
         }
         text
     }
@@ -46,6 +54,7 @@ impl Affiliated {
                 ("affiliation", value) => affiliated.affiliation = Affiliation::parse(value)?,
                 ("nick", value) => affiliated.nick = Some(value.to_owned()),
                 ("reason", value) => affiliated.reason = Some(value.to_owned()),
+                ("registered", value) => affiliated.registered = value == "1",
                 _ => {}
             }
         }
@@ -143,10 +152,11 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_read_again() {
-        let kept =
-            Affiliated { affiliation: Affiliation::Member, nick: Some("third witch".into()), reason: Some("a\nb".into()) };
+        let (nick, reason) = (Some("third witch".into()), Some("a\nb".into()));
+        let kept = Affiliated { affiliation: Affiliation::Member, nick, reason, registered: true, passing: false };
         let read = Affiliated::decode(&kept.encode()).expect("ours");
         assert_eq!((read.affiliation, read.nick.as_deref()), (Affiliation::Member, Some("third witch")));
+        assert!(read.registered);
         assert_eq!(read.reason.as_deref(), Some("a b"));
         assert_eq!(Affiliated::decode("nonsense"), None);
     }

@@ -130,7 +130,7 @@ pub struct RoomConfig {
     pub slow_mode: u64,
     /// XEP-0452.
     pub forward_mentions: bool,
-    /// XEP-0486: the hash of the picture.
+    /// XEP-0486: the hash of the picture, or of each of its formats with spaces between.
     pub avatar: Option<String>,
     /// It is a bubble: the plan it was made under, and how many members that allows.
     pub bubble: Option<(String, usize)>,

@@ -25,7 +25,8 @@ impl Room {
     pub fn hear_iq(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
         let is_there = self.is_there_for(turn.from);
         if turn.to.resource().is_some() {
-            return if is_there { self.relay_iq(turn, stanza) } else { Bounce::new(Condition::ItemNotFound).into() };
+            // Also where there is no such room: "item-not-found" would tell a client that it is in it (XEP-0410 3.2).
+            return self.relay_iq(turn, stanza);
         }
         let is_set = match stanza.stype() {
             StanzaType::Get => false,
@@ -39,6 +40,9 @@ impl Room {
             return Bounce::new(Condition::ItemNotFound).into();
         }
         let el = stanza.child_el(child);
+        if let Some(claimed) = self.claim(turn, stanza, &el) {
+            return claimed;
+        }
         match (el.ns(), el.local(), is_set) {
             (disco::INFO, "query", false) => self.disco_info(turn, &el),
             (disco::ITEMS, "query", false) => self.disco_items(turn, &el),
@@ -170,7 +174,7 @@ impl Room {
             form = form.field(Field::text("hats#hash", "Hats hash").value(hash));
         }
         if let Some(avatar) = &it.avatar {
-            form = form.field(Field::lines("muc#roominfo_avatarhash", "Avatar hash").value(avatar));
+            form = form.field(Field::lines("muc#roominfo_avatarhash", "Avatar hash").values(avatar.split(' ')));
         }
         // XEP-0502 4: of a room that is found and entered by everybody.
         if is_open

@@ -188,7 +188,7 @@ impl Room {
         };
         let new = || Occupant::new(&nick, occupant_jid.into(), &person, id, affiliation, role);
         let key = self.occupants.enter(new, &nick, session);
-        let inviters = self.invitations.answered(&person);
+        let inviters = self.answered(turn, &person);
         self.tell_inviters(turn, inviters, &person, "has come into");
         if let Some(occupant) = self.occupants.by_key_mut(&key) {
             occupant.hats = Arc::from(self.hats.of(&person));
@@ -198,6 +198,9 @@ impl Room {
         self.welcome(turn, &key, join, &codes, &mav);
         if affiliation >= Affiliation::Admin {
             self.show_requests(turn);
+        }
+        if role == Role::Moderator {
+            self.show_voice_requests(turn);
         }
         service::tell(turn, self);
         Ok(())
@@ -386,6 +389,7 @@ impl Room {
             if self.stage == Stage::Locked {
                 return self.never_was(turn);
             }
+            self.end_visit(turn, &occupant.person);
         }
         service::tell(turn, self);
     }

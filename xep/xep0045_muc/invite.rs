@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El, Stanza};
 use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, jids};
 
@@ -16,27 +17,29 @@ const INVITEES_MAX: usize = 20;
 const OPEN_MAX: usize = 1_000;
 const REASON_BYTES_MAX: usize = 4_096;
 
-/// Who was invited by whom and has neither come nor declined: only they may decline, and only the inviter is told.
+/// Invitations of a room that stays. Key: the bare JIDs of invitee and inviter with a space between.
+pub const SHELF: Shelf = Shelf::map("muc-invitation");
+
+/// Who was invited by whom and has neither come nor declined: only they may decline, and only the inviter is told. People answer when
+/// they come home, and nobody may be in the room by then.
 #[derive(Debug, Default)]
 pub struct Invitations {
     open: VecDeque<(Arc<str>, Jid)>,
 }
 
 impl Invitations {
-    fn add(&mut self, invitee: &str, inviter: Jid) {
-        self.open.retain(|(of, by)| **of != *invitee || *by != inviter);
-        self.open.push_back((Arc::from(invitee), inviter));
-        if self.open.len() > OPEN_MAX {
-            self.open.pop_front();
-        }
+    pub fn load<'a>(items: impl Iterator<Item = &'a Item>) -> Invitations {
+        let read = |item: &Item| item.key.split_once(' ').and_then(|(of, by)| Some((Arc::from(of), Jid::new(by).ok()?)));
+        Invitations { open: items.filter_map(read).take(OPEN_MAX).collect() }
     }
 
-    /// Somebody has come, or will not come: everybody who has invited them.
-    pub fn answered(&mut self, invitee: &str) -> Vec<Jid> {
-        let inviters = self.open.iter().filter(|(of, _)| **of == *invitee).map(|(_, by)| by.clone()).collect();
-        self.open.retain(|(of, _)| **of != *invitee);
-        inviters
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        self.open.iter().map(|(of, by)| key(of, by))
     }
+}
+
+fn key(invitee: &str, inviter: &Jid) -> String {
+    format!("{invitee} {}", bare(inviter))
 }
 
 /// What an inviter says.
@@ -56,6 +59,66 @@ impl Words {
 }
 
 impl Room {
+    fn remember_invitation(&mut self, turn: &mut HostTurn<'_>, invitee: &str, inviter: Jid) {
+        self.take_invitations(turn, |of, by| of == invitee && bare(by) == bare(&inviter));
+        if self.is_kept() {
+            turn.put(SHELF, &key(invitee, &inviter), "");
+        }
+        let open = &mut self.invitations.open;
+        open.push_back((Arc::from(invitee), inviter));
+        if let Some((of, by)) = if open.len() > OPEN_MAX { open.pop_front() } else { None }
+            && self.is_kept()
+        {
+            turn.delete(SHELF, &key(&of, &by));
+        }
+    }
+
+    fn take_invitations(&mut self, turn: &mut HostTurn<'_>, which: impl Fn(&str, &Jid) -> bool) -> Vec<Jid> {
+        let is_kept = self.is_kept();
+        let mut inviters = Vec::new();
+        self.invitations.open.retain(|(of, by)| {
+            let taken = which(of, by);
+            if taken {
+                inviters.push(by.clone());
+                if is_kept {
+                    turn.delete(SHELF, &key(of, by));
+                }
+            }
+            !taken
+        });
+        inviters
+    }
+
+    /// Somebody has come, or will not come: everybody who has invited them.
+    pub fn answered(&mut self, turn: &mut HostTurn<'_>, invitee: &str) -> Vec<Jid> {
+        self.take_invitations(turn, |of, _| of == invitee)
+    }
+
+    /// The person is no more: neither invited, nor told what became of invitations.
+    pub fn forget_invitations(&mut self, turn: &mut HostTurn<'_>, person: &str) {
+        self.take_invitations(turn, |of, by| of == person || bare(by) == person);
+    }
+
+    /// 7.8.2: "If the inviter supplies a non-existent JID, the room SHOULD return an <item-not-found/> error to the inviter."
+    pub fn invitation_failed(&mut self, turn: &mut HostTurn<'_>) {
+        let invitee = bare(turn.from).to_owned();
+        for inviter in self.answered(turn, &invitee) {
+            let mut xml = Build::new();
+            xml.open_ns("x", USER).open("invite").attr("to", &invitee).close().close();
+            let mut inside = stanzas::text(xml);
+            Bounce::new(Condition::ItemNotFound).text("the invitation did not arrive").write(&mut inside);
+            let to = self.where_inviter_is(inviter);
+            if let Some(told) = stanzas::made(turn, &format!("<message type='error'>{inside}</message>")) {
+                turn.send_stanza(to, told);
+            }
+        }
+    }
+
+    /// Whoever has left meanwhile hears of it on whatever device.
+    fn where_inviter_is(&self, inviter: Jid) -> Jid {
+        if self.occupants.by_session(&inviter).is_some() { inviter } else { inviter.to_bare().into() }
+    }
+
     pub fn hear_invitation(&mut self, turn: &mut HostTurn<'_>, x: &El<'_>) -> Reply {
         if let Some(decline) = x.child(USER, "decline") {
             return self.decline(turn, &decline);
@@ -131,7 +194,7 @@ impl Room {
             xml.leaf("password", password);
         }
         xml.close();
-        self.invitations.add(bare(&to), inviter.clone());
+        self.remember_invitation(turn, bare(&to), inviter.clone());
         self.tell_one(turn, to, &stanzas::text(xml));
     }
 
@@ -149,8 +212,8 @@ impl Room {
         let reason = decline.child(USER, "reason").map(|it| it.text().into_owned());
         let reason = reason.filter(|reason| !reason.is_empty() && reason.len() <= REASON_BYTES_MAX);
         let person = bare(turn.from).to_owned();
-        let mut inviters = self.invitations.answered(&person);
-        // A bubble's members were all invited, also if that was before the room was read the last time.
+        let mut inviters = self.answered(turn, &person);
+        // A bubble's members were all invited, also if the invitation was forgotten for later ones.
         let refuses = self.config.bubble.is_some() && self.affiliations.of(&person) == Affiliation::Member;
         if inviters.is_empty() && refuses {
             inviters = self.affiliations.having(Affiliation::Owner).filter_map(|(owner, _)| Jid::new(owner).ok()).collect();
@@ -166,8 +229,7 @@ impl Room {
         xml.close().close();
         let inside = stanzas::text(xml);
         for inviter in inviters {
-            // Whoever has left meanwhile hears of it on whatever device.
-            let to = if self.occupants.by_session(&inviter).is_some() { inviter } else { inviter.to_bare().into() };
+            let to = self.where_inviter_is(inviter);
             self.tell_one(turn, to, &inside);
         }
         if refuses {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use iris_core::store::{EntryId, Write};
 use iris_core::xml::wire::{self};
-use iris_core::xml::{El, Stanza};
-use iris_core::{Bounce, Condition, HostTurn, Reply, Said, hash, ns};
+use iris_core::xml::{El, Stanza, Strip};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, Said, hash, ns};
 
 use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE, Past};
 use super::pace::ACTIVITY;
 use super::room::{Room, SUBJECT};
-use super::{USER, stanzas};
+use super::{USER, relay, stanzas};
 
 /// RFC 6121, 8.5.3; XEP-0045 17.2.2: errors that say that nobody is there.
 const NOBODY_THERE: &[&str] = &[
@@ -26,6 +26,9 @@ const NOBODY_THERE: &[&str] = &[
     "internal-server-error",
     "jid-malformed",
 ];
+
+/// Private messages of which an error may still come.
+const WHISPERS_MAX: usize = 500;
 
 /// After a start, messages may be sent again.
 const SENT_AGAIN_TIME: Duration = Duration::from_secs(600);
@@ -124,33 +127,55 @@ impl Room {
         if !self.config.allow_pm.lets(speaker.role) {
             return Bounce::new(Condition::Forbidden).text("private messages are not allowed here").into();
         }
-        let from = speaker.jid.clone();
+        let (from, mut whispers) = (speaker.jid.clone(), Vec::new());
         let extra = stanzas::occupant_id(&speaker.id) + &format!("<x xmlns='{USER}'/>");
         let stamps = stanzas::stamps(&from, self.forged(turn, stanza), extra, None);
         let wire = Arc::new(wire::render(stanza, &stamps));
         for session in &to.sessions {
+            if let Some(it) = whispered(&session.jid, &from, stanza) {
+                whispers.push(it);
+            }
             turn.send_wire(from.clone(), session.jid.clone(), stanza.clone(), stamps.clone(), wire.clone());
         }
+        self.whispers.extend(whispers);
+        let over = self.whispers.len().saturating_sub(WHISPERS_MAX);
+        self.whispers.drain(..over);
         Reply::Sent
     }
 
     /// An error from somebody who is there: they cannot be reached (11.1, 17.2.2), or whoever had told them something is to know.
     pub fn hear_error(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
-        let Some(speaker) = self.speaker(turn) else { return Reply::Sent };
+        let Some(speaker) = self.speaker(turn) else {
+            if stanza.kind() == Kind::Message && turn.to.resource().is_none() {
+                self.invitation_failed(turn);
+            }
+            return Reply::Sent;
+        };
         let condition = stanza.child_named(ns::CLIENT, "error").and_then(|child| condition(&stanza.child_el(child)));
-        if condition.as_deref().is_none_or(|condition| NOBODY_THERE.contains(&condition)) {
+        // XEP-0191 3.3: for somebody whom they have blocked nobody is there, and yet they are.
+        let is_private = condition.as_deref() == Some("service-unavailable")
+            && whispered(turn.from, turn.to, stanza).is_some_and(|it| self.whispers.contains(&it));
+        if !is_private && condition.as_deref().is_none_or(|condition| NOBODY_THERE.contains(&condition)) {
             self.gone_by_error(turn);
             return Reply::Sent;
         }
         let to = turn.to.resource().and_then(|nick| self.occupants.by_nick(nick.as_str()));
-        if let Some(to) = to.filter(|_| stanza.kind() == iris_core::Kind::Message) {
+        if let Some(to) = to.filter(|_| stanza.kind() == Kind::Message)
+            && let Some(error) = relay::rewritten(turn, stanza, stanza.id().as_deref(), &self.forged(turn, stanza))
+        {
             let from = speaker.jid.clone();
-            let stamps = stanzas::stamps(&from, self.forged(turn, stanza), stanzas::occupant_id(&speaker.id), None);
+            let stamps = stanzas::stamps(&from, Strip::default(), stanzas::occupant_id(&speaker.id), None);
             let to = to.sessions.iter().map(|session| session.jid.clone()).collect();
-            turn.fan_out_stamped(from, stanza.clone(), stamps, to);
+            turn.fan_out_stamped(from, error, stamps, to);
         }
         Reply::Sent
     }
+}
+
+/// A private message, as an error knows it: who has got it, from which occupant, under which id.
+fn whispered(to: &Jid, from: &Jid, stanza: &Stanza) -> Option<u64> {
+    let id = stanza.id().filter(|id| !id.is_empty())?;
+    Some(hash::stable(&[to.as_str().as_bytes(), from.as_str().as_bytes(), id.as_bytes()]))
 }
 
 fn condition(error: &El<'_>) -> Option<String> {

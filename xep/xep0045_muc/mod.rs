@@ -1,13 +1,13 @@
 //! XEP-0045: Multi-User Chat - rooms in which many talk to many.
 //! Spec 1.35.5, https://xmpp.org/extensions/xep-0045.html. Not done: nickname changes by the service other than to a registered one;
-//! presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it refused); an owner for an open room whose last one's
-//! account was removed and that has no admins.
+//! presence subscriptions to rooms; the old groupchat protocol (7.2.17 wants it refused).
 //!
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
 //! says), `pace`. In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq
-//! between occupants), `disco_room`, `archive` (who reads it), `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations). `service` knows all
-//! rooms, `search` finds them; `bubble` is the room of a team.
+//! between occupants), `disco_room`, `succession` (of owners), `archive` (who reads it),
+//! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations). `service` knows all rooms,
+//! `search` finds them; `bubble` is the room of a team.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use iris_core::store::Shelf;
 use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
 
 use crate::xep0030_disco as disco;
+use crate::xep0307_unique_rooms as unique;
 use crate::xep0313_archive::policy::Policy;
 
 mod admin;
@@ -42,6 +43,7 @@ mod search;
 mod service;
 mod settings;
 mod stanzas;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -80,11 +82,12 @@ pub const ROOM: Extension = Extension {
 static ROOM_STATE: StateSlot<Room> = StateSlot::new();
 
 /// What a room is read with.
-const ROOM_SHELVES: [Shelf; 9] = [
+const ROOM_SHELVES: [Shelf; 10] = [
     room::ROOM,
     room::SUBJECT,
     room::AFFILIATIONS,
     room::REQUESTS,
+    invite::SHELF,
     versions::SHELF,
     pace::ACTIVITY,
     tokens::SHELF,
@@ -129,6 +132,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_iq_named(GetOrSet::Get, disco::ITEMS, "query", |turn, query| service::items(turn, &query))?;
         s.host_iq_named(GetOrSet::Get, "urn:xmpp:ping", "ping", |_, _| Reply::empty())?;
         s.host_iq_named(GetOrSet::Get, search::NS, "search", |turn, el| search::answer(turn, &el))?;
+        unique::open(s)?;
         s.host_state(&service::REGISTRY, &[service::ROOMS], service::Registry::load)?;
         s.on_host_woken(service::woken);
         let history = u32::try_from(service.settings.history_messages_max).unwrap_or(u32::MAX);

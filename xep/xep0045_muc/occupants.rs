@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use iris_core::Jid;
+use iris_core::time::Mono;
 use iris_core::xml::wire::{self, Wire};
 use iris_core::xml::{Stamps, Stanza, Strip};
 
@@ -46,8 +47,8 @@ pub struct Occupant {
     pub sessions: Vec<Session>,
     /// Rendered once each: with the real address, and without.
     shown: [OnceCell<Shown>; 2],
-    /// Has asked for voice and was not answered (7.13).
-    pub asks_for_voice: bool,
+    /// When they have asked for voice and were not answered (7.13).
+    pub asks_for_voice: Option<Mono>,
     /// XEP-0317: `<hats/>`, or nothing.
     pub hats: Arc<str>,
 }
@@ -63,7 +64,7 @@ impl Occupant {
             affiliation,
             sessions: Vec::new(),
             shown: Default::default(),
-            asks_for_voice: false,
+            asks_for_voice: None,
             hats: Arc::from(""),
         }
     }

@@ -6,7 +6,7 @@ use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
-use super::association::Affiliation;
+use super::association::{Affiliation, Role};
 use super::config::{self, RoomConfig};
 use super::occupants::Occupants;
 use super::room::{ROOM, Room, Stage};
@@ -141,6 +141,12 @@ impl Room {
         }
         if now.moderated != before.moderated {
             self.voices.clear();
+        }
+        // 5.1.2: where everybody may speak nobody is a visitor by being nobody.
+        if before.moderated && !now.moderated {
+            for key in self.occupants.keys(|it| it.role == Role::Visitor) {
+                self.set_role(turn, &key, Role::Participant, None, None);
+            }
         }
         if now.presence_broadcast != before.presence_broadcast {
             self.show_as_configured(turn, before);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::time::Mono;
-use iris_core::xml::{Build, Stanza};
+use iris_core::xml::{Build, Stanza, Strip};
 use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType, ns};
 
 use super::occupants::Occupant;
@@ -92,7 +92,7 @@ impl Room {
                 .text("too many questions in this room wait for an answer")
                 .into();
         };
-        if let Some(asked) = rewritten(turn, stanza, &relayed_id(number)) {
+        if let Some(asked) = rewritten(turn, stanza, Some(&relayed_id(number)), &Strip::default()) {
             turn.send_as(from, of, asked);
         }
         Reply::Sent
@@ -105,7 +105,7 @@ impl Room {
             return Reply::Sent;
         }
         if let Some(question) = self.relay.open.remove(&number)
-            && let Some(answer) = rewritten(turn, stanza, &question.id)
+            && let Some(answer) = rewritten(turn, stanza, Some(&question.id), &Strip::default())
         {
             turn.send_as(question.as_occupant, question.asker, answer);
         }
@@ -113,13 +113,13 @@ impl Room {
     }
 }
 
-/// The same iq under another id. An error's child does not name the content namespace: it is ours as well.
-fn rewritten(turn: &HostTurn<'_>, stanza: &Stanza, id: &str) -> Option<Arc<Stanza>> {
-    debug_assert_eq!(stanza.kind(), Kind::Iq);
+/// The same iq or message under another id. An error's child does not name the content namespace: it is ours as well.
+pub fn rewritten(turn: &HostTurn<'_>, stanza: &Stanza, id: Option<&str>, strip: &Strip) -> Option<Arc<Stanza>> {
+    let name = if stanza.kind() == Kind::Iq { "iq" } else { "message" };
     let mut xml = Build::new();
-    xml.open_ns("iq", ns::CLIENT).attr_opt("type", stanza.attr("type").as_deref()).attr("id", id);
+    xml.open_ns(name, ns::CLIENT).attr_opt("type", stanza.attr("type").as_deref()).attr_opt("id", id);
     xml.attr_opt("xml:lang", stanza.lang().as_deref());
-    for child in stanza.children() {
+    for (_, child) in stanza.children().iter().enumerate().filter(|(index, _)| !strip.contains(*index)) {
         let el = stanza.child_el(child);
         if el.is(ns::CLIENT, "error") {
             // Without `by` (RFC 6120 8.3.1): whose server or client it was, would be a real address.

@@ -1,11 +1,14 @@
 //! What somebody asks for and somebody else grants, by forms in messages: voice (7.13, 8.6) and membership (7.10, 9.9).
 
+use std::time::Duration;
+
 use iris_core::form::{Field, Form};
 use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Condition, HostTurn, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
 use super::association::{Affiliation, Role};
+use super::occupants::Occupant;
 use super::room::{REQUESTS, Room, bare};
 use super::{REGISTER, REQUEST, nick, stanzas};
 use crate::result;
@@ -13,6 +16,11 @@ use crate::result;
 const IQ_REGISTER: &str = "jabber:iq:register";
 /// Requests for membership of one room at once.
 const REQUESTS_MAX: usize = 500;
+
+/// Between two requests for voice of one person.
+const VOICE_TIME: Duration = Duration::from_secs(60);
+/// Requests for voice that somebody is shown who comes in.
+const VOICES_SHOWN_MAX: usize = 50;
 
 /// A field of a form that was filled in.
 fn field(form: &El<'_>, var: &str) -> Option<String> {
@@ -49,18 +57,22 @@ impl Room {
         if occupant.role != Role::Visitor {
             return Bounce::new(Condition::NotAllowed).text("you have voice").into();
         }
-        // Once: whoever asks again and again disturbs nobody.
-        if std::mem::replace(&mut occupant.asks_for_voice, true) {
+        // Whoever asks again and again disturbs nobody. Who cancels the form has not said whose it was: after a while one may ask again.
+        let now = turn.now.mono;
+        if occupant.asks_for_voice.is_some_and(|before| now.since(before) < VOICE_TIME) {
             return Reply::Sent;
         }
-        let form = Form::new("Voice request", "To let this person speak, choose so and submit; otherwise cancel.")
-            .of_type(REQUEST)
-            .field(Field::choice("muc#role", "Requested role", [("Participant", "participant")]).value("participant"))
-            .field(Field::jid("muc#jid", "User ID").value(turn.from.as_str()))
-            .field(Field::text("muc#roomnick", "Room nickname").value(&*occupant.nick))
-            .field(Field::boolean("muc#request_allow", "Grant voice to this person?", false));
-        self.tell_those(turn, |it| it.role == Role::Moderator, &form.to_ask());
+        occupant.asks_for_voice = Some(now);
+        let form = voice_form(occupant).to_ask();
+        self.tell_those(turn, |it| it.role == Role::Moderator, &form);
         Reply::Sent
+    }
+
+    /// Nobody may have been there to grant it: a moderator who comes in later sees who waits.
+    pub fn show_voice_requests(&self, turn: &mut HostTurn<'_>) {
+        for occupant in self.occupants.iter().filter(|it| it.asks_for_voice.is_some()).take(VOICES_SHOWN_MAX) {
+            self.tell_one(turn, turn.from.clone(), &voice_form(occupant).to_ask());
+        }
     }
 
     fn answer_voice(&mut self, turn: &mut HostTurn<'_>, form: &El<'_>) -> Reply {
@@ -72,7 +84,7 @@ impl Room {
         let by_nick = || field(form, "muc#roomnick").map(|nick| nick::key(&nick).into());
         let Some(key) = by_jid.or_else(by_nick) else { return Bounce::new(Condition::ItemNotFound).into() };
         let Some(occupant) = self.occupants.by_key_mut(&key) else { return Bounce::new(Condition::ItemNotFound).into() };
-        occupant.asks_for_voice = false;
+        occupant.asks_for_voice = None;
         if is_yes(field(form, "muc#request_allow")) && occupant.role == Role::Visitor {
             let actor = self.actor(turn);
             self.set_role(turn, &key, Role::Participant, Some(&actor), None);
@@ -80,7 +92,7 @@ impl Room {
         Reply::Sent
     }
 
-    fn tell_those(&self, turn: &mut HostTurn<'_>, which: impl Fn(&super::occupants::Occupant) -> bool, inside: &str) {
+    fn tell_those(&self, turn: &mut HostTurn<'_>, which: impl Fn(&Occupant) -> bool, inside: &str) {
         let to = self.occupants.iter().filter(|it| which(it)).flat_map(|it| &it.sessions).map(|it| it.jid.clone()).collect();
         if let Some(stanza) = stanzas::made(turn, &format!("<message>{inside}</message>")) {
             turn.fan_out(turn.jid.clone(), stanza, to);
@@ -110,9 +122,11 @@ impl Room {
         result(xml)
     }
 
-    /// A guest (XEP-0175) is never seen again: what it registers would lie there for good.
+    /// A guest (XEP-0175) is never seen again: what it registers would lie there for good. Whoever belongs to the room already registers
+    /// no more than a nickname.
     fn may_register(&self, turn: &HostTurn<'_>, affiliation: Affiliation) -> Result<(), Bounce> {
-        if affiliation == Affiliation::Outcast || !self.config.registration || turn.guest {
+        let is_open = self.config.registration || affiliation >= Affiliation::Member;
+        if affiliation == Affiliation::Outcast || !is_open || turn.guest {
             return Err(Bounce::new(Condition::NotAllowed));
         }
         Ok(())
@@ -151,7 +165,8 @@ impl Room {
         if affiliation == Affiliation::None && (self.config.members_only || self.config.moderated) {
             return self.ask_for_membership(turn, &person, wanted);
         }
-        let affiliated = Affiliated { nick: Some(wanted), ..Affiliated::new(affiliation.max(Affiliation::Member)) };
+        let registered = self.affiliations.at(&person).is_none_or(|it| it.registered);
+        let affiliated = Affiliated { nick: Some(wanted), registered, ..Affiliated::new(affiliation.max(Affiliation::Member)) };
         self.set_affiliation(turn, &person, affiliated, None);
         Reply::empty()
     }
@@ -228,6 +243,17 @@ impl Room {
 
 /// Who it is: 0045 has no field for it.
 const PERSON: &str = "x-muc#register_jid";
+
+/// 8.6.
+fn voice_form(occupant: &Occupant) -> Form {
+    let jid = occupant.sessions.last().map_or("", |session| session.jid.as_str());
+    Form::new("Voice request", "To let this person speak, choose so and submit; otherwise cancel.")
+        .of_type(REQUEST)
+        .field(Field::choice("muc#role", "Requested role", [("Participant", "participant")]).value("participant"))
+        .field(Field::jid("muc#jid", "User ID").value(jid))
+        .field(Field::text("muc#roomnick", "Room nickname").value(&*occupant.nick))
+        .field(Field::boolean("muc#request_allow", "Grant voice to this person?", false))
+}
 
 fn registration_form(room: &str) -> Form {
     Form::new("Registration", &format!("To become a member of {room}, say under which nickname."))

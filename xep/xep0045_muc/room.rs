@@ -13,7 +13,7 @@ use super::association::{Affiliation, Role};
 use super::config::RoomConfig;
 use super::hats::{self, Hats};
 use super::history::Past;
-use super::invite::Invitations;
+use super::invite::{self, Invitations};
 use super::occupants::{Occupant, Occupants, Session};
 use super::pace::{ACTIVITY, Activity, SlowMode};
 use super::relay::Relay;
@@ -67,6 +67,8 @@ pub struct Room {
     pub changing: String,
     pub activity: Activity,
     pub relay: Relay,
+    /// See `messages`: the last private messages.
+    pub whispers: VecDeque<u64>,
     /// Those who wait for the room to be made by their coming in.
     pub entering: Vec<Jid>,
     /// There is none, and yet something lies on disk under its name: of one that was not to outlive its occupants, when the house died.
@@ -125,6 +127,7 @@ impl Room {
             room.affiliations = Affiliations::load(of(AFFILIATIONS));
             let text = |item: &Item| String::from_utf8_lossy(&item.value).into_owned();
             room.requests = of(REQUESTS).map(|item| (item.key.clone(), text(item))).collect();
+            room.invitations = Invitations::load(of(invite::SHELF));
             room.subject = of(SUBJECT).next().and_then(|item| Past::restore(&item.value));
             room.kept_before =
                 tail.iter().map(|entry| (Past::of_entry(entry).tag(), entry.id)).filter(|(tag, _)| *tag != 0).collect();
@@ -174,6 +177,7 @@ impl Room {
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
+            whispers: VecDeque::new(),
             entering: Vec::new(),
             left_over: false,
             was_full: Cell::new(false),
@@ -391,7 +395,7 @@ impl Room {
             return self.remove(turn, key, &[307], actor, reason);
         }
         occupant.role = role;
-        occupant.asks_for_voice &= role < Role::Participant;
+        occupant.asks_for_voice = occupant.asks_for_voice.filter(|_| role < Role::Participant);
         occupant.changed();
         let (person, usual) = (occupant.person.clone(), occupant.affiliation.role(self.config.moderated));
         if role == usual || role == Role::Moderator {
@@ -430,13 +434,15 @@ impl Room {
     pub fn set_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated, actor: Option<&Actor>) {
         let reason = affiliated.reason.clone();
         let new = affiliated.affiliation;
+        let is_passing = affiliated.passing || self.affiliations.at(address).is_some_and(|it| it.passing);
         let old = self.affiliations.at(address).map_or(Affiliation::None, |it| it.affiliation);
         self.keep_affiliation(turn, address, affiliated);
         if new < Affiliation::Member {
             self.drop_tokens_of(turn, address);
         }
         if old != new {
-            self.changing = self.versions.change(turn, self.is_kept(), address, old, new);
+            let is_kept = self.is_kept() && !is_passing;
+            self.changing = self.versions.change(turn, is_kept, address, old, new);
             if self.occupants.of_person(address).next().is_none() {
                 self.tell_change(turn, address, old, new, &self.changing);
             }
@@ -466,45 +472,9 @@ impl Room {
         service::tell(turn, self);
     }
 
-    /// The person behind an address is no more.
-    pub fn forget(&mut self, turn: &mut HostTurn<'_>, address: &str) {
-        self.drop_request(turn, address);
-        self.invitations.answered(address);
-        self.take_off_hats(turn, address);
-        if self.affiliations.at(address).is_some_and(|it| it.affiliation >= Affiliation::Member) {
-            self.set_affiliation(turn, address, Affiliated::new(Affiliation::None), None);
-            self.find_an_owner(turn);
-        }
-        self.rest(turn);
-    }
-
-    /// Section 10: "that owner (or a successor)". An admin; in a room of members, which were chosen, one of them. A room to which nobody
-    /// belongs and in which nobody is ends.
-    fn find_an_owner(&mut self, turn: &mut HostTurn<'_>) {
-        if self.affiliations.having(Affiliation::Owner).next().is_some() {
-            return;
-        }
-        let mut admins = self.affiliations.having(Affiliation::Admin);
-        let mut members = self.affiliations.having(Affiliation::Member).filter(|_| self.config.members_only);
-        let successor = admins.next().or_else(|| members.next()).map(|(address, it)| (address.to_string(), it.clone()));
-        drop((admins, members));
-        match successor {
-            Some((address, it)) => {
-                let affiliated = Affiliated { affiliation: Affiliation::Owner, reason: None, ..it };
-                self.set_affiliation(turn, &address, affiliated, None);
-            }
-            None if self.occupants.is_empty()
-                && self.affiliations.iter().all(|(_, it)| it.affiliation < Affiliation::Member) =>
-            {
-                self.end(turn, "<destroy/>");
-            }
-            None => tracing::warn!(room = turn.jid.as_str(), "the account of its last owner was removed: nobody owns it"),
-        }
-    }
-
     fn keep_affiliation(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated) {
         let is_nothing = affiliated.affiliation == Affiliation::None;
-        if self.is_kept() {
+        if self.is_kept() && !affiliated.passing {
             if is_nothing {
                 turn.delete(AFFILIATIONS, address);
             } else {
@@ -541,6 +511,15 @@ impl Room {
         };
         self.announce(turn, &occupant, &it);
         self.relay.forget(&occupant);
+        self.end_visit(turn, &occupant.person);
+    }
+
+    /// A guest's membership is over when they have gone.
+    pub fn end_visit(&mut self, turn: &mut HostTurn<'_>, person: &str) {
+        let is_passing = self.affiliations.at(person).is_some_and(|it| it.passing);
+        if is_passing && self.occupants.of_person(person).next().is_none() {
+            self.set_affiliation(turn, person, Affiliated::new(Affiliation::None), None);
+        }
     }
 
     // --- keeping -----------------------------------------------------------------------------------------------------------
@@ -548,12 +527,13 @@ impl Room {
     /// Everything that makes the room outlive its occupants.
     pub fn keep_all(&mut self, turn: &mut HostTurn<'_>) {
         turn.put(ROOM, "", self.config.encode());
-        for (address, affiliated) in self.affiliations.iter() {
+        for (address, affiliated) in self.affiliations.iter().filter(|(_, it)| !it.passing) {
             turn.put(AFFILIATIONS, address, affiliated.encode());
         }
         for (address, nick) in &self.requests {
             turn.put(REQUESTS, address, nick.clone());
         }
+        self.invitations.keys().for_each(|key| turn.put(invite::SHELF, &key, ""));
         if let Some(subject) = &self.subject {
             turn.put(SUBJECT, "", subject.keep());
         }
@@ -571,6 +551,7 @@ impl Room {
         for (address, _) in &self.requests {
             turn.delete(REQUESTS, address);
         }
+        self.invitations.keys().for_each(|key| turn.delete(invite::SHELF, &key));
         self.versions.keep_nothing(turn);
         self.keep_no_hats(turn);
     }

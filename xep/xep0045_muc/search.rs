@@ -30,7 +30,11 @@ fn form() -> Form {
         .field(Field::boolean("sinaddress", "Search in address", true))
         .field(Field::text("min_users", "Minimum number of users").value("0"))
         .field(Field::choices("types", "Service types", vec![("Multi-User Chat".into(), "xep-0045".into())]).value("xep-0045"))
-        .field(Field::text("key", "Sort results by").value(BY_USERS))
+        .field(
+            Field::choice("key", "Sort results by", [("Number of online users", BY_USERS), ("Address", BY_ADDRESS)])
+                .open()
+                .value(BY_USERS),
+        )
 }
 
 fn error(condition: Condition, name: &str, text: &str) -> Bounce {

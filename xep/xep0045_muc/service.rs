@@ -80,7 +80,7 @@ impl Summary {
     }
 
     fn people(room: &Room) -> Vec<(String, Affiliation)> {
-        let belongs = room.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member);
+        let belongs = room.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member && !it.passing);
         belongs.map(|(address, it)| (address.to_string(), it.affiliation)).collect()
     }
 

@@ -172,7 +172,8 @@ impl Room {
             turn.put(SHELF, &given, token.encode());
             self.tokens.insert(Arc::from(given), token);
         }
-        self.set_affiliation(turn, person, Affiliated::new(Affiliation::Member), None);
+        let member = Affiliated { passing: turn.guest, ..Affiliated::new(Affiliation::Member) };
+        self.set_affiliation(turn, person, member, None);
         Ok(true)
     }
 }

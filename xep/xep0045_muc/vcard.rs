@@ -13,6 +13,8 @@ use super::{VCARD, stanzas};
 
 pub const CARD: Shelf = Shelf::record("muc-vcard");
 const CARD_BYTES_MAX: usize = 128 * 1024;
+/// Formats of one picture.
+const PHOTOS_MAX: usize = 10;
 
 impl Room {
     pub fn vcard_get(&self, turn: &HostTurn<'_>) -> Reply {
@@ -58,14 +60,18 @@ impl Room {
     }
 }
 
-/// XEP-0153: SHA-1 of the picture's bytes.
+/// XEP-0153: SHA-1 of the picture's bytes; of several (4.1: the same one in several formats) all, with spaces between.
 fn avatar_hash(card: &El<'_>) -> Result<Option<String>, Bounce> {
-    let Some(photo) = card.child(VCARD, "PHOTO").and_then(|photo| photo.child(VCARD, "BINVAL")) else { return Ok(None) };
-    let text: String = photo.text().split_whitespace().collect();
-    if text.is_empty() {
-        return Ok(None);
+    let photos = card.children().filter(|it| it.is(VCARD, "PHOTO"));
+    let mut hashes = Vec::new();
+    for photo in photos.filter_map(|photo| photo.child(VCARD, "BINVAL")).take(PHOTOS_MAX) {
+        let text: String = photo.text().split_whitespace().collect();
+        if text.is_empty() {
+            continue;
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+        let bytes = bytes.map_err(|_| Bounce::bad_request("the picture is not base64"))?;
+        hashes.push(Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
-    let bytes = bytes.map_err(|_| Bounce::bad_request("the picture is not base64"))?;
-    Ok(Some(Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((!hashes.is_empty()).then(|| hashes.join(" ")))
 }

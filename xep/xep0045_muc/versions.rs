@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use iris_core::store::{EntryId, Item, OwnerId, Shelf};
 use iris_core::xml::{Build, El};
-use iris_core::{ErrorType, HostTurn, Jid};
+use iris_core::{ErrorType, HostTurn};
 
 use super::affiliations::Affiliations;
 use super::association::{Affiliation, Standing};
+use super::occupants::Session;
 use super::room::Room;
 use super::{MAV, MUC, USER, stanzas};
 
@@ -67,6 +68,11 @@ impl Versions {
             }
         }
         versions
+    }
+
+    /// Since when they are what they are; 0: from the beginning.
+    pub fn since_when(&self, address: &str) -> u64 {
+        self.changes.get(address).map_or(0, |change| change.at)
     }
 
     pub fn keep(&self, turn: &mut HostTurn<'_>) {
@@ -201,16 +207,22 @@ impl Room {
         }
     }
 
-    /// 4.3: about somebody who is not here, to those who want to know and may.
+    /// 4.3, XEP-0045 10.3: about somebody who is not here, to all who may know. Clients encrypt for those who belong to a room, here or
+    /// not. Those who want to know have the version with it.
     pub fn tell_change(&self, turn: &mut HostTurn<'_>, address: &str, old: Affiliation, new: Affiliation, said: &str) {
         let may = |standing: Standing| self.may_list(standing, old.max(new)) || self.may_list(standing, old.min(new));
         let sessions = self.occupants.iter().filter(|it| may(it.standing())).flat_map(|it| &it.sessions);
-        let to: Vec<Jid> = sessions.filter(|session| session.wants_versions).map(|session| session.jid.clone()).collect();
-        let mut xml = Build::new();
-        xml.open_ns("x", USER).raw(said.as_bytes());
-        xml.open("item").attr("jid", address).attr("affiliation", new.as_str()).attr("role", "none").close().close();
-        if let Some(stanza) = stanzas::made(turn, &format!("<message>{}</message>", stanzas::text(xml))) {
-            turn.fan_out(turn.jid.clone(), stanza, to.into());
+        let (wanting, others): (Vec<&Session>, Vec<&Session>) = sessions.partition(|session| session.wants_versions);
+        for (said, sessions) in [(said, wanting), ("", others)] {
+            if sessions.is_empty() {
+                continue;
+            }
+            let mut xml = Build::new();
+            xml.open_ns("x", USER).raw(said.as_bytes());
+            xml.open("item").attr("jid", address).attr("affiliation", new.as_str()).attr("role", "none").close().close();
+            if let Some(stanza) = stanzas::made(turn, &format!("<message>{}</message>", stanzas::text(xml))) {
+                turn.fan_out(turn.jid.clone(), stanza, sessions.iter().map(|session| session.jid.clone()).collect());
+            }
         }
     }
 }

@@ -200,3 +200,61 @@ fn a_domain_may_make_every_new_room_a_bubble() {
     is_error(&configure(&mut house, &romeo, &room, &[("membersonly", "0")]), "not-acceptable");
     assert!(command(&mut house, &romeo, "list", &[]).as_str().contains("Verona"));
 }
+
+#[test]
+fn f35_an_archived_bubble_invites_nobody() {
+    let mut house = house();
+    let (romeo, nurse) = (house.online(ROMEO), house.online(NURSE));
+    let bubble = made(&mut house, &romeo, "Verona", &[]);
+    is_in(&join(&mut house, &romeo, &bubble, "romeo"));
+    is_result(&command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]));
+    house.recv(&romeo);
+    house.send(&romeo, &format!("<message to='{bubble}'><x xmlns='{MUC}#user'><invite to='nurse@house'/></x></message>"));
+    is_error(&house.one(&romeo), "not-allowed");
+    house.nothing(&nurse);
+    let members = admin(&mut house, &romeo, &bubble, "get", "<item affiliation='member'/>");
+    assert!(!members.as_str().contains("nurse"), "nor is she made a member by it: {}", members.as_str());
+    // Who is let in to read what was said is not asked to come in.
+    is_result(&set_affiliation(&mut house, &romeo, &bubble, "nurse@house", "member"));
+    house.nothing(&nurse);
+    is_error(&join(&mut house, &nurse, &bubble, "nurse")[0], "not-allowed");
+}
+
+#[test]
+fn f33_whoever_comes_after_the_bubble_has_slept_is_told_of_as_well() {
+    for sleeps in [true, false] {
+        let mut house = house();
+        let (mut romeo, mut juliet) = (house.online(ROMEO), house.online(JULIET));
+        let bubble = made(&mut house, &romeo, "Verona", &["juliet@house"]);
+        if sleeps {
+            (0..3).for_each(|_| house.advance(Duration::from_secs(120)));
+        } else {
+            house = house.restart(ROOMS, Duration::from_secs(60));
+            (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+        }
+        house.recv(&romeo);
+        is_in(&join(&mut house, &juliet, &bubble, "juliet"));
+        assert!(house.one(&romeo).as_str().contains("juliet@house has come into the bubble Verona"));
+        // Once, and for good.
+        leave(&mut house, &juliet, &bubble, "juliet");
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+        is_in(&join(&mut house, &juliet, &bubble, "juliet"));
+        house.nothing(&romeo);
+    }
+}
+
+#[test]
+fn s7_10_a_member_of_a_bubble_registers_a_nickname() {
+    let mut house = house();
+    let (romeo, juliet, nurse) = (house.online(ROMEO), house.online(JULIET), house.online(NURSE));
+    let bubble = made(&mut house, &romeo, "Verona", &["juliet@house"]);
+    let form = format!(
+        "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
+         </value></field><field var='muc#register_roomnick'><value>jule</value></field></x></query>"
+    );
+    is_error(&house.iq(&nurse, "set", Some(&bubble), &form), "not-allowed");
+    is_result(&house.iq(&juliet, "set", Some(&bubble), &form));
+    assert_eq!(item(&join(&mut house, &juliet, &bubble, "jule")[0])[0], "member");
+    is_error(&join(&mut house, &romeo, &bubble, "jule")[0], "conflict");
+}

@@ -316,3 +316,37 @@ fn xep0488_s7_a_token_ends_with_who_made_it_and_after_a_year() {
     house.advance(Duration::from_secs(366 * 24 * 3_600));
     is_error(&join_with(&mut house, &nurse, &room, "nurse", &by(&his))[0], "not-authorized");
 }
+
+/// Feature 54: who has no account comes in with a token, and belongs to the room for as long as they are there.
+#[test]
+fn xep0488_a_guest_is_a_member_for_one_visit() {
+    for (shard, end) in [(0, "leaves"), (1, "is cut"), (0, "is kicked"), (1, "dies")] {
+        let mut house = House::with_config(ROOMS, "[xep.anonymous]\ndomains = [\"house\"]\n");
+        let room = room_on(shard);
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1"), ("membersonly", "1")]);
+        let by = format!("<password>{}</password>", token(&mut house, &romeo, &room, ""));
+        house.ask("c0ffee@house", iris_core::Ask::Guest(None));
+        let guest = house.try_login("c0ffee@house/here").expect("a session");
+        let heard = join_with(&mut house, &guest, &room, "guest", &by);
+        assert_eq!(item(&heard[1])[0], "member", "{heard:?}");
+        let members = |house: &mut House, romeo: &Client| {
+            admin(house, romeo, &room, "get", "<item affiliation='member'/>").as_str().contains("c0ffee@house")
+        };
+        assert!(members(&mut house, &romeo));
+        match end {
+            "leaves" => leave(&mut house, &guest, &room, "guest"),
+            "is cut" => house.close(&guest),
+            "is kicked" => is_result(&set_role(&mut house, &romeo, &room, "guest", "none")),
+            _ => {}
+        }
+        let (mut house, romeo) = match end {
+            "dies" => {
+                let mut house = house.restart(ROOMS, Duration::from_secs(60));
+                let romeo = house.online(ROMEO);
+                (house, romeo)
+            }
+            _ => (house, romeo),
+        };
+        assert!(!members(&mut house, &romeo), "{end}");
+    }
+}

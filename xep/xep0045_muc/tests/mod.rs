@@ -15,6 +15,7 @@ mod s7_talk;
 mod s8_moderator;
 mod s9_admin;
 mod service;
+mod succession;
 
 const MUC: &str = "http://jabber.org/protocol/muc";
 const ROMEO: &str = "romeo@house/orchard";

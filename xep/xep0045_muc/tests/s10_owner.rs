@@ -302,32 +302,15 @@ fn s10_1_3_whoever_goes_before_it_is_configured_is_told_that_it_is_destroyed() {
 }
 
 #[test]
-fn s10_a_room_whose_owner_ends_gets_another() {
-    // Who is what beside juliet, its only owner; and who owns it when she is no more.
-    for (members_only, others, successor) in [
-        ("0", vec![("nurse@house", "member"), ("paris@house", "admin")], Some("paris@house")),
-        ("1", vec![("nurse@house", "member")], Some("nurse@house")),
-        ("0", vec![("nurse@house", "member")], None),
-    ] {
-        let (mut house, room, romeo, _juliet) = both(1, &[("persistentroom", "1"), ("membersonly", "0")]);
-        for (jid, affiliation) in others.iter().chain(&[("juliet@house", "owner"), ("romeo@house", "none")]) {
-            is_result(&set_affiliation(&mut house, &romeo, &room, jid, affiliation));
-        }
-        let juliet = house.online("juliet@house/tablet");
-        is_result(&configure(&mut house, &juliet, &room, &[("membersonly", members_only)]));
-        house.ask("juliet@house", iris_core::Ask::Remove);
-        house.run();
-        let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        for jid in ["nurse@house", "paris@house"] {
-            let client = house.online(&format!("{jid}/x"));
-            let is_owner = owner(&mut house, &client, &room, "get", "").attr("type").as_deref() == Some("result");
-            assert_eq!(is_owner, successor == Some(jid), "{jid} {others:?}");
-        }
+fn s5_1_2_where_moderation_ends_everybody_has_a_voice() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("moderatedroom", "1")]);
+        house.recv(&juliet);
+        is_result(&configure(&mut house, &romeo, &room, &[("moderatedroom", "0")]));
+        let heard = house.recv(&juliet);
+        assert_eq!(item(&heard[0])[1], "participant", "{heard:?}");
+        assert_eq!(codes(heard.last().expect("the notice")), [104]);
+        say(&mut house, &juliet, &room, "hi");
+        assert_eq!(bodies(&house.recv(&romeo)), ["hi"]);
     }
-    // What nobody belongs to, and where nobody is, ends with its owner.
-    let (mut house, room, romeo) = alone(0, &[("persistentroom", "1"), ("membersonly", "1")]);
-    leave(&mut house, &romeo, &room, "romeo");
-    house.ask("romeo@house", iris_core::Ask::Remove);
-    let juliet = house.online(JULIET);
-    is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
 }

@@ -240,7 +240,11 @@ fn s7_2_10_a_locked_room_is_not_there_for_others() {
     // 17.2: nor by any other question, while its owner sees it.
     is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
     is_error(&house.iq(&juliet, "get", Some(&room), "<query xmlns='jabber:iq:register'/>"), "item-not-found");
-    is_error(&house.iq(&juliet, "get", Some(&format!("{room}/romeo")), "<query xmlns='jabber:iq:version'/>"), "item-not-found");
+    // As in a room that there is, and as where there is none: XEP-0410.
+    for room in [&room, "nowhere@conference.house"] {
+        let version = "<query xmlns='jabber:iq:version'/>";
+        is_error(&house.iq(&juliet, "get", Some(&format!("{room}/romeo")), version), "not-acceptable");
+    }
     say(&mut house, &juliet, &room, "anybody?");
     is_error(&house.one(&juliet), "item-not-found");
     is_result(&info_of(&mut house, &romeo, &room));

@@ -356,6 +356,20 @@ fn xep0410_a_ping_to_oneself_is_answered_at_once() {
     assert!(info.as_str().contains("muc#self-ping-optimization"));
 }
 
+/// 3.2: "item-not-found" means that the client is in the room, under another nickname. It has to hear that it is not.
+#[test]
+fn xep0410_s3_2_in_a_room_that_is_no_more_nobody_is() {
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    let (ping, me) = ("<ping xmlns='urn:xmpp:ping'/>", format!("{room}/juliet"));
+    is_result(&owner(&mut house, &romeo, &room, "set", "<destroy/>"));
+    is_error(&house.iq(&juliet, "get", Some(&me), ping), "not-acceptable");
+    // One that is not unlocked is not there for others: the same answer.
+    join(&mut house, &romeo, &room, "romeo");
+    is_error(&house.iq(&juliet, "get", Some(&me), ping), "not-acceptable");
+    is_result(&house.iq(&romeo, "get", Some(&format!("{room}/romeo")), ping));
+    is_error(&house.iq(&juliet, "get", Some(&room), ping), "item-not-found");
+}
+
 #[test]
 fn s6_6_occupants_ask_each_other_through_the_room() {
     for shard in [0, 1] {
@@ -433,4 +447,81 @@ fn s17_2_2_a_client_that_cannot_be_reached_is_no_longer_there() {
     house.recv(&juliet);
     say(&mut house, &romeo, &room, "alone");
     house.nothing(&juliet);
+}
+
+#[test]
+fn s7_13_a_request_for_voice_waits_for_a_moderator() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("moderatedroom", "1"), ("persistentroom", "1")]);
+        leave(&mut house, &romeo, &room, "romeo");
+        house.recv(&juliet);
+        let form = |inside: &str, kind: &str| {
+            format!(
+                "<message to='{room}'><x xmlns='jabber:x:data' type='{kind}'><field var='FORM_TYPE'><value>{MUC}#request</value>\
+                 </field>{inside}</x></message>"
+            )
+        };
+        let ask = form("<field var='muc#role'><value>participant</value></field>", "submit");
+        house.send(&juliet, &ask);
+        house.nothing(&juliet);
+        let heard = join(&mut house, &romeo, &room, "romeo");
+        let asked = heard.iter().filter(|it| it.as_str().contains("muc#request_allow")).count();
+        assert_eq!(asked, 1, "{heard:?}");
+        // Who cancels it has not said whose it was.
+        house.send(&romeo, &form("", "cancel"));
+        house.send(&juliet, &ask);
+        house.nothing(&romeo);
+        house.advance(std::time::Duration::from_secs(61));
+        house.recv(&romeo);
+        house.send(&juliet, &ask);
+        assert!(house.one(&romeo).as_str().contains("<value>juliet</value>"));
+    }
+}
+
+#[test]
+fn s7_8_2_whoever_invites_nobody_is_told_so() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo) = alone(shard, &[]);
+        house.send(&romeo, &format!("<message to='{room}'><x xmlns='{MUC}#user'><invite to='nobody@house'/></x></message>"));
+        let told = house.one(&romeo);
+        is_error(&told, "item-not-found");
+        assert!(from(&told) == room && told.as_str().contains("<invite to='nobody@house'/>"), "{}", told.as_str());
+        // And from nobody else.
+        let juliet = house.online(JULIET);
+        let error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+        house.send(&juliet, &format!("<message to='{room}' type='error'>{error}</message>"));
+        house.nothing(&romeo);
+    }
+}
+
+/// XEP-0191 3.3: whoever blocks an occupant answers as if nobody were there, and stays in the room.
+#[test]
+fn s7_5_whoever_has_blocked_somebody_is_not_taken_for_gone() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        let block = format!("<block xmlns='urn:xmpp:blocking'><item jid='{room}/romeo'/></block>");
+        is_result(&house.iq(&juliet, "set", None, &block));
+        house.recv(&juliet);
+        house.send(&romeo, &format!("<message to='{room}/juliet' type='chat' id='p1'><body>psst</body></message>"));
+        let told = house.one(&romeo);
+        is_error(&told, "service-unavailable");
+        assert_eq!((from(&told), told.id().as_deref()), (format!("{room}/juliet"), Some("p1")));
+        house.nothing(&juliet);
+        let me = format!("{room}/juliet");
+        is_result(&house.iq(&juliet, "get", Some(&me), "<ping xmlns='urn:xmpp:ping'/>"));
+    }
+}
+
+/// RFC 6120 8.3.1, as above, of a message.
+#[test]
+fn d2_nor_does_an_error_about_a_message() {
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    let error = format!(
+        "<error by='{}' type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+        romeo.jid.to_bare()
+    );
+    house.send(&romeo, &format!("<message to='{room}/juliet' type='error' id='e1'>{error}</message>"));
+    let told = house.one(&juliet);
+    is_error(&told, "resource-constraint");
+    assert!(!told.as_str().contains("romeo@house") && told.id().as_deref() == Some("e1"), "{}", told.as_str());
 }

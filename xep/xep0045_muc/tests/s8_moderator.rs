@@ -1,5 +1,7 @@
 //! Section 8.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -134,5 +136,22 @@ fn s5_1_a_voice_that_was_given_or_taken_stays_when_somebody_comes_again() {
         assert_eq!(again(&mut house), given);
         is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin"));
         assert_eq!(again(&mut house), "moderator");
+    }
+}
+
+/// 5.1: a role is for the time of a visit. As long as anybody is there the room does not sleep, so nobody who is loses one.
+#[test]
+fn s5_1_a_room_with_people_in_it_does_not_forget_their_voices() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("moderatedroom", "1"), ("persistentroom", "1")]);
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
+        leave(&mut house, &romeo, &room, "romeo");
+        (0..3).for_each(|_| house.advance(Duration::from_secs(120)));
+        // Nor is it forgotten when the configuration is read anew.
+        house.reload(ROOMS, "");
+        house.recv(&juliet);
+        say(&mut house, &juliet, &room, "still");
+        assert_eq!(bodies(&house.recv(&juliet)), ["still"]);
+        assert_eq!(item(&join(&mut house, &romeo, &room, "romeo")[0])[1], "participant");
     }
 }

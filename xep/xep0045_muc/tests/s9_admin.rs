@@ -176,3 +176,27 @@ fn c9_so_it_is_when_the_house_dies_at_any_moment_of_a_removal() {
         assert!(!admin(&mut house, &romeo, &room, "get", "<item affiliation='owner'/>").as_str().contains("juliet"), "{step}");
     }
 }
+
+/// Clients encrypt for everybody who belongs to a room, here or not: they have to hear of it.
+#[test]
+fn s10_3_what_somebody_becomes_who_is_not_here_is_told_to_those_who_may_know() {
+    for (shard, whois, hears) in [(0, "anyone", true), (1, "anyone", true), (0, "moderators", false)] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("membersonly", "0"), ("whois", whois)]);
+        house.recv(&juliet);
+        for affiliation in ["member", "admin", "none"] {
+            is_result(&set_affiliation(&mut house, &romeo, &room, "nurse@house", affiliation));
+            let told = house.recv(&juliet);
+            assert_eq!(told.len(), usize::from(hears), "{told:?}");
+            for told in told {
+                assert_eq!(
+                    (told.name().1, from(&told), item(&told)),
+                    ("message", room.clone(), [affiliation, "none", "nurse@house"].map(str::to_owned))
+                );
+                assert!(!told.as_str().contains("<mav"), "{}", told.as_str());
+            }
+        }
+        // 5.2.1: the list of bans is the admins'.
+        is_result(&set_affiliation(&mut house, &romeo, &room, "tybalt@house", "outcast"));
+        house.nothing(&juliet);
+    }
+}

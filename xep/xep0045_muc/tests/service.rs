@@ -188,3 +188,32 @@ fn s11_2_who_is_there_when_the_house_closes_is_told_so() {
     let heard = join(&mut house, &romeo, &here, "romeo");
     assert_eq!((heard.len(), item(&heard[0])), (2, ["owner", "moderator", "romeo@house/orchard"].map(str::to_owned)));
 }
+
+/// XEP-0175: what a guest registers would lie there for good, for nobody has its address again.
+#[test]
+fn s7_10_guests_register_nothing() {
+    for shard in [0, 1] {
+        let mut house = House::with_config(ROOMS, "[xep.anonymous]\ndomains = [\"house\"]\n");
+        let room = room_on(shard);
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        house.ask("c0ffee@house", iris_core::Ask::Guest(None));
+        let guest = house.try_login("c0ffee@house/here").expect("a session");
+        let query = |inside: &str| format!("<query xmlns='jabber:iq:register'>{inside}</query>");
+        let form = format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register</value></field>\
+             <field var='muc#register_roomnick'><value>guest</value></field></x>"
+        );
+        for is_here in [false, true] {
+            if is_here {
+                is_in(&join(&mut house, &guest, &room, "guest"));
+            }
+            is_error(&house.iq(&guest, "get", Some(&room), &query("")), "not-allowed");
+            is_error(&house.iq(&guest, "set", Some(&room), &query(&form)), "not-allowed");
+        }
+        let members = admin(&mut house, &romeo, &room, "get", "<item affiliation='member'/>");
+        assert!(!members.as_str().contains("c0ffee"), "{}", members.as_str());
+        // Who has an account does.
+        let juliet = house.online(JULIET);
+        is_result(&house.iq(&juliet, "set", Some(&room), &query(&form.replace("guest", "juliet"))));
+    }
+}
