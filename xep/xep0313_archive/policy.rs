@@ -1,7 +1,7 @@
 //! Which messages an archive keeps (section 6.1.1).
 
-use iris_core::xml::Stanza;
 use iris_core::xml::names::NameId;
+use iris_core::xml::{El, Stanza};
 use iris_core::{Mount, StanzaType, ns};
 
 /// What of a message is content, and what only says how things stand.
@@ -32,9 +32,15 @@ const CONTENT: &[(&str, &str)] = &[
     ("urn:xmpp:chat-markers:0", "acknowledged"),
     // XEP-0249
     ("jabber:x:conference", "x"),
+    // XEP-0452: from a room in which one is not.
+    ("urn:xmpp:mmn:0", "mentions"),
 ];
 
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+
+fn is_of_invitation(x: &El<'_>) -> bool {
+    x.children().any(|it| it.is(MUC_USER, "invite") || it.is(MUC_USER, "decline"))
+}
 
 /// Names that are looked for on each message: integers.
 #[derive(Clone)]
@@ -74,8 +80,8 @@ impl Policy {
             }
             asked |= child.name == self.store;
             content |= child.name != NameId::UNKNOWN && self.content.contains(&child.name);
-            // XEP-0045 7.8.2: an invitation. The same element without one only marks a private message of a room.
-            content |= child.name == self.muc_user && stanza.child_el(child).child(MUC_USER, "invite").is_some();
+            // XEP-0045 7.8.2: an invitation, and what became of one. The same element without them only marks a private message.
+            content |= child.name == self.muc_user && is_of_invitation(&stanza.child_el(child));
         }
         Some((content, asked))
     }
@@ -142,6 +148,8 @@ mod tests {
             "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",
             "<x xmlns='jabber:x:conference' jid='room@muc'/>",
             "<x xmlns='http://jabber.org/protocol/muc#user'><invite from='a@b'/></x>",
+            "<x xmlns='http://jabber.org/protocol/muc#user'><decline from='a@b'/></x>",
+            "<mentions xmlns='urn:xmpp:mmn:0'><forwarded xmlns='urn:xmpp:forward:0'/></mentions>",
             "<anything xmlns='urn:x'/><store xmlns='urn:xmpp:hints'/>",
             "<active xmlns='http://jabber.org/protocol/chatstates'/><body>hi</body>",
         ] {
