@@ -12,7 +12,7 @@ use super::node::Node;
 use super::options::Subject;
 use super::root::ROOT;
 use super::service::{Context, Notice, Outcome, Service};
-use super::{Affiliation, Subscription, error, event};
+use super::{Affiliation, Subscription, error, event, public};
 
 /// So far up news go, and so deep a tree may be.
 const DEPTH_MAX: u32 = 16;
@@ -31,15 +31,18 @@ pub struct Circle {
 }
 
 impl Service {
-    /// Who is to be told of something about this node: everybody once, by the nearest subscription. `removed`: the node, if it is no
-    /// more.
-    pub fn audience(&self, name: &str, removed: Option<&Node>, subject: Subject, now_us: u64) -> Vec<Circle> {
-        let Some(node) = removed.or_else(|| self.node(name)) else { return Vec::new() };
+    /// Who is to be told of something about this node: everybody once, by the nearest subscription. `removed`: nodes that are no more.
+    pub fn audience(&self, name: &str, removed: &[(Arc<str>, Node)], subject: Subject, now_us: u64) -> Vec<Circle> {
+        let find = |name: &str| removed.iter().find(|(it, _)| **it == *name).map(|(_, node)| node).or_else(|| self.node(name));
+        // XEP-0465: a list is for whoever may read the node that it is about, and in no collection.
+        let is_list = public::is_reserved(name);
+        let Some((node, about)) = find(name).zip(find(public::subject(name))) else { return Vec::new() };
         let (mut circles, mut told) = (Vec::new(), HashSet::new());
         // Nobody can be told twice of a node that is in no collection but a root to which nobody listens.
-        let alone = node.config.collections.is_empty() && self.node(ROOT).is_none_or(|root| root.subscriptions.is_empty());
-        let may: Vec<&Subscription> =
-            node.subscriptions.people().filter(|(person, _)| node.may_hear(person, true)).flat_map(|(_, of)| of).collect();
+        let alone =
+            is_list || node.config.collections.is_empty() && self.node(ROOT).is_none_or(|root| root.subscriptions.is_empty());
+        let may = node.subscriptions.people().filter(|(person, _)| about.may_hear(person, !is_list));
+        let may: Vec<&Subscription> = may.flat_map(|(_, of)| of).collect();
         for bodies in [false, true] {
             let hears = may.iter().filter(|it| it.options.include_body == bodies && it.hears(now_us));
             let jids: Vec<Jid> = hears.map(|it| it.jid.clone()).collect();

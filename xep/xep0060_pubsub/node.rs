@@ -1,6 +1,6 @@
 //! One node: its options, who is what to it, and which items there are. Payloads lie elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +29,8 @@ pub struct Node {
     /// Without "none".
     pub affiliations: BTreeMap<BareJid, Affiliation>,
     pub subscriptions: Subscriptions,
+    /// Those who follow in public (XEP-0465).
+    pub followers: BTreeSet<BareJid>,
     /// Subscriptions are kept with the node, as they once were, and not each for itself.
     pub(super) in_one_piece: bool,
     /// Ascending by serial. Changed by the methods below only.
@@ -47,6 +49,7 @@ impl Node {
             creator,
             affiliations: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
+            followers: BTreeSet::new(),
             in_one_piece: false,
             entries: Vec::new(),
             serials: HashMap::new(),

@@ -20,7 +20,7 @@ impl Service {
     pub(super) fn may_create(&self, cx: &Context<'_>, name: &str) -> Result<(), Bounce> {
         cx.may_create.clone()?;
         // XEP-0465 5: those the service makes of itself.
-        if name.starts_with(public::RESERVED) {
+        if public::is_reserved(name) {
             return Err(error::forbidden());
         }
         // XEP-0485 7: it would be taken for what the server says of itself.
@@ -32,7 +32,7 @@ impl Service {
             let text = format!("you have {nodes} nodes, as many as you may; whoever runs this server can change that");
             return Err(error::quota(&text));
         }
-        if self.nodes.len() - usize::from(self.has_root()) >= cx.quotas.all_nodes_max {
+        if self.count() >= cx.quotas.all_nodes_max {
             return Err(error::quota("this service has as many nodes as it may; whoever runs this server can change that"));
         }
         Ok(())
@@ -158,11 +158,13 @@ impl Service {
     pub(super) fn end_node(&mut self, name: &Arc<str>, redirect: Option<&str>, outcome: &mut Outcome) {
         self.drop_all(name, &mut outcome.changes);
         self.orphan(name, outcome);
-        outcome.removed = self.unlink(name, &mut outcome.changes);
-        if let Some(config) = outcome.removed.as_ref().map(|node| &node.config).filter(|config| config.notify_delete) {
-            let (xml, kind) = (event::of_node("delete", name, redirect), config.notification);
+        let Some(node) = self.unlink(name, &mut outcome.changes) else { return };
+        if node.config.notify_delete {
+            let (xml, kind) = (event::of_node("delete", name, redirect), node.config.notification);
             outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Node, body: None });
         }
+        outcome.removed.push((name.clone(), node));
+        self.end_list(name, outcome);
     }
 
     /// 8.5.
@@ -236,7 +238,7 @@ impl Service {
             let node = self.known_mut(&name)?;
             if node.subscriptions.get(&jid).map(|it| it.state) != state {
                 set_state(node, &jid, state);
-                self.keep_subscription(&name, &jid, &mut outcome.changes);
+                self.keep_subscription(&name, &jid, &mut outcome);
                 outcome.notices.push(told(&name, &jid, state));
             }
         }
@@ -317,7 +319,7 @@ impl Service {
             let concerned: Vec<Jid> = of.iter().filter(|it| Some(it.state) != next).map(|it| it.jid.clone()).collect();
             for who in concerned {
                 set_state(self.known_mut(&name)?, &who, next);
-                self.keep_subscription(&name, &who, &mut outcome.changes);
+                self.keep_subscription(&name, &who, &mut outcome);
                 outcome.notices.push(told(&name, &who, next));
             }
         }

@@ -11,7 +11,7 @@ use super::node::{Entry, Node};
 use super::root::named;
 use super::service::{Answer, Context, Fetch, Listed, Outcome, Quotas, Service};
 use super::stored::subscription_key;
-use super::{Affiliation, Asker, META_DATA, NS, Subscription, error, lists};
+use super::{Affiliation, Asker, META_DATA, NS, Subscription, error, lists, public};
 use crate::xep0059_rsm as rsm;
 
 impl Service {
@@ -81,7 +81,7 @@ impl Service {
         page: Option<&rsm::Wanted>,
     ) -> Result<Outcome, Bounce> {
         if let Some(name) = only {
-            self.known(name)?;
+            self.known(public::subject(name))?;
         }
         let nodes = self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name));
         let rows: Vec<(&str, &Node, &Subscription)> = nodes
@@ -112,7 +112,7 @@ impl Service {
         page: Option<&rsm::Wanted>,
     ) -> Result<Outcome, Bounce> {
         if let Some(name) = only {
-            self.known(name)?;
+            self.known(public::subject(name))?;
         }
         let nodes = self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name));
         let rows: Vec<(&str, Affiliation)> = nodes

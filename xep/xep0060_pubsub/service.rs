@@ -10,6 +10,7 @@ use iris_core::{BareJid, Bounce, Jid};
 use super::config::{Config, ItemReply, Notification};
 use super::node::{Entry, Node};
 use super::request::Request;
+use super::public;
 use super::root::ROOT;
 use super::{Asker, NS, NodeType, OWNER, Standing, Subject, Subscription, error, stored};
 use crate::xep0059_rsm as rsm;
@@ -91,8 +92,8 @@ pub struct Outcome {
     pub answer: Answer,
     pub changes: Vec<Change>,
     pub notices: Vec<Notice>,
-    /// Who was to be told of the end of this node can be read here.
-    pub removed: Option<Node>,
+    /// Who was to be told of the end of these nodes can be read here.
+    pub removed: Vec<(Arc<str>, Node)>,
 }
 
 #[derive(Debug)]
@@ -177,7 +178,7 @@ impl Outcome {
     }
 
     pub fn payload(xml: String) -> Outcome {
-        Outcome { answer: Answer::Payload(xml), changes: Vec::new(), notices: Vec::new(), removed: None }
+        Outcome { answer: Answer::Payload(xml), changes: Vec::new(), notices: Vec::new(), removed: Vec::new() }
     }
 
     pub fn build(xml: Build) -> Outcome {
@@ -203,6 +204,8 @@ pub struct Service {
     /// By creator.
     usage: HashMap<BareJid, Usage>,
     items: usize,
+    /// How many of the nodes are lists of followers (XEP-0465).
+    pub(super) lists: usize,
     /// No lease ends before this moment.
     next_lease_us: Option<u64>,
     /// What is in a collection. The nodes themselves say it; this is the way down.
@@ -224,7 +227,9 @@ impl Service {
         for (number, subscription) in subscriptions {
             if let Some(node) = names.get(&number).and_then(|name| service.nodes.get_mut(name)) {
                 service.next_lease_us = earlier(service.next_lease_us, subscription.options.expire_us);
+                let person = subscription.jid.to_bare();
                 node.subscriptions.put(subscription);
+                node.review_follower(&person);
             }
         }
         entries.sort_unstable_by_key(|(_, entry)| entry.serial);
@@ -249,14 +254,22 @@ impl Service {
         self.nodes.get(name)
     }
 
-    /// But for the root.
+    /// But for those that the service makes of itself.
     pub fn nodes(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
-        self.nodes.iter().filter(|(name, _)| &***name != ROOT)
+        self.nodes.iter().filter(|(name, _)| &***name != ROOT && !public::is_reserved(name))
+    }
+
+    /// How many that is.
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len() - self.lists - usize::from(self.has_root())
     }
 
     pub fn ask(&mut self, cx: &Context<'_>, request: Request) -> Result<Outcome, Bounce> {
         if request.node() == Some(ROOT) {
             self.may_ask_root(&request)?;
+        }
+        if let Some(answer) = cx.quotas.is_service.then(|| self.ask_list(cx, &request)).flatten() {
+            return answer;
         }
         match request {
             Request::Subscribe { node, jid, options, public } => self.subscribe(cx, &node, jid, options.as_ref(), public),
@@ -388,8 +401,10 @@ impl Service {
         self.link(name, node);
     }
 
-    fn link(&mut self, name: Arc<str>, node: Node) {
-        if *name != *ROOT {
+    pub(super) fn link(&mut self, name: Arc<str>, node: Node) {
+        if public::is_reserved(&name) {
+            self.lists += 1;
+        } else if *name != *ROOT {
             self.usage.entry(node.creator.clone()).or_default().nodes += 1;
         }
         for collection in &node.config.collections {
@@ -401,7 +416,9 @@ impl Service {
     /// The end of a node, when its items are gone.
     pub(super) fn unlink(&mut self, name: &Arc<str>, changes: &mut Vec<Change>) -> Option<Node> {
         let node = self.nodes.remove(name)?;
-        if let Some(usage) = self.usage.get_mut(&node.creator) {
+        if public::is_reserved(name) {
+            self.lists = self.lists.saturating_sub(1);
+        } else if let Some(usage) = self.usage.get_mut(&node.creator) {
             usage.nodes = usage.nodes.saturating_sub(1);
             if *usage == Usage::default() {
                 self.usage.remove(&node.creator);
@@ -455,15 +472,16 @@ impl Service {
     }
 
     /// The subscription of an address is as it is now, or is not there.
-    pub(super) fn keep_subscription(&mut self, name: &Arc<str>, jid: &Jid, changes: &mut Vec<Change>) {
+    pub(super) fn keep_subscription(&mut self, name: &Arc<str>, jid: &Jid, outcome: &mut Outcome) {
+        outcome.notices.extend(self.review_list(name, &jid.to_bare()));
         if self.nodes.get(name).is_some_and(|node| node.in_one_piece) {
-            self.keep(name, changes);
+            self.keep(name, &mut outcome.changes);
         }
         let Some(node) = self.nodes.get(name) else { return };
         let expire_us = node.subscriptions.get(jid).and_then(|it| it.options.expire_us);
         self.next_lease_us = earlier(self.next_lease_us, expire_us);
         let key = stored::subscription_key(node, jid);
-        changes.push(match node.subscriptions.get(jid) {
+        outcome.changes.push(match node.subscriptions.get(jid) {
             Some(it) => Change::PutSubscription(key, stored::encode_subscription(it)),
             None => Change::DeleteSubscription(key),
         });

@@ -13,7 +13,7 @@ use super::options::Options;
 use super::request::Approval;
 use super::root::named;
 use super::service::{Context, Notice, Outcome, Service, text};
-use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, Standing, State, Subscription, error, event, form};
+use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, Standing, State, Subscription, error, event, form, public};
 
 impl Service {
     /// 6.1; with options 6.3.7.
@@ -50,7 +50,7 @@ impl Service {
             if known.public != public || known.options != asked {
                 let changed = Subscription { jid: jid.clone(), state, options: asked, public };
                 self.known_mut(&name)?.subscriptions.put(changed);
-                self.keep_subscription(&name, &jid, &mut outcome.changes);
+                self.keep_subscription(&name, &jid, &mut outcome);
             }
             return Ok(outcome);
         }
@@ -63,7 +63,7 @@ impl Service {
         let mut outcome = Outcome::payload(answer(&name, &jid, granted, (&asked, shown), is_collection));
         let subscription = Subscription { jid: jid.clone(), state: granted, options: asked, public };
         self.known_mut(&name)?.subscriptions.put(subscription);
-        self.keep_subscription(&name, &jid, &mut outcome.changes);
+        self.keep_subscription(&name, &jid, &mut outcome);
         match granted {
             State::Pending => outcome.notices.push(request_approval(&name, &jid, (cx.mint)())),
             State::Subscribed => {
@@ -97,7 +97,7 @@ impl Service {
         no_subid(subid)?;
         self.known_mut(&name)?.subscriptions.remove(jid);
         let mut outcome = Outcome::empty();
-        self.keep_subscription(&name, jid, &mut outcome.changes);
+        self.keep_subscription(&name, jid, &mut outcome);
         if notify_sub && !cx.who.is_host() {
             let xml = event::subscription(&name, jid, None);
             outcome.notices.push(Notice::Owners { node: name, xml, id: format!("sub-{:x}", (cx.mint)()) });
@@ -130,7 +130,7 @@ impl Service {
             if let Some(it) = self.known_mut(&name)?.subscriptions.get_mut(jid) {
                 it.options = options;
             }
-            self.keep_subscription(&name, jid, &mut outcome.changes);
+            self.keep_subscription(&name, jid, &mut outcome);
         }
         Ok(outcome)
     }
@@ -156,9 +156,9 @@ impl Service {
     pub(super) fn default_options(&self, cx: &Context<'_>, name: Option<&str>) -> Result<Outcome, Bounce> {
         let is_collection = match name {
             Some(name) => {
-                let (_, node) = self.known(name)?;
+                let (_, node) = self.known(public::subject(name))?;
                 node.may_subscribe(cx.who)?;
-                node.config.is_collection()
+                node.config.is_collection() && !public::is_reserved(name)
             }
             None => cx.quotas.is_service,
         };
@@ -180,7 +180,7 @@ impl Service {
         let send_last = node.config.send_last;
         let is_collection = node.config.is_collection();
         let mut outcome = Outcome::empty();
-        self.keep_subscription(&name, &approval.subscriber, &mut outcome.changes);
+        self.keep_subscription(&name, &approval.subscriber, &mut outcome);
         outcome.notices.push(told(&name, &approval.subscriber, state));
         if state.is_some() && send_last != SendLast::Never && !is_collection {
             outcome.notices.push(Notice::Last { node: name, to: approval.subscriber.clone() });
@@ -248,7 +248,7 @@ impl Service {
 
     pub(super) fn end_subscription(&mut self, name: &Arc<str>, jid: &Jid, outcome: &mut Outcome) {
         if self.nodes.get_mut(name).and_then(|node| node.subscriptions.remove(jid)).is_some() {
-            self.keep_subscription(name, jid, &mut outcome.changes);
+            self.keep_subscription(name, jid, outcome);
         }
     }
 

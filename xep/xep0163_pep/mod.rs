@@ -288,7 +288,7 @@ fn settle(turn: &mut Turn<'_>, who: &Asker, outcome: Outcome) -> Answer {
         }
     }
     for notice in outcome.notices {
-        deliver::tell(turn, who, notice, outcome.removed.as_ref());
+        deliver::tell(turn, who, notice, outcome.removed.first().map(|(_, node)| node));
     }
     outcome.answer
 }

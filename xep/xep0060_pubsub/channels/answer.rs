@@ -205,9 +205,6 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
         service: &me,
         mint: &mint,
     };
-    if let Some(answer) = public::answer(&channels.service, &cx, &request) {
-        return answer;
-    }
     let outcome = channels.service.ask(&cx, request)?;
     Ok(settle(turn, outcome))
 }
@@ -235,7 +232,7 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
         standing::publish_awaited(turn);
     }
     for notice in outcome.notices {
-        deliver::tell(turn, notice, outcome.removed.as_ref());
+        deliver::tell(turn, notice, &outcome.removed);
     }
     outcome.answer
 }

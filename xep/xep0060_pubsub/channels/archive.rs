@@ -4,7 +4,7 @@
 use iris_core::xml::El;
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
-use super::super::{Asker, EVENT, ItemReply};
+use super::super::{Asker, EVENT, ItemReply, public};
 use super::{CHANNELS, ITEMS, Rules, items, standing};
 use crate::xep0313_archive as mam;
 use mam::query::{Asked, Query, With};
@@ -58,6 +58,9 @@ fn named(query: &El<'_>) -> Result<String, Bounce> {
 
 /// The number of the node, and how its entries are read.
 fn archived(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Result<(u64, Source), Bounce> {
+    if public::is_reserved(name) {
+        return Err(Bounce::new(Condition::FeatureNotImplemented).text("of who follows there is no archive"));
+    }
     let node = turn.state(&CHANNELS).and_then(|it| it.service.node(name));
     let node = node.ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
     if node.config.is_collection() {

@@ -9,7 +9,7 @@ use iris_core::{HostTurn, Jid, Stanza};
 use super::super::{Affiliation, Circle, Node, Notice, Notification, event, text};
 use super::{CHANNELS, items};
 
-pub(super) fn tell(turn: &mut HostTurn<'_>, notice: Notice, removed: Option<&Node>) {
+pub(super) fn tell(turn: &mut HostTurn<'_>, notice: Notice, removed: &[(Arc<str>, Node)]) {
     let now_us = turn.now.wall_us;
     match notice {
         Notice::News { node, xml, kind, subject, body } => {

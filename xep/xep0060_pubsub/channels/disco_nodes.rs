@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
-use super::super::{Asker, Node, NodeType, PAGE_ITEMS_MAX};
+use super::super::{Asker, Node, NodeType, PAGE_ITEMS_MAX, public};
 use super::{CHANNELS, answer, standing};
 use crate::{
     result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam,
@@ -19,11 +19,14 @@ pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         return command;
     }
     let node = name.into_owned();
-    standing::with_standing(turn, &node.clone(), move |turn, who| node_info(turn, &who, &node))
+    standing::with_standing(turn, public::subject(&node.clone()), move |turn, who| node_info(turn, &who, &node))
 }
 
 fn node_info(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Reply {
     let described = turn.state(&CHANNELS).and_then(|it| {
+        if public::is_reserved(name) {
+            return it.service.describe_list(name, who);
+        }
         let config = &it.service.node(name)?.config;
         let is_archived = (config.node_type == NodeType::Leaf).then_some(mam::NS);
         let is_space = (config.payload_type == spaces::NS).then_some(spaces::NS);
@@ -50,7 +53,9 @@ pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         return commands;
     }
     match node {
-        Some(name) => standing::with_standing(turn, &name.clone(), move |turn, who| list(turn, &who, Some(&name), wanted)),
+        Some(name) => standing::with_standing(turn, public::subject(&name.clone()), move |turn, who| {
+            list(turn, &who, Some(&name), wanted)
+        }),
         None => {
             let who = answer::stranger(turn.from);
             list(turn, &who, None, wanted)
@@ -76,6 +81,12 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
             let first = service.nodes().filter(|(_, node)| node.config.collections.is_empty() && is_shown(node));
             first.map(|(name, node)| shown(name, node)).collect()
         }
+        Some(name) if public::is_reserved(name) => {
+            match service.listed(name).and_then(|node| node.may_read(who).map(|()| &node.followers)) {
+                Ok(followers) => followers.iter().map(|jid| (jid.to_string(), None)).collect(),
+                Err(why) => return why.into(),
+            }
+        }
         Some(name) => match service.node(name) {
             None => return Bounce::new(Condition::ItemNotFound).into(),
             Some(node) if node.may_read(who).is_err() => {
@@ -88,7 +99,8 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
             Some(node) => node.entries.iter().map(|entry| (entry.id.to_string(), None)).collect(),
         },
     };
-    let are_items = node.and_then(|name| service.node(name)).is_some_and(|node| !node.config.is_collection());
+    let is_collection = |name: &str| service.node(name).is_some_and(|node| node.config.is_collection());
+    let are_items = node.is_some_and(|name| !is_collection(name));
     let page = match wanted
         .clone()
         .unwrap_or_default()

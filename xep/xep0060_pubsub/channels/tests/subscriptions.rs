@@ -249,6 +249,61 @@ fn x0465_who_follows_publicly_is_known_and_nobody_else() {
     error(&ask(&mut house, &nurse, "get", &format!("<items node='{name}'/>")), "cancel", "not-allowed", "closed-node");
 }
 
+/// XEP-0465 4.4: "a node which can be subscribed to normally, but whose items can't be publised or retracted directly".
+#[test]
+fn x0465_who_follows_is_news_to_whoever_has_subscribed_to_the_list() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    let list = "urn:xmpp:pps:subscribers:0/n";
+    ok(&subscribe(&mut house, &nurse, list));
+    let mine = format!("<subscriptions node='{list}'/>");
+    assert!(ask(&mut house, &nurse, "get", &mine).as_str().contains("jid='nurse@house' subscription='subscribed'"));
+    assert!(!ask(&mut house, &juliet, "get", &mine).as_str().contains("<subscription "), "and of nobody else");
+    let public = "<subscribe node='n' jid='juliet@house'><public xmlns='urn:xmpp:pps:0'/></subscribe>";
+    ok(&ask(&mut house, &juliet, "set", public));
+    let news = house.one(&nurse).as_str().to_owned();
+    let item = "<item id='juliet@house'><subscriber xmlns='urn:xmpp:pps:0' jid='juliet@house'/></item>";
+    assert!(news.contains(&format!("<items node='{list}'>{item}</items>")), "{news}");
+    ok(&ask(&mut house, &juliet, "set", public));
+    assert!(house.recv(&nurse).is_empty(), "nothing is new");
+    ok(&subscribe(&mut house, &juliet, "n"));
+    assert!(house.one(&nurse).as_str().contains("<retract id='juliet@house'/>"), "not in public any more");
+    ok(&ask(&mut house, &juliet, "set", public));
+    assert!(house.one(&nurse).as_str().contains("<item id='juliet@house'>"));
+
+    // It is kept, and it is no node that anybody has.
+    let mut house = house.restart(crate::ROOMS, std::time::Duration::from_secs(1));
+    let [romeo, juliet, nurse] = [romeo, juliet, nurse].map(|it| house.online(&it.jid.to_string()));
+    assert!(items_of(&mut house, &romeo, "").contains("node='n'") && !items_of(&mut house, &romeo, "").contains("urn:xmpp:pps"));
+    assert!(items_of(&mut house, &romeo, list).contains("name='juliet@house'"));
+    assert!(info(&mut house, &romeo, list).contains("type='leaf'"));
+    assert_eq!(items(&mut house, &romeo, list), ["juliet@house"]);
+    let one = format!("<items node='{list}'><item id='nurse@house'/></items>");
+    assert_eq!(ids(&ask(&mut house, &romeo, "get", &one)), Vec::<String>::new());
+    error(&own_of(&mut house, &romeo, list), "auth", "forbidden", "");
+    ok(&ask(&mut house, &juliet, "set", "<unsubscribe node='n' jid='juliet@house'/>"));
+    assert!(house.one(&nurse).as_str().contains("<retract id='juliet@house'/>"));
+
+    // Whoever may not read the node hears nothing of who follows it, and may go.
+    ok(&affiliate(&mut house, &romeo, "n", "nurse@house", "outcast"));
+    house.recv(&nurse);
+    ok(&ask(&mut house, &juliet, "set", public));
+    assert!(house.recv(&nurse).is_empty());
+    error(&subscribe(&mut house, &nurse, list), "auth", "forbidden", "");
+    ok(&ask(&mut house, &nurse, "set", &format!("<unsubscribe node='{list}' jid='nurse@house'/>")));
+
+    // It ends with the node.
+    ok(&subscribe(&mut house, &juliet, list));
+    ok(&own(&mut house, &romeo, "set", "<delete node='n'/>"));
+    let news: String = house.recv(&juliet).iter().map(|it| it.as_str().to_owned()).collect();
+    assert!(news.contains("<delete node='n'/>") && news.contains(&format!("<delete node='{list}'/>")), "{news}");
+    error(&subscribe(&mut house, &juliet, list), "cancel", "item-not-found", "");
+    assert_eq!(ask(&mut house, &juliet, "get", "<subscriptions/>").as_str().matches("<subscription ").count(), 0);
+}
+
+fn own_of(house: &mut House, who: &Client, node: &str) -> Stanza {
+    own(house, who, "get", &format!("<configure node='{node}'/>"))
+}
+
 /// 12.4: whoever says that nobody is there is not told again.
 #[test]
 fn s12_4_an_address_that_is_gone_is_forgotten() {
