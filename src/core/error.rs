@@ -74,11 +74,13 @@ pub struct Bounce {
     pub text: Option<String>,
     /// An application-specific condition: a complete element with its own namespace.
     pub extra: Option<String>,
+    /// What goes before `<error/>`: a complete element, that says which part of the request was not done.
+    pub beside: Option<String>,
 }
 
 impl Bounce {
     pub fn new(condition: Condition) -> Bounce {
-        Bounce { condition, kind: condition.default_type(), text: None, extra: None }
+        Bounce { condition, kind: condition.default_type(), text: None, extra: None, beside: None }
     }
 
     pub fn kind(mut self, kind: ErrorType) -> Bounce {
@@ -96,6 +98,11 @@ impl Bounce {
         self
     }
 
+    pub fn beside(mut self, element: impl Into<String>) -> Bounce {
+        self.beside = Some(element.into());
+        self
+    }
+
     pub fn bad_request(why: &str) -> Bounce {
         Bounce::new(Condition::BadRequest).text(why)
     }
@@ -106,8 +113,11 @@ impl Bounce {
         Bounce::new(Condition::ServiceUnavailable)
     }
 
-    /// The `<error/>` element, in the stream's content namespace.
+    /// The `<error/>` element, in the stream's content namespace, and what goes before it.
     pub fn write(&self, out: &mut String) {
+        if let Some(beside) = &self.beside {
+            out.push_str(beside);
+        }
         out.push_str("<error type='");
         out.push_str(self.kind.as_str());
         out.push_str("'><");

@@ -43,9 +43,11 @@ impl Service {
             is_list || node.config.collections.is_empty() && self.node(ROOT).is_none_or(|root| root.subscriptions.is_empty());
         let may = node.subscriptions.people().filter(|(person, _)| about.may_hear(person, !is_list));
         let may: Vec<&Subscription> = may.flat_map(|(_, of)| of).collect();
+        let is_gone = removed.iter().any(|(it, _)| **it == *name);
+        let hears = |it: &Subscription| if is_gone { it.hears_end(now_us) } else { it.hears(now_us) };
         for bodies in [false, true] {
-            let hears = may.iter().filter(|it| it.options.include_body == bodies && it.hears(now_us));
-            let jids: Vec<Jid> = hears.map(|it| it.jid.clone()).collect();
+            let hear = may.iter().filter(|it| it.options.include_body == bodies && hears(it));
+            let jids: Vec<Jid> = hear.map(|it| it.jid.clone()).collect();
             if !alone {
                 told.extend(jids.iter().cloned());
             }

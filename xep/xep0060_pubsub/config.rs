@@ -4,7 +4,7 @@ use iris_core::xml::Build;
 use iris_core::{Bounce, Condition};
 
 use super::error;
-use super::fields::{ACCESS_MODEL, CHILDREN, FIELDS, FIXED, one};
+use super::fields::{ACCESS_MODEL, CHILDREN, FIELDS, FIXED, NODE_TYPE, one};
 use super::form::{self, Filled};
 use super::service::Quotas;
 use super::{NODE_CONFIG, PUBLISH_OPTIONS};
@@ -78,6 +78,8 @@ pub struct Config {
     pub description: String,
     pub language: String,
     pub payload_type: String,
+    /// Whom to ask about it.
+    pub contact: Vec<String>,
     pub deliver_notifications: bool,
     pub deliver_payloads: bool,
     pub persist_items: bool,
@@ -95,7 +97,7 @@ pub struct Config {
     pub item_reply: ItemReply,
     pub node_full: NodeFull,
     pub subscribe: bool,
-    /// Seconds after which an item goes (a service's nodes only).
+    /// Seconds after which an item goes.
     pub item_expire_s: Option<u32>,
     pub node_type: NodeType,
     /// The collections this node is in.
@@ -116,6 +118,7 @@ impl Config {
             description: String::new(),
             language: String::new(),
             payload_type: String::new(),
+            contact: Vec::new(),
             deliver_notifications: true,
             deliver_payloads: true,
             persist_items: true,
@@ -155,22 +158,40 @@ enum Wrong {
 }
 
 impl Config {
-    /// 8.2.4: all of it or nothing. A cancelled form changes nothing.
+    /// 8.2.4: all of it or nothing. A cancelled form changes nothing. XEP-0004 3.2: who processes a form "MUST ignore any fields that it
+    /// does not understand".
     pub fn apply(&self, filled: &Filled, quotas: &Quotas) -> Result<Config, Bounce> {
         let mut config = self.clone();
         if filled.cancelled {
             return Ok(config);
         }
         for (var, values) in &filled.fields {
-            config.set(var, values, quotas).map_err(|wrong| match wrong {
+            match config.set(var, values, quotas) {
+                Ok(()) | Err(Wrong::Unknown) => {}
                 // 8.1.2.
-                Wrong::Value if var == ACCESS_MODEL => error::not_acceptable("unsupported-access-model"),
-                Wrong::Value => Bounce::new(Condition::NotAcceptable).text(format!("{var} cannot have that value")),
-                Wrong::Unknown => Bounce::new(Condition::NotAcceptable).text(format!("there is no option {var}")),
-            })?;
+                Err(Wrong::Value) if var == ACCESS_MODEL => return Err(error::not_acceptable("unsupported-access-model")),
+                // XEP-0248 7.1.3.
+                Err(Wrong::Value) if var == NODE_TYPE && !quotas.is_service => return Err(error::unsupported("collections")),
+                Err(Wrong::Value) => {
+                    return Err(Bounce::new(Condition::NotAcceptable).text(format!("{var} cannot have that value")));
+                }
+            }
         }
         super::social::shape(&mut config, self, filled)?;
         Ok(config)
+    }
+
+    /// 7.1.5: a node that is made by a publication has what the publisher relies on. "It MUST reject the publication upon encountering
+    /// unknown fields."
+    pub fn relied_on(&self, filled: &Filled, quotas: &Quotas) -> Result<Config, Bounce> {
+        let is_unknown = |var: &str| {
+            let is_field = FIELDS.iter().any(|field| field.var == var && field.of.offered(quotas.is_service));
+            !is_field && !FIXED.iter().any(|(name, _)| *name == var)
+        };
+        match filled.fields.iter().find(|(var, _)| is_unknown(var)) {
+            Some((var, _)) => Err(Bounce::new(Condition::NotAcceptable).text(format!("there is no option {var}"))),
+            None => self.apply(filled, quotas),
+        }
     }
 
     /// 7.1.5: does the node have every option that the publisher relies on? An unknown one is never met.
@@ -210,9 +231,8 @@ impl Config {
         form::open(xml, kind, NODE_CONFIG);
         for field in FIELDS.iter().filter(|field| field.var != CHILDREN && field.of.has(self.node_type)) {
             let values = (field.get)(self);
-            // A leaf in no collection whose items stay is what all nodes of accounts are: that needs no word.
-            let is_plain =
-                || matches!(values.iter().map(String::as_str).collect::<Vec<_>>()[..], [] | [""] | ["leaf"] | ["max"]);
+            // A leaf in no collection is what all nodes of accounts are: that needs no word.
+            let is_plain = || matches!(values.iter().map(String::as_str).collect::<Vec<_>>()[..], [] | [""] | ["leaf"]);
             if field.of.offered(false) || !is_plain() {
                 form::field(xml, field.var, None, None, &[], &values);
             }
@@ -227,6 +247,7 @@ impl Config {
             "pubsub#description",
             "pubsub#language",
             "pubsub#type",
+            "pubsub#contact",
             "pubsub#access_model",
             "pubsub#publish_model",
             "pubsub#max_items",

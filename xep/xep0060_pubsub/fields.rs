@@ -20,9 +20,8 @@ type Set = fn(&mut Config, &[String], &Quotas) -> Option<()>;
 pub enum Of {
     Every,
     Leaf,
-    /// Of a service alone: those of accounts are leaves that nobody sweeps (XEP-0163).
+    /// Of a service alone: those of accounts are leaves (XEP-0163).
     Service,
-    ServiceLeaf,
     Collection,
 }
 
@@ -68,7 +67,7 @@ macro_rules! switch {
     };
 }
 macro_rules! choice {
-    ($of:ident, $var:literal, $label:literal, $field:ident, $words:ident) => {
+    ($of:ident, $var:expr, $label:literal, $field:ident, $words:ident) => {
         Field {
             of: Of::$of,
             var: $var,
@@ -83,6 +82,7 @@ macro_rules! choice {
 
 pub const ACCESS_MODEL: &str = "pubsub#access_model";
 pub const CHILDREN: &str = "pubsub#children";
+pub const NODE_TYPE: &str = "pubsub#node_type";
 
 impl Of {
     pub fn offered(self, is_service: bool) -> bool {
@@ -92,7 +92,7 @@ impl Of {
     pub fn has(self, node_type: NodeType) -> bool {
         match node_type {
             NodeType::Leaf => self != Of::Collection,
-            NodeType::Collection => !matches!(self, Of::Leaf | Of::ServiceLeaf),
+            NodeType::Collection => self != Of::Leaf,
         }
     }
 }
@@ -105,11 +105,30 @@ fn names(values: &[String], max: usize) -> Option<Vec<String>> {
     (names.len() <= max && names.iter().all(|name| name.len() <= NAME_SIZE_BYTES_MAX)).then_some(names)
 }
 
+/// People.
+fn jids(values: &[String]) -> Option<Vec<String>> {
+    let values = values.iter().filter(|jid| !jid.is_empty());
+    let jids: Option<Vec<String>> = values.map(|jid| Some(iris_core::Jid::new(jid).ok()?.to_bare().to_string())).collect();
+    jids.filter(|jids| jids.len() <= GROUPS_MAX)
+}
+
 pub const FIELDS: &[Field] = &[
     text!("pubsub#title", "A short name of the node", title),
     text!("pubsub#description", "A description of the node", description),
     text!("pubsub#language", "The language of the node", language),
     text!("pubsub#type", "The semantic type of the payloads, usually their namespace", payload_type),
+    Field {
+        of: Of::Every,
+        var: "pubsub#contact",
+        kind: "jid-multi",
+        label: "People to contact with questions",
+        options: &[],
+        get: |config| config.contact.clone(),
+        set: |config, values, _| {
+            config.contact = jids(values)?;
+            Some(())
+        },
+    },
     switch!(Every, "pubsub#deliver_notifications", "Deliver event notifications", deliver_notifications),
     switch!(Leaf, "pubsub#deliver_payloads", "Deliver payloads with event notifications", deliver_payloads),
     switch!(Every, "pubsub#notify_config", "Notify subscribers when the configuration changes", notify_config),
@@ -172,7 +191,7 @@ pub const FIELDS: &[Field] = &[
     choice!(Leaf, "pubsub#itemreply", "Whose address an item carries for replies", item_reply, ItemReply),
     choice!(Leaf, "pubsub#publish_node_full", "What makes room in a full node", node_full, NodeFull),
     Field {
-        of: Of::ServiceLeaf,
+        of: Of::Leaf,
         var: "pubsub#item_expire",
         kind: "text-single",
         label: "Seconds after which an item is removed; 'max' for never",
@@ -186,7 +205,7 @@ pub const FIELDS: &[Field] = &[
             Some(())
         },
     },
-    choice!(Service, "pubsub#node_type", "Whether the node holds items or other nodes", node_type, NodeType),
+    choice!(Service, NODE_TYPE, "Whether the node holds items or other nodes", node_type, NodeType),
     Field {
         of: Of::Service,
         var: "pubsub#collection",
@@ -221,9 +240,7 @@ pub const FIELDS: &[Field] = &[
         options: &[],
         get: |config| config.children_whitelist.clone(),
         set: |config, values, _| {
-            let jids: Option<Vec<String>> =
-                values.iter().map(|jid| Some(iris_core::Jid::new(jid).ok()?.to_bare().to_string())).collect();
-            config.children_whitelist = jids.filter(|jids| jids.len() <= GROUPS_MAX)?;
+            config.children_whitelist = jids(values)?;
             Some(())
         },
     },
@@ -246,10 +263,9 @@ pub const FIELDS: &[Field] = &[
 
 /// Options of the registry that this service does not have, with the value that says what it does all the same.
 pub const FIXED: &[(&str, &[&str])] = &[
-    ("pubsub#node_type", &["leaf"]),
+    (NODE_TYPE, &["leaf"]),
     ("pubsub#collection", &[""]),
     ("pubsub#children", &[""]),
-    ("pubsub#item_expire", &["max", ""]),
     ("pubsub#purge_offline", &["0", "false"]),
     ("pubsub#presence_based_delivery", &["0", "false"]),
     ("pubsub#tempsub", &["0", "false"]),

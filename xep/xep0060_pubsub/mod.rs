@@ -1,7 +1,11 @@
 //! XEP-0060: Publish-Subscribe - nodes to which some publish and of which others hear.
 //! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done, because the text leaves it to the service and no client of these years
-//! asks for it: digests (`pubsub#digest`), delivery and leases by presence (`pubsub#show-values`, 12.5, 12.6), several subscriptions of
-//! one address and their numbers (6.1.6). Not done: the last item when somebody of another server comes online; `pubsub#type` held
+//! asks for it: digests (`pubsub#digest`), delivery and leases by presence (`pubsub#show-values`, 12.5, 12.6: a service would have to
+//! subscribe to everybody's presence, and an account holds back by itself what its sessions do not want now), several subscriptions of
+//! one address and their numbers (6.1.6): each of these is refused where it is asked for, and a number is passed over. Changes of
+//! affiliations that the chart of 4.1 makes in two steps (an owner who becomes a publisher) are granted in one. A service's nodes send
+//! their last item on subscription unless their options say otherwise, and not on presence too, as 4.3 wants of who sends it at all: a
+//! person follows many channels. Who asks for a node that was deleted with a redirect is not led there (6.1.3.11). Not done: the last item when somebody of another server comes online; `pubsub#type` held
 //! against the payload's namespace (but for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors.
 //! Nodes of the models `presence` and `roster` are not in the service's list of nodes for those whom a roster lets in (5.2).
 //! At a service an owner subscribes nobody who has neither subscribed nor an affiliation (8.8.2); one person has 16 subscriptions to a node.

@@ -61,8 +61,9 @@ const INCLUDE_BODY: &str = "pubsub#include_body";
 const EXPIRE: &str = "pubsub#expire";
 const TYPE: &str = "pubsub#subscription_type";
 const DEPTH: &str = "pubsub#subscription_depth";
+const SHOW_VALUES: &str = "pubsub#show-values";
 /// Registered, and not to be had here: with the values that say what is done all the same.
-const FIXED: &[(&str, &[&str])] = &[("pubsub#digest", &["0", "false"])];
+const FIXED: &[(&str, &[&str])] = &[("pubsub#digest", &["0", "false"]), ("pubsub#digest_frequency", &["0", ""])];
 
 impl Options {
     /// What somebody wants changed, all of it or nothing (6.3.6). A cancelled form changes nothing.
@@ -72,6 +73,14 @@ impl Options {
             return Ok(options);
         }
         for (var, values) in &filled.fields {
+            // Who wants news in each of these states, or says nothing, has what is done here.
+            if var == SHOW_VALUES {
+                let all = ["away", "chat", "dnd", "online", "xa"].iter().all(|show| values.iter().any(|it| it == show));
+                if !all && !values.is_empty() {
+                    return Err(invalid("news come whatever the subscriber's presence is"));
+                }
+                continue;
+            }
             let value = match values.as_slice() {
                 [value] => value.as_str(),
                 [] => "",
@@ -94,7 +103,8 @@ impl Options {
                 DEPTH => number(value).map(|depth| options.depth = Some(depth)),
                 var => match FIXED.iter().find(|(name, _)| *name == var) {
                     Some((_, fixed)) => fixed.contains(&value).then_some(()),
-                    None => return Err(invalid(&format!("there is no option {var}"))),
+                    // XEP-0004 3.2: a field that is not understood.
+                    None => continue,
                 },
             };
             good.ok_or_else(|| invalid(&format!("{var} cannot have that value")))?;

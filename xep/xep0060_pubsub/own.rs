@@ -1,6 +1,6 @@
 //! 8: what owners do with their nodes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use iris_core::xml::Build;
@@ -11,7 +11,7 @@ use super::form::Filled;
 use super::node::Node;
 use super::root::named;
 use super::service::{Context, Notice, Outcome, Service, open_answer, text};
-use super::subscribe::{set_state, told};
+use super::subscribe::set_state;
 use super::{Affiliation, Config, NS, OWNER, State, Subject, Subscription, error, event, lists, public};
 use crate::xep0059_rsm as rsm;
 
@@ -67,19 +67,27 @@ impl Service {
         if !children.is_empty() && !config.is_collection() {
             return Err(error::not_allowed("invalid-options").text("a leaf holds no nodes"));
         }
-        if !children.is_empty() {
-            return Err(Bounce::new(Condition::NotAcceptable).text("make the collection first, then put nodes into it"));
-        }
         let (kind, is_in) = (config.notification, !self.parents(&config.collections).is_empty());
         let mut node = Node::new(config, made, cx.who.bare.clone());
         if cx.host.is_none() {
             node.affiliations.insert(cx.who.bare.clone(), Affiliation::Owner);
         }
         self.insert(name.clone(), node, &mut outcome.changes);
+        // XEP-0248 7.2.1: whether they may be in it is asked of the collection, so it is there already.
+        let moves = match self.with_children(cx, name, &children) {
+            Ok(moves) => moves,
+            Err(why) => {
+                self.unlink(name, &mut Vec::new());
+                return Err(why);
+            }
+        };
         // XEP-0248 5.3.1.
         if is_in {
             let xml = event::of_node("create", name, None);
             outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Node, body: None });
+        }
+        for (child, collections) in moves {
+            self.move_to(&child, collections, outcome);
         }
         Ok(())
     }
@@ -170,10 +178,8 @@ impl Service {
     /// 8.5.
     pub(super) fn purge(&mut self, cx: &Context<'_>, name: &str) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
-        if node.config.is_collection() {
-            return Err(error::unsupported("purge-nodes"));
-        }
-        if !node.config.persist_items {
+        // 8.5.3.3.
+        if node.config.is_collection() || !node.config.persist_items {
             return Err(error::unsupported("persistent-items"));
         }
         let kind = node.config.notification;
@@ -216,6 +222,11 @@ impl Service {
         changes: Vec<(Jid, Option<State>)>,
     ) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
+        each_once(changes.iter().map(|(jid, _)| jid.clone()))?;
+        let untouched = |why: Bounce| {
+            let is = |jid: &Jid| node.subscriptions.get(jid).map_or("none", |it| it.state.as_str());
+            untouched(why, "subscription", &name, changes.iter().map(|(jid, _)| (jid.to_string(), is(jid))))
+        };
         let mut new: HashMap<BareJid, usize> = HashMap::new();
         for (jid, _) in changes.iter().filter(|(jid, state)| state.is_some() && node.subscriptions.get(jid).is_none()) {
             *new.entry(jid.to_bare()).or_default() += 1;
@@ -225,21 +236,20 @@ impl Service {
         let is_none = |jid: &&BareJid| matches!(node.affiliations.get(*jid), None | Some(Affiliation::Outcast));
         if let Some(jid) = new.keys().find(is_none).filter(|_| cx.quotas.is_service) {
             let text = format!("{jid} has not subscribed and has no affiliation here");
-            return Err(Bounce::new(Condition::NotAcceptable).text(text));
+            return Err(untouched(Bounce::new(Condition::NotAcceptable).text(text)));
         }
         let is_much =
             |(jid, new): (&BareJid, &usize)| node.subscriptions.of(jid).len() + new > cx.quotas.subscriptions_per_person_max;
         let all_new: usize = new.values().sum();
         if node.subscriptions.len() + all_new > cx.quotas.subscriptions_per_node_max && all_new > 0 || new.iter().any(is_much) {
-            return Err(error::too_many_subscriptions());
+            return Err(untouched(error::too_many_subscriptions()));
         }
         let mut outcome = Outcome::empty();
         for (jid, state) in changes {
             let node = self.known_mut(&name)?;
             if node.subscriptions.get(&jid).map(|it| it.state) != state {
                 set_state(node, &jid, state);
-                self.keep_subscription(&name, &jid, &mut outcome);
-                outcome.notices.push(told(&name, &jid, state));
+                self.changed(&name, &jid, state, &mut outcome);
             }
         }
         Ok(outcome)
@@ -274,17 +284,25 @@ impl Service {
         changes: Vec<(Jid, Affiliation)>,
     ) -> Result<Outcome, Bounce> {
         let (name, node) = self.owned(cx, name)?;
+        // 4.1: "All affiliations MUST be based on a bare JID."
+        let changes: Vec<(BareJid, Affiliation)> = changes.into_iter().map(|(jid, it)| (jid.to_bare(), it)).collect();
+        each_once(changes.iter().map(|(jid, _)| jid.clone()))?;
+        let untouched = |why: Bounce| {
+            let is = |jid: &BareJid| {
+                let is_host = Some(jid.as_str()) == cx.host;
+                if is_host { Affiliation::Owner } else { node.affiliations.get(jid).copied().unwrap_or(Affiliation::None) }
+            };
+            untouched(why, "affiliation", &name, changes.iter().map(|(jid, _)| (jid.to_string(), is(jid).as_str())))
+        };
         let mut after = node.affiliations.clone();
         let mut changed: Vec<(BareJid, Affiliation)> = Vec::new();
-        for (jid, affiliation) in changes {
-            // 4.1: "All affiliations MUST be based on a bare JID."
-            let jid = jid.to_bare();
+        for (jid, affiliation) in changes.iter().cloned() {
             if Some(jid.as_str()) == cx.host {
                 // 8.9.2.4: the service's own account stays an owner.
                 if affiliation == Affiliation::Owner {
                     continue;
                 }
-                return Err(Bounce::new(Condition::NotAcceptable).text("the account itself owns its nodes"));
+                return Err(untouched(Bounce::new(Condition::NotAcceptable).text("the account itself owns its nodes")));
             }
             let before = match affiliation {
                 Affiliation::None => after.remove(&jid),
@@ -296,10 +314,10 @@ impl Service {
         }
         // 8.9.2.4: somebody has to own it.
         if cx.host.is_none() && !after.values().any(|it| *it == Affiliation::Owner) {
-            return Err(Bounce::new(Condition::NotAcceptable).text("a node has at least one owner"));
+            return Err(untouched(Bounce::new(Condition::NotAcceptable).text("a node has at least one owner")));
         }
         if after.len() > cx.quotas.affiliations_per_node_max && after.len() > node.affiliations.len() {
-            return Err(error::quota("this node has as many affiliations as it may have"));
+            return Err(untouched(error::quota("this node has as many affiliations as it may have")));
         }
         self.known_mut(&name)?.affiliations = after;
         let mut outcome = Outcome::empty();
@@ -319,8 +337,7 @@ impl Service {
             let concerned: Vec<Jid> = of.iter().filter(|it| Some(it.state) != next).map(|it| it.jid.clone()).collect();
             for who in concerned {
                 set_state(self.known_mut(&name)?, &who, next);
-                self.keep_subscription(&name, &who, &mut outcome);
-                outcome.notices.push(told(&name, &who, next));
+                self.changed(&name, &who, next, &mut outcome);
             }
         }
         self.keep(&name, &mut outcome.changes);
@@ -332,6 +349,27 @@ impl Service {
         node.must_own(cx.who)?;
         Ok((name, node))
     }
+}
+
+/// 8.8.2.4, 8.9.2.4: nobody twice in one request.
+fn each_once<J: Ord>(jids: impl Iterator<Item = J>) -> Result<(), Bounce> {
+    let mut seen = BTreeSet::new();
+    for jid in jids {
+        if !seen.insert(jid) {
+            return Err(Bounce::bad_request("the same address is named twice"));
+        }
+    }
+    Ok(())
+}
+
+/// 8.8.2.4, 8.9.2.4: what is not returned with an error counts as done. Here nothing is: each comes back as it was, and is.
+fn untouched<'a>(why: Bounce, what: &str, node: &str, rows: impl Iterator<Item = (String, &'a str)>) -> Bounce {
+    let mut xml = Build::new();
+    xml.open_ns("pubsub", OWNER).open(&format!("{what}s")).attr_opt("node", named(node));
+    for (jid, is) in rows {
+        xml.open(what).attr("jid", &jid).attr(what, is).close();
+    }
+    why.beside(text(xml))
 }
 
 /// 8.9.4.

@@ -39,7 +39,7 @@ impl Service {
             Some(node) => node.config.clone(),
             None => {
                 self.may_create(cx, &name)?;
-                options.map_or_else(|| Ok(cx.default.clone()), |options| cx.default.apply(options, cx.quotas))?
+                options.map_or_else(|| Ok(cx.default.clone()), |options| cx.default.relied_on(options, cx.quotas))?
             }
         };
         // 4.3, 7.1.3.7: what has to be there, and what must not.
@@ -62,6 +62,7 @@ impl Service {
         let serial = (cx.mint)();
         let given = id.is_some() && id.as_ref().is_some_and(Option::is_some);
         let id: Option<Arc<str>> = id.map(|id| id.map_or_else(|| Arc::from(format!("{serial:x}")), Arc::from));
+        let payload = id.as_ref().and_then(|id| social::linked(&config, &payload, cx.service, &name, id)).unwrap_or(payload);
         let Some(id) = id else {
             // Transient and without payloads: the news is that there is news.
             if is_new {
@@ -135,10 +136,8 @@ impl Service {
     pub(super) fn retract(&mut self, cx: &Context<'_>, name: &str, ids: &[String], notify: bool) -> Result<Outcome, Bounce> {
         let (name, node) = self.known(name)?;
         let config = node.config.clone();
-        if config.is_collection() {
-            return Err(error::unsupported("delete-items"));
-        }
-        if !config.persist_items {
+        // 7.2.3.5.
+        if config.is_collection() || !config.persist_items {
             node.may_publish(cx.who)?;
             return Err(error::unsupported("persistent-items"));
         }

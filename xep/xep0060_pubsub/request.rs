@@ -26,10 +26,10 @@ pub enum Request {
         /// XEP-0465.
         public: bool,
     },
+    /// 6.2.3.5: subscriptions have no numbers here, so one that is given is passed over, here and below.
     Unsubscribe {
         node: String,
         jid: Jid,
-        subid: Option<String>,
     },
     /// The asker's own, of one node or of all.
     Subscriptions {
@@ -44,12 +44,10 @@ pub enum Request {
     GetOptions {
         node: String,
         jid: Jid,
-        subid: Option<String>,
     },
     SetOptions {
         node: String,
         jid: Jid,
-        subid: Option<String>,
         form: Filled,
     },
     /// 6.4.
@@ -202,13 +200,11 @@ fn entity(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce
             let public = action.child(PUBLIC, "public").is_some();
             Ok(Request::Subscribe { node: node_or_root(action)?, jid: jid(action)?, options, public })
         }
-        ("unsubscribe", true) => {
-            Ok(Request::Unsubscribe { node: node_or_root(action)?, jid: jid(action)?, subid: subid(action) })
-        }
-        ("options", false) => Ok(Request::GetOptions { node: node_or_root(action)?, jid: jid(action)?, subid: subid(action) }),
+        ("unsubscribe", true) => Ok(Request::Unsubscribe { node: node_or_root(action)?, jid: jid(action)? }),
+        ("options", false) => Ok(Request::GetOptions { node: node_or_root(action)?, jid: jid(action)? }),
         ("options", true) => {
             let form = Filled::within(action, SUBSCRIBE_OPTIONS)?.ok_or_else(|| Bounce::bad_request("there is no form"))?;
-            Ok(Request::SetOptions { node: node_or_root(action)?, jid: jid(action)?, subid: subid(action), form })
+            Ok(Request::SetOptions { node: node_or_root(action)?, jid: jid(action)?, form })
         }
         ("subscriptions", false) => Ok(Request::Subscriptions { node: optional_node(action)?, page: page(pubsub)? }),
         ("affiliations", false) => Ok(Request::Affiliations { node: optional_node(action)?, page: page(pubsub)? }),
@@ -366,10 +362,6 @@ fn ids(action: &El<'_>) -> Result<Vec<String>, Bounce> {
         ids.push(id.into_owned());
     }
     Ok(ids)
-}
-
-fn subid(action: &El<'_>) -> Option<String> {
-    action.attr("subid").map(|subid| subid.into_owned()).filter(|subid| !subid.is_empty())
 }
 
 fn optional_node(action: &El<'_>) -> Result<Option<String>, Bounce> {

@@ -73,6 +73,16 @@ impl Service {
         Ok((chosen, Some(rsm::Given::of(&range, all.len(), id))))
     }
 
+    /// The nodes that a question about "mine" is about.
+    fn one_or_all<'a>(&'a self, only: Option<&str>) -> Result<impl Iterator<Item = (&'a str, &'a Node)> + use<'a>, Bounce> {
+        if let Some(name) = only {
+            self.known(public::subject(name))?;
+        }
+        let one = only.and_then(|name| self.nodes.get_key_value(name));
+        let all = only.is_none().then(|| self.nodes.iter());
+        Ok(one.into_iter().chain(all.into_iter().flatten()).map(|(name, node)| (&**name, node)))
+    }
+
     /// 5.6.
     pub(super) fn own_subscriptions(
         &self,
@@ -80,12 +90,9 @@ impl Service {
         only: Option<&str>,
         page: Option<&rsm::Wanted>,
     ) -> Result<Outcome, Bounce> {
-        if let Some(name) = only {
-            self.known(public::subject(name))?;
-        }
-        let nodes = self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name));
-        let rows: Vec<(&str, &Node, &Subscription)> = nodes
-            .flat_map(|(name, node)| node.subscriptions.of(&cx.who.bare).iter().map(move |it| (&**name, node, it)))
+        let rows: Vec<(&str, &Node, &Subscription)> = self
+            .one_or_all(only)?
+            .flat_map(|(name, node)| node.subscriptions.of(&cx.who.bare).iter().map(move |it| (name, node, it)))
             .collect();
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("subscriptions").attr_opt("node", only);
@@ -111,14 +118,8 @@ impl Service {
         only: Option<&str>,
         page: Option<&rsm::Wanted>,
     ) -> Result<Outcome, Bounce> {
-        if let Some(name) = only {
-            self.known(public::subject(name))?;
-        }
-        let nodes = self.nodes.iter().filter(|(name, _)| only.is_none_or(|only| only == &***name));
-        let rows: Vec<(&str, Affiliation)> = nodes
-            .map(|(name, node)| (&**name, node.affiliation_of(cx.who)))
-            .filter(|(_, affiliation)| *affiliation != Affiliation::None)
-            .collect();
+        let all = self.one_or_all(only)?.map(|(name, node)| (name, node.affiliation_of(cx.who)));
+        let rows: Vec<(&str, Affiliation)> = all.filter(|(_, affiliation)| *affiliation != Affiliation::None).collect();
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("affiliations").attr_opt("node", only);
         lists::write(

@@ -9,8 +9,8 @@ use iris_core::{BareJid, Bounce, Jid};
 
 use super::config::{Config, ItemReply, Notification};
 use super::node::{Entry, Node};
-use super::request::Request;
 use super::public;
+use super::request::Request;
 use super::root::ROOT;
 use super::{Asker, NS, NodeType, OWNER, Standing, Subject, Subscription, error, stored};
 use crate::xep0059_rsm as rsm;
@@ -273,9 +273,9 @@ impl Service {
         }
         match request {
             Request::Subscribe { node, jid, options, public } => self.subscribe(cx, &node, jid, options.as_ref(), public),
-            Request::Unsubscribe { node, jid, subid } => self.unsubscribe(cx, &node, &jid, subid.as_deref()),
-            Request::GetOptions { node, jid, subid } => self.get_options(cx, &node, &jid, subid.as_deref()),
-            Request::SetOptions { node, jid, subid, form } => self.set_options(cx, &node, &jid, subid.as_deref(), &form),
+            Request::Unsubscribe { node, jid } => self.unsubscribe(cx, &node, &jid),
+            Request::GetOptions { node, jid } => self.get_options(cx, &node, &jid),
+            Request::SetOptions { node, jid, form } => self.set_options(cx, &node, &jid, &form),
             Request::DefaultOptions { node } => self.default_options(cx, node.as_deref()),
             Request::Associate { .. } | Request::GetDefault { collection: true } if !cx.quotas.is_service => {
                 Err(error::unsupported("collections"))

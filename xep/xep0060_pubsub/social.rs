@@ -1,6 +1,8 @@
 //! XEP-0472 on a node: the profile of its options, and what a post is.
 
-use iris_core::xml::El;
+use bytes::Bytes;
+use iris_core::invitation::uri_jid;
+use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Condition};
 
 use super::config::{Config, MaxItems, SendLast};
@@ -10,6 +12,8 @@ use super::form::Filled;
 pub const FEED: &str = "urn:xmpp:pubsub-social-feed:1";
 /// Section 5.3: every post has a picture.
 pub const GALLERY: &str = "urn:xmpp:pubsub-social-feed:gallery:1";
+/// Section 5.1: its rules are those "of all the other profiles", which have names of their own behind this.
+const PROFILES: &str = "urn:xmpp:pubsub-social-feed:";
 /// XEP-0277 in the words of section 5.2.
 const MICROBLOG: &str = "urn:xmpp:microblog:0";
 const ATOM: &str = "http://www.w3.org/2005/Atom";
@@ -43,7 +47,7 @@ pub fn shape(config: &mut Config, was: &Config, filled: &Filled) -> Result<(), B
 }
 
 fn is_feed(config: &Config) -> bool {
-    matches!(config.payload_type.as_str(), FEED | GALLERY | MICROBLOG)
+    config.payload_type == MICROBLOG || config.payload_type.starts_with(PROFILES)
 }
 
 /// Section 4.2: "a valid RFC 4287 entry". What an entry has to have there: an id, a title and when it was updated.
@@ -63,6 +67,31 @@ pub fn check(config: &Config, payload: &[u8]) -> Result<(), Bounce> {
         Some(_) => Err(error::bad_request("invalid-payload").text("a post of a gallery encloses a picture")),
         None => Err(error::bad_request("invalid-payload").text("a social feed holds Atom entries: id, title and updated")),
     }
+}
+
+/// Section 4.3: a post says where it is, though whoever wrote it could not: "these things SHOULD be inserted at server side". `None`: it
+/// does already, or is no post. Where it is on the web nobody here knows.
+pub fn linked(config: &Config, payload: &Bytes, service: &str, node: &str, id: &str) -> Option<Bytes> {
+    let post = El::parse(payload).filter(|_| is_feed(config))?;
+    let says = |link: &El<'_>| {
+        let is_alternate = link.is(ATOM, "link") && link.attr("rel").is_none_or(|rel| rel == "alternate");
+        is_alternate && link.attr("href").is_some_and(|href| href.starts_with("xmpp:"))
+    };
+    let end = memchr::memrchr(b'<', payload).filter(|_| !post.children().any(|child| says(&child)))?;
+    let uri = format!("xmpp:{}?;node={};item={}", uri_jid(service), escaped(node), escaped(id));
+    let mut link = Build::new();
+    link.open_ns("link", ATOM).attr("rel", "alternate").attr("href", &uri);
+    let (inside, tag) = payload.split_at_checked(end)?;
+    Some([inside, &link.finish(), tag].concat().into())
+}
+
+/// RFC 5122 2.2: a value in the query of an address.
+fn escaped(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
 }
 
 /// Section 4.6.2: the title of a post; of other things, where there is something new.

@@ -80,13 +80,7 @@ impl Service {
     }
 
     /// 6.2.
-    pub(super) fn unsubscribe(
-        &mut self,
-        cx: &Context<'_>,
-        name: &str,
-        jid: &Jid,
-        subid: Option<&str>,
-    ) -> Result<Outcome, Bounce> {
+    pub(super) fn unsubscribe(&mut self, cx: &Context<'_>, name: &str, jid: &Jid) -> Result<Outcome, Bounce> {
         let (name, node) = self.known(name)?;
         // 6.2.3.3.
         if jid.to_bare() != cx.who.bare {
@@ -94,7 +88,6 @@ impl Service {
         }
         let notify_sub = node.config.notify_sub;
         node.subscriptions.get(jid).ok_or_else(error::not_subscribed)?;
-        no_subid(subid)?;
         self.known_mut(&name)?.subscriptions.remove(jid);
         let mut outcome = Outcome::empty();
         self.keep_subscription(&name, jid, &mut outcome);
@@ -106,8 +99,8 @@ impl Service {
     }
 
     /// 6.3.2.
-    pub(super) fn get_options(&self, cx: &Context<'_>, name: &str, jid: &Jid, subid: Option<&str>) -> Result<Outcome, Bounce> {
-        let (name, node, subscription) = self.own_subscription(cx, name, jid, subid)?;
+    pub(super) fn get_options(&self, cx: &Context<'_>, name: &str, jid: &Jid) -> Result<Outcome, Bounce> {
+        let (name, node, subscription) = self.own_subscription(cx, name, jid)?;
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("options").attr_opt("node", named(&name)).attr("jid", jid.as_str());
         subscription.options.write(&mut xml, "form", node.config.is_collection());
@@ -115,15 +108,8 @@ impl Service {
     }
 
     /// 6.3.5.
-    pub(super) fn set_options(
-        &mut self,
-        cx: &Context<'_>,
-        name: &str,
-        jid: &Jid,
-        subid: Option<&str>,
-        form: &Filled,
-    ) -> Result<Outcome, Bounce> {
-        let (name, _, subscription) = self.own_subscription(cx, name, jid, subid)?;
+    pub(super) fn set_options(&mut self, cx: &Context<'_>, name: &str, jid: &Jid, form: &Filled) -> Result<Outcome, Bounce> {
+        let (name, _, subscription) = self.own_subscription(cx, name, jid)?;
         let options = subscription.options.apply(form, cx.now_us)?;
         let mut outcome = Outcome::empty();
         if options != subscription.options {
@@ -136,19 +122,12 @@ impl Service {
     }
 
     /// The errors of 6.3.4, in their order.
-    fn own_subscription(
-        &self,
-        cx: &Context<'_>,
-        name: &str,
-        jid: &Jid,
-        subid: Option<&str>,
-    ) -> Result<(Arc<str>, &Node, &Subscription), Bounce> {
+    fn own_subscription(&self, cx: &Context<'_>, name: &str, jid: &Jid) -> Result<(Arc<str>, &Node, &Subscription), Bounce> {
         let (name, node) = self.known(name)?;
         if jid.to_bare() != cx.who.bare {
             return Err(error::forbidden());
         }
         let subscription = node.subscriptions.get(jid).ok_or_else(error::not_subscribed)?;
-        no_subid(subid)?;
         Ok((name, node, subscription))
     }
 
@@ -177,15 +156,19 @@ impl Service {
         node.subscriptions.get(&approval.subscriber).filter(|it| it.state == State::Pending)?;
         let state = approval.allow.then_some(State::Subscribed);
         set_state(node, &approval.subscriber, state);
-        let send_last = node.config.send_last;
-        let is_collection = node.config.is_collection();
         let mut outcome = Outcome::empty();
-        self.keep_subscription(&name, &approval.subscriber, &mut outcome);
-        outcome.notices.push(told(&name, &approval.subscriber, state));
-        if state.is_some() && send_last != SendLast::Never && !is_collection {
-            outcome.notices.push(Notice::Last { node: name, to: approval.subscriber.clone() });
-        }
+        self.changed(&name, &approval.subscriber, state, &mut outcome);
         Some(outcome)
+    }
+
+    /// 12.11: a subscription is another than before, by an owner: whoever has it is told, and gets the last item (12.10) with it.
+    pub(super) fn changed(&mut self, name: &Arc<str>, jid: &Jid, state: Option<State>, outcome: &mut Outcome) {
+        self.keep_subscription(name, jid, outcome);
+        outcome.notices.push(told(name, jid, state));
+        let sends = |node: &Node| node.config.send_last != SendLast::Never && !node.config.is_collection();
+        if state == Some(State::Subscribed) && self.node(name).is_some_and(sends) {
+            outcome.notices.push(Notice::Last { node: name.clone(), to: jid.clone() });
+        }
     }
 
     /// 8.7: the nodes of this owner that somebody waits for.
@@ -307,11 +290,6 @@ impl Service {
     }
 }
 
-/// There is one subscription of an address, and it has no number (6.2.3.5).
-fn no_subid(subid: Option<&str>) -> Result<(), Bounce> {
-    subid.map_or(Ok(()), |_| Err(error::not_acceptable("invalid-subid")))
-}
-
 pub(super) fn set_state(node: &mut Node, jid: &Jid, state: Option<State>) {
     match (state, node.subscriptions.get_mut(jid)) {
         (Some(state), Some(subscription)) => subscription.state = state,
@@ -323,7 +301,7 @@ pub(super) fn set_state(node: &mut Node, jid: &Jid, state: Option<State>) {
 }
 
 /// 12.11: a subscription is not what it was.
-pub(super) fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
+fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
     let xml = event::subscription(node, jid, state);
     Notice::Message { to: jid.clone(), xml, kind: Notification::Headline }
 }

@@ -41,6 +41,11 @@ impl Subscription {
         self.state == State::Subscribed
     }
 
+    /// 8.4.2: of the end of the node, whoever waits for an owner is told too.
+    pub fn hears_end(&self, now_us: u64) -> bool {
+        self.state == State::Pending || self.hears(now_us)
+    }
+
     /// Is it to be told of what happens at this moment? `now_us`: microseconds since 1970.
     pub fn hears(&self, now_us: u64) -> bool {
         self.is_active() && self.options.deliver && !self.options.is_over(now_us)

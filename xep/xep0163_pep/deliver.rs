@@ -8,7 +8,7 @@ use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Envelope, Jid, SessionRef, Stanza, Turn};
 
 use super::{PEP, asker, last};
-use crate::xep0060_pubsub::{Asker, MaxItems, Node, Notice, Notification, event, text};
+use crate::xep0060_pubsub::{Asker, MaxItems, Node, Notice, Notification, Subscription, event, text};
 
 pub(super) fn tell(turn: &mut Turn<'_>, who: &Asker, notice: Notice, removed: Option<&Node>) {
     match notice {
@@ -120,7 +120,8 @@ struct Subscriber {
 fn subscribers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Option<(Vec<Subscriber>, bool)> {
     let now_us = turn.now.wall_us;
     let of = |node: &Node| -> Vec<Subscriber> {
-        let hears = node.subscriptions.iter().filter(|it| it.hears(now_us));
+        let hears = |it: &&Subscription| if removed.is_some() { it.hears_end(now_us) } else { it.hears(now_us) };
+        let hears = node.subscriptions.iter().filter(hears);
         hears.map(|it| Subscriber { jid: it.jid.clone(), body: it.options.include_body }).collect()
     };
     let all = match removed {
@@ -129,7 +130,8 @@ fn subscribers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Optio
     };
     let askers: Vec<Asker> = all.iter().map(|it| asker(turn, &it.jid)).collect();
     let may = |node: &Node| -> Vec<Subscriber> {
-        all.into_iter().zip(&askers).filter(|(_, who)| node.may_read(who).is_ok()).map(|(it, _)| it).collect()
+        let may = |who: &Asker| if removed.is_some() { node.may_subscribe(who).is_ok() } else { node.may_read(who).is_ok() };
+        all.into_iter().zip(&askers).filter(|(_, who)| may(who)).map(|(it, _)| it).collect()
     };
     // A node that only its owner reads needs no look at the roster.
     let open = |node: &Node| node.config.access != crate::xep0060_pubsub::Access::Whitelist || !node.affiliations.is_empty();

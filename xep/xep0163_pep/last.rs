@@ -9,7 +9,7 @@ use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::wire::{self, Stamps};
 use iris_core::{Envelope, Flow, Interests, Jid, Reply, SessionRef, Turn};
 
-use super::{ITEMS, PEP, asker, deliver};
+use super::{ITEMS, PEP, asker, deliver, sweep};
 use crate::xep0060_pubsub::{Asker, SendLast, event, serial_key};
 
 /// Where it goes.
@@ -53,6 +53,7 @@ fn wanted(turn: &mut Turn<'_>, interests: &Interests) -> Vec<Arc<str>> {
 
 /// `subscribed`: just now, so that also those nodes count that send on subscription only.
 fn send(turn: &mut Turn<'_>, who: &Asker, nodes: &[Arc<str>], target: &Target, subscribed: bool) {
+    sweep(turn);
     let mut missing: Vec<(Arc<str>, u64)> = Vec::new();
     let mut ready: Vec<(Arc<str>, Bytes)> = Vec::new();
     if let Some(pep) = turn.state(&PEP) {

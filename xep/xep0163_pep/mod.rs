@@ -242,10 +242,7 @@ fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Repl
 fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bounce> {
     let (house, now, service) = (turn.house, turn.now, turn.me().to_string());
     let mint = move || house.clock.mint(now).0;
-    if let Some(over) = turn.state(&PEP).and_then(|pep| pep.service.end_leases(now.wall_us)) {
-        let host = host(turn);
-        settle(turn, &host, over);
-    }
+    sweep(turn);
     let others = others(turn, &request);
     let rules = turn.doors.rules::<Rules>();
     let Some((pep, rules)) = turn.state(&PEP).zip(rules) else { return Err(Bounce::new(Condition::InternalServerError)) };
@@ -263,6 +260,17 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
         mint: &mint,
     };
     pep.service.ask(&cx, request)
+}
+
+/// Leases and items that are over. An account sleeps when nobody asks, so they go before anything is answered: nobody sees them.
+fn sweep(turn: &mut Turn<'_>) {
+    let now_us = turn.now.wall_us;
+    let Some(pep) = turn.state(&PEP) else { return };
+    let over = [pep.service.end_leases(now_us), pep.service.end_items(now_us)];
+    for outcome in over.into_iter().flatten() {
+        let host = host(turn);
+        settle(turn, &host, outcome);
+    }
 }
 
 /// What the subscribers of a node are to us, where the request may close it to them.
@@ -326,6 +334,7 @@ fn read_items(turn: &mut Turn<'_>, who: Asker, fetch: Fetch, request: Option<Req
 
 /// XEP-0060 5.3, 5.4, 5.5.
 fn disco_node(turn: &mut Turn<'_>, disco: Disco, node: &str) -> Option<String> {
+    sweep(turn);
     let who = asker(turn, &turn.caller()?.jid);
     let (me, host) = (turn.me().to_string(), turn.me().clone());
     let pep = turn.state(&PEP)?;

@@ -182,3 +182,23 @@ fn r15_a_reload_changes_the_limits_of_an_account_that_is_awake() {
     house.reload(crate::ROOMS, "[xep.pep]\nnodes_max = 2\n");
     ok(&publish(&mut house, &juliet, "b", "1", X));
 }
+
+/// XEP-0501 3.1: stories are of an account, and last a day.
+#[test]
+fn items_of_an_account_expire_when_their_node_says_so() {
+    let mut house = house();
+    let juliet = house.online("juliet@house/balcony");
+    let x = "<x xmlns='urn:x'/>";
+    let options = [("item_expire", "86400"), ("max_items", "max"), ("notify_retract", "true"), ("access_model", "presence")];
+    ok(&publish_with(&mut house, &juliet, None, "stories", "old", x, &options));
+    house.advance(std::time::Duration::from_secs(80_000));
+    ok(&publish_with(&mut house, &juliet, None, "stories", "new", x, &options));
+    assert_eq!(ids(&items(&mut house, &juliet, None, "stories")), ["old", "new"]);
+    let mut house = house.restart(crate::ROOMS, std::time::Duration::from_secs(10_000));
+    let juliet = house.online("juliet@house/balcony");
+    assert_eq!(ids(&items(&mut house, &juliet, None, "stories")), ["new"]);
+    house.advance(std::time::Duration::from_secs(80_000));
+    assert_eq!(ids(&items(&mut house, &juliet, None, "stories")), Vec::<String>::new());
+    let other = publish_with(&mut house, &juliet, None, "stories", "3", x, &[("item_expire", "60")]);
+    error(&other, "cancel", "conflict", "precondition-not-met");
+}

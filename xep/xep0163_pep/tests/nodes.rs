@@ -43,8 +43,11 @@ fn s8_1_create_configure_delete_purge() {
     let bad = format!("<create node='x'/><configure node='x'>{}</configure>", form("node_config", &[]));
     error(&ask(&mut house, &juliet, "set", None, &bad), "modify", "bad-request", "");
     error(&configure(&mut house, &juliet, "nowhere", &[]), "cancel", "item-not-found", "");
-    error(&configure(&mut house, &juliet, "two", &[("no_such_option", "1")]), "modify", "not-acceptable", "");
-    error(&configure(&mut house, &juliet, "two", &[("node_type", "collection")]), "modify", "not-acceptable", "");
+    ok(&configure(&mut house, &juliet, "two", &[("no_such_option", "1")]));
+    error(&configure(&mut house, &juliet, "two", &[("presence_based_delivery", "1")]), "modify", "not-acceptable", "");
+    // XEP-0248 7.1.3.1.
+    let collection = configure(&mut house, &juliet, "two", &[("node_type", "collection")]);
+    error(&collection, "cancel", "feature-not-implemented", "unsupported");
     ok(&configure(&mut house, &juliet, "two", &[("title", "Two"), ("node_type", "leaf"), ("item_expire", "max")]));
     error(&own(&mut house, &juliet, "get", "<configure/>"), "modify", "bad-request", "nodeid-required");
 

@@ -208,7 +208,19 @@ fn s6_3_options_of_a_subscription_to_an_account() {
     // Nodes of accounts are leaves.
     let collection = own(&mut house, &juliet, "get", "<default type='collection'/>");
     error(&collection, "cancel", "feature-not-implemented", "unsupported");
-    error(&configure(&mut house, &juliet, "n", &[("node_type", "collection")]), "modify", "not-acceptable", "");
+    let config = configure(&mut house, &juliet, "n", &[("node_type", "collection")]);
+    error(&config, "cancel", "feature-not-implemented", "unsupported");
+}
+
+/// XEP-0060 8.4.2.
+#[test]
+fn s8_4_2_who_waits_for_the_owner_hears_of_the_end_too() {
+    let (mut house, juliet, romeo) = scene("authorize");
+    assert!(subscribe(&mut house, &romeo, "romeo@house/orchard").as_str().contains("subscription='pending'"));
+    house.recv(&romeo);
+    ok(&own(&mut house, &juliet, "set", "<delete node='n'/>"));
+    let news: String = house.recv(&romeo).iter().map(|it| it.as_str().to_owned()).collect();
+    assert!(news.contains("<delete node='n'/>"), "{news}");
 }
 
 /// Security D3, XEP-0060 12.18: a lease that is over lets nobody read, and takes nobody's place.

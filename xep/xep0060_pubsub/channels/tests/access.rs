@@ -123,7 +123,15 @@ fn s4_1_affiliations_say_who_does_what() {
 fn s8_9_owners_manage_affiliations_and_there_is_always_one() {
     let (mut house, [romeo, juliet, _]) = scene(&[]);
     error(&affiliate(&mut house, &juliet, "n", "juliet@house", "owner"), "auth", "forbidden", "");
-    error(&affiliate(&mut house, &romeo, "n", "romeo@house", "none"), "modify", "not-acceptable", "");
+    let refused = affiliate(&mut house, &romeo, "n", "romeo@house", "none");
+    error(&refused, "modify", "not-acceptable", "");
+    // 8.9.2.4: "MUST return any <affiliation/> element(s) which caused the error … MUST include the existing 'affiliation' attribute".
+    let as_it_was =
+        "<affiliations node='n'><affiliation jid='romeo@house' affiliation='owner'/></affiliations></pubsub><error ";
+    assert!(refused.as_str().contains(as_it_was), "{}", refused.as_str());
+    let twice = "<affiliations node='n'><affiliation jid='nurse@house' affiliation='member'/>\
+        <affiliation jid='nurse@house/hall' affiliation='owner'/></affiliations>";
+    error(&own(&mut house, &romeo, "set", twice), "modify", "bad-request", "");
     ok(&affiliate(&mut house, &romeo, "n", "juliet@house/balcony", "owner"));
     assert!(house.one(&juliet).as_str().contains("<affiliation jid='juliet@house' affiliation='owner'/>"));
     let list = own(&mut house, &juliet, "get", "<affiliations node='n'/>").as_str().to_owned();

@@ -163,6 +163,13 @@ fn s7_2_3_what_a_collection_cannot_be() {
     refused(&mut house, "n", &[("collection", "root")], "max-nodes-exceeded");
     refused(&mut house, "root", &[("children", "branch|n")], "max-nodes-exceeded");
     error(&publish(&mut house, &romeo, "root", "1", X), "cancel", "feature-not-implemented", "unsupported");
+    // XEP-0060 7.2.3.5, 8.5.3.3: "because it is a collection node".
+    let retract = "<retract node='root'><item id='1'/></retract>";
+    let refused = [ask(&mut house, &romeo, "set", retract), own(&mut house, &romeo, "set", "<purge node='root'/>")];
+    for refused in refused {
+        error(&refused, "cancel", "feature-not-implemented", "unsupported");
+        assert!(refused.as_str().contains("feature='persistent-items'"), "{}", refused.as_str());
+    }
     error(&create(&mut house, &romeo, "m", &[("collection", "nowhere")]), "cancel", "item-not-found", "");
     error(&disco(&mut house, &romeo, "info", "m"), "cancel", "item-not-found", "");
 }
@@ -187,6 +194,42 @@ fn s7_2_a_form_says_what_is_in_a_collection() {
     let juliet = house.online("juliet@house/balcony");
     let root = items_of(&mut house, &juliet, "root");
     assert!(root.contains("node='leaf'") && !root.contains("node='branch'"), "{root}");
+}
+
+#[test]
+fn s7_2_1_children_are_named_when_a_collection_is_made() {
+    let (mut house, [romeo, juliet, nurse]) = tree();
+    ok(&subscribe_with(&mut house, &nurse, "root", &[("subscription_type", "nodes"), ("subscription_depth", "all")]));
+    ok(&affiliate(&mut house, &romeo, "root", "juliet@house", "owner"));
+    ok(&create(&mut house, &juliet, "hers", &[]));
+    house.recv(&juliet);
+    let made = [NODE_TYPE, ("collection", "root"), ("children", "hers")];
+    ok(&create(&mut house, &juliet, "new", &made));
+    let news: String = house.recv(&nurse).iter().map(|it| it.as_str().to_owned()).collect();
+    assert!(news.contains("<create node='new'/>") && news.contains("<associate node='hers'/>"), "{news}");
+    assert!(items_of(&mut house, &nurse, "new").contains("node='hers'"));
+    let config = own(&mut house, &juliet, "get", "<configure node='hers'/>").as_str().to_owned();
+    assert!(config.contains("<value>new</value>"), "section 8.3: the node's own options say it too: {config}");
+
+    // Nothing is made where one of them cannot be had.
+    for (children, kind, condition, specific) in [
+        ("hers|n", "auth", "forbidden", ""),
+        ("hers|nowhere", "cancel", "item-not-found", ""),
+        ("hers|other", "cancel", "not-allowed", "invalid-options"),
+    ] {
+        error(&create(&mut house, &juliet, "other", &[NODE_TYPE, ("children", children)]), kind, condition, specific);
+        error(&disco(&mut house, &juliet, "info", "other"), "cancel", "item-not-found", "");
+    }
+    let few = [NODE_TYPE, ("children_max", "0"), ("children", "hers")];
+    error(&create(&mut house, &juliet, "other", &few), "cancel", "not-allowed", "max-nodes-exceeded");
+    let circle = [NODE_TYPE, ("collection", "branch"), ("children", "root")];
+    error(&create(&mut house, &romeo, "other", &circle), "cancel", "not-allowed", "invalid-options");
+    error(&create(&mut house, &juliet, "other", &[("children", "hers")]), "cancel", "not-allowed", "invalid-options");
+    let mut house = house.restart(crate::ROOMS, std::time::Duration::from_secs(1));
+    let nurse = house.online("nurse@house/hall");
+    assert!(items_of(&mut house, &nurse, "new").contains("node='hers'"));
+    let root = items_of(&mut house, &nurse, "root");
+    assert!(root.contains("node='branch'") && root.contains("node='new'") && !root.contains("node='other'"), "{root}");
 }
 
 /// No chain of collections is so long that news would have to go up it for ever.

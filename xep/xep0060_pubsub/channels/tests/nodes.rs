@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use iris_engine::testing::House;
+
 use super::*;
 
 #[test]
@@ -195,8 +197,11 @@ fn s8_1_instant_nodes_and_names_that_are_taken() {
         "not-acceptable",
         "unsupported-access-model",
     );
-    error(&create(&mut house, &romeo, "m", &[("no_such_thing", "1")]), "modify", "not-acceptable", "");
+    error(&create(&mut house, &romeo, "m", &[("tempsub", "1")]), "modify", "not-acceptable", "");
     error(&disco(&mut house, &romeo, "info", "m"), "cancel", "item-not-found", "");
+    // XEP-0004 3.2: "the form-processing entity MUST ignore any fields that it does not understand".
+    ok(&create(&mut house, &romeo, "m", &[("no_such_thing", "1"), ("contact", "nurse@house")]));
+    assert!(info(&mut house, &juliet, "m").contains("<value>nurse@house</value>"), "16.4.3");
 }
 
 /// RFC 6120 10.1: what one says is done in its order, though the first of it waits for an account's answer.
@@ -290,5 +295,22 @@ fn an_account_that_is_removed_leaves_nothing_behind() {
     for list in ["affiliations", "subscriptions"] {
         let got = own(&mut house, &romeo, "get", &format!("<{list} node='n'/>"));
         assert!(!got.as_str().contains("juliet"), "{}", got.as_str());
+    }
+}
+
+/// 8.2.4: what most clients do with the form: they send it back with everything that is in it.
+#[test]
+fn s8_2_4_a_form_can_be_sent_back_as_it_came() {
+    let (mut house, [romeo, ..]) = scene(&[]);
+    ok(&create(&mut house, &romeo, "c", &[("node_type", "collection"), ("children", "n")]));
+    let show =
+        |house: &mut House, node: &str| own(house, &romeo, "get", &format!("<configure node='{node}'/>")).as_str().to_owned();
+    for node in ["n", "c"] {
+        let before = show(&mut house, node);
+        let form = before.split_once("<x ").and_then(|(_, it)| it.split_once("</x>")).map(|(form, _)| form.to_owned());
+        let form = form.expect("a form").replace("type='form'", "type='submit'");
+        ok(&own(&mut house, &romeo, "set", &format!("<configure node='{node}'><x {form}</x></configure>")));
+        let without_id = |text: &str| text.split_once("<pubsub").map(|(_, it)| it.to_owned());
+        assert_eq!(without_id(&show(&mut house, node)), without_id(&before));
     }
 }

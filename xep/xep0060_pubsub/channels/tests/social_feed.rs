@@ -34,7 +34,33 @@ fn s5_1_the_profile_of_its_options() {
     ok(&subscribe_with(&mut house, &juliet, "n", &[("include_body", "1")]));
     ok(&publish(&mut house, &romeo, "n", "1", POST));
     let heard = house.one(&juliet);
-    assert!(heard.as_str().contains("<body>hanging out at the Caf\u{e9}</body>") && heard.as_str().contains(POST));
+    let told = POST.trim_end_matches("</entry>");
+    assert!(heard.as_str().contains("<body>hanging out at the Caf\u{e9}</body>") && heard.as_str().contains(told));
+}
+
+/// "These alternate links were not posted by the original client …. These things SHOULD be inserted at server side though."
+#[test]
+fn s4_3_a_post_says_where_it_is() {
+    let (mut house, [romeo, juliet, _]) = scene(&[FEED, ("deliver_payloads", "1")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&publish(&mut house, &romeo, "n", "a b&amp;c", POST));
+    let link =
+        "<link xmlns='http://www.w3.org/2005/Atom' rel='alternate' href='xmpp:pubsub.house?;node=n;item=a%20b%26c'/></entry>";
+    assert!(house.one(&juliet).as_str().contains(link));
+    let got = ask(&mut house, &juliet, "get", "<items node='n'/>").as_str().to_owned();
+    assert!(got.contains(link), "{got}");
+    // Whoever has said so already is left alone; what stands on the web is another thing.
+    let said = "<link rel='alternate' href='xmpp:elsewhere?;node=n;item=1'/></entry>";
+    let web = "<link rel='alternate' type='text/html' href='https://house/1'/></entry>";
+    for (post, links) in [(POST.replace("</entry>", said), 1), (POST.replace("</entry>", web), 2)] {
+        ok(&publish(&mut house, &romeo, "n", "2", &post));
+        let heard = house.one(&juliet).as_str().to_owned();
+        assert_eq!(heard.matches("rel='alternate'").count(), links, "{heard}");
+    }
+    // Of other nodes nothing is known.
+    ok(&create(&mut house, &romeo, "m", &[]));
+    ok(&publish(&mut house, &romeo, "m", "1", POST));
+    assert!(!ask(&mut house, &juliet, "get", "<items node='m'/>").as_str().contains("<link"));
 }
 
 #[test]
