@@ -81,12 +81,19 @@ fn next(text: &str, replace: Replace) -> Option<(usize, char, &'static str)> {
 /// How many bytes from the beginning stand for themselves in any place. A step of them at a time, without a branch: they are
 /// all of nearly every value.
 fn plain(bytes: &[u8]) -> usize {
-    const STEP: usize = 16;
-    // U+FFFE and U+FFFF are the only forbidden characters above U+001F.
-    let special = |c: u8| c < b' ' || matches!(c, b'&' | b'<' | b'>' | b'"' | b'\'' | 0xEF);
-    let is_plain = |step: &&[u8]| !step.iter().fold(false, |any, &c| any | special(c));
-    let steps = bytes.chunks_exact(STEP).take_while(is_plain).count() * STEP;
-    steps + bytes.iter().skip(steps).position(|&c| special(c)).unwrap_or(bytes.len() - steps)
+    let (steps, rest) = bytes.as_chunks::<16>();
+    let is_plain = |step: &&[u8; 16]| step.iter().fold(0, |any, c| any | special(*c)) == 0;
+    let all = steps.iter().take_while(is_plain).count();
+    let from = |start: &[u8]| start.iter().position(|c| special(*c) != 0);
+    match steps.get(all) {
+        Some(step) => all * 16 + from(step).unwrap_or(0),
+        None => all * 16 + from(rest).unwrap_or(rest.len()),
+    }
+}
+
+/// U+FFFE and U+FFFF are the only forbidden characters above U+001F.
+fn special(c: u8) -> u8 {
+    [b'&', b'<', b'>', b'"', b'\'', 0xEF].iter().fold(u8::from(c < b' '), |any, it| any | u8::from(c == *it))
 }
 
 /// Unescapes character data or an attribute value as [`unescape_attr`] does.
