@@ -13,7 +13,8 @@ use crate::report::Outcome;
 /// Logs in `pairs` senders (even numbers) and receivers (odd ones) and routes from one to the other.
 fn pairs(bench: &mut Bench, tail: &str) -> Result<Flow> {
     let count = bench.options.pairs * 2;
-    bench.pool.log_in(&users(0, count, "r"), Goal::Available)?;
+    let goal = if bench.options.is_limit() { Goal::Relay } else { Goal::Available };
+    bench.pool.log_in(&users(0, count, "r"), goal)?;
     let mut flow = Flow::new(tail);
     for sender in (0..count).step_by(2) {
         flow.route("chat", sender, &bench.pool.clients[sender + 1].full(), &[sender + 1]);

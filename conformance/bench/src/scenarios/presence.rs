@@ -16,8 +16,13 @@ use crate::report::Outcome;
 pub fn run(bench: &mut Bench) -> Result<Vec<Outcome>> {
     let o = bench.options;
     let contacts = o.contacts;
-    bench.pool.log_in(&users(0, contacts + 1, "r"), Goal::Available)?;
-    subscribe(bench)?;
+    match o.is_limit() {
+        true => bench.pool.log_in(&users(0, contacts + 1, "r"), Goal::Relay)?,
+        false => {
+            bench.pool.log_in(&users(0, contacts + 1, "r"), Goal::Available)?;
+            subscribe(bench)?;
+        }
+    }
 
     let (mut sent, mut deliveries) = (0_u64, 0_u64);
     let mut received = vec![0_u64; contacts + 1];
