@@ -73,6 +73,7 @@ impl Room {
             Some(ROOM_USER_ITEM) => self.registered_nick(turn),
             // 17.1.1: nothing that is said by clients is kept back.
             Some(TRAFFIC) => Bounce::nobody().into(),
+            Some(node) if hats::name_of(node).is_some() => hats::info(node),
             Some(_) => Bounce::new(Condition::ItemNotFound).into(),
         }
     }

@@ -56,7 +56,7 @@ impl Room {
         match (own, join) {
             (Some(own), Some(join)) if *own == *wanted => self.enter_again(turn, stanza, &join),
             (Some(own), None) if *own == *wanted => self.update(turn, stanza),
-            (Some(_), _) => self.rename(turn, stanza, &wanted),
+            (Some(_), join) => self.rename(turn, stanza, &wanted, join.as_ref()),
             (None, Some(_)) if self.stage == Stage::Absent => self.create(turn, stanza),
             (None, Some(join)) => match self.enter(turn, stanza, &join, &[]) {
                 Ok(()) => Reply::Sent,
@@ -300,11 +300,15 @@ impl Room {
         let strip = self.forged(turn, stanza);
         self.occupants.update(turn.from, stanza.clone(), strip);
         if let Some(key) = self.occupants.key_of(turn.from).cloned() {
-            let standing = self.occupants.by_key(&key).map(Occupant::standing);
-            let mav = standing.map(|standing| self.show_affiliations(turn, join, standing)).unwrap_or_default();
-            self.welcome(turn, &key, join, &[], &mav);
+            self.welcome_again(turn, &key, join);
         }
         Reply::Sent
+    }
+
+    fn welcome_again(&mut self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>) {
+        let standing = self.occupants.by_key(key).map(Occupant::standing);
+        let mav = standing.map(|standing| self.show_affiliations(turn, join, standing)).unwrap_or_default();
+        self.welcome(turn, key, join, &[], &mav);
     }
 
     /// 7.7.
@@ -317,8 +321,8 @@ impl Room {
         Reply::Sent
     }
 
-    /// 7.6.
-    fn rename(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, wanted: &str) -> Reply {
+    /// 7.6; with `join` it has lost step as well (7.2.1), and gets everything.
+    fn rename(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, wanted: &str, join: Option<&El<'_>>) -> Reply {
         if let Err(why) = self.nickname(turn, wanted) {
             return why.into();
         }
@@ -349,7 +353,10 @@ impl Room {
         let strip = self.forged(turn, stanza);
         self.occupants.update(turn.from, stanza.clone(), strip);
         if let Some(key) = self.occupants.rename(&key, wanted, jid.into()) {
-            self.announce_change(turn, &key, None, None);
+            match join {
+                Some(join) => self.welcome_again(turn, &key, join),
+                None => self.announce_change(turn, &key, None, None),
+            }
         }
         Reply::Sent
     }

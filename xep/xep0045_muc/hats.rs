@@ -15,6 +15,7 @@ use super::association::Affiliation;
 use super::room::{Room, bare};
 use super::{HATS, stanzas};
 use crate::result;
+use crate::xep0030_disco as disco;
 
 pub const KNOWN: Shelf = Shelf::map("muc-hat");
 pub const WORN: Shelf = Shelf::map("muc-hat-worn");
@@ -35,6 +36,27 @@ pub const NODES: [(&str, &str, bool); 6] = [
     ("urn:xmpp:hats:commands:list", "List hats", false),
     ("urn:xmpp:hats:commands:list-assigned", "List assigned hats", false),
 ];
+
+/// Of a command, or of the list of them.
+pub fn name_of(node: &str) -> Option<&'static str> {
+    if node == COMMANDS {
+        return Some("Hats");
+    }
+    NODES.into_iter().find(|(it, ..)| *it == node).map(|(_, name, _)| name)
+}
+
+/// XEP-0050 2.2, 2.3: what is behind a node that disco#items names.
+pub fn info(node: &str) -> Reply {
+    let kind = if node == COMMANDS { "command-list" } else { "command-node" };
+    let mut xml = Build::new();
+    xml.open_ns("query", disco::INFO).attr("node", node);
+    xml.open("identity").attr("category", "automation").attr("type", kind).attr_opt("name", name_of(node)).close();
+    for feature in [COMMANDS, ns::DATA_FORMS] {
+        xml.open("feature").attr("var", feature).close();
+    }
+    xml.close();
+    result(xml)
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hat {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iris_core::xml::{Build, El};
+use iris_core::xml::{Build, El, Strip};
 use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
@@ -218,7 +218,9 @@ impl Room {
         let Some(gone) = stanzas::made(turn, &xml) else { return };
         for occupant in self.occupants.iter() {
             let to: Arc<[Jid]> = occupant.sessions.iter().map(|session| session.jid.clone()).collect();
-            turn.fan_out(occupant.jid.clone(), gone.clone(), to);
+            // XEP-0421 4: "every message and every presence sent by a MUC".
+            let stamps = stanzas::stamps(&occupant.jid, Strip::default(), stanzas::occupant_id(&occupant.id), None);
+            turn.fan_out_stamped(occupant.jid.clone(), gone.clone(), stamps, to);
         }
     }
 }

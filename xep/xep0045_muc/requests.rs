@@ -233,7 +233,11 @@ impl Room {
         self.drop_request(turn, &person);
         if is_allowed {
             let actor = self.actor(turn);
-            let affiliated = Affiliated { nick: Some(nick), ..Affiliated::new(Affiliation::Member) };
+            // Somebody may have been given it meanwhile, or be here under it.
+            let is_others = self.affiliations.owner_of_nick(&nick).is_some_and(|owner| **owner != *person)
+                || self.occupants.by_nick(&nick).is_some_and(|it| *it.person != *person);
+            let nick = Some(nick).filter(|_| !is_others);
+            let affiliated = Affiliated { nick, ..Affiliated::new(Affiliation::Member) };
             self.set_affiliation(turn, &person, affiliated, Some(&actor));
             self.tell_new_member(turn, &person, None);
         }

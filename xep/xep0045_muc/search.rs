@@ -17,6 +17,8 @@ const PARAMS: &str = "urn:xmpp:channel-search:0:search-params";
 const ERROR: &str = "urn:xmpp:channel-search:0:error";
 const BY_USERS: &str = "{urn:xmpp:channel-search:0:order}nusers";
 const BY_ADDRESS: &str = "{urn:xmpp:channel-search:0:order}address";
+/// What is found here; whoever looks for channels of other kinds finds none.
+const TYPE: &str = "xep-0045";
 const PAGE_MAX: usize = 100;
 const QUERY_BYTES_MAX: usize = 1_024;
 
@@ -29,7 +31,7 @@ fn form() -> Form {
         .field(Field::boolean("sindescription", "Search in description", true))
         .field(Field::boolean("sinaddress", "Search in address", true))
         .field(Field::text("min_users", "Minimum number of users").value("0"))
-        .field(Field::choices("types", "Service types", vec![("Multi-User Chat".into(), "xep-0045".into())]).value("xep-0045"))
+        .field(Field::choices("types", "Service types", vec![("Multi-User Chat".into(), TYPE.into())]).open().value(TYPE))
         .field(
             Field::choice("key", "Sort results by", [("Number of online users", BY_USERS), ("Address", BY_ADDRESS)])
                 .open()
@@ -95,7 +97,7 @@ fn item(address: &str, room: &Summary, xml: &mut Build) {
             xml.leaf(name, text);
         }
     }
-    xml.leaf("nusers", &room.occupants.to_string()).leaf("service-type", "xep-0045");
+    xml.leaf("nusers", &room.occupants.to_string()).leaf("service-type", TYPE);
     if room.open {
         xml.open("is-open").close();
     }
@@ -110,6 +112,7 @@ struct Wanted {
     in_address: bool,
     min_users: usize,
     by_users: bool,
+    of_rooms: bool,
 }
 
 impl Wanted {
@@ -148,12 +151,13 @@ impl Wanted {
             in_address: is_on("sinaddress"),
             min_users,
             by_users,
+            of_rooms: !given.has("types") || given.values("types").iter().any(|it| it == TYPE),
         })
     }
 
     /// All words, each whole or begun, somewhere in what is looked at.
     fn matches(&self, address: &str, room: &Summary) -> bool {
-        if room.occupants < self.min_users {
+        if !self.of_rooms || room.occupants < self.min_users {
             return false;
         }
         let mut text = String::new();

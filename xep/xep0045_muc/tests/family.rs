@@ -48,6 +48,10 @@ fn xep0317_a_hat_is_made_given_seen_and_taken() {
         assert!(hat(&mut house, &romeo, &room, "list-assigned", &[]).as_str().contains("<value>juliet@house</value>"));
         let ask = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>");
         assert_eq!(house.iq(&romeo, "get", Some(&room), &ask).as_str().matches("<item ").count(), 6);
+        for (node, kind) in [("urn:xmpp:hats:commands:list", "command-node"), (COMMANDS, "command-list")] {
+            let ask = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
+            assert!(house.iq(&juliet, "get", Some(&room), &ask).as_str().contains(&format!("type='{kind}'")), "0050 2.3");
+        }
         house.recv(&juliet);
         assert!(hat(&mut house, &romeo, &room, "destroy", &[("uri", "urn:example:host")]).as_str().contains("completed"));
         let seen = house.recv(&juliet);
@@ -280,6 +284,8 @@ fn xep0433_rooms_are_found_by_words() {
         (vec![("q", "dark")], vec![]),
         (vec![("all", "1")], vec!["garden", "roses"]),
         (vec![("all", "1"), ("min_users", "2")], vec![]),
+        (vec![("all", "1"), ("types", "xep-0369")], vec![]),
+        (vec![("all", "1"), ("types", "xep-0369</value><value>xep-0045")], vec!["garden", "roses"]),
     ] {
         let answer = search(&mut house, &fields, "");
         is_result(&answer);

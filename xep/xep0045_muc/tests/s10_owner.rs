@@ -176,6 +176,7 @@ fn s10_9_the_end_of_a_room() {
         is_result(&owner(&mut house, &romeo, &room, "set", destroy));
         let told = house.one(&juliet);
         assert_eq!((told.attr("type").as_deref(), from(&told)), (Some("unavailable"), format!("{room}/juliet")));
+        assert!(told.as_str().contains("<occupant-id "), "XEP-0421 4: {}", told.as_str());
         assert!(
             told.as_str().contains("<destroy jid='other@conference.house'><reason>Macbeth</reason></destroy>"),
             "{}",

@@ -381,3 +381,21 @@ fn s7_14_a_temporary_room_ends_with_its_last_occupant() {
     let heard = join(&mut house, &romeo, &room, "romeo");
     assert_eq!(bodies(&heard), ["new"]);
 }
+
+#[test]
+fn s7_2_1_whoever_joins_again_under_another_nickname_gets_everything_too() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        say(&mut house, &romeo, &room, "past");
+        house.recv(&romeo);
+        let heard = join(&mut house, &juliet, &room, "jule");
+        let of = |it: &Stanza| (from(it).rsplit_once('/').map_or(String::new(), |it| it.1.to_owned()), codes(it));
+        let presences: Vec<_> = heard.iter().filter(|it| it.name().1 == "presence").map(of).collect();
+        let named = |nick: &str, codes: &[u16]| (nick.to_owned(), codes.to_vec());
+        assert_eq!(presences, [named("juliet", &[110, 303]), named("romeo", &[]), named("jule", &[110])]);
+        assert_eq!(bodies(&heard), ["past"]);
+        assert!(heard.last().expect("the subject").as_str().contains("<subject/>"));
+        let seen: Vec<_> = house.recv(&romeo).iter().map(of).collect();
+        assert_eq!(seen, [named("juliet", &[303]), named("jule", &[])]);
+    }
+}

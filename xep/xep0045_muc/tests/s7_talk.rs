@@ -525,3 +525,26 @@ fn d2_nor_does_an_error_about_a_message() {
     is_error(&told, "resource-constraint");
     assert!(!told.as_str().contains("romeo@house") && told.id().as_deref() == Some("e1"), "{}", told.as_str());
 }
+
+#[test]
+fn s9_9_a_nickname_that_has_become_anothers_meanwhile_is_not_reserved_twice() {
+    let (mut house, room, romeo) = alone(0, &[("membersonly", "1")]);
+    let juliet = house.online(JULIET);
+    let form = format!(
+        "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
+         </value></field><field var='muc#register_roomnick'><value>jule</value></field></x></query>"
+    );
+    is_result(&house.iq(&juliet, "set", Some(&room), &form));
+    is_result(&admin(&mut house, &romeo, &room, "set", "<item affiliation='member' jid='nurse@house' nick='jule'/>"));
+    house.send(
+        &romeo,
+        &format!(
+            "<message to='{room}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register</value></field>\
+             <field var='muc#register_roomnick'><value>jule</value></field><field var='muc#register_allow'><value>1</value></field></x></message>"
+        ),
+    );
+    is_error(&join(&mut house, &juliet, &room, "jule")[0], "conflict");
+    is_in(&join(&mut house, &juliet, &room, "juliet"));
+    let nurse = house.online(NURSE);
+    is_in(&join(&mut house, &nurse, &room, "jule"));
+}

@@ -217,3 +217,34 @@ fn s7_10_guests_register_nothing() {
         is_result(&house.iq(&juliet, "set", Some(&room), &query(&form.replace("guest", "juliet"))));
     }
 }
+
+/// A component, or any service, owns rooms; whoever else has an address there does not.
+#[test]
+fn a_component_is_an_owner() {
+    let config = "[[xep.components.component]]\ndomain = \"bot.house\"\nsecret = \"northnorthwest\"\n";
+    for shard in [0, 1] {
+        let mut house = House::with_config(ROOMS, config);
+        let room = room_on(shard);
+        let romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+        is_result(&set_affiliation(&mut house, &romeo, &room, "bot.house", "owner"));
+        house.recv(&romeo);
+        let bot = house.component("bot.house");
+        let configure = |from: &str, id: &str| {
+            format!(
+                "<iq from='{from}' to='{room}' type='set' id='{id}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'>\
+                 <field var='muc#roomconfig_roomname'><value>{id}</value></field></x></query></iq>"
+            )
+        };
+        house.send(&bot, &configure("mallory@bot.house", "theirs"));
+        is_error(&house.one(&bot), "forbidden");
+        house.send(&bot, &configure("bot.house", "ours"));
+        is_result(&house.one(&bot));
+        assert!(info_of(&mut house, &romeo, &room).as_str().contains("name='ours'"));
+        house.send(&bot, &format!("<presence from='bot.house' to='{room}/bot'><x xmlns='{MUC}'/></presence>"));
+        let heard = house.recv(&bot);
+        let own = heard.iter().find(|it| codes(it).contains(&110)).expect("self-presence");
+        assert_eq!(item(own), ["owner", "moderator", "bot.house"]);
+        say(&mut house, &romeo, &room, "hi");
+        assert_eq!(bodies(&house.recv(&bot)), ["hi"]);
+    }
+}
