@@ -1,7 +1,7 @@
 //! New rows of the log, several with one statement: what a statement costs by itself is half of what a row costs.
 
 use bytes::Bytes;
-use rusqlite::{CachedStatement, Connection, ErrorCode};
+use rusqlite::{CachedStatement, Connection};
 
 use super::schema::entry_sum;
 use super::tail::LogKey;
@@ -20,6 +20,7 @@ pub(super) struct Row {
 }
 
 pub(super) struct Appends<'a> {
+    conn: &'a Connection,
     one: CachedStatement<'a>,
     several: CachedStatement<'a>,
     waiting: Vec<Row>,
@@ -29,9 +30,11 @@ impl<'a> Appends<'a> {
     pub(super) fn new(conn: &'a Connection) -> rusqlite::Result<Appends<'a>> {
         let sql = |rows| {
             let values = vec!["(?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-            format!("INSERT INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES {values}")
+            // What a failed statement has done stays, and the transaction ends: so nothing is noted down that would undo it.
+            format!("INSERT OR FAIL INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES {values}")
         };
         Ok(Appends {
+            conn,
             one: conn.prepare_cached(&sql(1))?,
             several: conn.prepare_cached(&sql(ROWS))?,
             waiting: Vec::with_capacity(ROWS),
@@ -47,14 +50,13 @@ impl<'a> Appends<'a> {
         if self.waiting.len() < ROWS {
             return Ok(());
         }
-        match insert(&mut self.several, &self.waiting) {
-            // The statement has left nothing behind. Which of the rows was it?
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => self.flush(),
-            done => {
-                self.waiting.clear();
-                done.map_err(|error| (0, error))
-            }
-        }
+        let done = insert(&mut self.several, &self.waiting).map_err(|error| {
+            // The rows before the one to blame are in.
+            let at = usize::try_from(self.conn.changes()).unwrap_or(0);
+            (self.waiting.get(at).map_or(0, |row| row.set), error)
+        });
+        self.waiting.clear();
+        done
     }
 
     pub(super) fn flush(&mut self) -> Result<(), (usize, rusqlite::Error)> {
