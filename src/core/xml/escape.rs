@@ -81,14 +81,21 @@ fn next(text: &str, replace: Replace) -> Option<(usize, char, &'static str)> {
 /// How many bytes from the beginning stand for themselves in any place. A step of them at a time, without a branch: they are
 /// all of nearly every value.
 fn plain(bytes: &[u8]) -> usize {
-    let (steps, rest) = bytes.as_chunks::<16>();
-    let is_plain = |step: &&[u8; 16]| step.iter().fold(0, |any, c| any | special(*c)) == 0;
-    let all = steps.iter().take_while(is_plain).count();
-    let from = |start: &[u8]| start.iter().position(|c| special(*c) != 0);
-    match steps.get(all) {
-        Some(step) => all * 16 + from(step).unwrap_or(0),
-        None => all * 16 + from(rest).unwrap_or(rest.len()),
+    const STEP: usize = 16;
+    let is_plain = |step: &[u8; STEP]| step.iter().fold(0, |any, c| any | special(*c)) == 0;
+    let (steps, rest) = bytes.as_chunks::<STEP>();
+    let all = steps.iter().take_while(|step| is_plain(step)).count();
+    let (from, left) = (all * STEP, bytes.get(all * STEP..).unwrap_or_default());
+    let mut last = [b' '; STEP];
+    if all == steps.len()
+        && let Some(last) = last.get_mut(..rest.len())
+    {
+        last.copy_from_slice(rest);
     }
+    if all == steps.len() && is_plain(&last) {
+        return bytes.len();
+    }
+    from + left.iter().position(|c| special(*c) != 0).unwrap_or(left.len())
 }
 
 /// U+FFFE and U+FFFF are the only forbidden characters above U+001F.

@@ -163,7 +163,7 @@ impl AccountEntity {
 
     /// From one of our own clients.
     pub(crate) fn hear_session(&mut self, cx: &mut Ctx<'_>, at: SessionRef, stanza: Arc<Stanza>, receipt: Receipt) {
-        let Some(session) = cx.sessions.get(at) else {
+        let Some(session) = cx.sessions.get_mut(at) else {
             // The session ended before its stanza's turn came; its home is gone as well.
             cx.fx.list.push(Effect::Settle(receipt.settle()));
             return;
@@ -171,7 +171,7 @@ impl AccountEntity {
         let from = session.card.jid.clone();
         let from_text = session.card.from.clone();
         // A client says who it speaks to; who it is, the session knows (RFC 6120 8.1.2.1: a wrong `from` is overridden).
-        let to = match stanza.to_jid() {
+        let to = match session.address_of(&stanza) {
             Ok(to) => to.unwrap_or_else(|| self.jid.clone().into()),
             Err(_) => {
                 let why = Bounce::new(iris_core::Condition::JidMalformed);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use iris_core::effects::{Out, StreamError, To, Undelivered};
 use iris_core::error::{Bounce, Condition};
+use iris_core::jids::address;
 use iris_core::limits::Limits;
 use iris_core::store::{Progress, Ticket};
 use iris_core::time::{Mono, Now};
@@ -55,6 +56,8 @@ pub struct Session {
     pub by_certificate: bool,
     /// Full or bare JIDs that got directed presence (RFC 6121 4.6.1).
     pub directed: Vec<jid::Jid>,
+    /// Whom the last stanza was to: the next one mostly is too, and an address that was prepared is not prepared again.
+    spoke_to: Option<jid::Jid>,
     pub sm: Option<Sm>,
     queue: VecDeque<Out>,
     /// Items of `queue` that are written but not acknowledged (always 0 without XEP-0198).
@@ -149,6 +152,7 @@ impl Session {
             client: None,
             by_certificate: false,
             directed: Vec::new(),
+            spoke_to: None,
             sm: None,
             queue: VecDeque::new(),
             sent: 0,
@@ -159,6 +163,20 @@ impl Session {
             marks: Vec::new(),
             waits_for: 0,
         }
+    }
+
+    /// Whom a stanza of this session is to; `None`: it does not say.
+    ///
+    /// # Errors
+    /// It says something that is no address.
+    pub fn address_of(&mut self, stanza: &Stanza) -> Result<Option<jid::Jid>, jid::Error> {
+        let Some(to) = stanza.to() else { return Ok(None) };
+        if let Some(known) = self.spoke_to.as_ref().filter(|known| known.as_str() == to) {
+            return Ok(Some(known.clone()));
+        }
+        let jid = address(&to)?;
+        self.spoke_to = Some(jid.clone());
+        Ok(Some(jid))
     }
 
     /// The stream of a component (XEP-0114), which is a whole domain: what it is sent has a `to` of its own.
