@@ -64,11 +64,12 @@ impl Room {
         }
         let heard = Said { public: self.is_public(), mentioned: false, author: hash::stable(&[person.as_bytes()]) };
         let is_content = self.service.policy.is_content(stanza);
-        if is_content {
+        // The subject is the room's, whatever its author wishes for the archive (XEP-0334).
+        if is_content || is_subject {
             let real = turn.from.as_str();
             let entry = history::encode(real, stanza, &stamps);
             let id = turn.mint();
-            if self.config.archive {
+            if self.config.archive && is_content {
                 let peer = hash::stable(&[from.as_str().as_bytes()]);
                 let tag = history::tag(&person, &stanza.el());
                 let owner = turn.owner;
@@ -76,7 +77,9 @@ impl Room {
             }
             stamps.stanza_id = Some(history::stanza_id(turn, id));
             self.remember(turn, Past::new(id, entry), is_subject);
-            self.tell_absent(turn, &from, stanza, &stamps);
+            if is_content {
+                self.tell_absent(turn, &from, stanza, &stamps);
+            }
         }
         turn.fan_out_said(from, stanza.clone(), stamps, self.occupants.everybody(), heard);
         // XEP-0502 5: bodies, and no corrections.

@@ -146,8 +146,13 @@ fn s8_1_the_subject_is_the_moderators_until_the_owner_says_otherwise() {
     assert!(join(&mut house, &nurse, &room, "nurse").last().expect("the subject").as_str().contains("<subject/>"));
     house.recv(&romeo);
     house.recv(&juliet);
-    house.send(&romeo, &subject("<subject>Fire Burn</subject>"));
+    house.send(&romeo, &subject("<subject>Fire Burn</subject><no-store xmlns='urn:xmpp:hints'/>"));
     assert_eq!(from(&house.one(&juliet)), format!("{room}/romeo"));
+    let tybalt = house.online(TYBALT);
+    let heard = join(&mut house, &tybalt, &room, "tybalt");
+    assert!(heard.last().expect("the subject").as_str().contains("Fire Burn"), "whoever comes later sees it");
+    house.recv(&romeo);
+    house.recv(&juliet);
     configure(&mut house, &romeo, &room, &[("changesubject", "1")]);
     house.recv(&juliet);
     house.send(&juliet, &subject("<subject/>"));
