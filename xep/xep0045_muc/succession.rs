@@ -13,7 +13,7 @@ use iris_core::{Bounce, Condition, Finish, HostTurn, Jid, Reply};
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
 use super::room::Room;
-use super::{ADMIN, OWNER, ROOM_STATE, USER, stanzas};
+use super::{ADMIN, OWNER, ROOM_STATE, USER, service, stanzas};
 
 impl Room {
     /// The person behind an address is no more. All of it is one set of writes: told again after a crash, there is nothing to do.
@@ -21,7 +21,7 @@ impl Room {
         self.drop_request(turn, address);
         self.forget_invitations(turn, address);
         self.take_off_hats(turn, address);
-        self.voices.remove(address);
+        self.forget_voice(turn, address);
         if self.affiliations.at(address).is_some_and(|it| it.affiliation >= Affiliation::Member) {
             self.set_affiliation(turn, address, Affiliated::new(Affiliation::None), None);
             if !self.has_an_owner() {
@@ -53,6 +53,7 @@ impl Room {
             self.config.persistent = false;
             self.keep_nothing(turn);
             self.tell_all(turn, &stanzas::codes_x(&[104]));
+            service::tell(turn, self);
         } else if !belongs_to_nobody {
             tracing::warn!(
                 room = turn.jid.as_str(),

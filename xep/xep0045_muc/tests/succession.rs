@@ -95,6 +95,9 @@ fn s10_a_room_to_which_nobody_belongs_ends_with_its_last_occupant() {
             leave(&mut house, &nurse, &room, "nurse");
         }
         let paris = house.online(PARIS);
+        let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+        let listed = house.iq(&paris, "get", Some("conference.house"), items);
+        assert!(!listed.as_str().contains(&room), "{}", listed.as_str());
         is_error(&info_of(&mut house, &paris, &room), "item-not-found");
     }
     // Where nobody is, it ends at once.
@@ -125,4 +128,18 @@ fn s10_so_it_is_when_the_house_dies_at_any_moment_of_a_removal() {
             assert_eq!(owns(&mut house, jid, &room), follows, "{jid} {step}");
         }
     }
+}
+
+#[test]
+fn s10_whoever_has_registered_and_was_made_an_admin_by_the_full_list_follows() {
+    let (mut house, room, juliet, _) = of_juliet(0);
+    let nurse = house.online(NURSE);
+    let form = format!(
+        "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
+         </value></field><field var='muc#register_roomnick'><value>nurse</value></field></x></query>"
+    );
+    is_result(&house.iq(&nurse, "set", Some(&room), &form));
+    is_result(&configure(&mut house, &juliet, &room, &[("roomadmins", "nurse@house")]));
+    remove(&mut house, "juliet@house");
+    assert!(owns(&mut house, "nurse@house/x", &room));
 }
