@@ -177,8 +177,8 @@ impl Room {
         }
         let nick = beside.map_or_else(|| given.clone(), |it| it.nick.to_string());
         let occupant_jid = turn.jid.to_bare().with_resource_str(&nick).map_err(|_| Bounce::new(Condition::JidMalformed))?;
-        let given = self.voices.get(&*person).filter(|_| affiliation < Affiliation::Admin);
-        let role = given.copied().unwrap_or_else(|| affiliation.role(self.config.moderated));
+        let given = self.voices.given(&person, affiliation);
+        let role = given.unwrap_or_else(|| affiliation.role(self.config.moderated));
         let id = turn.house.keyed.name(&["occupant", turn.jid.as_str(), &person]);
         let session = Session {
             jid: turn.from.clone(),
@@ -191,6 +191,7 @@ impl Room {
         let inviters = self.answered(turn, &person);
         self.tell_inviters(turn, inviters, &person, "has come into");
         if let Some(occupant) = self.occupants.by_key_mut(&key) {
+            occupant.guest = turn.guest;
             occupant.hats = Arc::from(self.hats.of(&person));
         }
         let codes: Vec<u16> = codes.iter().copied().chain((nick != wanted).then_some(210)).collect();
@@ -396,7 +397,7 @@ impl Room {
             if self.stage == Stage::Locked {
                 return self.never_was(turn);
             }
-            self.end_visit(turn, &occupant.person);
+            self.end_visit(turn, &occupant);
         }
         service::tell(turn, self);
     }

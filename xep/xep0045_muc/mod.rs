@@ -6,7 +6,8 @@
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
 //! says), `pace`. In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq
 //! between occupants), `disco_room`, `succession` (of owners), `archive` (who reads it),
-//! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations). `service` knows all rooms,
+//! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations),
+//! `voices`. `service` knows all rooms,
 //! `search` finds them; `bubble` is the room of a team.
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ mod tests;
 mod tokens;
 mod vcard;
 mod versions;
+mod voices;
 
 use room::Room;
 use service::Service;
@@ -82,13 +84,14 @@ pub const ROOM: Extension = Extension {
 static ROOM_STATE: StateSlot<Room> = StateSlot::new();
 
 /// What a room is read with.
-const ROOM_SHELVES: [Shelf; 10] = [
+const ROOM_SHELVES: [Shelf; 11] = [
     room::ROOM,
     room::SUBJECT,
     room::AFFILIATIONS,
     room::REQUESTS,
     invite::SHELF,
     versions::SHELF,
+    voices::SHELF,
     pace::ACTIVITY,
     tokens::SHELF,
     hats::KNOWN,

@@ -51,6 +51,8 @@ pub struct Occupant {
     pub asks_for_voice: Option<Mono>,
     /// XEP-0317: `<hats/>`, or nothing.
     pub hats: Arc<str>,
+    /// XEP-0175.
+    pub guest: bool,
 }
 
 impl Occupant {
@@ -66,6 +68,7 @@ impl Occupant {
             shown: Default::default(),
             asks_for_voice: None,
             hats: Arc::from(""),
+            guest: false,
         }
     }
 

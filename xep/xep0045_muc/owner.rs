@@ -84,7 +84,12 @@ impl Room {
         for (address, affiliation) in people {
             let kept = self.affiliations.at(&address).cloned().unwrap_or_else(|| Affiliated::new(affiliation));
             let actor = self.actor(turn);
-            self.set_affiliation(turn, &address, Affiliated { affiliation, reason: None, ..kept }, Some(&actor));
+            self.set_affiliation(
+                turn,
+                &address,
+                Affiliated { affiliation, reason: None, registered: false, ..kept },
+                Some(&actor),
+            );
         }
         if before != self.config {
             self.reconfigured(turn, &before, is_new);
@@ -140,7 +145,7 @@ impl Room {
             self.occupants.all_changed();
         }
         if now.moderated != before.moderated {
-            self.voices.clear();
+            self.forget_voices(turn);
         }
         // 5.1.2: where everybody may speak nobody is a visitor by being nobody.
         if before.moderated && !now.moderated {

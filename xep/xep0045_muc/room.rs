@@ -21,6 +21,7 @@ use super::service::{self, Service};
 use super::stanzas::{self, Actor, Says};
 use super::tokens::{self, Token};
 use super::versions::{self, Versions};
+use super::voices::{self, Voices};
 
 /// The configuration, under the key ``; the last change of the subject (`history::Past`) under its own.
 pub const ROOM: Shelf = Shelf::record("muc-room");
@@ -29,9 +30,6 @@ pub const SUBJECT: Shelf = Shelf::record("muc-subject");
 pub const AFFILIATIONS: Shelf = Shelf::map("muc-affiliation");
 /// Requests for membership that wait for an administrator (7.10). Key: the bare JID. Value: the nickname.
 pub const REQUESTS: Shelf = Shelf::map("muc-request");
-
-/// People of one room whose voice is remembered.
-const VOICES_MAX: usize = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -60,9 +58,7 @@ pub struct Room {
     pub tokens: BTreeMap<Arc<str>, Token>,
     pub hats: Hats,
     pub versions: Versions,
-    /// Bare JIDs to whom moderators have given a voice, or from whom they took it: also when they come again (5.1, "SHOULD do so for
-    /// moderated rooms"), as long as the room is awake.
-    pub voices: BTreeMap<Arc<str>, Role>,
+    pub voices: Voices,
     /// What is said with a change of an affiliation while it is being told (XEP-0463).
     pub changing: String,
     pub activity: Activity,
@@ -133,12 +129,12 @@ impl Room {
                 tail.iter().map(|entry| (Past::of_entry(entry).tag(), entry.id)).filter(|(tag, _)| *tag != 0).collect();
             room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
             room.tokens = tokens::load(of(tokens::SHELF));
+            room.voices = Voices::load(of(voices::SHELF));
             room.versions = Versions::load(of(versions::SHELF));
             room.hats = Hats::load(of(hats::KNOWN), of(hats::WORN));
             room.activity = of(ACTIVITY).next().and_then(|item| Activity::decode(&item.value)).unwrap_or_default();
             if let Some(before) = before {
                 room.occupants = before.occupants;
-                room.voices = before.voices;
                 room.stand_as_kept();
             }
         }
@@ -173,7 +169,7 @@ impl Room {
             tokens: BTreeMap::new(),
             hats: Hats::default(),
             versions: Versions::default(),
-            voices: BTreeMap::new(),
+            voices: Voices::default(),
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
@@ -397,12 +393,9 @@ impl Room {
         occupant.role = role;
         occupant.asks_for_voice = occupant.asks_for_voice.filter(|_| role < Role::Participant);
         occupant.changed();
-        let (person, usual) = (occupant.person.clone(), occupant.affiliation.role(self.config.moderated));
-        if role == usual || role == Role::Moderator {
-            self.voices.remove(&person);
-        } else if self.voices.len() < VOICES_MAX {
-            self.voices.insert(person, role);
-        }
+        let (person, is_guest) = (occupant.person.clone(), occupant.guest);
+        let usual = occupant.affiliation.role(self.config.moderated);
+        self.remember_voice(turn, &person, is_guest, role, usual);
         let shows = self.config.presence_broadcast;
         if shows.has(before) && !shows.has(role) {
             self.hide(turn, key);
@@ -511,14 +504,17 @@ impl Room {
         };
         self.announce(turn, &occupant, &it);
         self.relay.forget(&occupant);
-        self.end_visit(turn, &occupant.person);
+        self.end_visit(turn, &occupant);
     }
 
-    /// A guest's membership is over when they have gone.
-    pub fn end_visit(&mut self, turn: &mut HostTurn<'_>, person: &str) {
-        let is_passing = self.affiliations.at(person).is_some_and(|it| it.passing);
-        if is_passing && self.occupants.of_person(person).next().is_none() {
-            self.set_affiliation(turn, person, Affiliated::new(Affiliation::None), None);
+    /// What a guest has been given is over when they have gone.
+    pub fn end_visit(&mut self, turn: &mut HostTurn<'_>, occupant: &Occupant) {
+        if !occupant.guest || self.occupants.of_person(&occupant.person).next().is_some() {
+            return;
+        }
+        self.forget_voice(turn, &occupant.person);
+        if self.affiliations.at(&occupant.person).is_some_and(|it| it.passing) {
+            self.set_affiliation(turn, &occupant.person, Affiliated::new(Affiliation::None), None);
         }
     }
 
@@ -538,6 +534,7 @@ impl Room {
             turn.put(SUBJECT, "", subject.keep());
         }
         self.keep_hats(turn);
+        self.keep_voices(turn);
         self.versions.keep(turn);
     }
 
@@ -554,6 +551,7 @@ impl Room {
         self.invitations.keys().for_each(|key| turn.delete(invite::SHELF, &key));
         self.versions.keep_nothing(turn);
         self.keep_no_hats(turn);
+        self.keep_no_voices(turn);
     }
 }
 

@@ -139,7 +139,7 @@ fn s5_1_a_voice_that_was_given_or_taken_stays_when_somebody_comes_again() {
     }
 }
 
-/// 5.1: a role is for the time of a visit. As long as anybody is there the room does not sleep, so nobody who is loses one.
+/// As long as anybody is there the room does not sleep, so nobody who is loses a role.
 #[test]
 fn s5_1_a_room_with_people_in_it_does_not_forget_their_voices() {
     for shard in [0, 1] {
@@ -153,5 +153,42 @@ fn s5_1_a_room_with_people_in_it_does_not_forget_their_voices() {
         say(&mut house, &juliet, &room, "still");
         assert_eq!(bodies(&house.recv(&juliet)), ["still"]);
         assert_eq!(item(&join(&mut house, &romeo, &room, "romeo")[0])[1], "participant");
+    }
+}
+
+/// 5.1: "An implementation MAY persist roles across visits and SHOULD do so for moderated rooms".
+#[test]
+fn s5_1_a_voice_outlives_the_memory_of_a_room() {
+    for (moderated, given, usual) in [("1", "participant", "visitor"), ("0", "visitor", "participant")] {
+        for sleeps in [true, false] {
+            let (mut house, room, romeo, juliet) = both(1, &[("moderatedroom", moderated), ("persistentroom", "1")]);
+            is_result(&set_role(&mut house, &romeo, &room, "juliet", given));
+            leave(&mut house, &romeo, &room, "romeo");
+            leave(&mut house, &juliet, &room, "juliet");
+            let (mut romeo, mut juliet) = (romeo, juliet);
+            if sleeps {
+                (0..3).for_each(|_| house.advance(Duration::from_secs(120)));
+            } else {
+                house = house.restart(ROOMS, Duration::from_secs(60));
+                (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+            }
+            let again = |house: &mut House, juliet: &Client| {
+                let heard = join(house, juliet, &room, "juliet");
+                let own = heard.iter().find(|it| codes(it).contains(&110)).expect("self-presence");
+                item(own)[1].clone()
+            };
+            assert_eq!(again(&mut house, &juliet), given);
+            // Until it is as everybody's again, or the room is another.
+            join(&mut house, &romeo, &room, "romeo");
+            is_result(&set_role(&mut house, &romeo, &room, "juliet", usual));
+            is_result(&set_role(&mut house, &romeo, &room, "juliet", given));
+            let other = if moderated == "1" { "0" } else { "1" };
+            for is in [other, moderated] {
+                is_result(&configure(&mut house, &romeo, &room, &[("moderatedroom", is)]));
+            }
+            let mut house = house.restart(ROOMS, Duration::from_secs(60));
+            let juliet = house.online(JULIET);
+            assert_eq!(again(&mut house, &juliet), usual);
+        }
     }
 }
