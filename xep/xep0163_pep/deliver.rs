@@ -145,7 +145,7 @@ fn subscribers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Optio
 }
 
 /// Contacts who see our presence and may read this node (XEP-0060 9.1.2).
-fn watchers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Vec<BareJid> {
+pub(super) fn watchers(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Vec<BareJid> {
     let contacts = turn.account.contacts();
     let watching = contacts.into_iter().filter(|(_, relation)| relation.sees_us());
     let askers: Vec<Asker> = watching.map(|(jid, _)| asker(turn, &Jid::from(jid))).collect();

@@ -1,5 +1,6 @@
 //! Section 4.3.4: what somebody has missed: the last item of each node that they want to hear of and may read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,16 +8,18 @@ use iris_core::effects::To;
 use iris_core::store::{Read, Rows};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::wire::{self, Stamps};
-use iris_core::{Envelope, Flow, Interests, Jid, Reply, SessionRef, Turn};
+use iris_core::{BareJid, Envelope, Flow, Interests, Jid, Reply, SessionRef, Turn};
 
-use super::{ITEMS, PEP, asker, deliver, sweep};
-use crate::xep0060_pubsub::{Asker, SendLast, event, serial_key};
+use super::{ITEMS, PEP, Pep, asker, deliver, host, sweep};
+use crate::xep0060_pubsub::{Asker, Request, SendLast, event, serial_key};
 
 /// Where it goes.
 #[derive(Clone)]
 enum Target {
     Session(SessionRef),
     Jid(Jid),
+    /// Those of their sessions that want to hear of the node.
+    Contacts(Arc<[BareJid]>),
 }
 
 /// A contact's session asks, with its probe or for itself.
@@ -44,6 +47,23 @@ pub(super) fn interested(turn: &mut Turn<'_>) {
 /// XEP-0060 6.1.7.
 pub(super) fn on_subscription(turn: &mut Turn<'_>, who: &Asker, node: &Arc<str>, to: Jid) {
     send(turn, who, std::slice::from_ref(node), &Target::Jid(to), true);
+}
+
+/// To whom a node is open whose options are about to change.
+pub(super) fn closed(turn: &mut Turn<'_>, request: &Request) -> Option<(Arc<str>, BTreeSet<BareJid>)> {
+    let Request::SetConfig { node, .. } = request else { return None };
+    Some((Arc::from(node.as_str()), deliver::watchers(turn, node, None).into_iter().collect()))
+}
+
+/// XEP-0060 12.2: "The entity gains access to the node because of a change to the node access model; as a result, the service sends the
+/// last published item to the entity".
+pub(super) fn opened(turn: &mut Turn<'_>, node: &Arc<str>, before: &BTreeSet<BareJid>) {
+    let contacts = deliver::watchers(turn, node, None).into_iter().filter(|contact| !before.contains(contact));
+    let contacts: Arc<[BareJid]> = contacts.collect();
+    if !contacts.is_empty() {
+        let host = host(turn);
+        send(turn, &host, std::slice::from_ref(node), &Target::Contacts(contacts), false);
+    }
 }
 
 fn wanted(turn: &mut Turn<'_>, interests: &Interests) -> Vec<Arc<str>> {
@@ -121,6 +141,17 @@ fn send_one(turn: &mut Turn<'_>, name: &Arc<str>, payload: &Bytes, target: &Targ
         }
         Target::Jid(to) => {
             turn.send_guarded(Envelope::new(stanza, me.into(), to.clone()));
+        }
+        Target::Contacts(contacts) => {
+            for contact in contacts.iter().map(|contact| Jid::from(contact.clone())) {
+                let who = asker(turn, &contact);
+                let may_read = |pep: &mut Pep| pep.service.node(name).is_some_and(|node| node.may_read(&who).is_ok());
+                if turn.state(&PEP).is_some_and(may_read) {
+                    let mut envelope = Envelope::new(stanza.clone(), me.clone().into(), contact);
+                    envelope.news_of = Some(name.clone());
+                    turn.send_guarded(envelope);
+                }
+            }
         }
     }
 }

@@ -166,3 +166,26 @@ fn r23_news_are_not_shown_before_they_are_kept() {
     let heard = house.recv(&juliet);
     assert_eq!((heard.len(), events(&heard).len()), (2, 1));
 }
+
+/// XEP-0060 12.2: "The entity gains access to the node because of a change to the node access model".
+#[test]
+fn s12_2_whom_a_node_is_opened_to_gets_its_last_item() {
+    let mut house = house();
+    house.friends("romeo@house", "juliet@house");
+    house.friends("nurse@house", "juliet@house");
+    let (juliet, romeo, nurse) = (house.login(JULIET), house.login(ROMEO), house.login("nurse@house/kitchen"));
+    ok(&publish_with(&mut house, &juliet, None, TUNE, "1", SONG, &[("access_model", "whitelist")]));
+    wants(&mut house, &romeo, &[TUNE]);
+    wants(&mut house, &nurse, &["urn:other"]);
+    for client in [&juliet, &romeo, &nurse] {
+        house.recv(client);
+    }
+    ok(&configure(&mut house, &juliet, TUNE, &[("title", "still closed")]));
+    house.nothing(&romeo);
+    ok(&configure(&mut house, &juliet, TUNE, &[("access_model", "presence")]));
+    let heard = events(&house.recv(&romeo));
+    assert!(heard.len() == 1 && heard[0].contains(SONG) && heard[0].contains("<delay "), "{heard:?}");
+    house.nothing(&nurse);
+    ok(&configure(&mut house, &juliet, TUNE, &[("access_model", "open")]));
+    house.nothing(&romeo);
+}
