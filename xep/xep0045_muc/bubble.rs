@@ -201,6 +201,7 @@ impl Room {
         self.stage = RoomStage::Open;
         self.config.name = founding.name;
         self.config.description = founding.description;
+        self.config.creator = owner.to_string();
         self.config.make_bubble(&founding.plan);
         self.affiliations.set(owner.as_str(), Some(Affiliated::new(Affiliation::Owner)));
         for member in &founding.members {

@@ -138,6 +138,8 @@ pub struct RoomConfig {
     pub archived: bool,
     /// Members come in under the nickname they have registered, and no other.
     pub reserved_nick: bool,
+    /// The bare JID of who has made it; empty when their account has ended.
+    pub creator: String,
 }
 
 impl RoomConfig {
@@ -171,6 +173,7 @@ impl RoomConfig {
             avatar: None,
             bubble: None,
             archived: false,
+            creator: String::new(),
         }
     }
 
@@ -183,6 +186,7 @@ impl RoomConfig {
             ("lang", &self.lang),
             ("pubsub", &self.pubsub),
             ("space", &self.space),
+            ("creator", &self.creator),
         ] {
             xml.leaf(name, value);
         }
@@ -234,6 +238,7 @@ impl RoomConfig {
                 "lang" => config.lang = text.into_owned(),
                 "pubsub" => config.pubsub = text.into_owned(),
                 "space" => config.space = text.into_owned(),
+                "creator" => config.creator = text.into_owned(),
                 "persistent" => config.persistent = is,
                 "public" => config.public = is,
                 "members-only" => config.members_only = is,

@@ -153,6 +153,7 @@ impl Room {
         *self = Room { entering: std::mem::take(&mut self.entering), ..Room::absent(self.service.clone()) };
         let owner = Affiliated::new(Affiliation::Owner);
         self.affiliations.set(bare(turn.from), Some(owner));
+        self.config.creator = bare(turn.from).to_owned();
         service::tell(turn, self);
     }
 

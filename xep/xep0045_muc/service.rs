@@ -51,7 +51,9 @@ pub struct Summary {
     /// Neither for members only nor behind a password.
     pub open: bool,
     pub non_anonymous: bool,
-    pub owners: Vec<String>,
+    /// Whoever has made it: against the number of rooms that one may make counts what one has made, whoever owns it now. Otherwise anybody
+    /// could make as many as they like, and use up what others may.
+    pub creator: String,
     /// Of a bubble everybody who belongs to it, with what they are.
     pub people: Vec<(String, Affiliation)>,
     pub bubble: bool,
@@ -71,7 +73,7 @@ impl Summary {
             lang: room.config.lang.clone(),
             open: !room.config.members_only && room.config.password.is_none(),
             non_anonymous: room.config.non_anonymous,
-            owners: room.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string()).collect(),
+            creator: room.config.creator.clone(),
             people: if room.config.bubble.is_some() { Summary::people(room) } else { Vec::new() },
             bubble: room.config.bubble.is_some(),
             archived: room.config.archived,
@@ -97,9 +99,7 @@ impl Summary {
         for (name, is) in [("open", self.open), ("non-anonymous", self.non_anonymous)] {
             xml.leaf(name, if is { "1" } else { "0" });
         }
-        for owner in &self.owners {
-            xml.leaf("owner", owner);
-        }
+        xml.leaf("creator", &self.creator);
         if self.bubble {
             xml.open("bubble").attr("archived", if self.archived { "1" } else { "0" });
             for (address, affiliation) in &self.people {
@@ -125,7 +125,7 @@ impl Summary {
             lang: of("lang").next().unwrap_or_default(),
             open: of("open").next().as_deref() == Some("1"),
             non_anonymous: of("non-anonymous").next().as_deref() == Some("1"),
-            owners: of("owner").collect(),
+            creator: of("creator").next().unwrap_or_default(),
             people: bubble.iter().flat_map(El::children).filter_map(|it| person(&it)).collect(),
             bubble: bubble.is_some(),
             archived: bubble.as_ref().is_some_and(|it| it.attr("archived").as_deref() == Some("1")),
@@ -145,8 +145,8 @@ impl Registry {
         Registry { rooms: items.iter().filter_map(|item| Some((item.key.clone(), Summary::decode(&item.value)?))).collect() }
     }
 
-    fn owned_by(&self, person: &str) -> usize {
-        self.rooms.values().filter(|room| room.owners.iter().any(|owner| owner == person)).count()
+    fn made_by(&self, person: &str) -> usize {
+        self.rooms.values().filter(|room| room.creator == person).count()
     }
 }
 
@@ -292,8 +292,8 @@ impl Admission {
             MayCreate::Admins => false,
         };
         let creator = self.creator.as_str().to_owned();
-        let owned = cx.host(&self.service, move |turn| turn.state(&REGISTRY).map_or(0, |it| it.owned_by(&creator)));
-        let is_below = owned.await? < self.rooms_max;
+        let made = cx.host(&self.service, move |turn| turn.state(&REGISTRY).map_or(0, |it| it.made_by(&creator)));
+        let is_below = made.await? < self.rooms_max;
         if is_allowed && is_below {
             return self.reserve(cx).await;
         }
@@ -305,16 +305,17 @@ impl Admission {
             return Err(Bounce::new(Condition::NotAllowed).text("whoever runs this server says who may make rooms"));
         }
         let most = self.rooms_max;
-        let text = format!("you own {most} rooms; whoever runs this server can change how many one may own");
+        let text =
+            format!("you have made {most} rooms that are there still; whoever runs this server can change how many one may");
         Err(Bounce::new(Condition::ResourceConstraint).text(text))
     }
 
     /// So that many at once count as many.
     async fn reserve(&self, cx: &Cx) -> Result<(), Bounce> {
-        let (address, owner) = (self.address.clone(), self.creator.as_str().to_owned());
+        let (address, creator) = (self.address.clone(), self.creator.as_str().to_owned());
         let reserve = move |turn: &mut HostTurn<'_>| {
             if let Some(registry) = turn.state(&REGISTRY) {
-                registry.rooms.entry(address).or_insert_with(|| Summary { owners: vec![owner], ..Summary::default() });
+                registry.rooms.entry(address).or_insert_with(|| Summary { creator, ..Summary::default() });
             }
         };
         Ok(cx.host(&self.service, reserve).await?)

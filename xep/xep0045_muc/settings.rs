@@ -58,7 +58,7 @@ service = \"conference\"
 name = \"Rooms\"
 # Who may make rooms: \"anybody\", \"local\" (accounts of the domain) or \"admins\".
 create = \"local\"
-# Rooms that one user may own at once; administrators of the domain as many as they like.
+# Rooms that one user may have made, as long as they are there; administrators of the domain as many as they like.
 rooms_per_user_max = 200
 # People in one room. Its owner may set less; admins and owners of a full room still get in, ten of them.
 occupants_max = 1000

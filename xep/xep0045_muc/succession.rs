@@ -12,12 +12,19 @@ use iris_core::{Bounce, Condition, Finish, HostTurn, Jid, Reply};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
-use super::room::Room;
+use super::room::{ROOM, Room};
 use super::{ADMIN, OWNER, ROOM_STATE, USER, service, stanzas};
 
 impl Room {
     /// The person behind an address is no more. All of it is one set of writes: told again after a crash, there is nothing to do.
     pub fn forget(&mut self, turn: &mut HostTurn<'_>, address: &str) {
+        if self.config.creator == address {
+            self.config.creator.clear();
+            if self.is_kept() {
+                turn.put(ROOM, "", self.config.encode());
+            }
+            service::tell(turn, self);
+        }
         self.drop_request(turn, address);
         self.forget_invitations(turn, address);
         self.take_off_hats(turn, address);

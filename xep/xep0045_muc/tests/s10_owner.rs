@@ -70,9 +70,22 @@ fn s10_1_1_who_may_make_rooms_and_how_many() {
         assert!(codes(&join(&mut house, &romeo, &room, "romeo")[0]).contains(&201));
         configure(&mut house, &romeo, &room, &[("persistentroom", "1")]);
     }
+    // D2: nor by giving them to others, whose number they are not.
+    let first = "many0@conference.house";
+    is_result(&set_affiliation(&mut house, &romeo, first, "juliet@house", "owner"));
+    is_result(&set_affiliation(&mut house, &romeo, first, "romeo@house", "none"));
     let refused = join(&mut house, &romeo, "many2@conference.house", "romeo");
     is_error(&refused[0], "resource-constraint");
-    assert!(refused[0].as_str().contains("you own 2 rooms"), "{}", refused[0].as_str());
+    assert!(refused[0].as_str().contains("you have made 2 rooms"), "{}", refused[0].as_str());
+    let juliet = house.online(JULIET);
+    for n in 0..2 {
+        assert!(codes(&join(&mut house, &juliet, &format!("hers{n}@conference.house"), "juliet")[0]).contains(&201));
+    }
+    // What was made by an account that has ended counts against nobody.
+    house.ask("romeo@house", iris_core::Ask::Remove);
+    house.run();
+    let romeo = house.online(ROMEO);
+    assert!(codes(&join(&mut house, &romeo, "many2@conference.house", "romeo")[0]).contains(&201));
     for n in 0..3 {
         assert!(codes(&join(&mut house, &admin, &format!("admin{n}@conference.house"), "admin")[0]).contains(&201));
     }
