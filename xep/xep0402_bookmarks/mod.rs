@@ -1,8 +1,9 @@
 //! XEP-0402: PEP Native Bookmarks - each room of a user is an item.
 //! Spec 1.2.0, https://xmpp.org/extensions/xep-0402.html. Not done: nothing. The items are the only place where rooms are kept
 //! (`#compat`, `#compat-pep`): the list of XEP-0048 in private XML is made of them when somebody asks, a list that an old client
-//! writes changes the items that differ, and a list at the node `storage:bookmarks` is written anew after each change once a client
-//! has made that node. A list from before this room was built becomes items when its owner next logs in.
+//! writes changes the items that differ, and a list at the node `storage:bookmarks` is written anew after each change: a client that
+//! knows only that node takes away what is not in its list, so it has to be there before it writes. A list from before this room was
+//! built becomes items when its owner next logs in.
 
 mod conference;
 
@@ -178,9 +179,9 @@ pub fn happened(turn: &mut Turn<'_>, what: &Happened<'_>) {
     }
 }
 
-/// The list at the old node, for clients that look there.
+/// The list at the old node, for clients that look there (5.1.1: "the server MAY collate all items").
 fn rewrite_old(turn: &mut Turn<'_>) {
-    if !has_node(turn, OLD) {
+    if !has_node(turn, OLD) && entries(turn).is_empty() {
         return;
     }
     let work = with_all(turn, |turn, items, _| {
@@ -192,9 +193,15 @@ fn rewrite_old(turn: &mut Turn<'_>) {
     turn.spawn(work);
 }
 
-/// A list from before.
+/// A list from before; and rooms from before, of which there is no list.
 fn adopt(turn: &mut Turn<'_>) {
-    if has_node(turn, NODE) || !private::has(turn, PRIVATE_KEY) {
+    if has_node(turn, NODE) {
+        if !has_node(turn, OLD) {
+            rewrite_old(turn);
+        }
+        return;
+    }
+    if !private::has(turn, PRIVATE_KEY) {
         return;
     }
     let work = with_all(turn, |turn, items, list| {

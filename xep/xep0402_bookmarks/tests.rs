@@ -108,6 +108,25 @@ fn compat_pep_the_old_node_both_ways() {
     house.nothing(&old);
 }
 
+#[test]
+fn compat_pep_who_knows_only_the_old_node_sees_all_rooms_before_writing_a_list() {
+    let mut house = house();
+    let new = house.login("juliet@house/new");
+    bookmark(&mut house, &new, "theplay@rooms.house", &play(""));
+    bookmark(&mut house, &new, "orchard@rooms.house", &format!("<conference xmlns='{NODE}'/>"));
+    // Siskin asks for nothing: it knows what it was told with its presence, and writes that and one more.
+    let old = house.login("juliet@house/old");
+    let told = events(&wants(&mut house, &old, &["storage:bookmarks"])).concat();
+    let list = items(&mut house, &old, None, "storage:bookmarks");
+    for list in [told, list] {
+        assert!(list.contains("jid='theplay@rooms.house'") && list.contains("jid='orchard@rooms.house'"), "{list}");
+    }
+    // XEP-0223: nobody else's.
+    let romeo = house.login("romeo@house/orchard");
+    let stranger = items(&mut house, &romeo, Some("juliet@house"), "storage:bookmarks");
+    assert!(!stranger.contains("theplay"), "{stranger}");
+}
+
 /// As an earlier version of the house has kept it.
 fn put(house: &House, who: &str, list: &str) {
     let owner = std::sync::Arc::new(std::sync::Mutex::new(None));
