@@ -32,7 +32,7 @@ impl AllowPm {
         (AllowPm::Nobody, "none", "Nobody"),
     ];
 
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         AllowPm::ALL.into_iter().find(|(it, ..)| *it == self).map_or("anyone", |(_, text, _)| text)
     }
 

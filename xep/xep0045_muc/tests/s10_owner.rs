@@ -328,3 +328,22 @@ fn s5_1_2_where_moderation_ends_everybody_has_a_voice() {
         assert_eq!(bodies(&house.recv(&romeo)), ["hi"]);
     }
 }
+
+/// 6.4: clients show what members may do by what the room says of itself, not by the form, which only owners get.
+#[test]
+fn s6_4_the_room_says_whether_members_invite_and_who_sends_private_messages() {
+    let (mut house, room, romeo) = alone(0, &[("membersonly", "1"), ("allowinvites", "1"), ("allowpm", "moderators")]);
+    let juliet = house.online(JULIET);
+    let says = |info: &Stanza, var: &str, value: &str| {
+        let field = format!("var='muc#roomconfig_{var}'");
+        let (_, rest) = info.as_str().split_once(&field).unwrap_or_else(|| panic!("{var}: {}", info.as_str()));
+        assert!(rest.split_once("</field>").is_some_and(|it| it.0.contains(&format!("<value>{value}</value>"))), "{rest}");
+    };
+    let info = info_of(&mut house, &juliet, &room);
+    says(&info, "allowinvites", "1");
+    says(&info, "allowpm", "moderators");
+    configure(&mut house, &romeo, &room, &[("allowinvites", "0"), ("allowpm", "anyone")]);
+    let info = info_of(&mut house, &juliet, &room);
+    says(&info, "allowinvites", "0");
+    says(&info, "allowpm", "anyone");
+}
