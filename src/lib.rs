@@ -144,9 +144,14 @@ impl Running {
     ///
     /// # Errors
     /// What is wrong with the new configuration; then everything stays as it was.
-    pub fn reload(&self, config: Config) -> Result<Vec<String>, String> {
+    pub fn reload(&self, mut config: Config) -> Result<Vec<String>, String> {
         let mut current = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mounted = wiring::mount_anew(&config, self.net.names())?;
+        // Those of the start: whoever is connected under a domain that is gone would speak into nothing.
+        let wanted = std::mem::replace(&mut config.domains, current.domains.clone());
+        let mounted = wiring::mount_anew(&config, self.net.names()).map_err(|why| {
+            let hint = "\n  (With the domains of the last start: other domains take a restart.)";
+            if wanted == current.domains { why } else { why + hint }
+        })?;
         let sources = wiring::certificate_sources(&config)?;
         let reloaded = self
             .certificates
@@ -171,7 +176,7 @@ impl Running {
         let asks = |config: &Config| config::Tls { certificates: None, ..config.tls.clone() };
         let restart: [(&str, bool); 6] = [
             ("listen", config.listeners != current.listeners),
-            ("domains", config.domains != current.domains),
+            ("domains", wanted != current.domains),
             ("data_dir", config.data_dir != current.data_dir),
             ("accounts", config.accounts != current.accounts),
             ("web", told(&config) != told(&current)),

@@ -381,6 +381,27 @@ fn r15_sighup_reads_limits_anew_and_a_broken_configuration_changes_nothing() {
     assert!(romeo.ping(PROMPT).is_ok(), "the session has not noticed");
 }
 
+/// What the log says is so: it takes effect at the next start, and not by half before.
+#[test]
+fn r15_sighup_leaves_the_domains_of_the_start() {
+    let data = Data::with_users(["romeo", "juliet"]);
+    let server = data.start_with(&With { config: Some("dev = true\n".into()), ..With::default() });
+    let mut romeo = Client::online(server.plain, "romeo", "orchard");
+    fs::write(data.config(), "dev = true\ndomains = [\"other.example\"]\n").expect("the configuration");
+    server.signal("HUP");
+    until("it is said", || data.logged().contains("domains has changed in the configuration"));
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    for at in [DOMAIN.to_owned(), format!("conference.{DOMAIN}")] {
+        let answer = romeo.iq("get", Some(&at), info);
+        assert!(answer.contains("type='result'"), "{at}: {answer}");
+    }
+    let mut juliet = Client::online(server.plain, "juliet", "balcony");
+    romeo.send("<message to='juliet@localhost' type='chat'><body>here still</body></message>");
+    juliet.expect("here still");
+    let log = data.logged();
+    assert!(!log.contains("is there no more"), "{log}");
+}
+
 /// A room that is opened by a reload asks for names that nobody had asked for: all others keep theirs.
 #[test]
 fn r15_sighup_opens_a_room_changes_limits_and_says_what_is_gone() {
