@@ -203,7 +203,7 @@ impl Running {
 /// # Errors
 /// What would keep it from starting.
 pub fn check(config: &Config) -> Result<Vec<String>, String> {
-    wiring::mount(config)?;
+    wiring::mount_to_check(config)?;
     wiring::client_auth(config)?;
     if config.tls.certificates.is_none() {
         return Ok(Vec::new());

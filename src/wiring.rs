@@ -45,6 +45,12 @@ pub fn mount(config: &Config) -> Result<Mounted, String> {
     mount_with(config, push::existing(config)?.as_ref(), NameTable::new())
 }
 
+/// The same as the first start would do it, which makes the key of Web Push: for whoever only wants to know what it would say.
+pub fn mount_to_check(config: &Config) -> Result<Mounted, String> {
+    let key = push::key(config)?;
+    mount_with(config, key.as_ref().map(|key| &key.vapid), NameTable::new())
+}
+
 /// The same in a house that is open: what has a number keeps it, since stanzas underway are known by these.
 pub fn mount_anew(config: &Config, names: NameTable) -> Result<Mounted, String> {
     mount_with(config, push::existing(config)?.as_ref(), names)

@@ -136,7 +136,7 @@ fn configuration(config: &Config) -> Vec<Finding> {
         let what = "development mode: logins without TLS are possible, and the test CA is used everywhere";
         findings.push(Finding::warn("configuration", what, "Remove dev = true before anybody else uses this server."));
     }
-    if let Err(why) = crate::wiring::mount(config) {
+    if let Err(why) = crate::wiring::mount_to_check(config) {
         findings.push(Finding::error("configuration", one_line(&why), "Mend the table that is named."));
     }
     if findings.is_empty() {

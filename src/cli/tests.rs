@@ -561,3 +561,17 @@ mod import {
         assert_eq!(latin.bad[0].to_string(), "line 2, column jid: not UTF-8. Save the file as UTF-8.");
     }
 }
+
+/// `iris check-config` says what a start would say: the first start makes the key of Web Push, and with it a service.
+#[test]
+fn a_check_finds_what_the_first_start_would_find() {
+    let check = |text: &str| {
+        let file = Path::new("iris.toml");
+        let config = crate::config::Config::parse(text, Some(file), &crate::config::Overrides::default()).expect("TOML");
+        crate::check(&config)
+    };
+    let nowhere = "dev = true\ndata_dir = \"/nonexistent/of/iris\"\n";
+    assert_eq!(check(nowhere), Ok(Vec::new()));
+    let taken = check(&format!("{nowhere}[xep.push]\nservice = \"conference\"\n")).expect_err("two services of one address");
+    assert!(taken.starts_with("iris.toml:4:") && taken.contains("two services"), "{taken}");
+}
