@@ -1,10 +1,10 @@
 //! Who may do what (4.1, 4.5).
 
-use iris_core::{BareJid, Bounce, Jid, jids};
+use iris_core::{BareJid, Bounce, Jid};
 
 use super::config::{Access, PublishModel};
 use super::error;
-use super::node::Node;
+use super::node::{Entry, Node};
 use super::{State, Subscription};
 
 /// 4.1.
@@ -154,11 +154,10 @@ impl Node {
     }
 
     /// Owners and publishers may touch every item; others what they have published themselves (4.1, note).
-    pub fn may_touch(&self, who: &Asker, publisher: &str) -> Result<(), Bounce> {
-        let bare = jids::bare(publisher);
+    pub fn may_touch(&self, who: &Asker, entry: &Entry) -> Result<(), Bounce> {
         match self.affiliation_of(who) {
             Affiliation::Owner | Affiliation::Publisher => Ok(()),
-            _ if bare == who.bare.as_str() && self.may_publish(who).is_ok() => Ok(()),
+            _ if entry.published_by() == who.bare.as_str() && self.may_publish(who).is_ok() => Ok(()),
             _ => Err(error::forbidden()),
         }
     }

@@ -132,6 +132,6 @@ fn reply_to<'a>(reply: ItemReply, entry: &'a Entry, service: &'a str) -> Option<
     match reply {
         ItemReply::None => None,
         ItemReply::Owner => Some(service),
-        ItemReply::Publisher => Some(&entry.publisher),
+        ItemReply::Publisher => Some(entry.published_by()),
     }
 }

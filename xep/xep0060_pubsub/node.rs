@@ -16,7 +16,7 @@ pub struct Entry {
     pub id: Arc<str>,
     /// Of the payload.
     pub size_bytes: u32,
-    /// Who published it, as they spoke.
+    /// Who published it; of items of before with their device.
     pub publisher: Arc<str>,
 }
 
@@ -90,6 +90,11 @@ impl Node {
 }
 
 impl Entry {
+    /// A bare address.
+    pub fn published_by(&self) -> &str {
+        iris_core::jids::bare(&self.publisher)
+    }
+
     /// What it costs: an empty item is not free.
     pub fn weight(&self) -> usize {
         self.size_bytes as usize + self.id.len() + 64

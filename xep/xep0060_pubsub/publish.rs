@@ -73,8 +73,8 @@ impl Service {
             outcome.answer = super::Answer::Payload(super::service::text(open_answer("publish", &name)));
             return Ok(outcome);
         };
-        // 7.1.2.3: at a service many read it, and what device somebody uses is nobody's business.
-        let publisher: Arc<str> = Arc::from(if cx.host.is_some() { cx.who.jid.as_str() } else { cx.who.bare.as_str() });
+        // 7.1.2.3: one or the other; many may read it, and what device somebody uses is nobody's business.
+        let publisher: Arc<str> = Arc::from(cx.who.bare.as_str());
         let size_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let entry = Entry { serial, id: id.clone(), size_bytes, publisher };
         let mut retracted = Vec::new();
@@ -119,7 +119,7 @@ impl Service {
         let Some(node) = self.node(name) else { return Ok(None) };
         if let Some(at) = node.find(id) {
             if let Some(entry) = node.entries.get(at) {
-                node.may_touch(cx.who, &entry.publisher)?;
+                node.may_touch(cx.who, entry)?;
             }
             return Ok(Some(at));
         }
@@ -143,7 +143,7 @@ impl Service {
         }
         for id in ids {
             match node.find(id).and_then(|at| node.entries.get(at)) {
-                Some(entry) => node.may_touch(cx.who, &entry.publisher)?,
+                Some(entry) => node.may_touch(cx.who, entry)?,
                 None => {
                     // Who may not take out anything does not learn what there is.
                     node.may_publish(cx.who)?;

@@ -50,8 +50,9 @@ pub(super) fn on_subscription(turn: &mut Turn<'_>, who: &Asker, node: &Arc<str>,
 }
 
 /// To whom a node is open whose options are about to change.
-pub(super) fn closed(turn: &mut Turn<'_>, request: &Request) -> Option<(Arc<str>, BTreeSet<BareJid>)> {
+pub(super) fn closed(turn: &mut Turn<'_>, who: &Asker, request: &Request) -> Option<(Arc<str>, BTreeSet<BareJid>)> {
     let Request::SetConfig { node, .. } = request else { return None };
+    turn.state(&PEP)?.service.node(node)?.must_own(who).ok()?;
     Some((Arc::from(node.as_str()), deliver::watchers(turn, node, None).into_iter().collect()))
 }
 

@@ -225,7 +225,7 @@ const FETCHES_MAX: u8 = 3;
 fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Reply {
     let again = matches!(request, Request::Items { .. }).then(|| request.clone());
     let watched = satellites::watched(&request);
-    let opened = last::closed(turn, &request);
+    let opened = last::closed(turn, &who, &request);
     let answer = match ask(turn, &who, request) {
         Err(why) => return why.into(),
         Ok(outcome) => settle(turn, &who, outcome),

@@ -20,7 +20,7 @@ const BORDER: u8 = 0;
 /// `<items node='…'><item id='…'>`, a border, the payload.
 pub(super) fn encode(turn: &mut HostTurn<'_>, kept: &Kept) -> Bytes {
     let by = turn.state(&CHANNELS).and_then(|it| it.service.node(&kept.node).map(|node| node.config.item_reply));
-    let publisher = (by == Some(ItemReply::Publisher)).then_some(&*kept.entry.publisher);
+    let publisher = (by == Some(ItemReply::Publisher)).then_some(kept.entry.published_by());
     let mut entry = b"<items node='".to_vec();
     push_attr(&kept.node, &mut entry);
     entry.extend_from_slice(b"'><item id='");

@@ -149,7 +149,7 @@ fn s12_14_items_carry_whom_the_node_says() {
     let mut house = house();
     let juliet = house.login(JULIET);
     publish_with(&mut house, &juliet, None, "n", "1", X, &[("itemreply", "publisher")]);
-    assert!(items(&mut house, &juliet, None, "n").contains("<item id='1' publisher='juliet@house/balcony'>"));
+    assert!(items(&mut house, &juliet, None, "n").contains("<item id='1' publisher='juliet@house'>"));
     ok(&configure(&mut house, &juliet, "n", &[("itemreply", "none")]));
     let forged = "<publish node='n'><item id='1' publisher='romeo@house'><x xmlns='urn:x'/></item></publish>";
     ok(&ask(&mut house, &juliet, "set", None, forged));

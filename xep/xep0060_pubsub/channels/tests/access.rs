@@ -268,4 +268,14 @@ fn s4_5_whom_a_roster_lets_in_takes_back_what_they_said_and_sees_who_follows() {
     ok(&ask(&mut house, &juliet, "get", followers));
     let refused = ask(&mut house, &nurse, "get", followers);
     error(&refused, "auth", "not-authorized", "presence-subscription-required");
+    // Who hears of the list has to be known without the roster: by a subscription to the node.
+    let list = "urn:xmpp:pps:subscribers:0/n";
+    error(&subscribe(&mut house, &nurse, list), "auth", "not-authorized", "presence-subscription-required");
+    error(&subscribe(&mut house, &juliet, list), "auth", "not-authorized", "not-subscribed");
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&subscribe(&mut house, &juliet, list));
+    house.recv(&juliet);
+    let public = "<subscribe node='n' jid='romeo@house'><public xmlns='urn:xmpp:pps:0'/></subscribe>";
+    ok(&ask(&mut house, &romeo, "set", public));
+    assert!(house.one(&juliet).as_str().contains("<item id='romeo@house'>"));
 }

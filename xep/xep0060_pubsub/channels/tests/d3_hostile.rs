@@ -1,5 +1,7 @@
 //! Security D3: what somebody sends who means no good, at a service.
 
+use iris_engine::testing::House;
+
 use super::*;
 
 #[test]
@@ -149,4 +151,50 @@ fn d3_requests_that_were_refused_leave_nothing_behind() {
     house.run();
     let heard = house.hear(&romeo);
     assert!(heard.len() == 100 && !heard.iter().any(|it| it.contains("type='error'")), "{heard:?}");
+}
+
+/// XEP-0465: a list of followers takes nobody's place, stands in no collection and has no list of its own.
+#[test]
+fn d3_a_list_of_followers_is_nobodys_node() {
+    let mut house = House::with_config(crate::ROOMS, "[xep.pubsub]\nnodes_max = 2\nnodes_per_user_max = 9\n");
+    let [romeo, juliet, nurse] =
+        ["romeo@house/orchard", "juliet@house/balcony", "nurse@house/hall"].map(|jid| house.online(jid));
+    let list = "urn:xmpp:pps:subscribers:0/n";
+    ok(&create(&mut house, &romeo, "n", &[]));
+    error(
+        &ask(&mut house, &juliet, "set", &format!("<unsubscribe node='{list}' jid='juliet@house'/>")),
+        "cancel",
+        "unexpected-request",
+        "not-subscribed",
+    );
+    ok(&subscribe(&mut house, &juliet, list));
+    ok(&create(&mut house, &romeo, "c", &[("node_type", "collection")]));
+    error(&create(&mut house, &romeo, "third", &[]), "wait", "resource-constraint", "");
+    for name in
+        ["urn:xmpp:pps:subscribers:0/none", "urn:xmpp:pps:other", "urn:xmpp:pps:subscribers:0/urn:xmpp:pps:subscribers:0/n"]
+    {
+        error(&subscribe(&mut house, &juliet, name), "cancel", "item-not-found", "");
+        error(&disco(&mut house, &juliet, "info", name), "cancel", "item-not-found", "");
+    }
+    error(&configure(&mut house, &romeo, "c", &[("children", list)]), "auth", "forbidden", "");
+    error(&configure(&mut house, &romeo, "n", &[("collection", list)]), "cancel", "not-allowed", "invalid-options");
+    let archive = format!("<query xmlns='urn:xmpp:mam:2' node='{list}'/>");
+    error(&house.iq(&juliet, "set", Some(SERVICE), &archive), "cancel", "feature-not-implemented", "");
+    // Whoever hears of everything in the service hears nothing of who follows what.
+    ok(&subscribe_with(&mut house, &nurse, "", &[("subscription_type", "all"), ("subscription_depth", "all")]));
+    ok(&ask(&mut house, &romeo, "set", "<subscribe node='n' jid='romeo@house'><public xmlns='urn:xmpp:pps:0'/></subscribe>"));
+    assert_eq!(house.recv(&juliet).len(), 1);
+    house.nothing(&nurse);
+    // A subscription that is refused leaves no list behind.
+    ok(&own(&mut house, &romeo, "set", "<delete node='c'/>"));
+    ok(&create(&mut house, &romeo, "m", &[]));
+    let wrong = form("subscribe_options", &[("deliver", "perhaps")]);
+    let subscribe = "<subscribe node='urn:xmpp:pps:subscribers:0/m' jid='juliet@house'/>";
+    error(
+        &ask(&mut house, &juliet, "set", &format!("{subscribe}<options>{wrong}</options>")),
+        "modify",
+        "bad-request",
+        "invalid-options",
+    );
+    assert_eq!(ask(&mut house, &juliet, "get", "<subscriptions/>").as_str().matches("<subscription ").count(), 1);
 }
