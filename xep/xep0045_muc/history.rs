@@ -176,10 +176,14 @@ impl Past {
     }
 }
 
+/// Bytes of what was said that somebody is shown who comes in: all of a join has to find room in their session (`output_bytes_max`), or
+/// whoever says much would keep everybody out.
+const SHOWN_BYTES_MAX: usize = 1024 * 1024;
+
 /// What somebody wants to be shown (7.2.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    pub chars_max: Option<usize>,
+    pub chars_max: usize,
     pub messages_max: usize,
     /// Nothing from before this moment.
     pub since_us: u64,
@@ -193,7 +197,7 @@ impl Wanted {
         let seconds = number("seconds").map(|seconds| now_us.saturating_sub(seconds.saturating_mul(1_000_000)));
         let since = history.and_then(|it| it.attr("since")).and_then(|text| time::parse_datetime(&text));
         Wanted {
-            chars_max: number("maxchars").map(clamp),
+            chars_max: number("maxchars").map_or(SHOWN_BYTES_MAX, clamp).min(SHOWN_BYTES_MAX),
             messages_max: number("maxstanzas").map_or(most, |wanted| clamp(wanted).min(most)),
             since_us: seconds.max(since).unwrap_or(0),
         }
@@ -211,10 +215,8 @@ impl Wanted {
             .take(self.messages_max)
             .take_while(|past| at_us(past) >= self.since_us)
             .take_while(|past| {
-                self.chars_max.is_none_or(|max| {
-                    chars = chars.saturating_add(size(past));
-                    chars <= max
-                })
+                chars = chars.saturating_add(size(past));
+                chars <= self.chars_max
             })
             .count()
     }

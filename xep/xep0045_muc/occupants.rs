@@ -85,12 +85,18 @@ impl Occupant {
     pub fn shown(&self, with_jid: bool) -> Option<&Shown> {
         let session = self.sessions.last()?;
         Some(self.shown[usize::from(with_jid)].get_or_init(|| {
-            let says = self.says(with_jid.then_some(session.jid.as_str()));
-            let extra = stanzas::occupant_id(&self.id) + &stanzas::user_x(&says, &[]) + &self.hats;
-            let stamps = stanzas::stamps(&self.jid, session.strip.clone(), extra, None);
+            let stamps = self.stamps(with_jid, session.strip.clone());
             let wire = Arc::new(wire::render(&session.presence, &stamps));
             Shown { stanza: session.presence.clone(), stamps, wire }
         }))
+    }
+
+    /// Who that is, beside what their client says.
+    pub fn stamps(&self, with_jid: bool, strip: Strip) -> Stamps {
+        let jid = self.sessions.last().map(|session| session.jid.as_str());
+        let says = self.says(jid.filter(|_| with_jid));
+        let extra = stanzas::occupant_id(&self.id) + &stanzas::user_x(&says, &[]) + &self.hats;
+        stanzas::stamps(&self.jid, strip, extra, None)
     }
 
     pub fn says<'a>(&self, jid: Option<&'a str>) -> Says<'a> {

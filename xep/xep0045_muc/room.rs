@@ -31,6 +31,10 @@ pub const AFFILIATIONS: Shelf = Shelf::map("muc-affiliation");
 /// Requests for membership that wait for an administrator (7.10). Key: the bare JID. Value: the nickname.
 pub const REQUESTS: Shelf = Shelf::map("muc-request");
 
+/// Bytes of what the clients of others say of themselves that somebody is shown who comes in (as `history::SHOWN_BYTES_MAX`). Of those
+/// beyond it is said who they are, and no more: a service "MAY choose to discard extended presence information" (15).
+const SHOWN_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// There is none of this name.
@@ -413,12 +417,17 @@ impl Room {
     pub fn show_everybody(&self, turn: &mut HostTurn<'_>, key: &str, to: &Jid) {
         let Some(role) = self.occupants.by_key(key).map(|it| it.role) else { return };
         let with_jid = self.shows_addresses_to(role);
+        let mut bytes = 0usize;
         for other in self.occupants.iter().filter(|other| self.config.presence_broadcast.has(other.role)) {
             if self.occupants.key_of(to).is_some_and(|own| self.occupants.by_key(own).is_some_and(|it| it.nick == other.nick)) {
                 continue;
             }
-            if let Some(shown) = other.shown(with_jid) {
+            let Some(shown) = other.shown(with_jid) else { continue };
+            bytes = bytes.saturating_add(shown.wire.bytes.len());
+            if bytes <= SHOWN_BYTES_MAX {
                 turn.send_wire(other.jid.clone(), to.clone(), shown.stanza.clone(), shown.stamps.clone(), shown.wire.clone());
+            } else if let Some(bare) = stanzas::made(turn, "<presence/>") {
+                turn.fan_out_stamped(other.jid.clone(), bare, other.stamps(with_jid, Strip::default()), [to.clone()].into());
             }
         }
     }

@@ -399,3 +399,44 @@ fn s7_2_1_whoever_joins_again_under_another_nickname_gets_everything_too() {
         assert_eq!(seen, [named("juliet", &[303]), named("jule", &[])]);
     }
 }
+
+/// Security D2: who has much to say keeps nobody out. A session holds four megabytes (`output_bytes_max`), a stanza has up to a quarter of one.
+#[test]
+fn d2_whoever_comes_in_is_not_buried_under_what_was_said() {
+    let (mut house, room, romeo) = alone(1, &[("persistentroom", "1")]);
+    let much = "x".repeat(250_000);
+    for n in 0..20 {
+        house.send(&romeo, &format!("<message to='{room}' type='groupchat' id='m{n}'><body>{n} {much}</body></message>"));
+        house.recv(&romeo);
+    }
+    say(&mut house, &romeo, &room, "newest");
+    let juliet = house.online(JULIET);
+    for limit in ["", "<history maxchars='100000000'/>"] {
+        let heard = join_with(&mut house, &juliet, &room, "juliet", limit);
+        is_in(&heard);
+        assert!(!house.is_over(&juliet));
+        let bodies = bodies(&heard);
+        assert!(bodies.len() < 6 && bodies.last().is_some_and(|it| it == "newest"), "{}", bodies.len());
+        assert!(heard.last().expect("the subject").as_str().contains("<subject/>"));
+    }
+}
+
+#[test]
+fn d2_nor_under_what_others_say_of_themselves() {
+    let (mut house, room, romeo) = alone(0, &[]);
+    let much = "x".repeat(250_000);
+    let tablets: Vec<Client> = (0..20).map(|n| house.online(&format!("tybalt@house/{n}"))).collect();
+    for (n, tablet) in tablets.iter().enumerate() {
+        house.send(tablet, &format!("<presence to='{room}/{n}'><x xmlns='{MUC}'/><status>{much}</status></presence>"));
+        tablets.iter().chain([&romeo]).for_each(|client| drop(house.recv(client)));
+    }
+    let juliet = house.online(JULIET);
+    let heard = join(&mut house, &juliet, &room, "juliet");
+    is_in(&heard);
+    assert!(!house.is_over(&juliet));
+    let others: Vec<&Stanza> = heard.iter().filter(|it| it.name().1 == "presence" && !codes(it).contains(&110)).collect();
+    assert_eq!(others.len(), 21, "she sees everybody");
+    assert!(others.iter().all(|it| item(it)[0] != "" && it.as_str().contains("<occupant-id ")));
+    let complete = others.iter().filter(|it| it.as_str().contains(&much)).count();
+    assert!((1..20).contains(&complete), "{complete}");
+}
