@@ -22,6 +22,7 @@ impl Pipe {
                 return Ok(found);
             }
         }
+        let mut tickets_wait = false;
         loop {
             if let Some(found) = self.digest(&mut it, deadline).await? {
                 return Ok(found);
@@ -38,7 +39,9 @@ impl Pipe {
                 self.flush(deadline).await?;
                 return Err(if actions.is_empty() { End::Gone } else { End::Said });
             }
-            self.flush(deadline).await?;
+            if !tickets_wait {
+                self.flush(deadline).await?;
+            }
             let worker = self.worker.clone();
             let readable = async {
                 tokio::select! {
@@ -49,7 +52,10 @@ impl Pipe {
             match timeout_at(deadline.into(), readable).await {
                 Ok(ready) => {
                     if ready? {
+                        let shaking = self.tls_is_shaking_hands();
                         self.read_some()?;
+                        // The client speaks next: what is left of a handshake of TLS 1.3 goes with the answer, in one packet.
+                        tickets_wait = shaking && self.pending.is_empty() && self.has_tls_1_3();
                     }
                 }
                 Err(_) if self.tls_is_shaking_hands() => {
@@ -67,6 +73,12 @@ impl Pipe {
 
     pub(super) fn tls_is_shaking_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.is_open())
+    }
+
+    /// Open, that is.
+    fn has_tls_1_3(&self) -> bool {
+        let open = self.tls.as_ref().filter(|tls| tls.is_open());
+        open.is_some_and(|tls| tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3))
     }
 
     /// There is TLS: once for each connection.
