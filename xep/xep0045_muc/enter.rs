@@ -15,6 +15,8 @@ use super::{MAV, MUC, ROOM_STATE, bubble, nick, service, stanzas};
 
 /// Admins and owners find a place in a full room (7.2.9: "up to some reasonable number").
 const MORE_FOR_ADMINS_MAX: usize = 10;
+/// Of a presence: it is in memory for as long as its client is here, and is shown to everybody who comes in.
+const PRESENCE_BYTES_MAX: usize = 32 * 1024;
 /// Clients of one occupant.
 const SESSIONS_PER_OCCUPANT_MAX: usize = 32;
 
@@ -48,6 +50,10 @@ impl Room {
     }
 
     fn available(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        if stanza.size() > PRESENCE_BYTES_MAX {
+            let text = format!("what a client says of itself in a room has at most {PRESENCE_BYTES_MAX} bytes");
+            return Bounce::new(Condition::NotAcceptable).text(text).into();
+        }
         let Some(wanted) = turn.to.resource().map(|nick| nick.as_str().to_owned()) else {
             return Bounce::new(Condition::JidMalformed).text("say under which nickname").into();
         };

@@ -177,8 +177,8 @@ impl Past {
 }
 
 /// Bytes of what was said that somebody is shown who comes in: all of a join has to find room in their session (`output_bytes_max`), or
-/// whoever says much would keep everybody out.
-const SHOWN_BYTES_MAX: usize = 1024 * 1024;
+/// whoever says much would keep everybody out. So much is in memory, too; the archive has the rest.
+pub const SHOWN_BYTES_MAX: usize = 512 * 1024;
 
 /// What somebody wants to be shown (7.2.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ use super::{USER, bubble, stanzas};
 /// Invitations of one message, and of one room that are not answered yet: the oldest are forgotten.
 const INVITEES_MAX: usize = 20;
 const OPEN_MAX: usize = 1_000;
+/// Of one inviter: a bubble may begin with so many.
+const OPEN_PER_INVITER_MAX: usize = 500;
 const REASON_BYTES_MAX: usize = 4_096;
 
 /// Invitations of a room that stays. Key: the bare JIDs of invitee and inviter with a space between.
@@ -31,6 +33,19 @@ impl Invitations {
     pub fn load<'a>(items: impl Iterator<Item = &'a Item>) -> Invitations {
         let read = |item: &Item| item.key.split_once(' ').and_then(|(of, by)| Some((Arc::from(of), Jid::new(by).ok()?)));
         Invitations { open: items.filter_map(read).take(OPEN_MAX).collect() }
+    }
+
+    /// The one that is forgotten for it, if any: of who invites many the oldest of theirs, not those of others.
+    fn add(&mut self, invitee: &str, inviter: Jid) -> Option<(Arc<str>, Jid)> {
+        let is_theirs = |(_, by): &(Arc<str>, Jid)| bare(by) == bare(&inviter);
+        let oldest = self.open.iter().position(is_theirs).filter(|_| {
+            let theirs = self.open.iter().filter(|it| is_theirs(it)).count();
+            theirs >= OPEN_PER_INVITER_MAX
+        });
+        let over = oldest.or_else(|| (self.open.len() >= OPEN_MAX).then_some(0));
+        let forgotten = over.and_then(|at| self.open.remove(at));
+        self.open.push_back((Arc::from(invitee), inviter));
+        forgotten
     }
 
     pub fn keys(&self) -> impl Iterator<Item = String> {
@@ -64,9 +79,7 @@ impl Room {
         if self.is_kept() {
             turn.put(SHELF, &key(invitee, &inviter), "");
         }
-        let open = &mut self.invitations.open;
-        open.push_back((Arc::from(invitee), inviter));
-        if let Some((of, by)) = if open.len() > OPEN_MAX { open.pop_front() } else { None }
+        if let Some((of, by)) = self.invitations.add(invitee, inviter)
             && self.is_kept()
         {
             turn.delete(SHELF, &key(&of, &by));

@@ -28,7 +28,7 @@ const NOBODY_THERE: &[&str] = &[
 ];
 
 /// Private messages of which an error may still come.
-const WHISPERS_MAX: usize = 500;
+const WHISPERS_MAX: usize = 2_000;
 
 /// After a start, messages may be sent again.
 const SENT_AGAIN_TIME: Duration = Duration::from_secs(600);
@@ -117,8 +117,14 @@ impl Room {
             return;
         }
         self.history.push_back(past);
-        while self.history.len() > self.service.settings.history_messages_max {
-            self.history.pop_front();
+        self.trim_history();
+    }
+
+    /// Nobody is shown more than this, so no more is in memory: neither in number nor in bytes.
+    pub fn trim_history(&mut self) {
+        let mut bytes: usize = self.history.iter().map(|past| past.entry.len()).sum();
+        while self.history.len() > self.service.settings.history_messages_max || bytes > history::SHOWN_BYTES_MAX {
+            bytes -= self.history.pop_front().map_or(bytes, |past| past.entry.len());
         }
     }
 

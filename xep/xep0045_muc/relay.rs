@@ -15,8 +15,9 @@ use super::stanzas;
 
 const PING: &str = "urn:xmpp:ping";
 const VCARD: &str = "vcard-temp";
-/// Questions of one room that wait for an answer, and how long.
+/// Questions of one room that wait for an answer, those of one client, and how long.
 const OPEN_MAX: usize = 1_000;
+const OPEN_PER_ASKER_MAX: usize = 100;
 const OPEN_TIME: Duration = Duration::from_secs(120);
 
 /// What was asked and not yet answered.
@@ -47,7 +48,8 @@ impl Relay {
         if self.open.len() >= OPEN_MAX {
             self.open.retain(|_, question| question.until > now);
         }
-        if self.open.len() >= OPEN_MAX {
+        let theirs = self.open.values().filter(|other| other.asker == question.asker && other.until > now).count();
+        if self.open.len() >= OPEN_MAX || theirs >= OPEN_PER_ASKER_MAX {
             return None;
         }
         self.next += 1;
@@ -89,7 +91,7 @@ impl Room {
         let question = Question { asker: turn.from.clone(), id, of: of.clone(), as_occupant: target.jid.clone(), until };
         let Some(number) = self.relay.add(turn.now.mono, question) else {
             return Bounce::new(Condition::ResourceConstraint)
-                .text("too many questions in this room wait for an answer")
+                .text("too many questions in this room, or of yours, wait for an answer")
                 .into();
         };
         if let Some(asked) = rewritten(turn, stanza, Some(&relayed_id(number)), &Strip::default()) {

@@ -132,6 +132,7 @@ impl Room {
             room.kept_before =
                 tail.iter().map(|entry| (Past::of_entry(entry).tag(), entry.id)).filter(|(tag, _)| *tag != 0).collect();
             room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
+            room.trim_history();
             room.tokens = tokens::load(of(tokens::SHELF));
             room.voices = Voices::load(of(voices::SHELF));
             room.versions = Versions::load(of(versions::SHELF));

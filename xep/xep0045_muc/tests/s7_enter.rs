@@ -423,20 +423,26 @@ fn d2_whoever_comes_in_is_not_buried_under_what_was_said() {
 
 #[test]
 fn d2_nor_under_what_others_say_of_themselves() {
-    let (mut house, room, romeo) = alone(0, &[]);
-    let much = "x".repeat(250_000);
-    let tablets: Vec<Client> = (0..20).map(|n| house.online(&format!("tybalt@house/{n}"))).collect();
-    for (n, tablet) in tablets.iter().enumerate() {
-        house.send(tablet, &format!("<presence to='{room}/{n}'><x xmlns='{MUC}'/><status>{much}</status></presence>"));
-        tablets.iter().chain([&romeo]).for_each(|client| drop(house.recv(client)));
+    let (mut house, room, _romeo) = alone(0, &[]);
+    let much = "x".repeat(30_000);
+    let names = (0..75).map(|n| format!("tybalt{}@house/{n}", n % 3));
+    for (n, name) in names.enumerate() {
+        let tablet = house.online(&name);
+        house.send(&tablet, &format!("<presence to='{room}/{n}'><x xmlns='{MUC}'/><status>{much}</status></presence>"));
     }
     let juliet = house.online(JULIET);
     let heard = join(&mut house, &juliet, &room, "juliet");
     is_in(&heard);
-    assert!(!house.is_over(&juliet));
     let others: Vec<&Stanza> = heard.iter().filter(|it| it.name().1 == "presence" && !codes(it).contains(&110)).collect();
-    assert_eq!(others.len(), 21, "she sees everybody");
-    assert!(others.iter().all(|it| item(it)[0] != "" && it.as_str().contains("<occupant-id ")));
+    assert_eq!(others.len(), 76, "she sees everybody");
+    assert!(others.iter().all(|it| !item(it)[0].is_empty() && it.as_str().contains("<occupant-id ")));
     let complete = others.iter().filter(|it| it.as_str().contains(&much)).count();
-    assert!((1..20).contains(&complete), "{complete}");
+    assert!((50..75).contains(&complete), "{complete}");
+    // And nobody says more of themselves than fits.
+    let too_much = format!("<status>{}</status>", "x".repeat(33_000));
+    house.send(&juliet, &format!("<presence to='{room}/juliet'>{too_much}</presence>"));
+    is_error(&house.one(&juliet), "not-acceptable");
+    let paris = house.online(PARIS);
+    house.send(&paris, &format!("<presence to='{room}/paris'><x xmlns='{MUC}'/>{too_much}</presence>"));
+    is_error(&house.one(&paris), "not-acceptable");
 }

@@ -553,3 +553,18 @@ fn s9_9_a_nickname_that_has_become_anothers_meanwhile_is_not_reserved_twice() {
     let nurse = house.online(NURSE);
     is_in(&join(&mut house, &nurse, &room, "jule"));
 }
+
+#[test]
+fn d2_whoever_asks_much_leaves_others_their_questions() {
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    let ask = |id: usize| format!("<iq type='get' id='q{id}' to='{room}/romeo'><query xmlns='jabber:iq:version'/></iq>");
+    (0..100).for_each(|id| house.send(&juliet, &ask(id)));
+    house.recv(&romeo);
+    house.send(&juliet, &ask(100));
+    is_error(&house.one(&juliet), "resource-constraint");
+    let nurse = house.online(NURSE);
+    join(&mut house, &nurse, &room, "nurse");
+    house.recv(&romeo);
+    house.send(&nurse, &ask(0));
+    assert!(house.one(&romeo).as_str().contains("jabber:iq:version"));
+}
