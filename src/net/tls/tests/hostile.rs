@@ -171,8 +171,8 @@ impl Forger {
     /// Takes the connection over from the client's library.
     fn from(pair: &mut Pair, client: ClientConnection) -> Self {
         let secrets = std::mem::replace(&mut pair.client, client).dangerous_extract_secrets().unwrap();
-        let (sequence, ConnectionTrafficSecrets::Aes256Gcm { key, iv }) = secrets.tx else { panic!("not AES-256") };
-        let key = aead::UnboundKey::new(&aead::AES_256_GCM, key.as_ref()).unwrap();
+        let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else { panic!("not AES-128") };
+        let key = aead::UnboundKey::new(&aead::AES_128_GCM, key.as_ref()).unwrap();
         Self { key: aead::LessSafeKey::new(key), iv: iv.as_ref().try_into().unwrap(), sequence }
     }
 

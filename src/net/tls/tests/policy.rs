@@ -113,6 +113,21 @@ fn b3_only_ephemeral_aead_suites_are_configured() {
 }
 
 #[test]
+fn of_the_suites_that_a_client_names_ours_comes_first() {
+    let world = World::new();
+    for version in [&version::TLS12, &version::TLS13] {
+        let mut eager = (*provider()).clone();
+        eager.cipher_suites.reverse();
+        let client = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(eager)).with_protocol_versions(&[version]);
+        let client = client.unwrap().with_root_certificates(world.roots.clone()).with_no_client_auth();
+        let mut pair = Pair::new(&world.server(&[]), &Arc::new(client), "one.test");
+        assert_eq!(pair.settle(usize::MAX), Ok(TlsState::Open));
+        let chosen = format!("{:?}", pair.client.negotiated_cipher_suite().expect("one").suite());
+        assert!(chosen.ends_with("AES_128_GCM_SHA256"), "{chosen}");
+    }
+}
+
+#[test]
 fn b4_alpn_is_accepted_refused_or_absent() {
     let world = World::new();
     let server = world.server(&[ALPN_CLIENT]);
