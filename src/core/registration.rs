@@ -146,7 +146,9 @@ impl Refused {
             Refused::Closed => of(Condition::NotAllowed),
             Refused::UsernameInvalid | Refused::UsernameIs(_) => of(Condition::NotAcceptable),
             Refused::UsernameTaken | Refused::UsernameReserved => of(Condition::Conflict),
-            Refused::PasswordShort { .. } | Refused::Password(_) => of(Condition::NotAcceptable),
+            // By these very words Conversations knows what to tell its user, in their language.
+            Refused::PasswordShort { .. } => Bounce::new(Condition::NotAcceptable).text("Please use a longer password."),
+            Refused::Password(_) => of(Condition::NotAcceptable),
             Refused::TooMany => of(Condition::ResourceConstraint).kind(ErrorType::Wait),
             Refused::NoAccount => of(Condition::ItemNotFound),
             // What is wrong with us is nobody else's business.
