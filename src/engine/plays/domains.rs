@@ -155,6 +155,26 @@ fn a_message_to_the_domain_goes_to_the_room_that_takes_it_and_back_without_one()
 }
 
 #[test]
+fn rfc6120_10_4_presence_for_an_address_that_cannot_be_reached_is_answered() {
+    let mut house = House::with(&[BOOK]);
+    for name in ["romeo@house/x", "juliet@house/x"] {
+        let client = house.online(name);
+        house.recv(&client);
+        let room = "verona@rooms.nowhere.example/me";
+        house.send(&client, &format!("<presence to='{room}' id='j'><x xmlns='http://jabber.org/protocol/muc'/></presence>"));
+        let heard = house.one(&client);
+        assert_eq!((heard.from().as_deref(), heard.id().as_deref()), (Some(room), Some("j")));
+        assert!(
+            heard.as_str().contains("type='error'") && heard.as_str().contains("remote-server-not-found"),
+            "{}",
+            heard.as_str()
+        );
+        house.send(&client, &format!("<presence to='{room}' type='unavailable'/>"));
+        house.nothing(&client);
+    }
+}
+
+#[test]
 fn what_a_domain_publishes_every_account_knows_on_every_shard() {
     let mut house = House::with(&[BOOK]);
     let romeo = house.login("romeo@house/x");

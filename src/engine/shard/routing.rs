@@ -23,7 +23,20 @@ impl Shard {
             Route::Host => self.send_host(envelope),
             // Of a client elsewhere it is not known which news it wants: better none (XEP-0163 4.3.2).
             Route::Remote if envelope.news_of.is_some() || envelope.news_only => self.done(&mut envelope),
-            Route::Remote => self.bounce(envelope, &Bounce::new(Condition::RemoteServerNotFound)),
+            Route::Remote => self.unreachable(envelope),
+        }
+    }
+
+    /// RFC 6120 10.4. Presence for this very address is answered too: who enters a room waits for it (XEP-0045 7.2). What is said to all
+    /// contacts at once has no `to`, and a subscription waits as it would for a contact who is silent (RFC 6121 3.1.2).
+    fn unreachable(&mut self, envelope: Box<Envelope>) {
+        let why = Bounce::new(Condition::RemoteServerNotFound);
+        let it = &envelope.stanza;
+        if it.kind() == Kind::Presence && it.stype() == StanzaType::Available && it.to().is_some() {
+            let xml = reply::error_xml(it, Some(envelope.to.as_str()), &why);
+            self.answer_from(envelope, xml);
+        } else {
+            self.bounce(envelope, &why);
         }
     }
 
