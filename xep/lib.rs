@@ -82,6 +82,7 @@ mod xep0441_archive_preferences;
 mod xep0442_pubsub_archive;
 mod xep0445_preauth;
 mod xep0452_mention_notifications;
+mod xep0455_outage;
 mod xep0463_affiliation_versions;
 mod xep0465_public_subscriptions;
 mod xep0472_social_feed;
@@ -176,6 +177,7 @@ pub const ROOMS: &[Room] = &[
     xep0442_pubsub_archive::ROOM,
     xep0445_preauth::ROOM,
     xep0452_mention_notifications::ROOM,
+    xep0455_outage::ROOM,
     xep0463_affiliation_versions::ROOM,
     xep0465_public_subscriptions::ROOM,
     xep0472_social_feed::ROOM,

@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
-"""Runs slixmpp's own integration tests, unchanged, against the server: one process and one time limit a test.
+"""Runs slixmpp's own integration tests against the server: one process and one time limit a test. Unchanged, but that
+the one of components is told which component it is.
 
     slixmpp_itests.py SOURCE [--skip NAME]… [NAME…]
 
 SOURCE is slixmpp's unpacked source distribution (its folder itests). The suite takes ports 5222 and 5223 for granted, so
 run it where the server under test has them: a network namespace of its own (see conformance/run). Environment:
-SERVER_DIR DOMAIN MUC_DOMAIN CA_FILE OUT as printed by `conformance/server start`. NAME is MODULE.CLASS.TEST.
+SERVER_DIR DOMAIN MUC_DOMAIN COMPONENT_PORT STATUS_PORT CA_FILE OUT as printed by `conformance/server start`. NAME is MODULE.CLASS.TEST.
 
 Prints one line a test: ok, FAIL or skip. Whether that was expected is decided by conformance/results.py alone; the exit
 code is 1 only when the suite itself could not run.
 """
 
 import argparse
+import http.server
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 SUITE = "slixmpp-itests"
 SERVER = pathlib.Path(__file__).resolve().parent.parent / "server"
@@ -47,6 +50,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     environment.pop("CI", None)  # the suite reads it as "at woodpecker, with host names of its own"
+    tell_status(int(environment["STATUS_PORT"]))
     environment["SSL_CERT_FILE"] = environment["CA_FILE"]
     environment["CI_MUC_SERVER"] = environment["MUC_DOMAIN"]
     for variable, local in ACCOUNTS.items():
@@ -70,7 +74,27 @@ def main():
     return 0
 
 
+def tell_status(port):
+    """The file of XEP-0455, which is on another machine: all is well."""
+
+    class Well(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Well)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def run_one(name, home, out, environment):
+    # Only there does the suite dare to be a component.
+    if name.startswith("test_component."):
+        environment = {**environment, "CI": "woodpecker"}
     command = [sys.executable, "-W", "ignore", "-c", RUN, f"itests.{name}", str(out / f"{name}.log")]
     try:
         done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=TEST_SECONDS_MAX)
@@ -82,7 +106,10 @@ def run_one(name, home, out, environment):
 
 
 RUN = """
-import logging, sys, unittest
+import logging, os, sys, unittest
+if "CI" in os.environ:
+    import itests.test_component as it
+    it.CI_JID, it.CI_SECRET, it.CI_SERVER, it.CI_PORT = "bot.localhost", "conformance", "localhost", int(os.environ["COMPONENT_PORT"])
 logging.basicConfig(filename=sys.argv[2], filemode="w", level=logging.DEBUG, format="%(asctime)s %(message)s")
 suite = unittest.defaultTestLoader.loadTestsFromName(sys.argv[1])
 described = [test.shortDescription() or "" for group in suite for test in (group if hasattr(group, "__iter__") else [group])]
