@@ -102,6 +102,8 @@ pub enum OpenError {
     Foreign { path: PathBuf },
     /// The database was written by a newer Iris.
     Newer { path: PathBuf, found: i64, known: i64 },
+    /// Where one is to be read, there is no database.
+    Missing { path: PathBuf },
     /// SQLite cannot open, bring up to date or check the database.
     Database { path: PathBuf, error: rusqlite::Error },
     /// `IRIS_FAILPOINT` is set to what is not understood.
@@ -114,6 +116,11 @@ impl std::fmt::Display for OpenError {
             OpenError::File { path, error } => write!(
                 f,
                 "{}: {error}. The data directory must be readable and writable by this user: set its owner, or name another one",
+                path.display()
+            ),
+            OpenError::Missing { path } => write!(
+                f,
+                "{}: there is no database of Iris. Name a folder that has one: what `iris backup` has made, or a data directory",
                 path.display()
             ),
             OpenError::Locked { path, holder } => write!(

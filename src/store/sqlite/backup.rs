@@ -131,8 +131,7 @@ fn size(dir: &Path) -> u64 {
 
 fn open(path: &Path) -> Result<Connection, OpenError> {
     if !path.is_file() {
-        let error = io::Error::new(io::ErrorKind::NotFound, "there is no database of Iris");
-        return Err(OpenError::File { path: path.to_owned(), error });
+        return Err(OpenError::Missing { path: path.to_owned() });
     }
     let in_database = |error| OpenError::Database { path: path.to_owned(), error };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
