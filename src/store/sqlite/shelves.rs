@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use iris_core::hash::Seeded;
 use iris_core::store::{Shape, Shelf};
 use rusqlite::Connection;
 
 /// What the committed database knows. Shared with the readers: a shelf that is not here has no rows.
 #[derive(Default)]
 pub(super) struct Shelves {
-    by_name: RwLock<HashMap<String, (i64, i64)>>,
+    by_name: RwLock<HashMap<String, (i64, i64), Seeded>>,
 }
 
 impl Shelves {
@@ -37,7 +38,7 @@ impl Shelves {
 /// The writer's view within one transaction: also shelves that it has just made.
 pub(super) struct ShelfNumbers<'a> {
     committed: &'a Shelves,
-    seen: HashMap<&'static str, (i64, i64)>,
+    seen: HashMap<&'static str, (i64, i64), Seeded>,
     /// What [`Shelves`] is to learn when the transaction is committed.
     pub made: Vec<(&'static str, (i64, i64))>,
 }
@@ -51,7 +52,7 @@ pub(super) enum NoShelf {
 
 impl<'a> ShelfNumbers<'a> {
     pub(super) fn new(committed: &'a Shelves) -> ShelfNumbers<'a> {
-        ShelfNumbers { committed, seen: HashMap::new(), made: Vec::new() }
+        ShelfNumbers { committed, seen: HashMap::default(), made: Vec::new() }
     }
 
     pub(super) fn number(&mut self, conn: &Connection, shelf: Shelf) -> Result<i64, NoShelf> {

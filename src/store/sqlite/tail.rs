@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use iris_core::hash::Seeded;
+
 /// A log: owner and shelf, as the tables know them.
 pub(super) type LogKey = (i64, i64);
 
@@ -32,7 +34,7 @@ pub(super) struct Tail {
 
 #[derive(Default)]
 struct Logs {
-    by_key: HashMap<LogKey, Arc<Vec<TailEntry>>>,
+    by_key: HashMap<LogKey, Arc<Vec<TailEntry>>, Seeded>,
     len: usize,
 }
 
