@@ -37,6 +37,23 @@ pub struct Field {
     pub set: Set,
 }
 
+macro_rules! addresses {
+    ($of:ident, $var:literal, $label:literal, $at:ident) => {
+        Field {
+            of: Of::$of,
+            var: $var,
+            kind: "jid-multi",
+            label: $label,
+            options: &[],
+            get: |config| config.$at.clone(),
+            set: |config, values, _| {
+                config.$at = jids(values)?;
+                Some(())
+            },
+        }
+    };
+}
+
 macro_rules! text {
     ($var:literal, $label:literal, $field:ident) => {
         Field {
@@ -117,18 +134,7 @@ pub const FIELDS: &[Field] = &[
     text!("pubsub#description", "A description of the node", description),
     text!("pubsub#language", "The language of the node", language),
     text!("pubsub#type", "The semantic type of the payloads, usually their namespace", payload_type),
-    Field {
-        of: Of::Every,
-        var: "pubsub#contact",
-        kind: "jid-multi",
-        label: "People to contact with questions",
-        options: &[],
-        get: |config| config.contact.clone(),
-        set: |config, values, _| {
-            config.contact = jids(values)?;
-            Some(())
-        },
-    },
+    addresses!(Every, "pubsub#contact", "People to contact with questions", contact),
     switch!(Every, "pubsub#deliver_notifications", "Deliver event notifications", deliver_notifications),
     switch!(Leaf, "pubsub#deliver_payloads", "Deliver payloads with event notifications", deliver_payloads),
     switch!(Every, "pubsub#notify_config", "Notify subscribers when the configuration changes", notify_config),
@@ -232,18 +238,12 @@ pub const FIELDS: &[Field] = &[
         },
     },
     choice!(Collection, "pubsub#children_association_policy", "Who may put nodes into this collection", children_by, Children),
-    Field {
-        of: Of::Collection,
-        var: "pubsub#children_association_whitelist",
-        kind: "jid-multi",
-        label: "Who else may put nodes into this collection",
-        options: &[],
-        get: |config| config.children_whitelist.clone(),
-        set: |config, values, _| {
-            config.children_whitelist = jids(values)?;
-            Some(())
-        },
-    },
+    addresses!(
+        Collection,
+        "pubsub#children_association_whitelist",
+        "Who else may put nodes into this collection",
+        children_whitelist
+    ),
     Field {
         of: Of::Collection,
         var: "pubsub#children_max",
