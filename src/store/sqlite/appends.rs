@@ -1,4 +1,4 @@
-//! New rows of the log, several with one statement: what a statement costs by itself is half of what a row costs.
+//! New rows of the log, several with one statement: a row of a statement of its own costs half as much again.
 
 use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection};
