@@ -152,13 +152,14 @@ impl Running {
             let hint = "\n  (With the domains of the last start: other domains take a restart.)";
             if wanted == current.domains { why } else { why + hint }
         })?;
+        let policy = wiring::policy(&config)?;
         let sources = wiring::certificate_sources(&config)?;
+        // The last that can be refused: what is shown from here on is the new one.
         let reloaded = self
             .certificates
             .reload(&sources, std::time::SystemTime::now())
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let mut changed: Vec<String> = reloaded.changed.iter().map(|domain| format!("certificate of {domain}")).collect();
-        let policy = wiring::policy(&config)?;
         let origins = wiring::origins(&config);
         if let Ok(before) = wiring::mount(&current) {
             let services = before.hosts.iter().filter(|doors| doors.parent.is_some() && doors.component.is_none());

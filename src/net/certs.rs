@@ -17,7 +17,6 @@ mod x509;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,12 +68,13 @@ impl Leaf {
 /// The certificate store; shared by all listeners, reloaded as a whole.
 pub struct Certificates {
     table: ArcSwap<Table>,
-    /// Grows when a certificate changed; session tickets of an earlier generation are not honoured.
-    generation: AtomicU64,
     reloading: Mutex<()>,
 }
 
 struct Table {
+    /// Grows when a certificate changed; session tickets of an earlier generation are not honoured. It stands here so that nobody sees
+    /// a new certificate with the old number: a client would resume a session with the certificate that has just been taken away.
+    generation: u64,
     /// In the order of the configuration, never empty.
     leaves: Vec<Arc<Leaf>>,
     default: Arc<Leaf>,
@@ -113,8 +113,7 @@ impl Certificates {
     pub fn load(sources: &[Source], now: SystemTime) -> Result<(Self, Vec<Warning>), Vec<CertError>> {
         let (leaves, warnings) = load_all(sources, now)?;
         let table = Table::new(leaves).ok_or_else(|| vec![CertError::none_configured()])?;
-        let store = Self { table: ArcSwap::from_pointee(table), generation: AtomicU64::new(0), reloading: Mutex::new(()) };
-        Ok((store, warnings))
+        Ok((Self { table: ArcSwap::from_pointee(table), reloading: Mutex::new(()) }, warnings))
     }
 
     /// Loads everything anew and swaps it in; connections that exist are not touched.
@@ -134,12 +133,10 @@ impl Certificates {
         if !untimely.is_empty() {
             return Err(untimely);
         }
-        let new = Table::new(leaves).ok_or_else(|| vec![CertError::none_configured()])?;
+        let mut new = Table::new(leaves).ok_or_else(|| vec![CertError::none_configured()])?;
         let changed = old.differences(&new);
+        new.generation = old.generation + u64::from(!changed.is_empty());
         self.table.store(Arc::new(new));
-        if !changed.is_empty() {
-            self.generation.fetch_add(1, Ordering::AcqRel);
-        }
         Ok(Reloaded { changed, warnings })
     }
 
@@ -155,7 +152,7 @@ impl Certificates {
 
     /// A number that grows with every change of a certificate.
     pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.table.load().generation
     }
 
     /// Days left for each domain, the most urgent first.
@@ -210,7 +207,7 @@ impl Table {
                 };
             }
         }
-        Some(Self { leaves, default, domains, names, wildcards })
+        Some(Self { generation: 0, leaves, default, domains, names, wildcards })
     }
 
     fn choose(&self, server_name: Option<&str>) -> &Arc<Leaf> {
