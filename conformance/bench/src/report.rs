@@ -122,7 +122,10 @@ const GOALS: [Goal; 37] = [
     cost("empty", "process without users, resident", "MB", 15.0, 10.0),
     told("chat-3000-p50", "p50 latency of chat at 3,000 messages/s", "ms"),
     // 2x and 1.3x of the 2.3 ms that a bare relay shows.
-    Goal { limit: Some(("chat-3000-p99", 2.3)), ..cost("chat-3000-p99", "p99 latency of chat at 3,000 messages/s", "ms", 4.6, 3.0) },
+    Goal {
+        limit: Some(("chat-3000-p99", 2.3)),
+        ..cost("chat-3000-p99", "p99 latency of chat at 3,000 messages/s", "ms", 4.6, 3.0)
+    },
     cost("chat-30000-p99", "p99 latency of chat at 30,000 messages/s, open loop", "ms", 10.0, 5.0),
 ];
 

@@ -6,8 +6,9 @@ use rusqlite::{CachedStatement, Connection};
 use super::schema::entry_sum;
 use super::tail::LogKey;
 
-/// So many rows go with one statement; what is left at the end goes one by one.
-const ROWS: usize = 8;
+/// So many rows go with one statement, the most first. One of several rows copies each page that it changes, to be able to take itself
+/// back (SQLite cannot know that an id is always a number); one of a single row does not.
+const ROWS: [usize; 3] = [32, 8, 1];
 
 pub(super) struct Row {
     /// Which of the transaction's sets it is of.
@@ -21,24 +22,20 @@ pub(super) struct Row {
 
 pub(super) struct Appends<'a> {
     conn: &'a Connection,
-    one: CachedStatement<'a>,
-    several: CachedStatement<'a>,
+    statements: [CachedStatement<'a>; ROWS.len()],
     waiting: Vec<Row>,
 }
 
 impl<'a> Appends<'a> {
     pub(super) fn new(conn: &'a Connection) -> rusqlite::Result<Appends<'a>> {
-        let sql = |rows| {
+        let prepare = |rows| {
             let values = vec!["(?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-            // What a failed statement has done stays, and the transaction ends: so nothing is noted down that would undo it.
-            format!("INSERT OR FAIL INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES {values}")
+            // What a failed statement has done stays, and the transaction ends: `changes` then says which row is to blame.
+            let sql = format!("INSERT OR FAIL INTO log (id, owner, shelf, peer, tag, sum, entry) VALUES {values}");
+            conn.prepare_cached(&sql)
         };
-        Ok(Appends {
-            conn,
-            one: conn.prepare_cached(&sql(1))?,
-            several: conn.prepare_cached(&sql(ROWS))?,
-            waiting: Vec::with_capacity(ROWS),
-        })
+        let statements = [prepare(ROWS[0])?, prepare(ROWS[1])?, prepare(ROWS[2])?];
+        Ok(Appends { conn, statements, waiting: Vec::with_capacity(ROWS[0]) })
     }
 
     /// It is in the log after the next [`flush`](Self::flush) at the latest.
@@ -47,23 +44,24 @@ impl<'a> Appends<'a> {
     /// With the set that is to blame.
     pub(super) fn add(&mut self, row: Row) -> Result<(), (usize, rusqlite::Error)> {
         self.waiting.push(row);
-        if self.waiting.len() < ROWS {
-            return Ok(());
-        }
-        let done = insert(&mut self.several, &self.waiting).map_err(|error| {
-            // The rows before the one to blame are in.
-            let at = usize::try_from(self.conn.changes()).unwrap_or(0);
-            (self.waiting.get(at).map_or(0, |row| row.set), error)
-        });
-        self.waiting.clear();
-        done
+        if self.waiting.len() < ROWS[0] { Ok(()) } else { self.flush() }
     }
 
     pub(super) fn flush(&mut self) -> Result<(), (usize, rusqlite::Error)> {
-        for row in self.waiting.drain(..) {
-            insert(&mut self.one, std::slice::from_ref(&row)).map_err(|error| (row.set, error))?;
-        }
-        Ok(())
+        let mut rest = self.waiting.as_slice();
+        let done = self.statements.iter_mut().zip(ROWS).try_for_each(|(statement, rows)| {
+            let mut steps = rest.chunks_exact(rows);
+            rest = steps.remainder();
+            steps.try_for_each(|step| {
+                insert(statement, step).map_err(|error| {
+                    // The rows before the one to blame are in.
+                    let at = usize::try_from(self.conn.changes()).unwrap_or(0);
+                    (step.get(at).map_or(0, |row| row.set), error)
+                })
+            })
+        });
+        self.waiting.clear();
+        done
     }
 }
 

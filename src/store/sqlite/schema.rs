@@ -160,7 +160,8 @@ pub(super) fn open_writer(path: &Path, busy: Duration, pages_max: Option<u32>) -
     conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "cache_size", -32_768)?;
+    // Small: at most commits SQLite walks through all of it (a page that changed places stood beyond the end for a moment).
+    conn.pragma_update(None, "cache_size", -4_096)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     // What was removed is overwritten, also on pages that are free now.

@@ -80,11 +80,13 @@ impl Tail {
     /// All entries, and the greatest id among them. In the order of the index.
     pub(super) fn sorted(&self) -> (Vec<(LogKey, TailEntry)>, i64) {
         let logs = self.read();
+        // Each log is ascending already.
+        let mut by_key: Vec<_> = logs.by_key.iter().collect();
+        by_key.sort_unstable_by_key(|(log, _)| **log);
         let mut rows = Vec::with_capacity(logs.len);
-        for (log, entries) in &logs.by_key {
+        for (log, entries) in by_key {
             rows.extend(entries.iter().map(|entry| (*log, *entry)));
         }
-        rows.sort_unstable_by_key(|(log, entry)| (*log, entry.id));
         let greatest = rows.iter().map(|(_, entry)| entry.id).max().unwrap_or(0);
         (rows, greatest)
     }
