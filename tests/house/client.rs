@@ -37,6 +37,9 @@ pub struct Client {
     pub jid: String,
     /// The last `<stream:features/>`.
     pub features: String,
+    /// How often it has spoken after listening, TLS aside: round trips.
+    pub flights: u32,
+    listened: bool,
 }
 
 /// Trusts the authority of `ca.crt` and nobody else.
@@ -71,7 +74,14 @@ impl Client {
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Client { io: Some(Io::Plain(socket)), incoming: Vec::new(), jid: String::new(), features: String::new() })
+        Ok(Client {
+            io: Some(Io::Plain(socket)),
+            incoming: Vec::new(),
+            jid: String::new(),
+            features: String::new(),
+            flights: 0,
+            listened: true,
+        })
     }
 
     /// TLS from the first byte (XEP-0368), without ALPN.
@@ -217,6 +227,7 @@ impl Client {
 
     /// As they are: no UTF-8, no XML is needed.
     pub fn try_send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.flights += u32::from(std::mem::take(&mut self.listened));
         match self.io.as_mut() {
             Some(Io::Plain(socket)) => socket.write_all(bytes),
             Some(Io::Tls(tls)) => tls.write_all(bytes).and_then(|()| tls.flush()),
@@ -356,6 +367,7 @@ impl Client {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
                 self.incoming.extend_from_slice(&chunk[..n]);
+                self.listened = true;
                 Ok(())
             }
             // A socket that was reset is as closed as one that was closed.

@@ -103,3 +103,46 @@ fn key(about: &str, file: &Path) -> Option<Finding> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use iris_net::certs::dev;
+
+    use super::super::Grade::{self, Error, Ok, Warn};
+    use super::*;
+
+    #[test]
+    fn an_end_a_wrong_name_and_a_lone_leaf_are_findings_with_remedies() {
+        let folder = tempfile::tempdir().expect("a folder");
+        dev::create(folder.path(), &["example.org"]).expect("certificates");
+        for end in ["crt", "key"] {
+            let file = |domain: &str| folder.path().join(format!("{domain}.{end}"));
+            std::fs::copy(file("example.org"), file("other.example")).expect("a copy");
+        }
+        let judged = |domain: &str, at: SystemTime| {
+            let source = Source::find(folder.path(), domain).expect("a pair");
+            let (certificates, _) = Certificates::load(std::slice::from_ref(&source), SystemTime::now()).expect("certificates");
+            let leaf = certificates.leaves().remove(0);
+            (judge("certificate", &source, &leaf, at), leaf)
+        };
+        let (found, leaf) = judged("example.org", SystemTime::now());
+        assert_eq!(found.iter().map(|it| it.grade).collect::<Vec<_>>(), [Ok], "{found:?}");
+        let ends = UNIX_EPOCH + Duration::from_secs(u64::try_from(leaf.not_after).expect("after 1970"));
+        let begins = UNIX_EPOCH + Duration::from_secs(u64::try_from(leaf.not_before).expect("after 1970"));
+        let day = Duration::from_secs(24 * 60 * 60);
+        let cases: [(&str, SystemTime, Grade, &str); 5] = [
+            ("example.org", ends - day * 20, Warn, "it ends in 20 days"),
+            ("example.org", ends - day * 3, Error, "it ends in 3 days, and was not renewed"),
+            ("example.org", ends + day * 2, Error, "it ended 2 days ago"),
+            ("example.org", begins - day, Error, "it is not valid yet"),
+            ("other.example", begins + day, Error, "it speaks for example.org, not for other.example"),
+        ];
+        for (domain, at, grade, what) in cases {
+            let (found, _) = judged(domain, at);
+            let found = found.iter().find(|it| it.what.contains(what)).unwrap_or_else(|| panic!("{what}: {found:?}"));
+            assert_eq!((found.grade, found.remedy.is_empty()), (grade, false), "{found:?}");
+        }
+    }
+}

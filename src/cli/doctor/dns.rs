@@ -357,6 +357,59 @@ mod tests {
         assert_eq!(name(&[0xc0, 0], 0), None);
     }
 
+    /// A name server that knows these; of everything else it says that there is no such name.
+    fn name_server(known: &'static [(&'static str, u16, &'static [u8])]) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            let mut bytes = [0; 512];
+            while let Ok((size, from)) = socket.recv_from(&mut bytes) {
+                let mut out = bytes[..size].to_vec();
+                let (asked, end) = name(&out, 12).expect("a name");
+                let kind = u16::from_be_bytes([out[end], out[end + 1]]);
+                let found = known.iter().find(|(name, is, _)| *name == asked && *is == kind);
+                out[2..4].copy_from_slice(&[0x81, if found.is_some() { 0x80 } else { 0x83 }]);
+                if let Some((_, _, data)) = found {
+                    out[7] = 1;
+                    out.extend_from_slice(&[0xc0, 12]);
+                    out.extend_from_slice(&kind.to_be_bytes());
+                    out.extend_from_slice(&[0, 1, 0, 0, 0, 60]);
+                    out.extend_from_slice(&(data.len() as u16).to_be_bytes());
+                    out.extend_from_slice(data);
+                }
+                socket.send_to(&out, from).expect("sent");
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn a_wrong_record_and_a_missing_one_are_findings_with_remedies() {
+        let server = name_server(&[
+            ("example.org", A, &[192, 0, 2, 1]),
+            ("_xmpp-client._tcp.example.org", SRV, b"\0\0\0\x05\x14\x67\x07example\x03org\0"),
+            ("_xmpps-client._tcp.example.org", SRV, b"\0\0\0\x05\x14\x67\x04gone\x03org\0"),
+            ("_xmpp-client._tcp.bare.example.org", SRV, b"\0\0\0\x05\0\0\0"),
+        ]);
+        let listens = "[[listen]]\nkind = \"c2s\"\naddress = \"127.0.0.1:5222\"\n[[listen]]\nkind = \"c2s-tls\"\naddress = \"127.0.0.1:5223\"\n";
+        let config = Config::parse(listens, None, &crate::config::Overrides::default()).expect("a configuration");
+        let found = |domain: &str| of(&config, server, domain).expect("answers");
+        let is = |found: &[Finding], about: &str, grade: super::super::Grade, what: &str| {
+            let it = found.iter().find(|it| it.about.contains(about)).unwrap_or_else(|| panic!("{about}: {found:?}"));
+            assert!(it.grade == grade && it.what.contains(what), "{it:?}");
+            assert_eq!(it.remedy.is_empty(), grade == super::super::Grade::Ok, "{it:?}");
+        };
+        use super::super::Grade::{Error, Ok, Warn};
+        let org = found("example.org");
+        // Port 5223 is that of TLS from the first byte.
+        is(&org, "_xmpp-client", Warn, "points to example.org, port 5223, where nothing of this configuration listens");
+        is(&org, "_xmpps-client", Error, "points to gone.org, port 5223, which has no address");
+        is(&org, "_xmpp-server", Ok, "there is no record");
+        let bare = found("bare.example.org");
+        is(&bare, "_xmpp-client", Error, "says that there is no such service, but it listens here");
+        is(&bare, "_xmpps-client", Error, "there is no record");
+    }
+
     #[test]
     fn silence_is_a_warning_within_seconds() {
         let deaf = UdpSocket::bind("127.0.0.1:0").expect("a socket");

@@ -42,6 +42,11 @@ fn descriptors(config: &Config, running: bool) -> Finding {
     let Some(limit) = server.or_else(|| limit_of(Path::new("/proc/self/limits"))) else {
         return Finding::warn(about, "the limit cannot be read on this system", "Each connection needs one: see ulimit -n.");
     };
+    judge_limit(whose, limit)
+}
+
+fn judge_limit(whose: &str, limit: u64) -> Finding {
+    let about = "descriptors";
     let what = format!("{whose} {limit} open files; each connection is one");
     let remedy = "Raise it: LimitNOFILE=65536 in the systemd unit, or ulimit -n 65536 before the start.";
     match limit < DESCRIPTORS_GOOD {
@@ -68,13 +73,16 @@ fn limit_of(file: &Path) -> Option<u64> {
 
 /// What is there to compare with without a network: what was written here cannot be of the future.
 fn clock(config: &Config) -> Finding {
-    let about = "clock";
-    let now = SystemTime::now();
-    let built = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
     let newest = ["iris.sqlite3", "iris.sqlite3-wal", "domains"]
         .iter()
         .filter_map(|name| fs::metadata(config.data_dir.join(name)).and_then(|file| file.modified()).ok())
         .max();
+    judge_clock(SystemTime::now(), newest)
+}
+
+fn judge_clock(now: SystemTime, newest: Option<SystemTime>) -> Finding {
+    let about = "clock";
+    let built = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
     let text = iris_core::time::datetime(now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1_000_000));
     let remedy = "Set the clock, and let it be kept: timedatectl set-ntp true.";
     if now < built {
@@ -102,11 +110,17 @@ fn space(folder: &Path) -> Finding {
         Ok(stat) => stat,
         Err(error) => return Finding::error(about, format!("{}: {error}", folder.display()), "Mount it."),
     };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let inodes = stat.f_files == 0 || stat.f_favail > 0;
+    judge_space(folder, stat.f_bavail.saturating_mul(stat.f_frsize), inodes)
+}
+
+/// `inodes`: there are some left.
+fn judge_space(folder: &Path, free: u64, inodes: bool) -> Finding {
+    let about = "disk";
     let gib = free as f64 / 1024.0 / 1024.0 / 1024.0;
     let what = format!("{gib:.1} GiB are free for {}", folder.display());
     let remedy = "Make room: when it is full, messages are refused (nothing that was acknowledged is lost).";
-    if stat.f_favail == 0 && stat.f_files > 0 {
+    if !inodes {
         return Finding::error(about, format!("{what}, but no inodes are left"), remedy);
     }
     if free < SPACE_ERROR_BYTES {
@@ -166,5 +180,42 @@ fn database(folder: &Path) -> Finding {
             Finding::ok(about, format!("sound; {} accounts, {mib:.1} MiB", contents.owners))
         }
         Err(error) => Finding::error(about, error.to_string(), "Restore the last backup: iris restore. Then look at the disk."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Grade::{Error, Ok, Warn};
+    use super::*;
+
+    #[track_caller]
+    fn is(found: &Finding, grade: super::super::Grade, what: &str) {
+        assert_eq!(found.grade, grade, "{found:?}");
+        assert!(found.what.contains(what), "{found:?}");
+        assert_eq!(found.remedy.is_empty(), grade == Ok, "{found:?}");
+    }
+
+    #[test]
+    fn too_few_descriptors_are_a_finding() {
+        is(&judge_limit("the server may have", 1_024), Warn, "the server may have 1024 open files");
+        is(&judge_limit("the server may have", 65_536), Ok, "65536");
+    }
+
+    #[test]
+    fn a_full_disk_and_one_without_inodes_are_findings() {
+        let judge = |mib: u64, inodes| judge_space(Path::new("/data"), mib << 20, inodes);
+        is(&judge(100, true), Error, "0.1 GiB are free for /data");
+        is(&judge(1_024, true), Warn, "1.0 GiB");
+        is(&judge(4_096, true), Ok, "4.0 GiB");
+        is(&judge(4_096, false), Error, "no inodes are left");
+    }
+
+    #[test]
+    fn a_clock_that_is_before_what_was_written_is_a_finding() {
+        let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds);
+        is(&judge_clock(at(0), Some(at(600))), Error, "the data was written 600 s later");
+        is(&judge_clock(UNIX_EPOCH, None), Error, "1970-01-01T00:00:00Z, which is before this program was made");
+        is(&judge_clock(at(600), Some(at(0))), Ok, "not before anything");
+        is(&judge_clock(at(0), None), Ok, "2027-01-15T08:00:00Z");
     }
 }

@@ -126,7 +126,7 @@ fn free(listener: &Listener) -> Option<Finding> {
         Err(error) if listener.optional => Some(Finding::ok(&about, format!("optional, and cannot be had: {error}"))),
         Err(error) => {
             let said = super::super::bind_error(listener, &error);
-            let (what, remedy) = said.split_once('\n').unwrap_or((&said, ""));
+            let (what, remedy) = said.split_once('\n').unwrap_or((&said, "Listen elsewhere: [[listen]] in the configuration."));
             let what = what.trim_start_matches("iris: ");
             Some(Finding::error(&about, what, super::one_line(remedy)))
         }
