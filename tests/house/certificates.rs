@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, Issuer, 
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::client::{Client, trusting_with};
+use crate::client::{Client, PATIENCE, trusting_with};
 use crate::server::{Data, Server, With};
 
 struct Authority {
@@ -215,4 +215,24 @@ fn b16_a_revoked_certificate_ends_the_handshake_and_another_of_the_same_authorit
     assert!(connect(66).is_err(), "revoked");
     let mut good = connect(67).expect("not revoked");
     assert!(external(&mut good, "").starts_with("<success"));
+}
+
+/// B5: what a stranger shows costs nobody anything before it is believed.
+#[test]
+fn b5_a_certificate_with_ten_thousand_names_is_refused_and_of_many_names_the_first_count() {
+    let (data, server, authority) = house();
+    let mut romeo = Client::online(server.plain, "romeo", "orchard");
+    let shown = |names: usize, own: usize| {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        let other = |n: usize| rcgen::SanType::DnsName(format!("name-{n}.elsewhere.example").try_into().expect("ASCII"));
+        params.subject_alt_names = (0..names).map(other).collect();
+        let utf8 = rcgen::OtherNameValue::Utf8String("juliet@localhost".into());
+        params.subject_alt_names.insert(own, rcgen::SanType::OtherName((vec![1, 3, 6, 1, 5, 5, 7, 8, 5], utf8)));
+        let config = showing(&data, signed(&authority, params));
+        Client::direct_tls(server.direct_tls, config).and_then(|mut client| client.try_open().map(|_| client))
+    };
+    assert!(shown(10_000, 0).is_err(), "it is longer than a handshake may be");
+    romeo.ping(PATIENCE).expect("nobody else has noticed");
+    assert!(external(&mut shown(80, 10).expect("a handshake"), "").starts_with("<success"));
+    assert!(external(&mut shown(80, 70).expect("a handshake"), "").starts_with("<failure"));
 }

@@ -62,8 +62,10 @@ fn roots(ca: &Path) -> RootCertStore {
 pub fn trusting_with(ca: &Path, shown: (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    let config = builder.with_root_certificates(roots(ca)).with_client_auth_cert(vec![shown.0], shown.1);
-    Arc::new(config.expect("a certificate and its key"))
+    // Whatever it is: not looked at here.
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&shown.1).expect("a key");
+    let shown = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(vec![shown.0], key));
+    Arc::new(builder.with_root_certificates(roots(ca)).with_client_cert_resolver(Arc::new(shown)))
 }
 
 impl Client {

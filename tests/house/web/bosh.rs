@@ -329,6 +329,31 @@ fn d7_a_session_that_began_encrypted_is_not_reached_in_the_clear() {
     scene.canary();
 }
 
+/// A sid that somebody has got hold of opens nothing from elsewhere.
+#[test]
+fn d7_a_session_is_not_reached_from_another_network() {
+    let mut scene = Scene::new();
+    // A web server before this one says who asks.
+    let from = |address: &str, body: &str| {
+        let mut http = Http::connect(scene.server.http);
+        let headers = [("Content-Type", "text/xml; charset=utf-8"), ("X-Forwarded-For", address)];
+        http.request("POST", "/http-bind", &headers, body.as_bytes())
+    };
+    for (here, same, elsewhere) in
+        [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1")]
+    {
+        let created = from(here, &session(100, "wait='0' hold='0'")).text();
+        let sid = attribute(&created, "sid").unwrap_or_else(|| panic!("no session: {created}"));
+        let body = format!("<body rid='101' sid='{sid}' {NS}/>");
+        let refused = from(elsewhere, &body);
+        assert!(refused.status == 403 || refused.text().contains("policy-violation"), "{elsewhere}: {}", refused.text());
+        // The session goes on, and the request was not its own: an address of the same network may take its number.
+        let answer = from(same, &body).text();
+        assert!(answer.starts_with("<body") && !answer.contains("terminate"), "{same}: {answer}");
+    }
+    scene.canary();
+}
+
 #[test]
 fn d7_sessions_of_one_address_are_capped() {
     let mut scene = Scene::with("[limits]\nbosh_sessions_per_address_max = 3\n[policy]\nlifted_addresses = []\n");
