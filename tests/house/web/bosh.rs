@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use iris::cli::control::Admin;
 
 use super::http::{Http, Response};
 use super::speaking;
@@ -326,6 +327,21 @@ fn d7_a_session_that_began_encrypted_is_not_reached_in_the_clear() {
     it.rid -= 1;
     let pong = it.ask("<iq xmlns='jabber:client' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'");
     assert!(pong.contains("type='result'"), "{pong}");
+    scene.canary();
+}
+
+#[test]
+fn b18_a_new_password_ends_the_session() {
+    let mut scene = Scene::new();
+    let mut it = Bosh::open(pair(&scene)).login("mallory", "page");
+    let mallory = "mallory@localhost".parse().expect("a JID");
+    scene.control().user_passwd(&mallory, "something else").expect("a password");
+    let body = it.body("", "");
+    let first = asked(&mut Http::connect(scene.server.http), &body).text();
+    assert!(first.contains("type='terminate'"), "{first}");
+    let body = it.body("", "<iq xmlns='jabber:client' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>");
+    let second = asked(&mut Http::connect(scene.server.http), &body);
+    assert!(second.status == 404 || second.text().contains("item-not-found"), "{}", second.text());
     scene.canary();
 }
 
