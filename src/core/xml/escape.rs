@@ -78,29 +78,34 @@ fn next(text: &str, replace: Replace) -> Option<(usize, char, &'static str)> {
     text.get(from..)?.char_indices().find_map(|(at, c)| replace(c).map(|instead| (from + at, c, instead)))
 }
 
-/// How many bytes from the beginning stand for themselves in any place. A step of them at a time, without a branch: they are
-/// all of nearly every value.
+/// How many bytes from the beginning stand for themselves in any place. A word of them at a time: they are all of nearly every value.
 fn plain(bytes: &[u8]) -> usize {
-    const STEP: usize = 16;
-    let is_plain = |step: &[u8; STEP]| step.iter().fold(0, |any, c| any | special(*c)) == 0;
+    const STEP: usize = size_of::<u64>();
+    let is_plain = |step: &[u8; STEP]| !any_special(u64::from_le_bytes(*step));
     let (steps, rest) = bytes.as_chunks::<STEP>();
     let all = steps.iter().take_while(|step| is_plain(step)).count();
-    let (from, left) = (all * STEP, bytes.get(all * STEP..).unwrap_or_default());
     let mut last = [b' '; STEP];
-    if all == steps.len()
-        && let Some(last) = last.get_mut(..rest.len())
-    {
-        last.copy_from_slice(rest);
+    match bytes.last_chunk::<STEP>() {
+        // Over bytes that were looked at already.
+        Some(end) => last = *end,
+        None => last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from),
     }
     if all == steps.len() && is_plain(&last) {
         return bytes.len();
     }
-    from + left.iter().position(|c| special(*c) != 0).unwrap_or(left.len())
+    let (from, left) = (all * STEP, bytes.get(all * STEP..).unwrap_or_default());
+    from + left.iter().position(|c| any_special(u64::from_le_bytes([*c; STEP]))).unwrap_or(left.len())
 }
 
-/// U+FFFE and U+FFFF are the only forbidden characters above U+001F.
-fn special(c: u8) -> u8 {
-    [b'&', b'<', b'>', b'"', b'\'', 0xEF].iter().fold(u8::from(c < b' '), |any, it| any | u8::from(c == *it))
+/// Is one of these eight bytes to be looked at? U+FFFE and U+FFFF, which begin with 0xEF, are the only forbidden characters above
+/// U+001F. What a subtraction carries into the next byte it carries from one that is special.
+fn any_special(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let below = |word: u64, c: u8| word.wrapping_sub(ONES * u64::from(c)) & !word;
+    let is = |word: u64, c: u8| below(word ^ (ONES * u64::from(c)), 1);
+    // `&` and `'` differ in the lowest bit, `<` and `>` in the one above.
+    let any = below(word, b' ') | is(word | ONES, b'\'') | is(word | ONES << 1, b'>') | is(word, b'"') | is(word, 0xEF);
+    any & (ONES << 7) != 0
 }
 
 /// Unescapes character data or an attribute value as [`unescape_attr`] does.
@@ -204,6 +209,20 @@ mod tests {
                 text[at] = b'<';
                 let text = String::from_utf8(text).expect("ASCII");
                 assert_eq!(escape_text(&text), text.replace('<', "&lt;"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_the_special_bytes_are_looked_at_whatever_stands_beside_them() {
+        for c in 0..=u8::MAX {
+            let special = c < b' ' || b"&<>\"'\xEF".contains(&c);
+            for beside in [b' ', b'x', 0x7F, 0x80, 0xFF] {
+                for at in 0..8 {
+                    let mut word = [beside; 8];
+                    word[at] = c;
+                    assert_eq!(any_special(u64::from_le_bytes(word)), special, "{c:#x} at {at} beside {beside:#x}");
+                }
             }
         }
     }
