@@ -8,26 +8,21 @@ Runs with the Python that moto and slixmpp are installed for. Prints one line a 
 
 import asyncio
 import contextlib
-import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 
 import boto3
-from slixmpp.xmlstream import ET
-
 from slix import DOMAIN, SERVER, Failed, require, run_checks, server_command
+from upload import connection, get, pid, pieces, put, resident_kib, same, slot, state
 
-NS = "urn:xmpp:http:upload:0"
 BUCKET = "files"
 # Requests that make the bucket and a key for it; from then on nobody is let in without one.
 FREE_REQUESTS = 4
@@ -110,67 +105,8 @@ def house(store):
         server_command("restart")
 
 
-def state():
-    return json.loads((pathlib.Path(os.environ["SERVER_DIR"]) / "server.json").read_text())
-
-
-def pid():
-    return state()["PID"]
-
-
 def program():
     return state()["command"][0]
-
-
-def resident_kib():
-    status = pathlib.Path(f"/proc/{pid()}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0])
-
-
-async def slot(client, name, size):
-    """Where a file goes, and with which headers."""
-    iq = client.make_iq_get(ito=f"upload.{DOMAIN}")
-    request = ET.SubElement(iq.xml, f"{{{NS}}}request", filename=name, size=str(size))
-    request.set("content-type", "application/octet-stream")
-    answer = await iq.send(timeout=20)
-    put = answer.xml.find(f".//{{{NS}}}put")
-    headers = {it.get("name"): it.text for it in put.findall(f"{{{NS}}}header")}
-    return urllib.parse.urlsplit(put.get("url")).path, headers
-
-
-def connection():
-    trusted = ssl.create_default_context(cafile=os.environ["CA_FILE"])
-    return http.client.HTTPSConnection("localhost", int(os.environ["HTTPS_PORT"]), context=trusted, timeout=60)
-
-
-def pieces(size):
-    block = bytes(at % 251 for at in range(1 << 20))
-    while size > 0:
-        yield block[: min(size, len(block))]
-        size -= len(block)
-
-
-def put(path, headers, body, size):
-    web = connection()
-    web.request("PUT", path, body, {**headers, "Content-Length": str(size), "Content-Type": "application/octet-stream"})
-    return web.getresponse().status
-
-
-def get(path, headers=None):
-    web = connection()
-    web.request("GET", path, headers=headers or {})
-    return web.getresponse()
-
-
-def same(response, size):
-    """Is the body what `pieces` makes? And the most memory that the server had meanwhile."""
-    most = 0
-    for piece in pieces(size):
-        if response.read(len(piece)) != piece:
-            raise Failed("other bytes come out than went in")
-        most = max(most, resident_kib())
-    require(response.read(1) == b"", "more bytes come out than went in")
-    return most
 
 
 async def in_time(what, is_so):
