@@ -127,7 +127,10 @@ const GOALS: [Goal; 38] = [
         ..cost("chat-3000-p99", "p99 latency of chat at 3,000 messages/s", "ms", 4.6, 3.0)
     },
     // The number, of an import by CSV.
-    Goal { aim: None, ..cost("import-10000", "`iris user import` of 10,000 accounts with passwords, two cores", "s", 60.0, 0.0) },
+    Goal {
+        aim: None,
+        ..cost("import-10000", "`iris user import` of 10,000 accounts with passwords, two cores", "s", 60.0, 0.0)
+    },
     cost("chat-30000-p99", "p99 latency of chat at 30,000 messages/s, open loop", "ms", 10.0, 5.0),
 ];
 
