@@ -262,6 +262,11 @@ impl Shard {
         &self.house
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub fn session_mut(&mut self, at: SessionRef) -> Option<&mut Session> {
+        self.sessions.get_mut(at)
+    }
+
     pub fn session(&self, at: SessionRef) -> Option<&Session> {
         self.sessions.get(at)
     }

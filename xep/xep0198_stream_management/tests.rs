@@ -183,6 +183,30 @@ fn d1_a_resume_with_too_high_an_h_is_refused_and_the_session_stays() {
     assert_eq!(heard(&mut house, &juliet), ["1"]);
 }
 
+/// XEP-0198 section 4: `h` is an unsigned int of 32 bits that wraps.
+#[test]
+fn d1_h_goes_on_at_zero_after_two_to_the_thirty_second() {
+    let (mut house, romeo, juliet, id) = begin();
+    let shard = &mut house.shards[usize::from(juliet.at.shard)];
+    shard.session_mut(juliet.at).expect("a session").count_from(u32::MAX - 1);
+    for number in 1..=4 {
+        say(&mut house, &romeo, "juliet@house", &number.to_string());
+    }
+    assert_eq!(heard(&mut house, &juliet), ["1", "2", "3", "4"]);
+    told(&mut house, &juliet, "<a xmlns='urn:xmpp:sm:3' h='0'/>").expect("two of them are there");
+    for _ in 0..3 {
+        house.send(&juliet, "<message to='romeo@house' type='chat'><body>x</body></message>");
+    }
+    house.recv(&juliet);
+    house.send(&juliet, R);
+    let answer = house.recv(&juliet);
+    assert!(answer.iter().any(|it| it.attr("h").as_deref() == Some("1")), "{answer:?}");
+    house.cut(&juliet);
+    assert!(matches!(house.resume(&juliet, &id, 3).expect("an answer"), Err(ResumeError::TooMany(_))));
+    let (juliet, _) = house.resume(&juliet, &id, 1).expect("an answer").expect("resumed");
+    assert_eq!(heard(&mut house, &juliet), ["4"]);
+}
+
 #[test]
 fn d1_nobody_resumes_somebody_elses_session() {
     let (mut house, romeo, juliet, id) = begin();
