@@ -30,8 +30,12 @@ fn made(house: &mut House, who: &Client, name: &str, members: &[&str]) -> String
     let answer = command(house, who, "create", &[("name", &[name]), ("members", members)]);
     is_result(&answer);
     let invited = members.iter().filter(|it| **it != who.jid.to_bare().as_str()).count();
-    let note = ["Nobody was invited.", "One person was invited.", "2 people were invited."][invited];
-    assert!(answer.as_str().contains(note), "{}", answer.as_str());
+    let note = match invited {
+        0 => "Nobody was invited.".to_owned(),
+        1 => "One person was invited.".to_owned(),
+        more => format!("{more} people were invited."),
+    };
+    assert!(answer.as_str().contains(&note), "{}", answer.as_str());
     let (_, rest) = answer.as_str().split_once("var='jid'").unwrap_or_else(|| panic!("{}", answer.as_str()));
     rest.split_once("<value>").expect("a value").1.split_once('<').expect("an end").0.to_owned()
 }
@@ -97,6 +101,25 @@ fn plans_the_size_of_a_bubble() {
     // One for another is no more.
     let swap = "<item affiliation='none' jid='a@house'/><item affiliation='member' jid='c@house'/>";
     is_result(&admin(&mut house, &romeo, &bubble, "set", swap));
+}
+
+#[test]
+fn plans_that_are_there_hold_twenty_a_hundred_and_three_hundred() {
+    for (plan, most) in [("essential", 20), ("business", 100), ("enterprise", 300)] {
+        let mut house = House::with_config(ROOMS, &format!("[plans]\ndefault = \"{plan}\"\n"));
+        let romeo = house.online(ROMEO);
+        let people: Vec<String> = (1..=most).map(|n| format!("user{n}@house")).collect();
+        let people: Vec<&str> = people.iter().map(String::as_str).collect();
+        // Whoever makes it is one of them.
+        let bubble = made(&mut house, &romeo, "X", &people[..most - 1]);
+        let full = set_affiliation(&mut house, &romeo, &bubble, people[most - 1], "member");
+        is_error(&full, "resource-constraint");
+        assert!(
+            full.as_str().contains(&format!("at most {most} members")) && full.as_str().contains(plan),
+            "{}",
+            full.as_str()
+        );
+    }
 }
 
 #[test]

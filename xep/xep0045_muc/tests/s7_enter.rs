@@ -331,6 +331,27 @@ fn s7_6_another_nickname() {
 }
 
 #[test]
+fn d2_of_two_who_take_a_nickname_at_once_one_gets_it() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        for client in [&juliet, &romeo] {
+            house.send(client, &format!("<presence to='{room}/tybalt'/>"));
+        }
+        let heard = [house.recv(&juliet), house.recv(&romeo)];
+        let refused = heard.iter().filter(|all| all.iter().any(|it| it.attr("type").as_deref() == Some("error"))).count();
+        assert_eq!(refused, 1, "{heard:?}");
+        // Each asks for the other's: nobody is in two places for a moment.
+        let nick = |of: usize| if heard[of].iter().any(|it| it.attr("type").as_deref() == Some("error")) { of } else { 1 - of };
+        let (loser, other) = if nick(0) == 0 { (&juliet, "romeo") } else { (&romeo, "juliet") };
+        house.send(loser, &format!("<presence to='{room}/tybalt'/>"));
+        is_error(&house.one(loser), "conflict");
+        house.send(loser, &format!("<presence to='{room}/{other}'/>"));
+        let moved = house.recv(loser);
+        assert!(moved.iter().any(|it| from(it) == format!("{room}/{other}") && it.attr("type").is_none()), "{moved:?}");
+    }
+}
+
+#[test]
 fn s7_7_another_status() {
     let (mut house, room, romeo, juliet) = both(0, &[]);
     house.send(
