@@ -4,6 +4,8 @@
 //!
 //! A picture lies in PEP (XEP-0398) and comes into the card on its way out; the card itself is in step with XEP-0292.
 
+use bytes::Bytes;
+use iris_core::conversation::MailAddresses;
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::{Build, El};
@@ -58,6 +60,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Host, NS);
     m.feature(At::Account, NS);
     m.shelf(SHELF)?;
+    m.mail_addresses(MailAddresses { shelf: SHELF, of: mail_addresses });
     let visible_to = settings.visible_to;
     m.iq_named(At::Account, GetOrSet::Get, NS, "vCard", move |turn, _| get(turn, visible_to))?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "vCard", move |turn, card| set(turn, &card, &settings))
@@ -100,6 +103,13 @@ fn get(turn: &mut Turn<'_>, visible_to: Audience) -> Reply {
             Finish::Answer { before: Vec::new(), result }
         })
     }))
+}
+
+/// In the order of the card.
+fn mail_addresses(card: &Bytes) -> Vec<String> {
+    let Some(card) = El::parse(card) else { return Vec::new() };
+    let mails = card.children().filter(|child| child.is(NS, "EMAIL"));
+    mails.filter_map(|mail| mail.child(NS, "USERID")).map(|address| address.text().trim().to_owned()).collect()
 }
 
 fn set(turn: &mut Turn<'_>, card: &El<'_>, settings: &Settings) -> Reply {

@@ -72,13 +72,26 @@ pub struct Field {
     least: Option<i64>,
     /// XEP-0122: the options are not all there is.
     open: bool,
+    /// XEP-0122: a day, `xs:date`.
+    day: bool,
 }
 
 impl Field {
     pub fn new(kind: FieldKind, var: &str, label: &str) -> Field {
         let label = (!label.is_empty()).then(|| label.to_owned());
         let (var, desc) = (var.to_owned(), None);
-        Field { kind, var, label, desc, required: false, values: Vec::new(), options: Vec::new(), least: None, open: false }
+        Field {
+            kind,
+            var,
+            label,
+            desc,
+            required: false,
+            values: Vec::new(),
+            options: Vec::new(),
+            least: None,
+            open: false,
+            day: false,
+        }
     }
 
     pub fn text(var: &str, label: &str) -> Field {
@@ -128,6 +141,11 @@ impl Field {
     /// XEP-0122: a number that is not less than this.
     pub fn integer_from(self, least: i64) -> Field {
         Field { least: Some(least), ..self }
+    }
+
+    /// XEP-0122: a day as XEP-0082 writes it, `2026-11-26`.
+    pub fn day(var: &str, label: &str) -> Field {
+        Field { day: true, ..Field::text(var, label) }
     }
 
     /// XEP-0122 3.2.2 `<open/>`: the options are suggestions.
@@ -184,6 +202,9 @@ impl Field {
         }
         if asks && self.open {
             xml.open_ns("validate", ns::DATA_VALIDATE).attr("datatype", "xs:string").open("open").close().close();
+        }
+        if asks && self.day {
+            xml.open_ns("validate", ns::DATA_VALIDATE).attr("datatype", "xs:date").open("basic").close().close();
         }
         for value in &self.values {
             xml.leaf("value", value);

@@ -10,15 +10,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use serde::de::DeserializeOwned;
 use xso::FromXml;
 
 use crate::command::Command;
+use crate::conversation::{Conversation, MailAddresses};
 use crate::entitlements::{Entitlements, Plan, Plans};
 use crate::error::Bounce;
 use crate::event::Event;
 use crate::host::HostTurn;
+use crate::mailing::Mailing;
 use crate::registration::{Offer, Registrar, Reply as RegistrarReply, Request};
 use crate::room::Room;
 use crate::step::{Flow, Step};
@@ -132,9 +134,9 @@ impl Mount<'_> {
             let before = before.and_then(|before| before.downcast().ok()).map(|before| *before);
             Box::new(load(items, entries, before))
         });
-        let (woken, alarm, closing) = (Vec::new(), Vec::new(), Vec::new());
+        let (woken, alarm, closing, conversation) = (Vec::new(), Vec::new(), Vec::new(), None);
         let (index, shelves, hear) = (slot.index(), shelves.to_vec(), Box::new(hear));
-        let entities = Entities { index, shelves, tail, load, hear, woken, alarm, closing };
+        let entities = Entities { index, shelves, tail, load, hear, woken, alarm, closing, conversation };
         match self.doors.entities.replace(entities) {
             None => Ok(()),
             Some(_) => Err(self.bug("two kinds of entities behind one service")),
@@ -160,6 +162,31 @@ impl Mount<'_> {
         if let Some(entities) = &mut self.doors.entities {
             entities.closing.push(Box::new(f));
         }
+    }
+
+    /// What lives behind this service has conversations; after `entities`.
+    pub fn conversations_behind(
+        &mut self,
+        f: impl Fn(&mut HostTurn<'_>, &Jid) -> Result<Conversation, Bounce> + Send + Sync + 'static,
+    ) {
+        if let Some(entities) = &mut self.doors.entities {
+            entities.conversation = Some(Box::new(f));
+        }
+    }
+
+    /// Accounts have conversations that are kept.
+    pub fn conversations(&mut self, f: impl Fn(&mut Turn<'_>, &BareJid) -> Conversation + Send + Sync + 'static) {
+        self.doors.conversation = Some(Box::new(f));
+    }
+
+    /// Accounts say how they are reached by mail.
+    pub fn mail_addresses(&mut self, addresses: MailAddresses) {
+        self.doors.mail_addresses = Some(addresses);
+    }
+
+    /// What the configuration says of mail that users have sent; `None`: there is no mail server.
+    pub fn mailing(&self) -> Option<Arc<Mailing>> {
+        self.config.mailing.clone()
     }
 
     /// Presence to a service itself, of whatever type.

@@ -22,6 +22,7 @@ pub struct Ports {
     pub stop: Stopper,
     pub forget: Forgetter,
     pub web_push: WebPusher,
+    pub mailer: Mailer,
 }
 
 /// Hands a message to a push service of the web (RFC 8030), for a browser that is not here. Never blocks; the reply is called on any
@@ -67,6 +68,55 @@ pub enum WebPushed {
     Later,
     /// It does not want it, or it is no address that is spoken to.
     Refused,
+}
+
+/// Hands a mail to the mail server of the house. Never blocks; the reply is called on any thread, within [`MAIL_TIME_MAX`].
+pub type Mailer = Arc<dyn Fn(Mail, MailReply) + Send + Sync>;
+pub type MailReply = Box<dyn FnOnce(Mailed) + Send>;
+
+/// From the question to the answer.
+pub const MAIL_TIME_MAX: Duration = Duration::from_secs(25);
+
+/// A mail to one person, with one file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Like no other's: what stands left of the `@` of its Message-ID.
+    pub id: String,
+    /// `local@domain`, in ASCII.
+    pub to: String,
+    pub subject: String,
+    /// What is read before the file is opened.
+    pub text: String,
+    pub file_name: String,
+    /// UTF-8, lines end with CRLF.
+    pub file: Bytes,
+}
+
+/// Without anything that must not reach a log.
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mail").field("id", &self.id).field("file_bytes", &self.file.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mailed {
+    /// The mail server has promised to deliver it (RFC 5321 6.1).
+    Taken,
+    /// There is too much to do; nothing was sent.
+    Busy,
+    /// It does not answer, or is not the one that it should be.
+    Unreachable,
+    /// It does not let the house in.
+    LoginRefused,
+    /// It does not want mail for this one.
+    RecipientRefused,
+    /// It does not take mails of that size.
+    TooLarge,
+    /// It does not want it, for another reason.
+    Refused,
+    /// All was sent, and the answer did not come: it may be delivered or not.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

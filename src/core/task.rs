@@ -18,7 +18,7 @@ use crate::entitlements::Plan;
 use crate::envelope::Envelope;
 use crate::error::Bounce;
 use crate::host::HostTurn;
-use crate::ports::{WebPush, WebPushed};
+use crate::ports::{Mail, Mailed, WebPush, WebPushed};
 use crate::receipt::SessionRef;
 use crate::store::{Read, Rows, StoreError};
 use crate::turn::{Reply, Turn};
@@ -77,16 +77,19 @@ pub enum Question {
     Derive(String),
     /// A message for a browser.
     WebPush(WebPush),
+    /// A mail.
+    Mail(Mail),
 }
 
 pub enum Answered {
     Read(Result<Rows, StoreError>),
     Account(AskAnswer),
-    /// `Host` and `Turn`; `None`: there is no such account.
+    /// `Host` and `Turn`; `None`: there is nobody of that address.
     Done(Result<Option<Box<dyn Any + Send>>, StoreError>),
     Present(Vec<Present>),
     Derived(Result<Bytes, String>),
     WebPushed(WebPushed),
+    Mailed(Mailed),
     /// Too many questions at once, nobody who could answer, or no answer in time.
     Lost,
 }
@@ -151,6 +154,16 @@ impl Cx {
         }
     }
 
+    /// The same for what may live behind a service of the house. `None`: the address is nobody's whom a service answers for.
+    pub fn behind<R, F>(&self, address: &BareJid, f: F) -> impl Future<Output = Result<Option<R>, StoreError>> + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut HostTurn<'_>) -> R + Send + 'static,
+    {
+        let f: HostFn = Box::new(move |turn| Box::new(f(turn)));
+        done(self.ask_for(Question::Host(Arc::from(address.as_str()), f)), "what lives there does not answer")
+    }
+
     /// Do something in the turn of an account of the house. `Ok` when everything it wrote is on disk; `None`: there is no such
     /// account.
     pub fn account<R, F>(&self, account: BareJid, f: F) -> impl Future<Output = Result<Option<R>, StoreError>> + use<R, F>
@@ -159,17 +172,7 @@ impl Cx {
         F: FnOnce(&mut Turn<'_>) -> R + Send + 'static,
     {
         let f: AccountFn = Box::new(move |turn| Box::new(f(turn)));
-        let answer = self.ask_for(Question::Turn(account, f));
-        async move {
-            match answer.await {
-                Answered::Done(Ok(None)) => Ok(None),
-                Answered::Done(Ok(Some(result))) => {
-                    result.downcast().map(|result| Some(*result)).map_err(|_| StoreError::Refused)
-                }
-                Answered::Done(Err(why)) => Err(why),
-                _ => Err(StoreError::Unavailable("the account does not answer".into())),
-            }
-        }
+        done(self.ask_for(Question::Turn(account, f)), "the account does not answer")
     }
 
     /// What an account of the house may have. `None`: there is no such account.
@@ -212,6 +215,17 @@ impl Cx {
         }
     }
 
+    /// Hand a mail to the mail server. `Unknown` when the port does not keep to its time.
+    pub fn mail(&self, mail: Mail) -> impl Future<Output = Mailed> + use<> {
+        let answer = self.ask_for(Question::Mail(mail));
+        async move {
+            match answer.await {
+                Answered::Mailed(mailed) => mailed,
+                _ => Mailed::Unknown,
+            }
+        }
+    }
+
     fn ask_for(&self, question: Question) -> Answering {
         let mut shared = self.shared.borrow_mut();
         let number = shared.next;
@@ -239,6 +253,16 @@ impl Cx {
         shared.open.swap_remove(at);
         shared.answered.push((number, answer));
         true
+    }
+}
+
+/// What was done in the turn of somebody, if there is such a one.
+async fn done<R: 'static>(answer: Answering, silence: &str) -> Result<Option<R>, StoreError> {
+    match answer.await {
+        Answered::Done(Ok(None)) => Ok(None),
+        Answered::Done(Ok(Some(result))) => result.downcast().map(|result| Some(*result)).map_err(|_| StoreError::Refused),
+        Answered::Done(Err(why)) => Err(why),
+        _ => Err(StoreError::Unavailable(silence.into())),
     }
 }
 

@@ -116,6 +116,13 @@ pub fn parse_datetime(text: &str) -> Option<u64> {
     u64::try_from(secs * 1_000_000 + us).ok()
 }
 
+/// The first microsecond of a day, `2026-11-26` (UTC, XEP-0082 3.1 without a time zone); `None`: there is no such day, or it was before 1970.
+pub fn parse_day(text: &str) -> Option<u64> {
+    let begin = (text.len() == 10).then(|| parse_datetime(&format!("{text}T00:00:00Z")))??;
+    // The 31st of April is the 1st of May to whoever only counts.
+    datetime(begin).starts_with(text).then_some(begin)
+}
+
 /// Days since 1970-01-01 to a date of the proleptic Gregorian calendar.
 fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;

@@ -1,8 +1,9 @@
 //! The room's archive (XEP-0313 6.1.2, with XEP-0431): who may read it, and how.
 
 use bytes::Bytes;
+use iris_core::conversation::Conversation;
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Reply, hash, jids};
+use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, hash, jids};
 
 use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE};
@@ -48,9 +49,9 @@ const SOURCE: Source = Source {
 impl Room {
     /// "A MUC archive MUST check that the user requesting the archive has the right to enter it at the time of the query". Beyond that:
     /// whoever is here or belongs to the room; others where its owners let them (`muc#roomconfig_enablelogging`).
-    pub fn may_read_archive(&self, turn: &HostTurn<'_>) -> Result<(), Bounce> {
-        let affiliation = self.affiliation_of(turn.from);
-        let is_here = self.speaker(turn).is_some() || self.occupants.of_person(bare(turn.from)).next().is_some();
+    fn may_read_archive(&self, reader: &Jid) -> Result<(), Bounce> {
+        let affiliation = self.affiliation_of(reader);
+        let is_here = self.occupants.by_session(reader).is_some() || self.occupants.of_person(bare(reader)).next().is_some();
         let may = match affiliation {
             Affiliation::Outcast => false,
             Affiliation::None if self.config.members_only => false,
@@ -61,21 +62,36 @@ impl Room {
     }
 
     pub fn archive_form(&self, turn: &HostTurn<'_>) -> Reply {
-        match self.has_archive(turn) {
+        match self.has_archive(turn.from) {
             Ok(()) => query::form(),
             Err(why) => why.into(),
         }
     }
 
-    fn has_archive(&self, turn: &HostTurn<'_>) -> Result<(), Bounce> {
+    /// All that was said here, for whoever may read the archive.
+    pub fn conversation(&self, turn: &HostTurn<'_>, reader: &Jid) -> Result<Conversation, Bounce> {
+        if !self.is_there_for(reader) {
+            return Err(Bounce::nobody());
+        }
+        self.has_archive(reader)?;
+        Ok(Conversation {
+            owner: turn.owner,
+            shelf: ARCHIVE,
+            peer: None,
+            message: |entry| history::parts(entry).map(|(_, message)| message),
+            room: Some(self.config.name.clone()),
+        })
+    }
+
+    fn has_archive(&self, reader: &Jid) -> Result<(), Bounce> {
         if !self.config.archive {
             return Err(Bounce::nobody());
         }
-        self.may_read_archive(turn)
+        self.may_read_archive(reader)
     }
 
     pub fn archive_query(&self, turn: &HostTurn<'_>, el: &El<'_>) -> Reply {
-        if let Err(why) = self.has_archive(turn) {
+        if let Err(why) = self.has_archive(turn.from) {
             return why.into();
         }
         let role = self.occupants.of_person(bare(turn.from)).map(|(_, it)| it.role).max().unwrap_or(Role::None);
@@ -96,7 +112,7 @@ impl Room {
     }
 
     pub fn archive_metadata(&self, turn: &HostTurn<'_>) -> Reply {
-        if let Err(why) = self.has_archive(turn) {
+        if let Err(why) = self.has_archive(turn.from) {
             return why.into();
         }
         let (owner, ids) = (turn.owner, turn.house.ids);

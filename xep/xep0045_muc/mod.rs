@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use iris_core::store::Shelf;
-use iris_core::{At, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
+use iris_core::{At, Bounce, Card, GetOrSet, Mount, MountError, Reply, Room as Extension, StateSlot, Status};
 
 use crate::xep0030_disco as disco;
 use crate::xep0307_unique_rooms as unique;
@@ -158,6 +158,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         )?;
         s.on_entity_woken(|turn| {
             turn.with_state(&ROOM_STATE, |turn, room| room.woken(turn));
+        });
+        s.conversations_behind(|turn, reader| {
+            let conversation = turn.with_state(&ROOM_STATE, |turn, room| room.conversation(turn, reader));
+            conversation.unwrap_or_else(|| Err(Bounce::nobody()))
         });
         s.on_closing(|turn| {
             turn.with_state(&ROOM_STATE, |turn, room| room.closing(turn));

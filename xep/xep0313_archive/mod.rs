@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use iris_core::conversation::Conversation;
 use iris_core::mount::Settings;
 use iris_core::store::{EntryId, Shelf, Write};
 use iris_core::turn::Account;
@@ -81,6 +82,13 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let keep_days = config.keep_days;
     m.shelf(SHELF)?;
     m.recognise_resent(SHELF);
+    m.conversations(|turn, with| Conversation {
+        owner: turn.account.owner(),
+        shelf: SHELF,
+        peer: Some(peer_hash(with.as_str())),
+        message: entry::message,
+        room: None,
+    });
     for feature in [NS, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"] {
         m.feature(At::Account, feature);
     }

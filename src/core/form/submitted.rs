@@ -6,6 +6,7 @@ use jid::{BareJid, Jid};
 
 use super::{FIELDS_MAX, Field, FieldKind, Form, Problem, VALUES_PER_FIELD_MAX};
 use crate::ns;
+use crate::time;
 use crate::xml::El;
 
 /// The answers to a form, each of the kind that was asked for. Of fields that were not asked for nothing is left.
@@ -158,6 +159,14 @@ fn check_field(field: &Field, values: Vec<String>) -> Result<Vec<String>, Proble
             let offered = |value: &String| field.options.iter().any(|(_, option)| option == value);
             if let Some(other) = values.iter().find(|value| !offered(value)) {
                 return wrong(&format!("{other:?} is not one of the options"));
+            }
+        }
+        FieldKind::TextSingle if field.day => {
+            for value in &mut values {
+                *value = value.trim().to_owned();
+                if time::parse_day(value).is_none() {
+                    return wrong(&format!("{value:?} is no day; write it like 2026-11-26"));
+                }
             }
         }
         FieldKind::Fixed | FieldKind::Hidden | FieldKind::TextMulti | FieldKind::TextPrivate | FieldKind::TextSingle => {}

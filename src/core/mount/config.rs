@@ -16,6 +16,7 @@ pub struct RoomConfig {
     pub(super) site: Option<String>,
     pub(super) vapid: Option<String>,
     pub(super) plans: Arc<Plans>,
+    pub(super) mailing: Option<Arc<Mailing>>,
 }
 
 impl RoomConfig {
@@ -24,7 +25,7 @@ impl RoomConfig {
         let tables = rooms_of(text)?.into_iter().map(|(name, table)| (name, table.span().start)).collect();
         let plans = Arc::new(Plans::parse(text)?);
         let (admins, domains) = (Vec::new(), Vec::new());
-        Ok(RoomConfig { text: text.to_owned(), tables, admins, domains, site: None, vapid: None, plans })
+        Ok(RoomConfig { text: text.to_owned(), tables, admins, domains, site: None, vapid: None, plans, mailing: None })
     }
 
     /// The web side of the house as people reach it, `https://host[:port]`; `{domain}` stands for each domain.
@@ -36,6 +37,11 @@ impl RoomConfig {
     /// to browsers.
     pub fn with_vapid(self, vapid: Option<String>) -> RoomConfig {
         RoomConfig { vapid, ..self }
+    }
+
+    /// What users may have sent by mail; `None`: there is no mail server.
+    pub fn with_mailing(self, mailing: Option<Arc<Mailing>>) -> RoomConfig {
+        RoomConfig { mailing, ..self }
     }
 
     /// The table `[plans]`.

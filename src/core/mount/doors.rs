@@ -1,6 +1,7 @@
 //! What the rooms of a domain have said, frozen: the engine reads it in its turns.
 
 use super::*;
+use crate::conversation::{ConversationFn, SharedConversationFn};
 
 /// Whom an iq is addressed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,6 +118,8 @@ pub struct Entities {
     pub alarm: Vec<HostEventFn>,
     /// The house is about to close: the last word to those who can still hear it. More than once, perhaps.
     pub closing: Vec<HostEventFn>,
+    /// What was said there, for whoever may read it.
+    pub conversation: Option<SharedConversationFn>,
 }
 
 /// XEP-0030 identity.
@@ -174,6 +177,9 @@ pub struct Doors {
     pub stream_features: Vec<(When, FeatureFn)>,
     /// Who has no account may come in (SASL ANONYMOUS).
     pub guests: bool,
+    /// What an account's archive keeps.
+    pub conversation: Option<ConversationFn>,
+    pub mail_addresses: Option<MailAddresses>,
     pub sasl2_inline: Vec<SaslInline>,
     pub bind_inline: Vec<BindInline>,
     pub bound: Vec<BoundFn>,
@@ -222,6 +228,8 @@ impl Doors {
             nonzas: HashMap::new(),
             stream_features: Vec::new(),
             guests: false,
+            conversation: None,
+            mail_addresses: None,
             sasl2_inline: Vec::new(),
             bind_inline: Vec::new(),
             bound: Vec::new(),

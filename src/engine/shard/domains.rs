@@ -90,9 +90,14 @@ impl Shard {
         self.inbox.len() + self.sessions.iter().map(Session::unwritten).sum::<usize>()
     }
 
+    /// A domain or a service, or an address behind a service (whether or not anything lives there).
+    pub(super) fn is_host(&self, address: &str) -> bool {
+        self.hosts.of_key(address).is_some_and(|doors| doors.entities.is_some() || !address.contains('@'))
+    }
+
     /// Do something in the turn of a domain, of a service or of what lives behind one, wherever it lives.
     pub fn in_host(&mut self, domain: &str, f: HostFn, reply: HostReply) {
-        if self.hosts.get(domain).is_none() && !self.hosts.is_behind_service(domain) {
+        if !self.is_host(domain) {
             return reply(Err(StoreError::Unavailable(format!("{domain} is not served here"))));
         }
         let home = shard_of(domain, self.inbound.len() as u16);

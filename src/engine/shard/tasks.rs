@@ -4,11 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use iris_core::ask::Present;
+use iris_core::ports::MAIL_TIME_MAX;
 
 use super::*;
 
 /// An account or a domain that has not answered a task's question by then will not: it hangs on a disk, most likely.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The port has a time of its own; this is for one that does not keep to it.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(MAIL_TIME_MAX.as_secs() + 5);
 
 impl Shard {
     pub(super) fn begin(&mut self, key: Arc<str>, work: Pending) {
@@ -50,6 +53,10 @@ impl Shard {
                 let reply = Box::new(move |pushed| answered(Answered::WebPushed(pushed)));
                 (self.house.ports.web_push)(push, reply);
             }
+            Question::Mail(mail) => {
+                (self.house.ports.mailer)(mail, Box::new(move |mailed| answered(Answered::Mailed(mailed))));
+                return self.arm(self.now.mono + MAIL_TIMEOUT, Timer::Question(task, question));
+            }
             Question::Account(account, ask) => {
                 let reply: AskReply = Box::new(move |answer| answered(Answered::Account(answer)));
                 let lives = shard_of(account.as_str(), shards);
@@ -59,6 +66,7 @@ impl Shard {
                     self.outbox[usize::from(lives)].push(Post::Ask(account, ask, reply));
                 }
             }
+            Question::Host(domain, _) if !self.is_host(&domain) => return answered(Answered::Done(Ok(None))),
             Question::Host(domain, f) => {
                 self.in_host(&domain, f, Box::new(move |result| answered(Answered::Done(result.map(Some)))))
             }

@@ -9,6 +9,7 @@ use iris_core::ids::IdSeal;
 use iris_core::keyed::Keyed;
 use iris_core::limits::Limits;
 use iris_core::login::Census;
+use iris_core::mailing::{Domain, Mailing};
 use iris_core::mount::{Doors, RoomConfig};
 use iris_core::registration::{Answer, Request};
 use iris_core::room::Room;
@@ -29,6 +30,9 @@ mod ports;
 pub const SHARDS: u16 = 2;
 /// Administrators by configuration: each of the domain of its address.
 pub const ADMINS: [&str; 2] = ["admin@house", "admin@away"];
+/// What users may have sent by mail.
+pub const MAILS_PER_DAY_MAX: u32 = 10;
+pub const MAIL_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// 2026-01-01T00:00:00Z, where every play begins.
 pub const BEGIN_US: u64 = 1_767_225_600_000_000;
 
@@ -45,6 +49,8 @@ pub struct House {
     pub forgotten: ports::Forgotten,
     /// What browsers were told.
     pub pushed: ports::Pushed,
+    /// The mail server of the house.
+    pub mails: ports::Mails,
 }
 
 /// A client: its session and its pipe.
@@ -84,8 +90,17 @@ impl House {
 
     /// As SIGHUP does: another configuration, and everybody stays where they are.
     pub fn reload(&mut self, rooms: &[Room], config: &str) {
+        self.reload_with(rooms, config, Some(mailing()));
+    }
+
+    /// The mail server is no longer configured.
+    pub fn reload_without_mail(&mut self, rooms: &[Room]) {
+        self.reload_with(rooms, "", None);
+    }
+
+    fn reload_with(&mut self, rooms: &[Room], config: &str, mailing: Option<Mailing>) {
         let mut names = NameTable::clone(&self.names);
-        let hosts = hosts(rooms, config, &mut names);
+        let hosts = hosts(rooms, config, mailing, &mut names);
         self.names = Arc::new(names);
         for shard in &mut self.shards {
             let house = turn_house::House { names: self.names.clone(), ..turn_house::House::clone(shard.house()) };
@@ -97,9 +112,10 @@ impl House {
     pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
         let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
         let (stops, forgotten, pushed) = (ports::Stops::default(), ports::Forgotten::default(), ports::Pushed::default());
+        let mails = ports::Mails::default();
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
-        let hosts = hosts(rooms, config, &mut names);
+        let hosts = hosts(rooms, config, Some(mailing()), &mut names);
         let enrolled = Arc::new(enrolled(&hosts, &store));
         let names = Arc::new(names);
         let clock = Arc::new(HouseClock::above(store.floor()));
@@ -109,7 +125,7 @@ impl House {
             limits,
             version: "0",
             started: now,
-            ports: ports::ports(stops.clone(), forgotten.clone(), pushed.clone()),
+            ports: ports::ports(stops.clone(), forgotten.clone(), pushed.clone(), mails.clone()),
             census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
             enrolled,
             ids: IdSeal::new(store.secret()),
@@ -119,7 +135,7 @@ impl House {
         let shards = (0..SHARDS)
             .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
             .collect();
-        House { shards, store, now, names, next_pipe: 1, counter: 0, stops, forgotten, pushed }
+        House { shards, store, now, names, next_pipe: 1, counter: 0, stops, forgotten, pushed, mails }
     }
 
     fn shard(&mut self, account: &str) -> &mut Shard {
@@ -423,11 +439,16 @@ impl House {
     }
 }
 
-fn hosts(rooms: &[Room], config: &str, names: &mut NameTable) -> Hosts {
+fn mailing() -> Mailing {
+    Mailing::new(vec![Domain { name: "house".to_owned(), ascii: "house".to_owned() }], MAILS_PER_DAY_MAX, MAIL_SIZE_BYTES_MAX)
+}
+
+fn hosts(rooms: &[Room], config: &str, mailing: Option<Mailing>, names: &mut NameTable) -> Hosts {
     let config = RoomConfig::parse(config).expect("the configuration of the play");
     let config = config.with_admins(&ADMINS.map(|admin| BareJid::new(admin).expect("a bare JID")));
     let config = config.with_domains(&["house", "away"].map(str::to_owned));
     let config = config.with_site(Some("https://{domain}:5443".to_owned())).with_vapid(Some("BKey".to_owned()));
+    let config = config.with_mailing(mailing.map(Arc::new));
     Hosts::new(["house", "away"].map(|domain| Doors::open(domain, rooms, names, &config).expect("the rooms mount")))
 }
 

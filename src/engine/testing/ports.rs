@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use iris_core::ports::{DerivedReply, Forget, Passwords, Ports, Stop, WebPush, WebPushReply, WebPushed};
+use iris_core::ports::{
+    DerivedReply, Forget, Mail, MailReply, Mailed, Passwords, Ports, Stop, WebPush, WebPushReply, WebPushed,
+};
 
 /// `stops`: what the house was ordered. `forgotten`: what was not wanted any more among the files. `pushed`: what browsers were told.
-pub(super) fn ports(stops: Stops, forgotten: Forgotten, pushed: Pushed) -> Ports {
+/// `mails`: what the mail server was given.
+pub(super) fn ports(stops: Stops, forgotten: Forgotten, pushed: Pushed, mails: Mails) -> Ports {
     let counter = AtomicU64::new(1);
     let random = move |bytes: &mut [u8]| {
         let number = counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -30,9 +33,39 @@ pub(super) fn ports(stops: Stops, forgotten: Forgotten, pushed: Pushed) -> Ports
         pushed.lock().expect("what is pushed").push(push);
         reply(answer);
     };
+    // The mail server answers as the address says; one hangs until the play lets it go on.
+    let mailer = move |mail: Mail, reply: MailReply| {
+        let mut mails = mails.lock().expect("the mails");
+        let answer = match mail.to.split('@').next() {
+            Some("busy") => Mailed::Busy,
+            Some("unreachable") => Mailed::Unreachable,
+            Some("login-refused") => Mailed::LoginRefused,
+            Some("recipient-refused") => Mailed::RecipientRefused,
+            Some("too-large") => Mailed::TooLarge,
+            Some("refused") => Mailed::Refused,
+            Some("unknown") => Mailed::Unknown,
+            Some("hangs") => {
+                mails.hanging.push(reply);
+                return mails.sent.push(mail);
+            }
+            _ => Mailed::Taken,
+        };
+        mails.sent.push(mail);
+        drop(mails);
+        reply(answer);
+    };
     let (random, stop, forget) = (Arc::new(random), Arc::new(stop), Arc::new(forget));
-    Ports { random, passwords: Arc::new(Plain), stop, forget, web_push: Arc::new(web_push) }
+    Ports { random, passwords: Arc::new(Plain), stop, forget, web_push: Arc::new(web_push), mailer: Arc::new(mailer) }
 }
+
+/// What the mail server was given, and whom it has not answered yet.
+#[derive(Default)]
+pub struct MailServer {
+    pub sent: Vec<Mail>,
+    pub hanging: Vec<MailReply>,
+}
+
+pub type Mails = Arc<Mutex<MailServer>>;
 
 pub type Pushed = Arc<Mutex<Vec<WebPush>>>;
 
