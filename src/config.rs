@@ -10,6 +10,7 @@ pub mod error;
 mod files;
 mod keys;
 mod limits;
+mod mail;
 mod reader;
 pub mod reference;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use iris_core::{BareJid, Jid};
 
 pub use error::{ConfigError, Problem};
 pub use files::{Files, FilesKind, S3, Secret};
+pub use mail::Mail;
 pub use values::parse_duration;
 
 /// What `iris` serves without a configuration.
@@ -56,6 +58,7 @@ pub struct Config {
     pub web: Web,
     pub store: Store,
     pub files: Files,
+    pub mail: Mail,
     /// Where it was read, and what the rooms have yet to read.
     pub source: Source,
 }
@@ -268,6 +271,7 @@ impl Config {
             web: Web::default(),
             store: Store { kind: StoreKind::Sqlite },
             files: Files::default(),
+            mail: Mail::default(),
             source: Source::default(),
         }
     }

@@ -7,6 +7,7 @@ pub mod closing;
 pub mod config;
 mod health;
 mod http;
+mod mail;
 mod metrics;
 mod ports;
 mod push;
@@ -36,6 +37,7 @@ pub struct Running {
     http: Option<iris_web::Http>,
     net: Arc<Net>,
     web_push: Option<iris_connectors::push::Push>,
+    post: Arc<mail::Post>,
     certificates: Arc<Certificates>,
     started: Started,
     closing: Arc<Closing>,
@@ -50,6 +52,8 @@ pub struct Running {
 pub fn start(config: Config) -> Result<Running, String> {
     let began = Instant::now();
     let key = push::key(&config)?;
+    let post = Arc::new(mail::Post::default());
+    post.install(post.prepare(&config)?);
     let mounted = wiring::mount_with(&config, key.as_ref().map(|key| &key.vapid), NameTable::new())?;
     make_data_dir(&config)?;
     let store = wiring::open_store(&config, &mounted)?;
@@ -65,7 +69,13 @@ pub fn start(config: Config) -> Result<Running, String> {
     let blobs = uploads::open(&config, store.as_ref())?;
     let (forget, wishes) = sharing::wishes();
     let pushes = web_push.as_ref().map_or_else(push::nobody_pushes, iris_connectors::push::Push::port);
-    let opening = wiring::Opening { certificates: certificates.clone(), closing: closing.clone(), forget, web_push: pushes };
+    let opening = wiring::Opening {
+        certificates: certificates.clone(),
+        closing: closing.clone(),
+        forget,
+        web_push: pushes,
+        mailer: post.port(),
+    };
     let net = wiring::network(&config, mounted, store.clone(), Some(opening), to_http, began)?;
     let net = Arc::new(net);
     let admin = Arc::new(HouseAdmin::new(net.clone(), store.clone(), &config));
@@ -78,6 +88,7 @@ pub fn start(config: Config) -> Result<Running, String> {
         store: store.clone(),
         certificates: certificates.clone(),
         requests: requests.clone(),
+        mails: post.counters(),
     };
     let discovery = Arc::new(wiring::discovery(&config, net.listening()));
     let reception = Arc::new(reception::Reception::new(net.clone(), &config, &hosts, &discovery));
@@ -107,7 +118,18 @@ pub fn start(config: Config) -> Result<Running, String> {
         took: began.elapsed(),
     };
     let config = std::sync::Mutex::new(config);
-    Ok(Running { control: Some(control), http: Some(http), net, web_push, certificates, started, closing, config, reception })
+    Ok(Running {
+        control: Some(control),
+        http: Some(http),
+        net,
+        web_push,
+        post,
+        certificates,
+        started,
+        closing,
+        config,
+        reception,
+    })
 }
 
 fn make_data_dir(config: &Config) -> Result<(), String> {
@@ -154,6 +176,7 @@ impl Running {
         })?;
         let policy = wiring::policy(&config)?;
         let sources = wiring::certificate_sources(&config)?;
+        let mails = self.post.prepare(&config)?;
         // The last that can be refused: what is shown from here on is the new one.
         let reloaded = self
             .certificates
@@ -170,6 +193,7 @@ impl Running {
         let wiring::Mounted { hosts, names, .. } = mounted;
         self.net.reload(&hosts, names, config.limits.clone(), policy, origins, config.policy.lifted_addresses.clone());
         self.reception.reload(&hosts);
+        self.post.install(mails);
         if config.source.text != current.source.text {
             changed.push("configuration".into());
         }
@@ -196,6 +220,7 @@ impl Running {
         self.net.stop();
         self.http = None;
         self.web_push = None;
+        self.post.close();
     }
 }
 
@@ -206,6 +231,7 @@ impl Running {
 pub fn check(config: &Config) -> Result<Vec<String>, String> {
     wiring::mount_to_check(config)?;
     wiring::client_auth(config)?;
+    mail::server(config)?;
     if config.tls.certificates.is_none() {
         return Ok(Vec::new());
     }

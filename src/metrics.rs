@@ -47,6 +47,7 @@ pub struct Sources {
     pub store: Arc<dyn Store>,
     pub certificates: Arc<Certificates>,
     pub requests: Arc<Requests>,
+    pub mails: Arc<iris_connectors::smtp::Counters>,
 }
 
 /// All that one reading shows.
@@ -57,6 +58,7 @@ struct Seen {
     store: Figures,
     progress: Progress,
     requests: [u64; 5],
+    mails: Arc<iris_connectors::smtp::Counters>,
     certificates: Vec<Expiry>,
     process: Process,
 }
@@ -69,6 +71,7 @@ impl Sources {
             store: self.store.figures(),
             progress: self.store.progress(),
             requests: self.requests.seen(),
+            mails: self.mails.clone(),
             certificates: self.certificates.expiries(SystemTime::now()),
             process: Process::read(),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use bytes::Bytes;
-use iris_core::ports::{DerivedReply, Forgetter, Passwords, Ports, WebPusher};
+use iris_core::ports::{DerivedReply, Forgetter, Mailer, Passwords, Ports, WebPusher};
 use iris_engine::negotiate::sasl::Credentials;
 
 use crate::closing::Closing;
@@ -14,7 +14,13 @@ const WAITING_PASSWORDS_MAX: usize = 256;
 
 /// # Errors
 /// No thread can be started.
-pub fn ports(iterations: u32, closing: Arc<Closing>, forget: Forgetter, web_push: WebPusher) -> Result<Ports, String> {
+pub fn ports(
+    iterations: u32,
+    closing: Arc<Closing>,
+    forget: Forgetter,
+    web_push: WebPusher,
+    mailer: Mailer,
+) -> Result<Ports, String> {
     let (sender, receiver) = sync_channel::<(String, DerivedReply)>(WAITING_PASSWORDS_MAX);
     let work = move || {
         for (password, reply) in receiver {
@@ -26,7 +32,7 @@ pub fn ports(iterations: u32, closing: Arc<Closing>, forget: Forgetter, web_push
         .spawn(work)
         .map_err(|error| format!("cannot start a thread: {error}"))?;
     let stop = Arc::new(move |what, after| closing.order(what, after));
-    Ok(Ports { random: Arc::new(random), passwords: Arc::new(PasswordThread { sender }), stop, forget, web_push })
+    Ok(Ports { random: Arc::new(random), passwords: Arc::new(PasswordThread { sender }), stop, forget, web_push, mailer })
 }
 
 /// Ends when the last turn that could ask has ended.

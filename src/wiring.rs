@@ -9,7 +9,7 @@ use iris_core::Enrolled;
 use iris_core::ids::IdSeal;
 use iris_core::keyed::Keyed;
 use iris_core::mount::Doors;
-use iris_core::ports::{Forgetter, WebPusher};
+use iris_core::ports::{Forgetter, Mailer, WebPusher};
 use iris_core::room::Room;
 use iris_core::store::{Shelf, Store};
 use iris_core::time::datetime;
@@ -28,10 +28,23 @@ use iris_web::{Discovery, Site};
 
 use crate::closing::Closing;
 use crate::config::{Config, ListenKind, Listener};
+use crate::mail::{self, nobody_mails};
 use crate::push::{self, nobody_pushes};
 
 /// Every room of the house.
-pub const ROOMS: &[Room] = iris_xep::ROOMS;
+pub const ROOMS: &[Room] = &{
+    let mut rooms = [iris_xep::ROOMS[0]; iris_xep::ROOMS.len() + iris_company::ROOMS.len()];
+    let (mut xep, mut company) = (0, 0);
+    while xep < iris_xep::ROOMS.len() {
+        rooms[xep] = iris_xep::ROOMS[xep];
+        xep += 1;
+    }
+    while company < iris_company::ROOMS.len() {
+        rooms[xep + company] = iris_company::ROOMS[company];
+        company += 1;
+    }
+    rooms
+};
 
 /// The doors of all domains, and the names that scanners stamp.
 pub struct Mounted {
@@ -62,7 +75,7 @@ pub fn mount_with(config: &Config, vapid: Option<&Vapid>, mut names: NameTable) 
     let mut doors = Vec::new();
     let rooms = config.rooms().map_err(|error| config.mount_error(&error).to_string())?;
     let rooms = rooms.with_domains(&config.domains).with_admins(&config.accounts.admins).with_site(site(config));
-    let rooms = rooms.with_vapid(vapid.map(|vapid| vapid.public().to_owned()));
+    let rooms = rooms.with_vapid(vapid.map(|vapid| vapid.public().to_owned())).with_mailing(mail::rules(config));
     rooms.plans().for_domains(&config.domains).map_err(|error| config.mount_error(&error).to_string())?;
     for domain in &config.domains {
         doors.push(Doors::open(domain, ROOMS, &mut names, &rooms).map_err(|error| config.mount_error(&error).to_string())?);
@@ -153,6 +166,8 @@ pub struct Opening {
     pub forget: Forgetter,
     /// Who speaks to the push services of browsers.
     pub web_push: WebPusher,
+    /// Who hands mails to the mail server.
+    pub mailer: Mailer,
 }
 
 /// A network over a store. Without an `opening` nobody is let in (administration of a house that is not open), and what is no longer
@@ -186,6 +201,7 @@ pub fn network(
             opening.as_ref().map(|opening| opening.closing.clone()).unwrap_or_default(),
             opening.as_ref().map_or_else(|| Arc::new(|_| {}) as Forgetter, |opening| opening.forget.clone()),
             opening.as_ref().map_or_else(nobody_pushes, |opening| opening.web_push.clone()),
+            opening.as_ref().map_or_else(nobody_mails, |opening| opening.mailer.clone()),
         )?,
         census: Arc::new(census),
         enrolled: Arc::new(if opening.is_some() {

@@ -5,6 +5,7 @@ mod certificates;
 mod dns;
 mod files;
 mod machine;
+mod mail;
 mod ports;
 mod web;
 
@@ -27,7 +28,7 @@ pub(super) struct DoctorArguments {
     /// Do not ask the DNS at all
     #[arg(long, conflicts_with = "dns")]
     no_dns: bool,
-    /// Do not fetch host-meta and what it names, nor ask the bucket of the files
+    /// Do not fetch host-meta and what it names, nor ask the bucket of the files and the mail server
     #[arg(long)]
     no_web: bool,
     #[command(flatten)]
@@ -121,6 +122,7 @@ fn examine(arguments: &DoctorArguments, config: &Config, running: bool) -> Vec<F
     if !arguments.no_web {
         findings.extend(web::examine(config, running));
         findings.extend(files::examine(config, running));
+        findings.extend(mail::examine(config));
     }
     findings.extend(machine::examine(config, running));
     findings

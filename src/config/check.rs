@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config, reading: &mut Reading) {
     certificates(config, reading);
     limits(config, reading);
     super::files::check(config, reading);
+    super::mail::check(config, reading);
 }
 
 fn domains(config: &Config, reading: &mut Reading) {

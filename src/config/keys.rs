@@ -52,6 +52,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "web", about: "WebSocket, BOSH and discovery, on listeners of kind https and http.", keys: WEB },
     Section { name: "store", about: "", keys: STORE },
     Section { name: "files", about: super::files::ABOUT, keys: super::files::KEYS },
+    Section { name: "mail", about: super::mail::ABOUT, keys: super::mail::KEYS },
 ];
 
 pub(super) const LISTEN: &str = "listen";

@@ -50,7 +50,16 @@ impl Reading {
             config.data_dir.clone_from(data_dir);
         }
         let (tls, s3, push) = (&mut config.tls, &mut config.files.s3.authorities, &mut config.web.push_authorities);
-        for path in [&mut tls.certificates, &mut tls.client_ca, &mut tls.client_crl, s3, push] {
+        let mail = &mut config.mail;
+        for path in [
+            &mut tls.certificates,
+            &mut tls.client_ca,
+            &mut tls.client_crl,
+            s3,
+            push,
+            &mut mail.password_file,
+            &mut mail.authorities,
+        ] {
             *path = path.take().map(|path| folder.join(path));
         }
         config.dev |= overrides.dev;

@@ -266,6 +266,29 @@ pub const METRICS: &[Metric] = &[
             out.number(seen.store.entries_appended);
         },
     ),
+    // --- mail -------------------------------------------------------------------------------------------------------------
+    metric(
+        Counter,
+        "iris_mails_total",
+        &[("result", "taken, busy, unreachable, login-refused, recipient-refused, too-large, refused, unknown")],
+        "Mails that users wanted sent, by what the mail server made of them; unknown: it did not say in time whether it has it.",
+        |seen, out| {
+            let mails = &seen.mails;
+            out.by(
+                "result",
+                [
+                    ("taken", mails.taken.get()),
+                    ("busy", mails.busy.get()),
+                    ("unreachable", mails.unreachable.get()),
+                    ("login-refused", mails.login_refused.get()),
+                    ("recipient-refused", mails.recipient_refused.get()),
+                    ("too-large", mails.too_large.get()),
+                    ("refused", mails.refused.get()),
+                    ("unknown", mails.unknown.get()),
+                ],
+            );
+        },
+    ),
     // --- the program ------------------------------------------------------------------------------------------------------
     metric(
         Gauge,
