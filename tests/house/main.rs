@@ -11,6 +11,7 @@ mod depth;
 mod faults;
 mod files;
 mod invites;
+mod mail;
 mod operate;
 mod push;
 mod restart;
