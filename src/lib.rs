@@ -263,7 +263,7 @@ pub fn doap() -> String {
 
 /// The table of `xep/README.md`, made of the rooms' cards.
 pub fn xep_table() -> String {
-    iris_xep::cards::readme(wiring::ROOMS)
+    iris_xep::cards::readme(iris_xep::ROOMS)
 }
 
 /// `METRICS.md`, made of the list.

@@ -31,7 +31,7 @@ pub const ROOM: Room = Room {
         name: "Conversations by e-mail",
         version: "1.0.0",
         status: Status::Complete,
-        needs: &[4, 50, 82, 122, 308, 313, 424],
+        needs: &[4, 50, 82, 313],
     },
     mount,
 };
@@ -46,6 +46,9 @@ const SENT: Shelf = Shelf::record("mailed");
 const PAGE_ENTRIES: u32 = 200;
 /// Of an archive, with those that have no line (receipts, markers).
 const ENTRIES_MAX: usize = 500_000;
+/// Of whom it was with, in the name of the file: one that every file system takes, and so short that it is not written in pieces (RFC 2231 3),
+/// which not every mail program puts together.
+const FILE_NAME_CHARS_MAX: usize = 14;
 const DAY_US: u64 = 86_400_000_000;
 
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
@@ -258,10 +261,9 @@ fn mail(
     };
     let file = Bytes::from(transcript.write(&head));
     let day = time::datetime(now_us)[..10].to_owned();
-    // A name that every file system takes.
+    let named = with.node().map_or(with.domain().as_str(), |node| node.as_str());
     let named: String =
-        with.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || "@.-_".contains(c) { c } else { '_' }).collect();
-    let named: String = named.chars().take(100).collect();
+        named.chars().take(FILE_NAME_CHARS_MAX).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let text = format!(
         "The file beside this text is the conversation of {me} with {with_whom}: {} messages.\r\n\r\n\
          It was asked for at {} UTC with this account. If that was not you, somebody else uses your account: change its password.\r\n",

@@ -261,9 +261,16 @@ fn without_a_mail_server_nothing_is_offered_and_mistakes_are_named() {
     drop(server);
     let sink = Sink::closed();
     let mut with = configured(&data, &sink, "", "");
-    let why = data.try_start(&with).expect_err("an empty password").to_owned() + &data.logged();
+    let refused = |with: &With| {
+        let why = data.try_start(with).err().expect("a mistake") + &data.logged();
+        why.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let why = refused(&with);
     assert!(why.contains("mail.password_file") && why.contains("no password in one line"), "{why}");
     with.config = Some("[mail]\nserver = \"smtp-plain://mail.example.org\"\nfrom = \"x\"\n".to_owned());
-    let why = data.try_start(&with).expect_err("plain, and far away").to_owned() + &data.logged();
+    let why = refused(&with);
     assert!(why.contains("iris.toml:2:") && why.contains("iris.toml:3:") && why.contains("only to this machine"), "{why}");
+    with.config = Some("[mail]\nusername = \"iris\"\nrecipients = []\n".to_owned());
+    let why = refused(&with);
+    assert!(why.contains("[mail] has no server") && why.contains("there is no password_file beside it"), "{why}");
 }

@@ -99,7 +99,7 @@ fn a_conversation_of_two_is_a_text_in_a_mail() {
     let mails = house.mails.lock().expect("the mails");
     let mail = &mails.sent[0];
     assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("juliet@house", "Conversation with romeo@house"));
-    assert_eq!(mail.file_name, "romeo@house-2026-01-01.txt");
+    assert_eq!(mail.file_name, "romeo-2026-01-01.txt");
     assert!(mail.text.contains("change its password") && !mail.text.contains("bird"), "{}", mail.text);
 }
 
