@@ -94,6 +94,11 @@ class Dino:
         if source.exists():
             (self.out / self.log).write_bytes(source.read_bytes())
 
+    def complaints(self):
+        """What Dino warned of, but for calls: no codecs are installed, and its STUN server is of a network that is not there."""
+        found = re.findall(r"^\(dino-im:\d+\): (\S+-(?:WARNING|CRITICAL) .*)$", (self.desktop.home / self.log).read_text(errors="replace"), re.MULTILINE)
+        return [text for text in found if not text.startswith(("rtp-", "ice-"))]
+
     def mechanism(self):
         found = re.findall(r"mechanism=['\"]([^'\"]+)", (self.desktop.home / self.log).read_text(errors="replace"))
         return found[0] if found else "mechanism unknown"
@@ -140,7 +145,9 @@ async def with_gajim(stage):
                 require(number == 1, f"{body!r} is {number} times in Dino's history")
             await asyncio.sleep(2)
             await dino.picture("dino-after-restart")
-            return f"{dino.mechanism()}, typed both ways, 3 messages caught up after a restart, pictures taken"
+            complaints = dino.complaints() + gajim.complaints()
+            require(not complaints, f"they logged {complaints[:3]}")
+            return f"{dino.mechanism()}, typed both ways, 3 messages caught up after a restart, no error logged, pictures taken"
         except Exception:
             await dino.picture("dino-failure")
             await gajim.desktop.picture(dino.out / "gajim-failure.png")

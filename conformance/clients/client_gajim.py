@@ -166,6 +166,11 @@ class Gajim:
         if source.exists():
             (self.out / self.log).write_bytes(source.read_bytes())
 
+    def complaints(self):
+        """What Gajim logged as an error, but for a desktop that is not there to name its colours."""
+        found = re.findall(r"^\S+ \S+ \(E\) (.*)$", (self.desktop.home / self.log).read_text(errors="replace"), re.MULTILINE)
+        return [text for text in found if "system_style" not in text]
+
     def mechanism(self):
         found = re.findall(r'<auth [^>]*mechanism="([^"]+)"', (self.desktop.home / self.log).read_text(errors="replace"))
         return found[0] if found else "mechanism unknown"
@@ -217,7 +222,8 @@ async def conversation(stage):
             await gajim.open_chat(romeo.boundjid.bare)
             await asyncio.sleep(2)
             await gajim.picture("after-restart")
-            return f"{gajim.mechanism()}, received, typed and sent, 3 messages caught up after a restart, pictures taken"
+            require(not gajim.complaints(), f"Gajim logged {gajim.complaints()[:3]}")
+            return f"{gajim.mechanism()}, received, typed and sent, 3 messages caught up after a restart, no error logged, pictures taken"
         except Exception:
             await gajim.picture("failure")
             raise

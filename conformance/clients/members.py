@@ -175,12 +175,7 @@ class Profanity(Terminal):
         return self.program.wire()
 
     def complaints(self):
-        found = re.findall(r"^\S+ (?:conn|xmpp|prof): ERR: (.*)$", self.program.wire(), re.MULTILINE)
-        return [text for text in found if not any(known in text for known in KNOWN_OF_PROFANITY)]
-
-
-# OMEMO has no keys in a new installation; the component that conformance/server configures is connected in its own part only.
-KNOWN_OF_PROFANITY = ["OMEMO", "the program behind this address is not connected"]
+        return self.program.complaints()
 
 
 class Poezio(Terminal):

@@ -173,8 +173,7 @@ class Gajim:
         await self.program.picture(f"gajim-{name}")
 
     def complaints(self):
-        found = re.findall(r"^\S+ \S+ \(E\) (.*)$", self.wire(), re.MULTILINE)
-        return [text for text in found if not any(known in text for known in ("system_style",))]
+        return self.program.complaints()
 
 
 class TrustingChromium(Chromium):
@@ -275,6 +274,4 @@ class Converse:
         return "\n".join(text for _, text in self.console)
 
     def complaints(self):
-        # The pictures of its sponsors, from a network that is not there; and the component, which is connected in another part.
-        known = ("conversejs.org/media", "bot.localhost")
-        return [text for level, text in self.console if level == "error" and not any(it in text for it in known)]
+        return client_converse.complaints(self.console)
