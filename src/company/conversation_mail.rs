@@ -14,13 +14,13 @@ use iris_core::conversation::Conversation;
 use iris_core::form::{Field, Form};
 use iris_core::mailing::{Busy, Mailing};
 use iris_core::ports::{Mail, Mailed};
-use iris_core::store::{EntryId, LogQuery, OwnerId, Read, Rows, Shelf, StoreError, Write};
-use iris_core::xml::El;
-use iris_core::{BareJid, Bounce, Card, Condition, Cx, Jid, Mount, MountError, Room, Status, jids, time};
+use iris_core::store::{EntryId, OwnerId, Read, Rows, Shelf, StoreError};
+use iris_core::{BareJid, Bounce, Card, Condition, Cx, Jid, Mount, MountError, Room, Status, time};
 
 mod address;
 mod line;
 mod message;
+mod reading;
 mod transcript;
 
 use transcript::{Head, Transcript};
@@ -38,14 +38,9 @@ pub const ROOM: Room = Room {
 
 const NODE: &str = "urn:iris:mail#conversation";
 
-/// How many an account has had sent, and on which day: eight bytes of days since 1970, four of the number, big-endian. Written when the mail
-/// server has answered, so it outlives the process.
+/// How many an account has had sent, and on which day: eight bytes of days since 1970, four of the number, big-endian.
 const SENT: Shelf = Shelf::record("mailed");
 
-/// Entries of one read: what is made of them is made in one turn of the shard.
-const PAGE_ENTRIES: u32 = 200;
-/// Of an archive, with those that have no line (receipts, markers).
-const ENTRIES_MAX: usize = 500_000;
 /// Of whom it was with, in the name of the file: one that every file system takes, and so short that it is not written in pieces (RFC 2231 3),
 /// which not every mail program puts together.
 const FILE_NAME_CHARS_MAX: usize = 14;
@@ -63,49 +58,45 @@ async fn step(stage: Stage, cx: Cx, mailing: Arc<Mailing>) -> Result<Next, Bounc
         let prefilled = address::own(&cx, &me, &mailing).await?;
         return Ok(Next::ask(form(prefilled, &mailing)));
     };
-    let with = answers.jid("with").ok_or_else(|| Bounce::bad_request("with: is required"))?;
-    let to = address::checked(answers.text("address").unwrap_or_default(), &mailing)?;
-    let period = Period::of(answers.text("first"), answers.text("last"))?;
-    let underway = mailing.begin(me.clone()).map_err(|busy| {
+    let wish = Wish {
+        with: answers.jid("with").ok_or_else(|| Bounce::bad_request("with: is required"))?,
+        to: address::checked(answers.text("address").unwrap_or_default(), &mailing)?,
+        period: Period::of(answers.text("first"), answers.text("last"))?,
+        reader: stage.caller.clone(),
+        me,
+    };
+    // As long as this lives, whatever becomes of it.
+    let _underway = mailing.begin(wish.me.clone()).map_err(|busy| {
         Bounce::new(Condition::ResourceConstraint).text(match busy {
             Busy::Own => "a conversation of yours is being sent; wait until that is done",
             Busy::House => "too many conversations are being sent at once; try again in a minute",
         })
     })?;
-    let (owner, id) = myself(&cx, &me).await?;
     let day = stage.now.wall_us / DAY_US;
-    let sent = sent_on(&cx, owner, day).await?;
-    if sent >= mailing.conversations_per_day_max {
-        let why = format!(
-            "at most {} conversations are sent to you in a day (UTC); try again tomorrow",
-            mailing.conversations_per_day_max
-        );
-        return Err(Bounce::new(Condition::ResourceConstraint).text(why));
+    let before = reserve(&cx, &wish.me, day, mailing.conversations_per_day_max).await?;
+    let delivered = deliver(&cx, &wish, &mailing, stage.now.wall_us).await;
+    // What was tried at the mail server's expense counts.
+    let is_spent = |mailed: &Mailed| !matches!(mailed, Mailed::Busy | Mailed::Unreachable | Mailed::LoginRefused);
+    if !delivered.as_ref().is_ok_and(|(mailed, _)| is_spent(mailed))
+        && let Err(why) = count(&cx, &wish.me, day, before).await
+    {
+        tracing::warn!(%why, "a mail was not sent, and counts all the same");
     }
-    let conversation = conversation(&cx, &me, &stage.caller, &with).await?;
-    let transcript = read(&cx, &conversation, &me, &with, &period, mailing.size_bytes_max).await?;
-    if transcript.len() == 0 {
-        let why = format!("there are no messages of that time in your conversation with {with}");
-        return Err(Bounce::new(Condition::NotAcceptable).text(why));
-    }
-    let messages = transcript.len();
-    let mail = mail(id, to.clone(), &conversation, &transcript, &me, &with, &period, stage.now.wall_us);
-    drop(transcript);
-    let mailed = cx.mail(mail).await;
-    drop(underway);
-    if !matches!(mailed, Mailed::Busy | Mailed::Unreachable | Mailed::LoginRefused) {
-        // What was tried at the mail server's expense counts. The mail is underway whether or not this can be written.
-        let counted = cx.account(me, move |turn| {
-            let value: Vec<u8> = day.to_be_bytes().into_iter().chain((sent + 1).to_be_bytes()).collect();
-            turn.write(Write::Put { owner: turn.account.owner(), shelf: SENT, key: "".into(), value: value.into() });
-        });
-        if let Err(why) = counted.await {
-            tracing::warn!(%why, "a mail was sent, and not counted");
-        }
-    }
-    outcome(mailed, &mailing)?;
-    let note = format!("The conversation with {with} ({messages} messages) is on its way to {to}.");
+    let (mailed, messages) = delivered?;
+    outcome(mailed)?;
+    let note = format!("The conversation with {} ({}) is on its way to {}.", wish.with, counted(messages), wish.to);
     Ok(Next::Done(Done::empty().note(Note::Info, note)))
+}
+
+/// What somebody wants, checked.
+struct Wish {
+    me: BareJid,
+    /// A full JID.
+    reader: Jid,
+    with: Jid,
+    /// An address that is sent to.
+    to: String,
+    period: Period,
 }
 
 fn form(prefilled: Option<String>, mailing: &Mailing) -> Form {
@@ -141,10 +132,40 @@ impl Period {
     }
 }
 
-/// The number of the account, and a new id.
-async fn myself(cx: &Cx, me: &BareJid) -> Result<(OwnerId, String), Bounce> {
-    let found = cx.account(me.clone(), |turn| (turn.account.owner(), turn.house.ports.random_id())).await?;
-    found.ok_or_else(|| Bounce::new(Condition::Forbidden))
+/// Read, written down, handed over; and how many messages that were.
+async fn deliver(cx: &Cx, wish: &Wish, mailing: &Mailing, now_us: u64) -> Result<(Mailed, usize), Bounce> {
+    let conversation = reading::conversation(cx, wish).await?;
+    let transcript = reading::transcript(cx, &conversation, wish, mailing.size_bytes_max).await?;
+    let messages = transcript.len();
+    if messages == 0 {
+        let why = format!("there are no messages of that time in your conversation with {}", wish.with);
+        return Err(Bounce::new(Condition::NotAcceptable).text(why));
+    }
+    let id = cx.account(wish.me.clone(), |turn| turn.house.ports.random_id()).await?.ok_or_else(nobody)?;
+    let mail = wish.mail(id, &conversation, &transcript, now_us);
+    drop(transcript);
+    Ok((cx.mail(mail).await, messages))
+}
+
+fn counted(messages: usize) -> String {
+    format!("{messages} message{}", if messages == 1 { "" } else { "s" })
+}
+
+fn nobody() -> Bounce {
+    Bounce::new(Condition::Forbidden)
+}
+
+/// One more for this day, if that is allowed: how many there were before. It is written before anything is read: what this user has sent
+/// until now is on disk with it, and so in the archive that is read.
+async fn reserve(cx: &Cx, me: &BareJid, day: u64, most: u32) -> Result<u32, Bounce> {
+    let owner = cx.account(me.clone(), |turn| turn.account.owner()).await?.ok_or_else(nobody)?;
+    let sent = sent_on(cx, owner, day).await?;
+    if sent >= most {
+        let why = format!("at most {most} conversations are sent to you in a day (UTC); try again tomorrow");
+        return Err(Bounce::new(Condition::ResourceConstraint).text(why));
+    }
+    count(cx, me, day, sent + 1).await?;
+    Ok(sent)
 }
 
 async fn sent_on(cx: &Cx, owner: OwnerId, day: u64) -> Result<u32, Bounce> {
@@ -156,125 +177,49 @@ async fn sent_on(cx: &Cx, owner: OwnerId, day: u64) -> Result<u32, Bounce> {
     Ok(sent.unwrap_or(0))
 }
 
-/// What is said behind one of our services is kept there; everything else is in one's own archive, what an occupant of a room has whispered
-/// too.
-async fn conversation(cx: &Cx, me: &BareJid, reader: &Jid, with: &Jid) -> Result<Conversation, Bounce> {
-    if with.node().is_some() && with.resource().is_none() {
-        let reader = reader.clone();
-        let shared = cx.behind(&with.to_bare(), move |turn| {
-            let doors = turn.doors;
-            let shared = doors.entities.as_ref()?.conversation.as_ref()?;
-            Some(shared(turn, &reader))
-        });
-        if let Some(shared) = shared.await?.flatten() {
-            return shared.map_err(|why| refused(&why, with));
-        }
-    }
-    let peer = with.to_bare();
-    let own = cx.account(me.clone(), move |turn| {
-        let doors = turn.doors;
-        doors.conversation.as_ref().map(|own| own(turn, &peer))
-    });
-    own.await?.flatten().ok_or_else(|| Bounce::new(Condition::ServiceUnavailable).text("nothing is kept here"))
+async fn count(cx: &Cx, me: &BareJid, day: u64, sent: u32) -> Result<(), StoreError> {
+    let value: Vec<u8> = day.to_be_bytes().into_iter().chain(sent.to_be_bytes()).collect();
+    cx.account(me.clone(), move |turn| turn.put(SENT, "", value)).await.map(drop)
 }
 
-/// Whether it is not there, keeps nothing or is not for this reader: the form stays, for another address.
-fn refused(why: &Bounce, with: &Jid) -> Bounce {
-    Bounce::new(Condition::NotAcceptable).text(match why.condition {
-        Condition::Forbidden => format!("{with} lets you read nothing that was said there"),
-        _ => format!("there is no room {with} that keeps what is said"),
-    })
-}
-
-async fn read(
-    cx: &Cx,
-    of: &Conversation,
-    me: &BareJid,
-    with: &Jid,
-    period: &Period,
-    size_bytes_max: usize,
-) -> Result<Transcript, Bounce> {
-    let is_room = of.room.is_some();
-    let mut transcript = Transcript::new(is_room, size_bytes_max);
-    let mut query =
-        LogQuery { peer: of.peer, from: period.from, until: period.until, max: PAGE_ENTRIES, ..LogQuery::default() };
-    for _ in 0..ENTRIES_MAX / PAGE_ENTRIES as usize {
-        let page = match cx.read(Read::Log { owner: of.owner, shelf: of.shelf, query: query.clone() }).await? {
-            Rows::Log(page) => page,
-            _ => return Err(StoreError::Broken("another answer than was asked for".into()).into()),
+impl Wish {
+    fn mail(&self, id: String, of: &Conversation, transcript: &Transcript, now_us: u64) -> Mail {
+        let Wish { me, with, period, .. } = self;
+        let with_whom = match of.room.as_deref() {
+            None => with.to_string(),
+            Some(name) if name.trim().is_empty() => format!("the room {with}"),
+            Some(name) => format!("the room {} ({with})", line::one(name)),
         };
-        for entry in &page.entries {
-            let Some(message) = (of.message)(&entry.entry).and_then(El::parse) else { continue };
-            if is_room || is_between(&message, me, with) {
-                transcript.add(entry.id.0, &message).map_err(|_| too_large(size_bytes_max))?;
-            }
-        }
-        query.after = page.entries.last().map(|entry| entry.id);
-        if page.complete || query.after.is_none() {
-            return Ok(transcript);
+        let head = Head {
+            of: format!("Conversation of {me} with {with_whom}"),
+            first: period.first.as_deref(),
+            last: period.last.as_deref(),
+            made_us: now_us,
+        };
+        let named = with.node().map_or(with.domain().as_str(), |node| node.as_str());
+        let named: String =
+            named.chars().take(FILE_NAME_CHARS_MAX).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let made = line::moment(now_us);
+        let day = made.split(' ').next().unwrap_or_default();
+        let text = format!(
+            "The file beside this text is the conversation of {me} with {with_whom}: {}.\r\n\r\n\
+             It was asked for at {made} UTC with this account. If that was not you, somebody else uses your account: change its \
+             password.\r\n",
+            counted(transcript.len()),
+        );
+        Mail {
+            id,
+            to: self.to.clone(),
+            subject: format!("Conversation with {with_whom}"),
+            text,
+            file_name: format!("{named}-{day}.txt"),
+            file: Bytes::from(transcript.write(&head)),
         }
     }
-    Err(too_large(size_bytes_max))
-}
-
-/// The index is a hash, and knows no resources.
-fn is_between(message: &El<'_>, me: &BareJid, with: &Jid) -> bool {
-    let (Some(from), Some(to)) = (message.attr("from"), message.attr("to")) else { return false };
-    let is = |address: &str| match with.resource() {
-        Some(_) => address == with.as_str(),
-        None => jids::bare(address) == with.as_str(),
-    };
-    // Notes to oneself are no conversation with everybody.
-    if with.to_bare() == *me { is(&from) && jids::bare(&to) == me.as_str() } else { is(&from) || is(&to) }
-}
-
-fn too_large(size_bytes_max: usize) -> Bounce {
-    let size = match size_bytes_max / 1024 {
-        kib if kib >= 1024 => format!("{} MiB", kib / 1024),
-        kib => format!("{kib} KiB"),
-    };
-    Bounce::new(Condition::NotAcceptable)
-        .text(format!("that is more than {size}, the most that is sent in one mail: choose a first and a last day"))
-}
-
-#[expect(clippy::too_many_arguments, reason = "all that stands in the mail")]
-fn mail(
-    id: String,
-    to: String,
-    of: &Conversation,
-    transcript: &Transcript,
-    me: &BareJid,
-    with: &Jid,
-    period: &Period,
-    now_us: u64,
-) -> Mail {
-    let with_whom = match of.room.as_deref() {
-        None => with.to_string(),
-        Some(name) if name.trim().is_empty() => format!("the room {with}"),
-        Some(name) => format!("the room {} ({with})", line::one(name)),
-    };
-    let head = Head {
-        of: format!("Conversation of {me} with {with_whom}"),
-        first: period.first.as_deref(),
-        last: period.last.as_deref(),
-        made_us: now_us,
-    };
-    let file = Bytes::from(transcript.write(&head));
-    let day = time::datetime(now_us)[..10].to_owned();
-    let named = with.node().map_or(with.domain().as_str(), |node| node.as_str());
-    let named: String =
-        named.chars().take(FILE_NAME_CHARS_MAX).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let text = format!(
-        "The file beside this text is the conversation of {me} with {with_whom}: {} messages.\r\n\r\n\
-         It was asked for at {} UTC with this account. If that was not you, somebody else uses your account: change its password.\r\n",
-        transcript.len(),
-        line::moment(now_us),
-    );
-    Mail { id, to, subject: format!("Conversation with {with_whom}"), text, file_name: format!("{named}-{day}.txt"), file }
 }
 
 /// In general words; the log of the server has the exact ones.
-fn outcome(mailed: Mailed, mailing: &Mailing) -> Result<(), Bounce> {
+fn outcome(mailed: Mailed) -> Result<(), Bounce> {
     let (condition, why) = match mailed {
         Mailed::Taken => return Ok(()),
         Mailed::Busy => (Condition::ResourceConstraint, "too many mails are being sent at once; try again in a minute"),
@@ -285,18 +230,19 @@ fn outcome(mailed: Mailed, mailing: &Mailing) -> Result<(), Bounce> {
             (Condition::InternalServerError, "the mail server does not let this server in; tell your administrator")
         }
         Mailed::RecipientRefused => (Condition::NotAcceptable, "the mail server does not take mail for that address"),
-        Mailed::TooLarge => return Err(too_large_for_server(mailing)),
-        Mailed::Refused => (Condition::RemoteServerTimeout, "the mail server does not take the mail; tell your administrator"),
+        Mailed::TooLarge => {
+            (Condition::NotAcceptable, "the mail server takes no mail of that size: choose a first and a last day")
+        }
+        Mailed::Refused => (
+            Condition::RemoteServerTimeout,
+            "the mail server does not take the mail; try again later, or tell your administrator",
+        ),
         Mailed::Unknown => (
             Condition::RemoteServerTimeout,
             "the mail server did not say in time whether it has the mail; look whether it comes",
         ),
     };
     Err(Bounce::new(condition).text(why))
-}
-
-fn too_large_for_server(_: &Mailing) -> Bounce {
-    Bounce::new(Condition::NotAcceptable).text("the mail server takes no mail of that size: choose a first and a last day")
 }
 
 #[cfg(test)]

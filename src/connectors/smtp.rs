@@ -166,7 +166,7 @@ async fn serve(setup: Arc<Setup>, mut mails: mpsc::Receiver<Wanted>) {
         let Some((mail, until, mut answer)) = mails.recv().await else { break };
         let setup = setup.clone();
         tokio::spawn(async move {
-            let (mailed, dialog) = deliver(&setup, &mail, until).await;
+            let (mailed, dialog) = deliver(&setup, mail, until).await;
             answer.tell(mailed);
             if let Some(dialog) = dialog {
                 let _ = timeout(QUIT_TIME_MAX, dialog.quit()).await;
@@ -178,31 +178,37 @@ async fn serve(setup: Arc<Setup>, mut mails: mpsc::Receiver<Wanted>) {
     let _ = room.acquire_many(CONNECTIONS_MAX as u32).await;
 }
 
-async fn deliver(setup: &Setup, mail: &Mail, until: Instant) -> (Mailed, Option<Dialog>) {
+async fn deliver(setup: &Setup, mail: Mail, until: Instant) -> (Mailed, Option<Dialog>) {
+    let (id, to) = (mail.id.clone(), mail.to.clone());
     let letter = match letter::write(mail, &setup.sender, SystemTime::now()) {
         Ok(letter) => letter,
         Err(why) => {
-            tracing::error!(id = mail.id, why, "a mail cannot be written");
+            tracing::error!(id, why, "a mail cannot be written");
             return (Mailed::Refused, None);
         }
     };
     let phase = Phase::default();
     let went = timeout_at(until, async {
         let mut dialog = Dialog::open(&setup.server, &setup.name, &phase).await?;
-        dialog.send(setup.sender.address(), &mail.to, &letter, &phase).await?;
-        Ok(dialog)
+        let said = dialog.send(setup.sender.address(), &to, &letter, &phase).await;
+        Ok((said, dialog))
     });
-    let failed = match went.await {
-        Ok(Ok(dialog)) => {
-            tracing::info!(id = mail.id, bytes = letter.len(), "the mail server has taken a mail");
-            return (Mailed::Taken, Some(dialog));
-        }
-        Ok(Err(failed)) => failed,
-        Err(_) => phase.late(MAIL_TIME_MAX),
+    let (said, dialog) = match went.await {
+        Ok(Ok((said, dialog))) => (said, Some(dialog)),
+        Ok(Err(failed)) => (Err(failed), None),
+        Err(_) => (Err(phase.late(MAIL_TIME_MAX)), None),
     };
-    // What the server says may name the recipient; it is its operator's log.
-    tracing::warn!(id = mail.id, server = %setup.server.address, why = failed.why, "a mail was not sent");
-    (failed.what, None)
+    match said {
+        Ok(()) => {
+            tracing::info!(id, bytes = letter.len(), "the mail server has taken a mail");
+            (Mailed::Taken, dialog)
+        }
+        Err(failed) => {
+            // What the server says may name the recipient; it is its operator's log.
+            tracing::warn!(id, server = %setup.server.address, why = failed.why, "a mail was not sent");
+            (failed.what, dialog)
+        }
+    }
 }
 
 /// Connects, and logs in where there is a login; no mail is sent. For `iris doctor`. The sentence says what was agreed on.

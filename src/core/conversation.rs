@@ -19,6 +19,8 @@ pub struct Conversation {
     pub peer: Option<u64>,
     /// The complete `<message/>` in an entry; `None`: there is none.
     pub message: fn(&Bytes) -> Option<&[u8]>,
+    /// In a room: the real address of whoever sent it, if this reader may know it.
+    pub sender: Option<fn(&Bytes) -> Option<&str>>,
     /// Of a room: its name for people, which may be empty. `None`: it is a conversation of two.
     pub room: Option<String>,
 }

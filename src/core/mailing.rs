@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jid::BareJid;
 
-/// Conversations that are being made into mails in the house at once. Each is a text of `size_bytes_max` at most, and twice that again
-/// while it is sent.
+/// Conversations that are being made into mails in the house at once. Each takes some times `size_bytes_max` of memory at most: while it is
+/// written down, and again while the mail is made of it.
 pub const UNDERWAY_MAX: usize = 8;
 
 /// What the configuration says of it, `[mail]`; one for all domains.

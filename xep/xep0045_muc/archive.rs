@@ -79,6 +79,9 @@ impl Room {
             shelf: ARCHIVE,
             peer: None,
             message: |entry| history::parts(entry).map(|(_, message)| message),
+            sender: self
+                .reveals_addresses_to(reader)
+                .then_some(|entry| history::parts(entry).map(|(real, _)| jids::bare(real))),
             room: Some(self.config.name.clone()),
         })
     }
@@ -90,12 +93,17 @@ impl Room {
         self.may_read_archive(reader)
     }
 
+    /// 7.2.3, also for whoever is not here.
+    fn reveals_addresses_to(&self, reader: &Jid) -> bool {
+        let role = self.occupants.of_person(bare(reader)).map(|(_, it)| it.role).max().unwrap_or(Role::None);
+        self.shows_addresses_to(role) || self.affiliation_of(reader) >= Affiliation::Admin
+    }
+
     pub fn archive_query(&self, turn: &HostTurn<'_>, el: &El<'_>) -> Reply {
         if let Err(why) = self.has_archive(turn.from) {
             return why.into();
         }
-        let role = self.occupants.of_person(bare(turn.from)).map(|(_, it)| it.role).max().unwrap_or(Role::None);
-        let reveal = self.shows_addresses_to(role) || self.affiliation_of(turn.from) >= Affiliation::Admin;
+        let reveal = self.reveals_addresses_to(turn.from);
         let asked = Asked {
             source: SOURCE,
             me: turn.jid.as_str(),

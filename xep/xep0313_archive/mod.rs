@@ -87,6 +87,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         shelf: SHELF,
         peer: Some(peer_hash(with.as_str())),
         message: entry::message,
+        sender: None,
         room: None,
     });
     for feature in [NS, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"] {

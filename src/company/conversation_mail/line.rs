@@ -35,9 +35,9 @@ pub fn one(text: &str) -> String {
     lines.join(" ")
 }
 
-/// A name between angle brackets: it has none itself.
+/// A name between angle brackets, in front of a bar: it has none of these itself.
 pub fn name(text: &str) -> String {
-    one(text).chars().map(|c| if matches!(c, '<' | '>') { '|' } else { c }).collect()
+    one(text).chars().map(|c| if matches!(c, '<' | '>' | '|') { '_' } else { c }).collect()
 }
 
 /// What is between the line breaks, of whatever kind, without what a terminal or an editor would obey.
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_name_does_not_end_early() {
-        assert_eq!(name("juliet> yes <romeo"), "juliet| yes |romeo");
+        assert_eq!(name("juliet> yes <romeo"), "juliet_ yes _romeo");
         assert_eq!(name("ju\nliet"), "ju liet");
     }
 

@@ -7,6 +7,7 @@ const CORRECT: &str = "urn:xmpp:message-correct:0";
 const RETRACT: &str = "urn:xmpp:message-retract:1";
 const MODERATE: &str = "urn:xmpp:message-moderate:1";
 const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+const FALLBACK: &str = "urn:xmpp:fallback:0";
 const OOB: &str = "jabber:x:oob";
 const FILE_SHARING: &str = "urn:xmpp:sfs:0";
 const FILE_METADATA: &str = "urn:xmpp:file:metadata:0";
@@ -58,6 +59,8 @@ pub struct Message {
     pub replaces: Option<String>,
     /// XEP-0424: the id of the message that its sender wants back.
     pub takes_back: Option<String>,
+    /// What it says is for clients that do not know what a retraction is (XEP-0428).
+    pub is_fallback: bool,
     /// `None`: nothing for people.
     pub said: Option<Said>,
 }
@@ -78,12 +81,14 @@ impl Message {
         };
         let (sender, name) = (sender.to_owned(), name.to_owned());
         let id_in = |ns: &str, local: &str| message.child(ns, local).and_then(|it| it.attr("id")).map(|id| id.into_owned());
+        let fallbacks = || message.children().filter(|child| child.is(FALLBACK, "fallback"));
         Some(Message {
             sender,
             name,
             id: message.attr("id").map(|id| id.into_owned()).filter(|id| !id.is_empty()),
             replaces: id_in(CORRECT, "replace"),
             takes_back: id_in(RETRACT, "retract"),
+            is_fallback: fallbacks().any(|it| it.attr("for").as_deref() == Some(RETRACT)),
             said: said(message),
         })
     }
@@ -96,7 +101,6 @@ fn said(message: &El<'_>) -> Option<Said> {
         return Some(Said::TakenBack { by_moderator: moderated.is_some(), reason: reason.filter(|it| !it.trim().is_empty()) });
     }
     if is_encrypted(message) {
-        // What stands in its body says only that it is encrypted (XEP-0380 3).
         return Some(Said::Text("[encrypted message]".to_owned()));
     }
     let body = in_words(message, "body");
@@ -105,6 +109,8 @@ fn said(message: &El<'_>) -> Option<Said> {
         return Some(Said::Subject(subject.clone()));
     }
     let mut parts: Vec<String> = Vec::new();
+    // XEP-0380: in some way that is not known here, so nobody knows what is in the body.
+    parts.extend(message.child(ENCRYPTION, "encryption").map(|_| "[encrypted message]".to_owned()));
     parts.extend(
         subject
             .filter(|subject| !subject.trim().is_empty())
@@ -119,13 +125,13 @@ fn said(message: &El<'_>) -> Option<Said> {
     (!parts.is_empty()).then(|| Said::Text(parts.join("\n")))
 }
 
-/// A message that has a readable body beside is encrypted all the same: the body is for whoever cannot read it.
+/// What stands in its body is for whoever cannot read it.
 fn is_encrypted(message: &El<'_>) -> bool {
     let encrypted = |(ns, local): (&'static str, &'static str)| message.child(ns, local);
     ENCRYPTED.into_iter().filter_map(encrypted).any(|it| {
         // OMEMO without a payload only carries keys.
         it.local() != "encrypted" || it.children().any(|child| child.local() == "payload")
-    }) || message.child(ENCRYPTION, "encryption").is_some() && message.child(ns::CLIENT, "body").is_some()
+    })
 }
 
 /// Of several the one without a language, else the first (RFC 6121 5.2.3).

@@ -305,7 +305,7 @@ fn what_an_occupant_whispers_is_in_ones_own_archive() {
     let x = "<x xmlns='http://jabber.org/protocol/muc#user'/>";
     say(&mut house, &romeo, "hall@conference.house/juliet", "1", &format!("<body>psst</body>{x}"));
     let answer = send(&mut house, &juliet, "hall@conference.house/romeo", "juliet@house");
-    assert!(answer.contains("(1 messages)"), "{answer}");
+    assert!(answer.contains("(1 message)"), "{answer}");
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn one_that_is_too_large_says_what_to_do() {
 fn more_than_one_page_is_in_order_and_each_once() {
     let mut house = house();
     let (romeo, juliet) = lovers(&mut house);
-    let count = super::PAGE_ENTRIES as usize * 2 + 7;
+    let count = super::reading::PAGE_ENTRIES as usize * 2 + 7;
     for n in 0..count {
         say(&mut house, &romeo, "juliet@house", &format!("n{n}"), &format!("<body>no {n}</body>"));
         house.hear(&juliet);

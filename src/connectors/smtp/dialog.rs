@@ -3,6 +3,7 @@
 //! Written here and not taken from a library: replies have a limit in bytes, what came in clear before TLS is never taken for something
 //! that was said under TLS (the injection that RFC 3207 6 warns of), and each failure says in which step it was, in the server's words.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -332,7 +333,11 @@ async fn secure(server: &Server, stream: Box<dyn Stream>, phase: &Phase) -> Resu
 }
 
 /// RFC 5321 4.5.2: a line that begins with a dot gets another one. It ends with a line break.
-fn stuffed(letter: &[u8]) -> Vec<u8> {
+fn stuffed(letter: &[u8]) -> Cow<'_, [u8]> {
+    let is_plain = !letter.starts_with(b".") && !letter.windows(2).any(|it| it == b"\n.");
+    if is_plain && letter.ends_with(b"\r\n") {
+        return Cow::Borrowed(letter);
+    }
     let mut out = Vec::with_capacity(letter.len() + letter.len() / 64 + 2);
     for line in letter.split_inclusive(|byte| *byte == b'\n') {
         if line.first() == Some(&b'.') {
@@ -343,7 +348,7 @@ fn stuffed(letter: &[u8]) -> Vec<u8> {
     if !out.ends_with(b"\r\n") {
         out.extend_from_slice(b"\r\n");
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -352,7 +357,9 @@ mod tests {
 
     #[test]
     fn s4_5_2_a_dot_alone_does_not_end_a_mail() {
-        assert_eq!(stuffed(b".\r\na.\r\n..b"), b"..\r\na.\r\n...b\r\n");
-        assert_eq!(stuffed(b"a\r\n"), b"a\r\n");
+        assert_eq!(*stuffed(b".\r\na.\r\n..b"), *b"..\r\na.\r\n...b\r\n");
+        assert_eq!(*stuffed(b"a\r\n.b\r\n"), *b"a\r\n..b\r\n");
+        assert_eq!(*stuffed(b"a"), *b"a\r\n");
+        assert!(matches!(stuffed(b"a\r\n"), Cow::Borrowed(b"a\r\n")));
     }
 }

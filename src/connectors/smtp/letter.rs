@@ -32,16 +32,16 @@ impl Sender {
 ///
 /// # Errors
 /// It cannot be written: an address that is none.
-pub fn write(mail: &Mail, sender: &Sender, now: SystemTime) -> Result<Vec<u8>, String> {
+pub fn write(mail: Mail, sender: &Sender, now: SystemTime) -> Result<Vec<u8>, String> {
     let to: Address = mail.to.parse().map_err(|why| format!("the address of the recipient: {why}"))?;
     let domain = sender.mailbox.email.domain();
     // RFC 3834 5: no answer machine answers it.
     let auto = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
-    let file = Body::new_with_encoding(mail.file.to_vec(), ContentTransferEncoding::Base64);
+    let file = Body::new_with_encoding(Vec::from(mail.file), ContentTransferEncoding::Base64);
     let file = file.map_err(|_| "the file cannot be encoded".to_owned())?;
     let text = ContentType::parse("text/plain; charset=utf-8").map_err(|why| why.to_string())?;
     let parts = MultiPart::mixed()
-        .singlepart(SinglePart::plain(mail.text.clone()))
+        .singlepart(SinglePart::plain(mail.text))
         .singlepart(Attachment::new(one_line(&mail.file_name)).body(file, text));
     let message = Message::builder()
         .from(sender.mailbox.clone())
@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    fn written(mail: &Mail) -> String {
+    fn written(mail: Mail) -> String {
         let sender = Sender::parse("Büro <iris@example.org>").expect("a sender");
         let bytes = write(mail, &sender, UNIX_EPOCH + Duration::from_secs(1_800_000_000)).expect("a letter");
         String::from_utf8(bytes).expect("ASCII")
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_ascii_with_one_recipient() {
-        let text = written(&mail());
+        let text = written(mail());
         let (head, _) = text.split_once("\r\n\r\n").expect("a head");
         for line in [
             "From: =?utf-8?b?QsO8cm8=?= <iris@example.org>",
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn no_header_is_smuggled_in() {
         let evil = "x\r\nBcc: evil@evil.example\r\n\r\nbody\n\nx\u{85}y\u{2028}z";
-        let text = written(&Mail { subject: evil.into(), file_name: evil.into(), ..mail() });
+        let text = written(Mail { subject: evil.into(), file_name: evil.into(), ..mail() });
         assert!(!text.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc")), "{text}");
         let to =
-            |to: &str| write(&Mail { to: to.into(), ..mail() }, &Sender::parse("iris@example.org").expect("one"), UNIX_EPOCH);
+            |to: &str| write(Mail { to: to.into(), ..mail() }, &Sender::parse("iris@example.org").expect("one"), UNIX_EPOCH);
         assert!(to("a@b.example, c@d.example").is_err() && to("a@b.example\r\nBcc: c@d.example").is_err());
     }
 
