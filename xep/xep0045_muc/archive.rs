@@ -31,6 +31,7 @@ const SOURCE: Source = Source {
         }
         jids::bare(real) == *with && full.as_deref().is_none_or(|full| full == real)
     },
+    groupchat_field: false,
     write: |entry, reveal, out| {
         let Some((real, message)) = history::parts(entry) else { return };
         match message.strip_suffix(b"</message>").filter(|_| reveal) {
@@ -63,7 +64,7 @@ impl Room {
 
     pub fn archive_form(&self, turn: &HostTurn<'_>) -> Reply {
         match self.has_archive(turn.from) {
-            Ok(()) => query::form(),
+            Ok(()) => query::form(&SOURCE),
             Err(why) => why.into(),
         }
     }
@@ -131,11 +132,11 @@ impl Room {
 /// What a message is when it was taken back (XEP-0424 4, XEP-0425 5): who and when stay, what it was does not. `retracted`: the
 /// attributes and content of the element. `None`: that is no message of ours, or one that was taken back before.
 pub fn tombstone(entry: &Bytes, retracted: &str) -> Option<Bytes> {
-    let (real, message) = history::parts(entry)?;
-    let message = El::parse(message)?;
-    if message.child(super::RETRACT, "retracted").is_some() {
+    if history::is_tombstone(entry) {
         return None;
     }
+    let (real, message) = history::parts(entry)?;
+    let message = El::parse(message)?;
     let mut xml = Build::new();
     xml.open_ns("message", iris_core::ns::CLIENT);
     for name in ["from", "type", "id"] {
@@ -145,5 +146,5 @@ pub fn tombstone(entry: &Bytes, retracted: &str) -> Option<Bytes> {
         xml.raw(stanzas::occupant_id(&id).as_bytes());
     }
     xml.raw(retracted.as_bytes()).close();
-    Some(history::made(real, &xml.finish()))
+    Some(history::tombstone(real, &xml.finish()))
 }

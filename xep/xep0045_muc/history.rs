@@ -2,7 +2,7 @@
 //!
 //! An entry of the log `muc-archive`, and the value of the record `muc-subject` behind eight bytes of its id:
 //! ```text
-//! byte 0     version: 1
+//! byte 0     1: what was said; 2: a tombstone, that something was said and taken back (XEP-0424 4)
 //! byte 1, 2  length of the sender's real address, big-endian
 //! then       that address, and the <message/> as it stands in <forwarded/>: from the occupant, without a `to`
 //! ```
@@ -19,24 +19,26 @@ use iris_core::{HostTurn, Jid, hash, jids, ns, time};
 use super::stanzas;
 use crate::xep0313_archive::entry as personal;
 
-const VERSION: u8 = 1;
+const SAID: u8 = 1;
+/// The entry's own mark: whatever an element in a message says, its author may have written it.
+const TOMBSTONE: u8 = 2;
 
 /// Entries: see above. Peer: the hash of the occupant's address. Tag: `tag`.
 pub const ARCHIVE: Shelf = Shelf::log("muc-archive").searchable(text);
 
 pub fn encode(real: &str, stanza: &Stanza, stamps: &Stamps) -> Bytes {
     let mut out = Vec::with_capacity(stanza.size() + real.len() + 192);
-    out.push(VERSION);
+    out.push(SAID);
     out.extend_from_slice(&u16::try_from(real.len()).unwrap_or(0).to_be_bytes());
     out.extend_from_slice(real.as_bytes());
     render_unaddressed(stanza, stamps, &mut out);
     Bytes::from(out)
 }
 
-/// An entry of a message that is written already.
-pub fn made(real: &str, message: &[u8]) -> Bytes {
+/// What is left of a message. `message`: as it is shown from now on.
+pub fn tombstone(real: &str, message: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(message.len() + real.len() + 3);
-    out.push(VERSION);
+    out.push(TOMBSTONE);
     out.extend_from_slice(&u16::try_from(real.len()).unwrap_or(0).to_be_bytes());
     out.extend_from_slice(real.as_bytes());
     out.extend_from_slice(message);
@@ -48,9 +50,13 @@ pub fn stanza_id(turn: &HostTurn<'_>, id: EntryId) -> StanzaId {
     StanzaId { by: Arc::from(turn.jid.as_str()), id: Arc::from(turn.house.ids.show(turn.owner, id)) }
 }
 
+pub fn is_tombstone(entry: &[u8]) -> bool {
+    entry.first() == Some(&TOMBSTONE)
+}
+
 /// The sender's real address and the message. `None`: not an entry that we wrote.
 pub fn parts(entry: &[u8]) -> Option<(&str, &[u8])> {
-    let rest = entry.strip_prefix(&[VERSION])?;
+    let (_, rest) = entry.split_first().filter(|(mark, _)| [SAID, TOMBSTONE].contains(mark))?;
     let (len, rest) = rest.split_first_chunk::<2>()?;
     let (real, message) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
     Some((std::str::from_utf8(real).ok()?, message))
@@ -67,8 +73,10 @@ pub fn tag(person: &str, message: &El<'_>) -> u64 {
     let Some(id) = origin.or_else(|| message.attr("id")).filter(|id| !id.is_empty()) else { return 0 };
     // What the room takes out or puts in, and what only says that it comes late.
     let is_content = |child: &El<'_>| {
-        let added = [super::OCCUPANT_ID, super::USER, super::MUC, super::HATS, ns::DELAY].contains(&child.ns());
-        !added && !child.is(ns::STANZA_ID, "stanza-id")
+        let added =
+            [super::OCCUPANT_ID, super::USER, super::MUC, super::HATS, super::ADDRESSES, ns::DELAY].contains(&child.ns());
+        let is_rooms = [(ns::STANZA_ID, "stanza-id"), (super::RETRACT, "retracted"), (super::MODERATE, "moderated")];
+        !added && !is_rooms.iter().any(|(ns, local)| child.is(ns, local))
     };
     let content: Vec<El<'_>> = message.children().filter(is_content).collect();
     let content = content.iter().map(|child| child.bytes().get(..TAG_CHILD_BYTES_MAX).unwrap_or(child.bytes()));
@@ -121,17 +129,17 @@ impl Past {
 
     /// Something that is shown to those who come in: neither a change of the subject nor what was taken back.
     pub fn is_shown(&self) -> bool {
-        let was_retracted = || self.el().is_some_and(|it| it.child(super::RETRACT, "retracted").is_some());
-        !self.is_subject() && !was_retracted()
+        !self.is_subject() && !is_tombstone(&self.entry)
     }
 
-    /// A message that takes another one back (XEP-0424): who sent it, its id, and that of the other one as the room shows it.
+    /// A message that takes another one back (XEP-0424): who sent it, its id if it has one, and that of the other one as the room
+    /// shows it.
     pub fn retraction(&self) -> Option<(String, Option<String>, String)> {
         let (real, message) = parts(&self.entry)?;
         let message = El::parse(message)?;
         let retract = message.child(super::RETRACT, "retract")?;
-        // A moderator's is buried with what it is about.
-        if retract.child(super::MODERATE, "moderated").is_some() {
+        // What the room says itself, a moderator's, is buried with what it is about.
+        if message.attr("from").is_some_and(|from| *from == *real) {
             return None;
         }
         let person = jids::bare(real);

@@ -38,6 +38,9 @@ impl Room {
     pub fn say(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
         let Some(speaker) = self.speaker(turn) else { return Bounce::new(Condition::NotAcceptable).into() };
         let names = self.service.names;
+        if names.pretends_moderation(stanza) {
+            return Bounce::new(Condition::Forbidden).text("what a moderator takes back the room says itself").into();
+        }
         // 8.1: "only a message that contains a <subject/> but no <body/>" (and no <thread/>) changes the subject.
         let is_subject = stanza.has(names.subject) && !stanza.has(names.body) && !stanza.has(names.thread);
         if is_subject && !self.may_change_subject(speaker.role) {
@@ -49,7 +52,7 @@ impl Room {
         let (person, affiliation) = (speaker.person.clone(), speaker.affiliation);
         let (from, occupant_id) = (speaker.jid.clone(), stanzas::occupant_id(&speaker.id));
         // XEP-0500 5: "Room administrators and owners MUST NOT be rate limited."
-        if stanza.has(names.body)
+        if names.speaks(stanza)
             && affiliation < Affiliation::Admin
             && let Err(why) = self.slow.speak(&person, turn.now.mono, self.config.slow_mode)
         {
@@ -65,10 +68,10 @@ impl Room {
         let heard = Said { public: self.is_public(), mentioned: false, author: hash::stable(&[person.as_bytes()]) };
         let is_content = self.service.policy.is_content(stanza);
         // The subject is the room's, whatever its author wishes for the archive (XEP-0334).
+        let id = turn.mint();
         if is_content || is_subject {
             let real = turn.from.as_str();
             let entry = history::encode(real, stanza, &stamps);
-            let id = turn.mint();
             if self.config.archive && is_content {
                 let peer = hash::stable(&[from.as_str().as_bytes()]);
                 let tag = history::tag(&person, &stanza.el());
@@ -87,7 +90,7 @@ impl Room {
             turn.put(ACTIVITY, "", self.activity.encode());
         }
         if stanza.has(names.retract) {
-            self.retracted(turn, stanza);
+            self.retracted(turn, stanza, id);
         }
         Reply::Sent
     }
@@ -154,13 +157,13 @@ impl Room {
 
     /// An error from somebody who is there: they cannot be reached (11.1, 17.2.2), or whoever had told them something is to know.
     pub fn hear_error(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
+        let condition = stanza.child_named(ns::CLIENT, "error").and_then(|child| condition(&stanza.child_el(child)));
         let Some(speaker) = self.speaker(turn) else {
             if stanza.kind() == Kind::Message && turn.to.resource().is_none() {
-                self.invitation_failed(turn);
+                self.invitation_failed(turn, condition.as_deref().unwrap_or_default());
             }
             return Reply::Sent;
         };
-        let condition = stanza.child_named(ns::CLIENT, "error").and_then(|child| condition(&stanza.child_el(child)));
         // XEP-0191 3.3: for somebody whom they have blocked nobody is there, and yet they are.
         let is_private = condition.as_deref() == Some("service-unavailable")
             && whispered(turn.from, turn.to, stanza).is_some_and(|it| self.whispers.contains(&it));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iris_core::store::Shelf;
 use iris_core::time::Mono;
-use iris_core::{Bounce, Condition, ErrorType};
+use iris_core::{Bounce, Changed, Condition, ErrorType};
 
 /// Record: the number of the hour since 1970, then what was said in it and in the hours before.
 pub const ACTIVITY: Shelf = Shelf::record("muc-activity");
@@ -35,8 +35,9 @@ impl SlowMode {
             && now.since(*last) < pause
         {
             let wait = (pause - now.since(*last)).as_secs_f64().ceil();
-            let text = format!("this room is in slow mode: {seconds} seconds between messages; wait {wait} more");
-            return Err(Bounce::new(Condition::PolicyViolation).kind(ErrorType::Wait).text(text));
+            let what = format!("this room is in slow mode, {seconds} seconds between messages: wait {wait} more");
+            let slow = Bounce::new(Condition::PolicyViolation).kind(ErrorType::Wait);
+            return Err(slow.limit(what, Changed::ByOwners("room")));
         }
         if self.last.len() >= SPEAKERS_MAX {
             self.last.retain(|_, last| now.since(*last) < pause);

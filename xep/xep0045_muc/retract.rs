@@ -70,29 +70,32 @@ fn corrects(entry: &Bytes, person: &str, id: &str) -> bool {
 
 impl Room {
     /// XEP-0424: somebody has said that they take back what they have said; everybody was told.
-    pub fn retracted(&mut self, turn: &mut HostTurn<'_>, stanza: &Stanza) {
+    /// `at`: where that stands in the archive.
+    pub fn retracted(&mut self, turn: &mut HostTurn<'_>, stanza: &Stanza, at: EntryId) {
         let target = stanza.child_named(RETRACT, "retract").and_then(|it| stanza.child_el(it).attr("id"));
         if let Some(target) = target {
-            self.take_back(turn, bare(turn.from).to_owned(), stanza.id().as_deref(), &target);
+            self.take_back(turn, bare(turn.from).to_owned(), stanza.id().as_deref(), at, &target);
         }
     }
 
     /// The house may have gone down between a retraction and what follows from it. What was done already is not found again.
     pub fn take_back_again(&mut self, turn: &mut HostTurn<'_>) {
-        let again: Vec<_> = self.history.iter().filter_map(Past::retraction).collect();
-        for (person, id, target) in again {
-            self.take_back(turn, person, id.as_deref(), &target);
+        let again: Vec<_> = self.history.iter().filter_map(|past| Some((past.id, past.retraction()?))).collect();
+        for (at, (person, id, target)) in again {
+            self.take_back(turn, person, id.as_deref(), at, &target);
         }
     }
 
-    fn take_back(&mut self, turn: &mut HostTurn<'_>, person: String, id: Option<&str>, target: &str) {
+    fn take_back(&mut self, turn: &mut HostTurn<'_>, person: String, id: Option<&str>, at: EntryId, target: &str) {
         let Some(target) = turn.house.ids.read(turn.owner, target) else { return };
         self.history.retain(|past| past.id != target || author(&past.entry).is_none_or(|(by, _)| by != person));
         if !self.config.archive {
             return;
         }
         let mut xml = Build::new();
-        xml.open_ns("retracted", RETRACT).attr_opt("id", id);
+        // Section 4: "MUST include an 'id' attribute". A retraction without one has that by which the archive shows it.
+        let shown = turn.house.ids.show(turn.owner, at);
+        xml.open_ns("retracted", RETRACT).attr("id", id.unwrap_or(&shown));
         xml.attr("stamp", &time::datetime(turn.now.wall_us)).close();
         let (owner, retracted) = (turn.owner, stanzas::text(xml));
         turn.spawn(move |cx| {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use iris_core::xml::{Build, NameId, Stamps, Stanza, StanzaId, Strip};
+use iris_core::xml::{Build, Child, El, NameId, Stamps, Stanza, StanzaId, Strip};
 use iris_core::{HostTurn, Jid, Mount, jids, ns};
 
 use super::association::{Affiliation, Role};
-use super::{MUC, OCCUPANT_ID, RETRACT, USER};
+use super::{ADDRESSES, HATS, MODERATE, MUC, OCCUPANT_ID, RETRACT, USER};
 
 /// Who did it (8.2, 9.1).
 #[derive(Clone, Debug)]
@@ -108,6 +108,10 @@ pub struct Names {
     pub retract: NameId,
     pub replace: NameId,
     hats: NameId,
+    retracted: NameId,
+    moderated: NameId,
+    addresses: NameId,
+    encrypted: [NameId; 4],
 }
 
 impl Names {
@@ -124,8 +128,33 @@ impl Names {
             form: m.name(ns::DATA_FORMS, "x"),
             retract: m.name(RETRACT, "retract"),
             replace: m.name("urn:xmpp:message-correct:0", "replace"),
-            hats: m.name("urn:xmpp:hats:0", "hats"),
+            hats: m.name(HATS, "hats"),
+            retracted: m.name(RETRACT, "retracted"),
+            moderated: m.name(MODERATE, "moderated"),
+            addresses: m.name(ADDRESSES, "addresses"),
+            encrypted: [
+                m.name("urn:xmpp:omemo:2", "encrypted"),
+                m.name("eu.siacs.conversations.axolotl", "encrypted"),
+                m.name("urn:xmpp:openpgp:0", "openpgp"),
+                m.name("jabber:x:encrypted", "x"),
+            ],
         }
+    }
+
+    /// XEP-0425 8: "only moderation messages … received from the MUC service itself are legitimate, all other such messages MUST be
+    /// discarded".
+    pub fn pretends_moderation(&self, stanza: &Stanza) -> bool {
+        stanza.children().iter().any(|child| child.name == self.retract && is_moderation(stanza, child))
+    }
+
+    /// Whether something is said with it (XEP-0500 5): a body, or what hides one. OMEMO without a payload only carries keys.
+    pub fn speaks(&self, stanza: &Stanza) -> bool {
+        let [omemo, old_omemo, ..] = self.encrypted;
+        let hides = |child: &Child| match child.name {
+            name if name == omemo || name == old_omemo => stanza.child_el(child).children().any(|it| it.local() == "payload"),
+            name => self.encrypted.contains(&name),
+        };
+        stanza.has(self.body) || stanza.children().iter().any(hides)
     }
 
     /// What only the room may say, and what only the room is to know (a password): never passed on. `is_ours`: an address in whose
@@ -137,7 +166,10 @@ impl Names {
                 let claimed = stanza.child_el(child).attr(attr).and_then(|it| jids::address(&it).ok());
                 claimed.is_some_and(|claimed| is_ours(&claimed))
             };
-            let forged = [self.muc, self.user, self.occupant_id, self.hats].contains(&child.name)
+            let forged = [self.muc, self.user, self.occupant_id, self.hats, self.retracted, self.moderated].contains(&child.name)
+                || (child.name == self.retract && is_moderation(stanza, child))
+                // XEP-0033 4.6: who a message is from "originally" is for services to say: in a room that is a real address.
+                || (child.name == self.addresses && names_an_origin(&stanza.child_el(child)))
                 || (child.name == self.stanza_id && claims("by"))
                 || (child.name == self.delay && claims("from"));
             if child.name != NameId::UNKNOWN && forged {
@@ -146,6 +178,14 @@ impl Names {
         }
         strip
     }
+}
+
+fn is_moderation(stanza: &Stanza, retract: &Child) -> bool {
+    stanza.child_el(retract).child(MODERATE, "moderated").is_some()
+}
+
+fn names_an_origin(addresses: &El<'_>) -> bool {
+    addresses.children().any(|it| it.attr("type").is_some_and(|kind| kind == "ofrom"))
 }
 
 /// Beside a stanza that an occupant has sent: who that is.

@@ -6,7 +6,7 @@ use super::*;
 
 const MAM: &str = "urn:xmpp:mam:2";
 
-fn asked(fields: &[(&str, &str)], set: &str) -> String {
+pub fn asked(fields: &[(&str, &str)], set: &str) -> String {
     let fields: String =
         fields.iter().map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>")).collect();
     format!(
@@ -16,7 +16,7 @@ fn asked(fields: &[(&str, &str)], set: &str) -> String {
 }
 
 /// The results, and the answer.
-fn query(house: &mut House, client: &Client, room: &str, payload: &str) -> (Vec<Stanza>, Stanza) {
+pub fn query(house: &mut House, client: &Client, room: &str, payload: &str) -> (Vec<Stanza>, Stanza) {
     house.recv(client);
     house.send(client, &format!("<iq type='set' id='mam' to='{room}'>{payload}</iq>"));
     let mut heard = house.recv(client);
@@ -30,7 +30,7 @@ fn result_id(stanza: &Stanza) -> String {
     stanza.child_el(child).attr("id").expect("an id").into_owned()
 }
 
-fn stanza_id(stanza: &Stanza) -> String {
+pub fn stanza_id(stanza: &Stanza) -> String {
     let child = stanza.child_named("urn:xmpp:sid:0", "stanza-id").unwrap_or_else(|| panic!("no id: {}", stanza.as_str()));
     stanza.child_el(child).attr("id").expect("an id").into_owned()
 }
@@ -74,6 +74,10 @@ fn xep0313_s6_1_2_everything_said_is_read_in_pages() {
         assert!(metadata.as_str().contains(&ids[0]) && metadata.as_str().contains(&ids[6]), "{}", metadata.as_str());
         let form = house.iq(&juliet, "get", Some(&room), &format!("<query xmlns='{MAM}'/>"));
         assert!(form.as_str().contains("before-id"));
+        // 4.1.4: "a client may query a user archive": that field is of the archives of people.
+        assert!(!form.as_str().contains("include-groupchat"), "{}", form.as_str());
+        let groupchat = query(&mut house, &juliet, &room, &asked(&[("include-groupchat", "true")], "")).1;
+        is_error(&groupchat, "feature-not-implemented");
     }
 }
 

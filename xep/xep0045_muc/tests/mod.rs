@@ -9,6 +9,7 @@ use crate::ROOMS;
 mod archive;
 mod bubbles;
 mod family;
+mod forged;
 mod s10_owner;
 mod s7_enter;
 mod s7_talk;
