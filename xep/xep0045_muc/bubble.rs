@@ -14,7 +14,7 @@ use std::sync::Arc;
 use iris_core::command::{Command, Done, Note, Stage, Who};
 use iris_core::entitlements::Plan;
 use iris_core::form::{Field, Form, Submitted};
-use iris_core::{BareJid, Bounce, Condition, Cx, Finish, HostTurn, Jid, Mount, MountError, Reply};
+use iris_core::{BareJid, Bounce, Changed, Condition, Cx, Finish, HostTurn, Jid, Mount, MountError, Reply};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
@@ -80,16 +80,16 @@ pub async fn allowance(creator: &BareJid, cx: &Cx) -> Result<Arc<Plan>, Bounce> 
     if plan.bubbles_create {
         return Ok(plan);
     }
-    let text = format!("the plan \"{}\" lets nobody make bubbles; whoever runs this server gives plans", plan.name);
-    Err(Bounce::new(Condition::NotAllowed).text(text))
+    Err(Bounce::new(Condition::NotAllowed).limit("you cannot make bubbles", Changed::ByPlan(&plan.name)))
 }
 
 async fn create(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {
     let owner = stage.caller.to_bare();
     let mut members = answers.bare_jids("members");
-    members.retain(|member| *member != owner && member.node().is_some());
+    members.retain(|member| *member != owner);
     if members.len() > MEMBERS_PER_COMMAND_MAX {
-        return Err(Bounce::bad_request(&format!("more than {MEMBERS_PER_COMMAND_MAX} members at once")));
+        let what = format!("one command brings at most {MEMBERS_PER_COMMAND_MAX} members");
+        return Err(Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody("invite the others when it is there")));
     }
     let name = answers.text("name").unwrap_or_default().trim().to_owned();
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -120,8 +120,7 @@ async fn create(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> R
 }
 
 pub fn too_many(plan: &str, most: usize) -> Bounce {
-    let text = format!("a bubble of the plan \"{plan}\" has at most {most} members; whoever runs this server gives plans");
-    Bounce::new(Condition::ResourceConstraint).text(text)
+    Bounce::over(format!("a bubble has at most {most} members"), Changed::ByPlan(plan))
 }
 
 /// The address, if it is one of a room of this service.
@@ -192,6 +191,11 @@ impl RoomConfig {
         (self.persistent, self.members_only, self.non_anonymous, self.archive) = (true, true, true, true);
         (self.public, self.registration) = (false, false);
         self.bubble = Some((plan.name.to_string(), plan.bubble_members_max as usize));
+    }
+
+    /// Whatever else its owners set, that makes a bubble one.
+    pub fn is_as_a_bubble(&self) -> bool {
+        self.persistent && self.members_only && self.non_anonymous && self.archive
     }
 }
 

@@ -5,6 +5,7 @@
 
 use iris_core::form::{Field, Form, Problem, Submitted};
 use iris_core::xml::{Build, El};
+use iris_core::{Changed, limit};
 
 use super::association::Role;
 use super::settings;
@@ -380,22 +381,23 @@ impl RoomConfig {
         }
         if config.occupants_max == 0 || config.occupants_max > settings.occupants_max.max(self.occupants_max) {
             let most = settings.occupants_max;
-            return Err(Problem::of_field(
-                &var("maxusers"),
-                &format!("is from 1 to {most}; whoever runs this server can change it"),
-            ));
+            return Err(Problem::of_field(&var("maxusers"), &limit::text(format!("is from 1 to {most}"), Changed::ByOperator)));
         }
         let mut slow = usize::try_from(config.slow_mode).unwrap_or(usize::MAX);
         number(submitted, &var("slow_mode_duration"), &mut slow)?;
         if slow > SLOW_MODE_SECONDS_MAX {
-            return Err(Problem::of_field(&var("slow_mode_duration"), &format!("is at most {SLOW_MODE_SECONDS_MAX} seconds")));
+            let what = format!("is at most {SLOW_MODE_SECONDS_MAX} seconds");
+            let why = limit::text(what, Changed::ByNobody("choose less"));
+            return Err(Problem::of_field(&var("slow_mode_duration"), &why));
         }
         config.slow_mode = slow as u64;
         number(submitted, HISTORY_MAX, &mut config.history_max)?;
         config.history_max = config.history_max.min(settings.history_messages_max);
         config.password = password(self, submitted)?;
-        if config.bubble.is_some() && !(config.persistent && config.members_only) {
-            return Err(Problem("a bubble stays, and only its members enter".into()));
+        if config.bubble.is_some() && !config.is_as_a_bubble() {
+            let text = "a bubble stays, only its members enter, everybody in it sees who is who, and it has an archive: \
+                        persistentroom, membersonly, whois and enablearchiving are as they are";
+            return Err(Problem(text.into()));
         }
         Ok(config)
     }

@@ -8,7 +8,7 @@ use iris_core::{Bounce, Condition, HostTurn, Reply, StanzaType, ns};
 
 use super::association::Affiliation;
 use super::room::{Room, bare};
-use super::{ADMIN, HATS, MAV, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRACT, TOKENS, VCARD, hats, stanzas};
+use super::{ADMIN, HATS, MAV, MODERATE, MUC, OCCUPANT_ID, OWNER, REGISTER, RETRACT, TOKENS, VCARD, bubble, hats, stanzas};
 use crate::result;
 use crate::xep0030_disco as disco;
 use crate::xep0313_archive as mam;
@@ -43,6 +43,9 @@ impl Room {
         if let Some(claimed) = self.claim(turn, stanza, &el) {
             return claimed;
         }
+        if is_set && self.is_closed_to(turn, &el) {
+            return bubble::is_archived().into();
+        }
         match (el.ns(), el.local(), is_set) {
             (disco::INFO, "query", false) => self.disco_info(turn, &el),
             (disco::ITEMS, "query", false) => self.disco_items(turn, &el),
@@ -65,6 +68,18 @@ impl Room {
             (VCARD, "vCard", true) => self.vcard_set(turn, &el),
             _ => Bounce::nobody().into(),
         }
+    }
+
+    /// Feature 35: in an archived bubble nobody writes any more: neither what it is nor what was said in it. Who may read it, that one
+    /// is no member any more, and its end are left. To those who have no business here it is what any room is.
+    fn is_closed_to(&self, turn: &HostTurn<'_>, asked: &El<'_>) -> bool {
+        let stays_open = match asked.ns() {
+            mam::NS | ADMIN => true,
+            OWNER => asked.child(OWNER, "destroy").is_some(),
+            "jabber:iq:register" => asked.child(asked.ns(), "remove").is_some(),
+            _ => false,
+        };
+        self.config.archived && !stays_open && self.affiliation_of(turn.from) >= Affiliation::Member
     }
 
     fn disco_info(&self, turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {

@@ -19,6 +19,9 @@ const OPEN_MAX: usize = 1_000;
 const OPEN_PER_INVITER_MAX: usize = 500;
 const REASON_BYTES_MAX: usize = 4_096;
 
+/// What comes back from an address that is nobody's (RFC 6121 8.5.1, RFC 6120 8.3.3), or whose owner wants nothing from here.
+const NO_SUCH_ADDRESS: &[&str] = &["service-unavailable", "item-not-found", "gone", "jid-malformed", "remote-server-not-found"];
+
 /// Invitations of a room that stays. Key: the bare JIDs of invitee and inviter with a space between.
 pub const SHELF: Shelf = Shelf::map("muc-invitation");
 
@@ -113,17 +116,33 @@ impl Room {
     }
 
     /// 7.8.2: "If the inviter supplies a non-existent JID, the room SHOULD return an <item-not-found/> error to the inviter."
-    pub fn invitation_failed(&mut self, turn: &mut HostTurn<'_>) {
+    pub fn invitation_failed(&mut self, turn: &mut HostTurn<'_>, condition: &str) {
         let invitee = bare(turn.from).to_owned();
-        for inviter in self.answered(turn, &invitee) {
+        let inviters = self.answered(turn, &invitee);
+        if inviters.is_empty() {
+            return;
+        }
+        for inviter in inviters {
+            if self.occupants.by_session(&inviter).is_none() {
+                // An error to a bare JID is dropped (RFC 6121 8.5.2): whoever made a bubble by command, or has gone, reads a message.
+                let name = if self.config.name.is_empty() { turn.jid.as_str() } else { &self.config.name };
+                let text = format!("Your invitation of {invitee} to {name} did not arrive: nobody can be reached there.");
+                let inside = format!("<body>{}</body>", iris_core::xml::escape_text(&text));
+                self.tell_one(turn, inviter.to_bare().into(), &inside);
+                continue;
+            }
             let mut xml = Build::new();
             xml.open_ns("x", USER).open("invite").attr("to", &invitee).close().close();
             let mut inside = stanzas::text(xml);
             Bounce::new(Condition::ItemNotFound).text("the invitation did not arrive").write(&mut inside);
-            let to = self.where_inviter_is(inviter);
             if let Some(told) = stanzas::made(turn, &format!("<message type='error'>{inside}</message>")) {
-                turn.send_stanza(to, told);
+                turn.send_stanza(inviter, told);
             }
+        }
+        // They would hold a place of the plan for ever. Whose server could not be asked may still come.
+        let is_nobody = NO_SUCH_ADDRESS.contains(&condition) && self.affiliations.of(&invitee) == Affiliation::Member;
+        if self.config.bubble.is_some() && is_nobody {
+            self.set_affiliation(turn, &invitee, Affiliated::new(Affiliation::None), None);
         }
     }
 

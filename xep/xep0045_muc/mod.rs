@@ -64,6 +64,7 @@ pub const REGISTER: &str = "http://jabber.org/protocol/muc#register";
 const RETRACT: &str = "urn:xmpp:message-retract:1";
 const MODERATE: &str = "urn:xmpp:message-moderate:1";
 const HATS: &str = "urn:xmpp:hats:0";
+const ADDRESSES: &str = "http://jabber.org/protocol/address";
 const TOKENS: &str = "urn:xmpp:muc-token-invite:0";
 const MAV: &str = "urn:xmpp:muc:affiliations:1";
 const VCARD: &str = "vcard-temp";
@@ -106,9 +107,18 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         }
     }
     m.check_label::<settings::Config>(&settings.service)?;
+    if let Some(domain) = settings.default_bubble.stranger(m.domains().iter().map(|it| &**it)) {
+        let text = format!("default_bubble: {domain} is no domain of this house; name one of `domains`, or say true or false");
+        return Err(m.wrong::<settings::Config>("default_bubble", text));
+    }
     let label = settings.service.clone();
-    let service =
-        Arc::new(Service { names: stanzas::Names::intern(m), policy: Policy::intern(m), pages: m.config()?, settings });
+    let service = Arc::new(Service {
+        names: stanzas::Names::intern(m),
+        policy: Policy::intern(m),
+        pages: m.config()?,
+        bubbles: settings.default_bubble.has(m.domain()),
+        settings,
+    });
     bubble::mount(m, &service)?;
     // People of every domain of the house may belong to rooms of any.
     let services: Arc<[String]> = m.domains().iter().map(|domain| format!("{label}.{domain}")).collect();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use iris_core::store::{Item, PAGE_ENTRIES_MAX, Read, Rows, Shelf, StoreError};
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Condition, Cx, HostTurn, Reply, StateSlot};
+use iris_core::{BareJid, Bounce, Changed, Condition, Cx, HostTurn, Reply, StateSlot};
 
 use super::ROOM_STATE;
 use super::association::Affiliation;
@@ -32,6 +32,8 @@ pub struct Service {
     pub names: Names,
     pub policy: Policy,
     pub pages: crate::xep0313_archive::Config,
+    /// New rooms are bubbles here (`default_bubble`).
+    pub bubbles: bool,
 }
 
 impl std::fmt::Debug for Service {
@@ -305,9 +307,7 @@ impl Admission {
             return Err(Bounce::new(Condition::NotAllowed).text("whoever runs this server says who may make rooms"));
         }
         let most = self.rooms_max;
-        let text =
-            format!("you have made {most} rooms that are there still; whoever runs this server can change how many one may");
-        Err(Bounce::new(Condition::ResourceConstraint).text(text))
+        Err(Bounce::over(format!("you have made {most} rooms that are there still, as many as one may"), Changed::ByOperator))
     }
 
     /// So that many at once count as many.

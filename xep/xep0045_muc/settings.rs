@@ -27,7 +27,31 @@ pub struct Config {
     pub default_public: bool,
     pub default_persistent: bool,
     pub default_archive: bool,
-    pub default_bubble: bool,
+    pub default_bubble: Where,
+}
+
+/// Domains of the house for which something holds.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum Where {
+    /// All, or none.
+    Everywhere(bool),
+    Domains(Vec<String>),
+}
+
+impl Where {
+    pub fn has(&self, domain: &str) -> bool {
+        match self {
+            Where::Everywhere(is) => *is,
+            Where::Domains(domains) => domains.iter().any(|it| it == domain),
+        }
+    }
+
+    /// The first that is none of these.
+    pub fn stranger<'a>(&'a self, all: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+        let Where::Domains(domains) = self else { return None };
+        domains.iter().map(String::as_str).find(|domain| all.clone().all(|it| it != *domain))
+    }
 }
 
 impl Default for Config {
@@ -44,7 +68,7 @@ impl Default for Config {
             default_public: true,
             default_persistent: false,
             default_archive: true,
-            default_bubble: false,
+            default_bubble: Where::Everywhere(false),
         }
     }
 }
@@ -72,7 +96,8 @@ nick_bytes_max = 128
 default_public = true
 default_persistent = false
 default_archive = true
-# Or a bubble, as the plan of who makes it allows (persistent, members only, everybody sees who is who, archived).
+# Or a bubble, as the plan of who makes it allows (persistent, members only, everybody sees who is who, archived): true, or the domains
+# of this house whose rooms are, [\"example.org\"].
 default_bubble = false
 ";
 }

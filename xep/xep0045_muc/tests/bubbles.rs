@@ -87,12 +87,39 @@ fn f33_whoever_refuses_is_no_member_and_the_organiser_is_told() {
 }
 
 #[test]
+fn f32_an_address_that_is_nobodys_holds_no_place_and_the_organiser_hears_of_it_outside_too() {
+    for shard in 0..2 {
+        let mut house = House::with_config(ROOMS, "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 2\n");
+        let romeo = house.online(["romeo@house/orchard", "romeo2@house/orchard"][shard]);
+        house.user("juliet@house");
+        let desk = house.online(["romeo@house/desk", "romeo2@house/desk"][shard]);
+        let bubble = made(&mut house, &romeo, "Verona", &["nobody@house"]);
+        let heard = house.recv(&desk);
+        let told = heard.iter().find(|it| it.name().1 == "message").expect("a message");
+        assert!(told.as_str().contains("invitation of nobody@house to Verona did not arrive"), "{}", told.as_str());
+        assert_ne!(told.attr("type").as_deref(), Some("error"), "RFC 6121 8.5.2: that would be dropped");
+        let members = admin(&mut house, &romeo, &bubble, "get", "<item affiliation='member'/>");
+        assert!(!members.as_str().contains("nobody"), "{}", members.as_str());
+        is_result(&set_affiliation(&mut house, &romeo, &bubble, "juliet@house", "member"));
+    }
+}
+
+#[test]
+fn f32_a_service_may_be_a_member() {
+    let mut house = house();
+    let romeo = house.online(ROMEO);
+    let bubble = made(&mut house, &romeo, "Verona", &["bot.elsewhere"]);
+    assert!(!bubble.is_empty(), "counted among those who are invited");
+}
+
+#[test]
 fn plans_the_size_of_a_bubble() {
     let mut house = House::with_config(ROOMS, "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 3\n");
     let romeo = house.online(ROMEO);
     let four = command(&mut house, &romeo, "create", &[("name", &["X"]), ("members", &["a@house", "b@house", "c@house"])]);
     is_error(&four, "resource-constraint");
     assert!(four.as_str().contains("at most 3 members") && four.as_str().contains("small"), "{}", four.as_str());
+    ["a@house", "b@house", "c@house"].iter().for_each(|it| house.user(it));
     let bubble = made(&mut house, &romeo, "X", &["a@house", "b@house"]);
     is_error(&set_affiliation(&mut house, &romeo, &bubble, "c@house", "member"), "resource-constraint");
     join(&mut house, &romeo, &bubble, "romeo");
@@ -127,6 +154,7 @@ fn plans_a_better_one_makes_place_in_the_bubbles_that_are_there() {
     let plans = "[plans]\ndefault = \"small\"\n[plans.small]\nbubble_members_max = 2\n[plans.large]\nbubble_members_max = 3\n";
     let mut house = House::with_config(ROOMS, plans);
     let romeo = house.online(ROMEO);
+    ["a@house", "b@house", "c@house"].iter().for_each(|it| house.user(it));
     let bubble = made(&mut house, &romeo, "X", &["a@house"]);
     is_error(&set_affiliation(&mut house, &romeo, &bubble, "b@house", "member"), "resource-constraint");
     house.ask("romeo@house", Ask::SetPlan(Some("large".into())));
@@ -140,6 +168,7 @@ fn plans_a_better_one_makes_place_in_the_bubbles_that_are_there() {
 fn f35_archived_and_only_then_deleted() {
     let mut house = house();
     let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    house.user("nurse@house");
     let bubble = made(&mut house, &romeo, "Verona", &["juliet@house", "nurse@house"]);
     join(&mut house, &romeo, &bubble, "romeo");
     join(&mut house, &juliet, &bubble, "juliet");
@@ -212,7 +241,19 @@ fn f31_my_bubbles() {
 }
 
 #[test]
-fn a_domain_may_make_every_new_room_a_bubble() {
+fn a_domain_may_make_every_new_room_a_bubble_and_another_not() {
+    let mut house = House::with_config(ROOMS, "[xep.muc]\ndefault_bubble = [\"away\"]\n");
+    for (who, domain, is_one) in [(ROMEO, "house", false), ("lysander@away/wood", "away", true)] {
+        let client = house.online(who);
+        let room = format!("garden@conference.{domain}");
+        is_in(&join(&mut house, &client, &room, "one"));
+        let info = info_of(&mut house, &client, &room);
+        assert_eq!(info.as_str().contains("'muc_membersonly'"), is_one, "{}", info.as_str());
+    }
+}
+
+#[test]
+fn a_house_may_make_every_new_room_a_bubble() {
     let mut house = House::with_config(ROOMS, "[xep.muc]\ndefault_bubble = true\n");
     let room = room_on(1);
     let romeo = opened(&mut house, &room, &[("roomname", "Verona")]);
@@ -222,6 +263,47 @@ fn a_domain_may_make_every_new_room_a_bubble() {
     }
     is_error(&configure(&mut house, &romeo, &room, &[("membersonly", "0")]), "not-acceptable");
     assert!(command(&mut house, &romeo, "list", &[]).as_str().contains("Verona"));
+}
+
+#[test]
+fn f35_nobody_changes_an_archived_bubble_any_more() {
+    for shard in 0..2 {
+        let mut house = house();
+        let (romeo, juliet) = (house.online(["romeo@house/o", "romeo2@house/o"][shard]), house.online(JULIET));
+        let bubble = made(&mut house, &romeo, "Verona", &["juliet@house"]);
+        join(&mut house, &juliet, &bubble, "juliet");
+        say(&mut house, &juliet, &bubble, "remember");
+        let id = super::archive::stanza_id(&house.one(&juliet));
+        is_result(&command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]));
+        for (name, value) in [("enablearchiving", "0"), ("roomname", "Mantua"), ("roomdesc", "x")] {
+            is_error(&configure(&mut house, &romeo, &bubble, &[(name, value)]), "not-allowed");
+        }
+        let moderate = format!(
+            "<moderate id='{id}' xmlns='urn:xmpp:message-moderate:1'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>"
+        );
+        is_error(&house.iq(&romeo, "set", Some(&bubble), &moderate), "not-allowed");
+        is_error(&house.iq(&romeo, "set", Some(&bubble), "<vCard xmlns='vcard-temp'><FN>x</FN></vCard>"), "not-allowed");
+        let tybalt = house.online(TYBALT);
+        is_error(&configure(&mut house, &tybalt, &bubble, &[("roomname", "x")]), "forbidden");
+        let (heard, _) = super::archive::query(&mut house, &juliet, &bubble, "<query xmlns='urn:xmpp:mam:2'/>");
+        assert_eq!(bodies(&heard), ["remember"]);
+        // Who may read it is still its organiser's business, and so is its end.
+        is_result(&set_affiliation(&mut house, &romeo, &bubble, "juliet@house", "none"));
+        is_result(&owner(&mut house, &romeo, &bubble, "set", "<destroy/>"));
+    }
+}
+
+#[test]
+fn f30_what_makes_a_bubble_one_its_owners_do_not_turn_off() {
+    let mut house = house();
+    let romeo = house.online(ROMEO);
+    let bubble = made(&mut house, &romeo, "Verona", &[]);
+    for (name, value) in [("whois", "moderators"), ("enablearchiving", "0"), ("membersonly", "0"), ("persistentroom", "0")] {
+        let refused = configure(&mut house, &romeo, &bubble, &[(name, value)]);
+        is_error(&refused, "not-acceptable");
+        assert!(refused.as_str().contains(name), "{}", refused.as_str());
+    }
+    is_result(&configure(&mut house, &romeo, &bubble, &[("roomname", "Mantua"), ("moderatedroom", "1")]));
 }
 
 #[test]
@@ -276,7 +358,8 @@ fn s7_10_a_member_of_a_bubble_registers_a_nickname() {
         "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
          </value></field><field var='muc#register_roomnick'><value>jule</value></field></x></query>"
     );
-    is_error(&house.iq(&nurse, "set", Some(&bubble), &form), "not-allowed");
+    is_error(&house.iq(&nurse, "get", Some(&bubble), "<query xmlns='jabber:iq:register'/>"), "not-allowed");
+    is_error(&house.iq(&nurse, "set", Some(&bubble), &form), "service-unavailable");
     is_result(&house.iq(&juliet, "set", Some(&bubble), &form));
     assert_eq!(item(&join(&mut house, &juliet, &bubble, "jule")[0])[0], "member");
     is_error(&join(&mut house, &romeo, &bubble, "jule")[0], "conflict");

@@ -496,6 +496,13 @@ fn s7_8_2_whoever_invites_nobody_is_told_so() {
         let error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
         house.send(&juliet, &format!("<message to='{room}' type='error'>{error}</message>"));
         house.nothing(&romeo);
+        // An owner invites from outside as well.
+        configure(&mut house, &romeo, &room, &[("persistentroom", "1")]);
+        leave(&mut house, &romeo, &room, "romeo");
+        house.recv(&romeo);
+        house.send(&romeo, &format!("<message to='{room}'><x xmlns='{MUC}#user'><invite to='nobody@house'/></x></message>"));
+        let told = house.one(&romeo);
+        assert!(from(&told) == room && told.as_str().contains("invitation of nobody@house"), "{}", told.as_str());
     }
 }
 
