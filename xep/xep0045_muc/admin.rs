@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Reply, jids};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role, Standing, may_affiliate, may_give_role};
 use super::room::{Room, bare};
-use super::{ADMIN, bubble, nick};
+use super::{ADMIN, bubble, nick, stanzas};
 use crate::result;
 
 /// Changes in one request.
@@ -19,6 +19,18 @@ const REASON_BYTES_MAX: usize = 1_024;
 enum Change {
     Role { key: Arc<str>, role: Role, reason: Option<String> },
     Affiliation { address: String, affiliated: Affiliated, is_new_member: bool },
+}
+
+/// 8.4: "along with the offending item(s)": all that are refused for the same reason as the first.
+fn first_refusal(refused: Vec<(Bounce, Vec<u8>)>) -> Option<Bounce> {
+    let why = refused.first()?.0.clone();
+    let mut xml = Build::new();
+    xml.open_ns("query", ADMIN);
+    for (_, item) in refused.iter().filter(|(it, _)| it.condition == why.condition) {
+        xml.raw(item);
+    }
+    xml.close();
+    Some(why.beside(stanzas::text(xml)))
 }
 
 impl Room {
@@ -99,15 +111,19 @@ impl Room {
     /// 9.2: all of it, or an error and nothing.
     pub fn admin_set(&mut self, turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         let items = query.children().filter(|child| child.is(ADMIN, "item"));
-        let mut changes = Vec::new();
+        let (mut changes, mut refused) = (Vec::new(), Vec::new());
         for item in items {
-            if changes.len() >= ITEMS_MAX {
-                return Bounce::new(Condition::ResourceConstraint).text(format!("more than {ITEMS_MAX} items")).into();
+            if changes.len() + refused.len() >= ITEMS_MAX {
+                let what = format!("one request has at most {ITEMS_MAX} items");
+                return Bounce::over(what, Changed::ByNobody("ask for the others with another one")).into();
             }
             match self.change_of(turn, &item) {
                 Ok(change) => changes.push(change),
-                Err(why) => return why.into(),
+                Err(why) => refused.push((why, item.closed().into_owned())),
             }
+        }
+        if let Some(why) = first_refusal(refused) {
+            return why.into();
         }
         if changes.is_empty() {
             return Bounce::bad_request("nothing to do").into();
@@ -188,7 +204,8 @@ impl Room {
         may_affiliate(actor, is_self, old.affiliation, new)?;
         let nick = self.nick_for(item, &address, &old, new)?;
         let is_new_member = self.config.members_only && old.affiliation < Affiliation::Member && new >= Affiliation::Member;
-        let affiliated = Affiliated { nick, reason, ..Affiliated::new(new) };
+        let by_token = old.by_token && new >= Affiliation::Member;
+        let affiliated = Affiliated { nick, reason, by_token, ..Affiliated::new(new) };
         Ok(Change::Affiliation { address, affiliated, is_new_member })
     }
 
@@ -202,7 +219,7 @@ impl Room {
             return Ok(None);
         }
         if !nick::is_one(&wanted, self.service.settings.nick_bytes_max) {
-            return Err(Bounce::new(Condition::NotAcceptable).text("that is no nickname, or it is too long"));
+            return Err(nick::refused(&wanted, self.service.settings.nick_bytes_max, Condition::NotAcceptable));
         }
         let is_others = self.affiliations.owner_of_nick(&wanted).is_some_and(|owner| **owner != *address)
             || self.occupants.by_nick(&wanted).is_some_and(|it| *it.person != *address);
@@ -256,7 +273,6 @@ impl Room {
         if self.affiliations.len() + more <= most {
             return Ok(());
         }
-        let text = format!("a room has at most {most} affiliations; whoever runs this server can change it");
-        Err(Bounce::new(Condition::ResourceConstraint).text(text))
+        Err(Bounce::over(format!("a room has at most {most} affiliations"), Changed::ByOperator))
     }
 }

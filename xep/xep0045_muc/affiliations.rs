@@ -6,6 +6,7 @@
 //! nick thirdwitch
 //! reason ...
 //! registered 1
+//! token 1
 //! ```
 
 use std::collections::BTreeMap;
@@ -25,13 +26,15 @@ pub struct Affiliated {
     pub reason: Option<String>,
     /// A member because they have said so (7.10), and nobody else has.
     pub registered: bool,
+    /// A member because of an invitation token: it is "only required to be supplied once" (XEP-0488 4), also in place of a password.
+    pub by_token: bool,
     /// A guest's (XEP-0175), for as long as they are here. Not kept: nobody has their address again.
     pub passing: bool,
 }
 
 impl Affiliated {
     pub fn new(affiliation: Affiliation) -> Affiliated {
-        Affiliated { affiliation, nick: None, reason: None, registered: false, passing: false }
+        Affiliated { affiliation, nick: None, reason: None, registered: false, by_token: false, passing: false }
     }
 
     pub fn encode(&self) -> String {
@@ -44,6 +47,9 @@ impl Affiliated {
         if self.registered {
             text.push_str("registered 1\n");
         }
+        if self.by_token {
+            text.push_str("token 1\n");
+        }
         text
     }
 
@@ -55,6 +61,7 @@ impl Affiliated {
                 ("nick", value) => affiliated.nick = Some(value.to_owned()),
                 ("reason", value) => affiliated.reason = Some(value.to_owned()),
                 ("registered", value) => affiliated.registered = value == "1",
+                ("token", value) => affiliated.by_token = value == "1",
                 _ => {}
             }
         }
@@ -153,10 +160,11 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again() {
         let (nick, reason) = (Some("third witch".into()), Some("a\nb".into()));
-        let kept = Affiliated { affiliation: Affiliation::Member, nick, reason, registered: true, passing: false };
+        let kept =
+            Affiliated { affiliation: Affiliation::Member, nick, reason, registered: true, by_token: true, passing: false };
         let read = Affiliated::decode(&kept.encode()).expect("ours");
         assert_eq!((read.affiliation, read.nick.as_deref()), (Affiliation::Member, Some("third witch")));
-        assert!(read.registered);
+        assert!(read.registered && read.by_token);
         assert_eq!(read.reason.as_deref(), Some("a b"));
         assert_eq!(Affiliated::decode("nonsense"), None);
     }

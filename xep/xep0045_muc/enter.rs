@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use iris_core::entitlements::Plan;
 use iris_core::xml::{El, Stamps, Stanza, Strip};
-use iris_core::{Bounce, Condition, Finish, HostTurn, Jid, Reply, StanzaType};
+use iris_core::{Bounce, Changed, Condition, Finish, HostTurn, Jid, Reply, StanzaType};
 
 use super::affiliations::Affiliated;
 use super::association::{Affiliation, Role, Standing};
 use super::history::Wanted;
 use super::occupants::{Occupant, Session};
 use super::room::{Announcement, Room, Stage, bare};
-use super::{MAV, MUC, ROOM_STATE, bubble, nick, service, stanzas};
+use super::{MUC, ROOM_STATE, bubble, nick, service, stanzas};
 
 /// Admins and owners find a place in a full room (7.2.9: "up to some reasonable number").
 const MORE_FOR_ADMINS_MAX: usize = 10;
@@ -51,8 +51,8 @@ impl Room {
 
     fn available(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
         if stanza.size() > PRESENCE_BYTES_MAX {
-            let text = format!("what a client says of itself in a room has at most {PRESENCE_BYTES_MAX} bytes");
-            return Bounce::new(Condition::NotAcceptable).text(text).into();
+            let what = format!("what a client says of itself in a room has at most {PRESENCE_BYTES_MAX} bytes");
+            return Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("say less")).into();
         }
         let Some(wanted) = turn.to.resource().map(|nick| nick.as_str().to_owned()) else {
             return Bounce::new(Condition::JidMalformed).text("say under which nickname").into();
@@ -106,7 +106,7 @@ impl Room {
         self.entering.push(turn.from.clone());
         let admission = service::Admission::of(turn, &self.service);
         let (stanza, creator) = (stanza.clone(), turn.from.to_bare());
-        let as_bubble = self.service.settings.default_bubble && turn.is_local();
+        let as_bubble = self.service.bubbles && turn.is_local();
         Reply::Task(Box::new(move |cx| {
             Box::pin(async move {
                 let admitted = admission.ask(&cx).await;
@@ -167,9 +167,10 @@ impl Room {
 
     fn enter(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, join: &El<'_>, codes: &[u16]) -> Result<(), Bounce> {
         let person = bare(turn.from).to_owned();
-        let by_token = self.redeem(turn, &person, join)?;
-        let affiliation = self.affiliations.of(&person);
-        self.admit(affiliation, join, by_token)?;
+        let token = self.token_of(turn, &person, join)?;
+        let needs_no_password = token.is_some() || self.affiliations.at(&person).is_some_and(|it| it.by_token);
+        let affiliation = if token.is_some() { Affiliation::Member } else { self.affiliations.of(&person) };
+        self.admit(affiliation, join, needs_no_password)?;
         let wanted = turn.to.resource().map_or("", |nick| nick.as_str()).to_owned();
         // 7.10: a room that insists on registered nicknames gives them.
         let given = self.affiliations.nick_of(&person).filter(|_| self.config.reserved_nick).unwrap_or(&wanted).to_owned();
@@ -177,22 +178,22 @@ impl Room {
         let beside = self.occupants.by_nick(&given).filter(|it| *it.person == *person);
         match beside {
             Some(occupant) if occupant.sessions.len() >= SESSIONS_PER_OCCUPANT_MAX => {
-                return Err(Bounce::new(Condition::ResourceConstraint).text("too many clients of one occupant"));
+                let what = format!("one person is in a room with at most {SESSIONS_PER_OCCUPANT_MAX} clients");
+                return Err(Bounce::over(what, Changed::ByNobody("leave with another one first")));
             }
             Some(_) => {}
             None => self.has_room(affiliation)?,
         }
         let nick = beside.map_or_else(|| given.clone(), |it| it.nick.to_string());
         let occupant_jid = turn.jid.to_bare().with_resource_str(&nick).map_err(|_| Bounce::new(Condition::JidMalformed))?;
+        // From here on nothing is refused: whose nickname is taken has not used up a token.
+        if let Some(token) = &token {
+            self.redeem(turn, &person, token);
+        }
         let given = self.voices.given(&person, affiliation);
         let role = given.unwrap_or_else(|| affiliation.role(self.config.moderated));
         let id = turn.house.keyed.name(&["occupant", turn.jid.as_str(), &person]);
-        let session = Session {
-            jid: turn.from.clone(),
-            presence: stanza.clone(),
-            strip: self.forged(turn, stanza),
-            wants_versions: join.child(MAV, "mav").is_some(),
-        };
+        let session = Session { jid: turn.from.clone(), presence: stanza.clone(), strip: self.forged(turn, stanza) };
         let new = || Occupant::new(&nick, occupant_jid.into(), &person, id, affiliation, role);
         let key = self.occupants.enter(new, &nick, session);
         let inviters = self.answered(turn, &person);
@@ -259,7 +260,7 @@ impl Room {
     }
 
     /// 7.2.5 to 7.2.7 and 7.2.10: may somebody of this affiliation come in at all?
-    fn admit(&self, affiliation: Affiliation, join: &El<'_>, by_token: bool) -> Result<(), Bounce> {
+    fn admit(&self, affiliation: Affiliation, join: &El<'_>, needs_no_password: bool) -> Result<(), Bounce> {
         if self.stage == Stage::Locked && affiliation != Affiliation::Owner {
             return Err(Bounce::new(Condition::ItemNotFound));
         }
@@ -274,7 +275,9 @@ impl Room {
         }
         let given = join.child(MUC, "password").map(|it| it.text().into_owned());
         match &self.config.password {
-            Some(password) if given.as_ref() != Some(password) && !by_token => Err(Bounce::new(Condition::NotAuthorized)),
+            Some(password) if given.as_ref() != Some(password) && !needs_no_password => {
+                Err(Bounce::new(Condition::NotAuthorized))
+            }
             _ => Ok(()),
         }
     }
@@ -286,14 +289,14 @@ impl Room {
             return Ok(());
         }
         let most = self.config.occupants_max;
-        let text = format!("the room has its {most} people; its owners can set how many it may have");
-        Err(Bounce::new(Condition::ServiceUnavailable).kind(iris_core::ErrorType::Wait).text(text))
+        let full = Bounce::new(Condition::ServiceUnavailable).kind(iris_core::ErrorType::Wait);
+        Err(full.limit(format!("the room has its {most} people"), Changed::ByOwners("room")))
     }
 
     /// 7.2.8: is it a nickname, and is it free for the one who speaks?
     fn nickname(&self, turn: &HostTurn<'_>, wanted: &str) -> Result<(), Bounce> {
         if !nick::is_one(wanted, self.service.settings.nick_bytes_max) {
-            return Err(Bounce::new(Condition::NotAcceptable).text("that is no nickname, or it is too long"));
+            return Err(nick::refused(wanted, self.service.settings.nick_bytes_max, Condition::NotAcceptable));
         }
         let person = bare(turn.from);
         let is_others = self.occupants.by_nick(wanted).is_some_and(|it| *it.person != *person)

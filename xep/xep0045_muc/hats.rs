@@ -9,7 +9,7 @@ use std::sync::Arc;
 use iris_core::form::{Field, Form, Submitted};
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Reply, hash, ns};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Reply, hash, ns};
 
 use super::association::Affiliation;
 use super::room::{Room, bare};
@@ -208,7 +208,8 @@ impl Room {
             }
             "assign" => {
                 if self.hats.worn.len() >= WORN_MAX {
-                    return Err(Bounce::new(Condition::ResourceConstraint).text(format!("at most {WORN_MAX} hats are worn")));
+                    let what = format!("at most {WORN_MAX} hats are worn in a room");
+                    return Err(Bounce::over(what, Changed::ByNobody("take one from somebody first")));
                 }
                 if is_kept {
                     turn.put(WORN, &worn, "");
@@ -237,7 +238,8 @@ impl Room {
             return Err(Bounce::new(Condition::NotAcceptable).text("the title is too long, or the hue no angle"));
         }
         if self.hats.known.len() >= HATS_MAX && !self.hats.known.contains_key(&uri) {
-            return Err(Bounce::new(Condition::ResourceConstraint).text(format!("a room has at most {HATS_MAX} hats")));
+            let what = format!("a room has at most {HATS_MAX} hats");
+            return Err(Bounce::over(what, Changed::ByNobody("destroy one first")));
         }
         if self.is_kept() {
             turn.put(KNOWN, &uri, format!("{hue}\n{title}"));

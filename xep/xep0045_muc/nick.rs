@@ -1,5 +1,7 @@
 //! Nicknames: which one is the same as another (7.2.8 leaves that to us), and which is none.
 
+use iris_core::{Bounce, Changed, Condition};
+
 /// Two nicknames with the same key are the same for people: case, spaces at the ends and between, and what has no width do not count.
 pub fn key(nick: &str) -> String {
     let mut key = String::with_capacity(nick.len());
@@ -23,6 +25,15 @@ fn is_invisible(c: char) -> bool {
 /// Can it be one? The resource of a JID was prepared already (RFC 7622 3.4): it has no control characters.
 pub fn is_one(nick: &str, bytes_max: usize) -> bool {
     nick.len() <= bytes_max && !nick.chars().any(char::is_control) && !key(nick).is_empty()
+}
+
+/// Why it cannot.
+pub fn refused(nick: &str, bytes_max: usize, condition: Condition) -> Bounce {
+    let why = Bounce::new(condition);
+    if nick.len() > bytes_max {
+        return why.limit(format!("a nickname has at most {bytes_max} bytes"), Changed::ByOperator);
+    }
+    why.text("that is no nickname: nobody could see it")
 }
 
 #[cfg(test)]

@@ -20,8 +20,6 @@ pub struct Session {
     /// What it last said of itself, and what of that is not passed on.
     pub presence: Arc<Stanza>,
     pub strip: Strip,
-    /// XEP-0463: it wants to know of affiliations of those who are away.
-    pub wants_versions: bool,
 }
 
 /// A presence as somebody sees it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use iris_core::time::Mono;
 use iris_core::xml::{Build, Stanza, Strip};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType, ns};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Jid, Kind, Reply, StanzaType, ns};
 
 use super::occupants::Occupant;
 use super::room::{Room, bare};
@@ -90,9 +90,8 @@ impl Room {
         let id = stanza.id().unwrap_or_default().into_owned();
         let question = Question { asker: turn.from.clone(), id, of: of.clone(), as_occupant: target.jid.clone(), until };
         let Some(number) = self.relay.add(turn.now.mono, question) else {
-            return Bounce::new(Condition::ResourceConstraint)
-                .text("too many questions in this room, or of yours, wait for an answer")
-                .into();
+            let what = "too many questions in this room, or of yours, wait for an answer";
+            return Bounce::over(what, Changed::ByNobody("ask again when some are answered")).into();
         };
         if let Some(asked) = rewritten(turn, stanza, Some(&relayed_id(number)), &Strip::default()) {
             turn.send_as(from, of, asked);

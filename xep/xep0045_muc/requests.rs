@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iris_core::form::{Field, Form};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Reply, jids, ns};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
 use super::association::{Affiliation, Role};
@@ -114,7 +114,7 @@ impl Room {
             xml.close();
             return result(xml);
         }
-        if let Err(why) = self.may_register(turn, affiliation) {
+        if let Err(why) = self.may_register(turn, affiliation, Condition::NotAllowed) {
             return why.into();
         }
         xml.leaf("instructions", "To become a member of this room, say under which nickname.");
@@ -122,14 +122,17 @@ impl Room {
         result(xml)
     }
 
+    /// `closed`: the answer of a room that registers nobody. Whoever asks what is needed "is not allowed to register", whoever registers
+    /// hears that the room "does not support" it.
+    ///
     /// A guest (XEP-0175) is never seen again: what it registers would lie there for good. Whoever belongs to the room already registers
     /// no more than a nickname.
-    fn may_register(&self, turn: &HostTurn<'_>, affiliation: Affiliation) -> Result<(), Bounce> {
-        let is_open = self.config.registration || affiliation >= Affiliation::Member;
-        if affiliation == Affiliation::Outcast || !is_open || turn.guest {
+    fn may_register(&self, turn: &HostTurn<'_>, affiliation: Affiliation, closed: Condition) -> Result<(), Bounce> {
+        if affiliation == Affiliation::Outcast || turn.guest {
             return Err(Bounce::new(Condition::NotAllowed));
         }
-        Ok(())
+        let is_open = self.config.registration || affiliation >= Affiliation::Member;
+        if is_open { Ok(()) } else { Err(Bounce::new(closed).text("this room registers nobody; its owners can change that")) }
     }
 
     pub fn register_set(&mut self, turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
@@ -138,7 +141,7 @@ impl Room {
         if query.child(IQ_REGISTER, "remove").is_some() {
             return self.unregister(turn, &person, affiliation);
         }
-        if let Err(why) = self.may_register(turn, affiliation) {
+        if let Err(why) = self.may_register(turn, affiliation, Condition::ServiceUnavailable) {
             return why.into();
         }
         let Some(x) = query.child(ns::DATA_FORMS, "x") else { return Bounce::bad_request("a form is missing").into() };
@@ -148,7 +151,7 @@ impl Room {
         };
         let wanted = submitted.text("muc#register_roomnick").unwrap_or_default().to_owned();
         if !nick::is_one(&wanted, self.service.settings.nick_bytes_max) {
-            return Bounce::bad_request("that is no nickname, or it is too long").into();
+            return nick::refused(&wanted, self.service.settings.nick_bytes_max, Condition::BadRequest).into();
         }
         let is_others = self.affiliations.owner_of_nick(&wanted).is_some_and(|owner| **owner != *person)
             || self.occupants.by_nick(&wanted).is_some_and(|it| *it.person != *person)
@@ -190,7 +193,8 @@ impl Room {
     fn ask_for_membership(&mut self, turn: &mut HostTurn<'_>, person: &str, wanted: String) -> Reply {
         let known = self.requests.iter().position(|(jid, _)| **jid == *person);
         if known.is_none() && self.requests.len() >= REQUESTS_MAX {
-            return Bounce::new(Condition::ResourceConstraint).text("too many requests wait for an admin of this room").into();
+            let what = format!("at most {REQUESTS_MAX} requests wait for the admins of a room");
+            return Bounce::over(what, Changed::ByNobody("come again when they have answered some")).into();
         }
         if self.is_kept() {
             turn.put(REQUESTS, person, wanted.clone());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, HostTurn, Reply};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Reply};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
@@ -95,7 +95,8 @@ impl Room {
             over.iter().for_each(|token| self.drop_token(turn, token));
         }
         if self.tokens.len() >= TOKENS_MAX {
-            return Bounce::new(Condition::ResourceConstraint).text(format!("a room has at most {TOKENS_MAX} tokens")).into();
+            let what = format!("a room has at most {TOKENS_MAX} tokens that are good");
+            return Bounce::over(what, Changed::ByNobody("revoke one first")).into();
         }
         let seconds = delay.map_or(LIFETIME_SECONDS_MAX, |seconds| u64::from(seconds).min(LIFETIME_SECONDS_MAX));
         let until_us = Some(now_us + seconds * 1_000_000);
@@ -154,26 +155,32 @@ impl Room {
         turn.delete(SHELF, name);
     }
 
-    /// 3.5: somebody comes in who is nobody here yet. True: a token has made them a member.
-    pub fn redeem(&mut self, turn: &mut HostTurn<'_>, person: &str, join: &El<'_>) -> Result<bool, Bounce> {
+    /// 3.5: the token of somebody who wants to come in and is nobody here yet, if it may make them a member.
+    pub fn token_of(&self, turn: &HostTurn<'_>, person: &str, join: &El<'_>) -> Result<Option<Arc<str>>, Bounce> {
         if self.affiliations.of(person) != Affiliation::None || !self.is_kept() || self.config.archived {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(given) = join.child(MUC, "password").map(|it| it.text().into_owned()) else { return Ok(false) };
-        let Some(mut token) = self.tokens.get(&*given).cloned() else { return Ok(false) };
+        let Some(given) = join.child(MUC, "password").map(|it| it.text().into_owned()) else { return Ok(None) };
+        let Some((name, token)) = self.tokens.get_key_value(&*given) else { return Ok(None) };
         if token.is_over(turn.now.wall_us) {
             let expired = format!("<expired-token xmlns='{TOKENS}'/>");
             return Err(Bounce::new(Condition::NotAuthorized).extra(expired));
         }
         self.has_place(1)?;
         self.has_place_for_members(1)?;
-        if let Some(counter) = &mut token.counter {
-            *counter -= 1;
-            turn.put(SHELF, &given, token.encode());
-            self.tokens.insert(Arc::from(given), token);
+        Ok(Some(name.clone()))
+    }
+
+    /// They come in with it.
+    pub fn redeem(&mut self, turn: &mut HostTurn<'_>, person: &str, name: &Arc<str>) {
+        if let Some(token) = self.tokens.get_mut(name)
+            && let Some(counter) = &mut token.counter
+        {
+            *counter = counter.saturating_sub(1);
+            let kept = token.encode();
+            turn.put(SHELF, name, kept);
         }
-        let member = Affiliated { passing: turn.guest, ..Affiliated::new(Affiliation::Member) };
+        let member = Affiliated { by_token: true, passing: turn.guest, ..Affiliated::new(Affiliation::Member) };
         self.set_affiliation(turn, person, member, None);
-        Ok(true)
     }
 }

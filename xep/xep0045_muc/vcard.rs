@@ -4,7 +4,7 @@ use base64::Engine;
 use bytes::Bytes;
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::xml::El;
-use iris_core::{Bounce, Condition, Finish, HostTurn, Reply};
+use iris_core::{Bounce, Changed, Condition, Finish, HostTurn, Reply};
 use sha1::{Digest, Sha1};
 
 use super::association::Affiliation;
@@ -39,8 +39,8 @@ impl Room {
         }
         let closed = card.closed();
         if closed.len() > CARD_BYTES_MAX {
-            let text = format!("the vCard of a room has at most {CARD_BYTES_MAX} bytes");
-            return Bounce::new(Condition::ResourceConstraint).text(text).into();
+            let what = format!("the vCard of a room has at most {CARD_BYTES_MAX} bytes");
+            return Bounce::over(what, Changed::ByNobody("take a smaller picture")).into();
         }
         let hash = match avatar_hash(card) {
             Ok(hash) => hash,

@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use iris_core::store::{EntryId, Item, OwnerId, Shelf};
 use iris_core::xml::{Build, El};
-use iris_core::{ErrorType, HostTurn};
+use iris_core::{ErrorType, HostTurn, Jid};
 
 use super::affiliations::Affiliations;
 use super::association::{Affiliation, Standing};
-use super::occupants::Session;
-use super::room::Room;
+use super::room::{Room, bare};
 use super::{MAV, MUC, USER, stanzas};
 
 pub const SHELF: Shelf = Shelf::map("muc-affiliation-version");
@@ -33,17 +32,19 @@ struct Change {
     /// When they were a member or more for the last time, if they are not now.
     left: u64,
     is_gone: bool,
+    /// When they became a member or more for the last time.
+    came: u64,
 }
 
 impl Change {
     fn encode(&self) -> String {
-        format!("{} {} {}", self.at, self.left, u8::from(self.is_gone))
+        format!("{} {} {} {}", self.at, self.left, u8::from(self.is_gone), self.came)
     }
 
     fn decode(text: &[u8]) -> Option<Change> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let mut number = || words.next()?.parse::<u64>().ok();
-        Some(Change { at: number()?, left: number()?, is_gone: number()? == 1 })
+        Some(Change { at: number()?, left: number()?, is_gone: number()? == 1, came: number().unwrap_or(0) })
     }
 }
 
@@ -99,10 +100,11 @@ impl Versions {
     ) -> String {
         let since = self.current;
         self.current = turn.mint().0;
-        let before = self.changes.get(address).map_or(0, |change| change.left);
-        let has_left = old >= Affiliation::Member && new < Affiliation::Member;
-        let left = if has_left { self.current } else { before };
-        let change = Change { at: self.current, left, is_gone: new == Affiliation::None };
+        let before = self.changes.get(address).cloned().unwrap_or_default();
+        let (belonged, belongs) = (old >= Affiliation::Member, new >= Affiliation::Member);
+        let left = if belonged && !belongs { self.current } else { before.left };
+        let came = if belongs && !belonged { self.current } else { before.came };
+        let change = Change { at: self.current, left, is_gone: new == Affiliation::None, came };
         if is_kept {
             turn.put(SHELF, address, change.encode());
         }
@@ -127,10 +129,12 @@ impl Versions {
         }
     }
 
-    /// Is it one of ours, of which everything is known that came after?
-    fn read(&self, turn: &HostTurn<'_>, version: &str) -> Option<u64> {
+    /// Is it one of ours, of which this person may know everything that came after? Section 5: "not disclose past affiliation states":
+    /// who has come to belong to the room since, or was out of it meanwhile, does not learn who came and went without them.
+    fn read(&self, turn: &HostTurn<'_>, person: &str, version: &str) -> Option<u64> {
         let at = turn.house.ids.read(OwnerId(turn.owner.0 ^ OF_VERSIONS), version)?.0;
-        (self.forgotten..=self.current).contains(&at).then_some(at)
+        let own = self.changes.get(person).map_or(0, |change| change.left.max(change.came));
+        (self.forgotten.max(own)..=self.current).contains(&at).then_some(at)
     }
 
     /// What each is now who is something else since that version. Who may not see `outcasts` is told of nobody who was never more.
@@ -173,7 +177,7 @@ impl Room {
         let current = shown(turn, self.versions.current);
         let since = asked.attr("since");
         if since.as_deref() != Some(&current) {
-            let known = since.as_deref().and_then(|since| self.versions.read(turn, since));
+            let known = since.as_deref().and_then(|since| self.versions.read(turn, bare(turn.from), since));
             let outcasts = lists.contains(&Affiliation::Outcast);
             let changes = known.map(|at| self.versions.since(at, &self.affiliations, outcasts));
             // "There can be no empty diff": what has changed is nothing that this one may see.
@@ -207,22 +211,20 @@ impl Room {
         }
     }
 
-    /// 4.3, XEP-0045 10.3: about somebody who is not here, to all who may know. Clients encrypt for those who belong to a room, here or
-    /// not. Those who want to know have the version with it.
+    /// 4.2.2, XEP-0045 10.3: about somebody who is not here, to all who may know. Clients encrypt for those who belong to a room, here or
+    /// not. "The room MUST add the mav element", whoever has asked for versions when they came.
     pub fn tell_change(&self, turn: &mut HostTurn<'_>, address: &str, old: Affiliation, new: Affiliation, said: &str) {
         let may = |standing: Standing| self.may_list(standing, old.max(new)) || self.may_list(standing, old.min(new));
         let sessions = self.occupants.iter().filter(|it| may(it.standing())).flat_map(|it| &it.sessions);
-        let (wanting, others): (Vec<&Session>, Vec<&Session>) = sessions.partition(|session| session.wants_versions);
-        for (said, sessions) in [(said, wanting), ("", others)] {
-            if sessions.is_empty() {
-                continue;
-            }
-            let mut xml = Build::new();
-            xml.open_ns("x", USER).raw(said.as_bytes());
-            xml.open("item").attr("jid", address).attr("affiliation", new.as_str()).attr("role", "none").close().close();
-            if let Some(stanza) = stanzas::made(turn, &format!("<message>{}</message>", stanzas::text(xml))) {
-                turn.fan_out(turn.jid.clone(), stanza, sessions.iter().map(|session| session.jid.clone()).collect());
-            }
+        let to: Vec<Jid> = sessions.map(|session| session.jid.clone()).collect();
+        if to.is_empty() {
+            return;
+        }
+        let mut xml = Build::new();
+        xml.open_ns("x", USER).raw(said.as_bytes());
+        xml.open("item").attr("jid", address).attr("affiliation", new.as_str()).attr("role", "none").close().close();
+        if let Some(stanza) = stanzas::made(turn, &format!("<message>{}</message>", stanzas::text(xml))) {
+            turn.fan_out(turn.jid.clone(), stanza, to.into());
         }
     }
 }

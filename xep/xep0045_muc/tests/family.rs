@@ -102,6 +102,42 @@ fn xep0488_a_token_makes_a_member_once() {
     }
 }
 
+#[test]
+fn xep0488_s4_a_token_is_given_once_also_where_others_give_a_password() {
+    for shard in [0, 1] {
+        let locked = [("persistentroom", "1"), ("passwordprotectedroom", "1"), ("roomsecret", "moon")];
+        let (mut house, room, romeo) = alone(shard, &locked);
+        let once = token(&mut house, &romeo, &room, "counter='1'");
+        let by = |token: &str| format!("<password>{token}</password>");
+        let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
+        is_in(&join_with(&mut house, &juliet, &room, "juliet", &by(&once)));
+        leave(&mut house, &juliet, &room, "juliet");
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let (romeo, juliet, nurse2) = (house.online(ROMEO), house.online(JULIET), house.online(NURSE));
+        drop(nurse);
+        is_in(&join_with(&mut house, &juliet, &room, "juliet", &by(&once)));
+        is_error(&join_with(&mut house, &nurse2, &room, "nurse", &by(&once))[0], "not-authorized");
+        // The password itself is everybody else's at every join, members or not.
+        set_affiliation(&mut house, &romeo, &room, "nurse@house", "member");
+        is_error(&join(&mut house, &nurse2, &room, "nurse")[0], "not-authorized");
+    }
+}
+
+#[test]
+fn xep0488_s3_5_who_is_refused_has_not_used_the_token() {
+    let (mut house, room, romeo) = alone(1, &[("persistentroom", "1"), ("membersonly", "1"), ("maxusers", "1")]);
+    let once = token(&mut house, &romeo, &room, "counter='1'");
+    let by = format!("<password>{once}</password>");
+    let juliet = house.online(JULIET);
+    join(&mut house, &romeo, &room, "romeo");
+    is_error(&join_with(&mut house, &juliet, &room, "romeo", &by)[0], "conflict");
+    is_error(&join_with(&mut house, &juliet, &room, "juliet", &by)[0], "service-unavailable");
+    let members = admin(&mut house, &romeo, &room, "get", "<item affiliation='member'/>");
+    assert!(!members.as_str().contains("juliet"), "{}", members.as_str());
+    configure(&mut house, &romeo, &room, &[("maxusers", "20")]);
+    is_in(&join_with(&mut house, &juliet, &room, "juliet", &by));
+}
+
 const MAV: &str = "urn:xmpp:muc:affiliations:1";
 
 fn until(stanza: &Stanza) -> String {
@@ -147,6 +183,34 @@ fn xep0463_who_comes_again_is_told_what_has_changed() {
         let heard = join_with(&mut house, &juliet, &room, "juliet", &again("unknown"));
         assert!(heard[0].as_str().contains("jid='nurse@house'"));
         assert!(join(&mut house, &romeo, &room, "romeo").iter().all(|it| !it.as_str().contains("<mav")), "who does not ask");
+    }
+}
+
+#[test]
+fn xep0463_s5_who_was_out_of_the_room_does_not_learn_who_came_and_went_meanwhile() {
+    for sleeps in [false, true] {
+        let (mut house, room, romeo) = alone(1, &[("persistentroom", "1"), ("membersonly", "1"), ("whois", "anyone")]);
+        set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
+        let juliet = house.online(JULIET);
+        let first = until(&join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}'/>"))[0]);
+        leave(&mut house, &juliet, &room, "juliet");
+        for (person, affiliation) in
+            [("juliet@house", "none"), ("gone@house", "member"), ("gone@house", "none"), ("juliet@house", "member")]
+        {
+            is_result(&set_affiliation(&mut house, &romeo, &room, person, affiliation));
+        }
+        if sleeps {
+            leave(&mut house, &romeo, &room, "romeo");
+            house.advance(Duration::from_secs(600));
+        }
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}' since='{first}'/>"));
+        assert!(heard.iter().all(|it| !it.as_str().contains("gone@house") && !it.as_str().contains("since=")), "{heard:?}");
+        assert!(heard[0].as_str().contains("<item jid='romeo@house' affiliation='owner'/>"), "{}", heard[0].as_str());
+        // From what she has seen since on it is a difference again.
+        let second = until(&heard[0]);
+        is_result(&set_affiliation(&mut house, &romeo, &room, "nurse@house", "member"));
+        let heard = join_with(&mut house, &juliet, &room, "juliet", &format!("<mav xmlns='{MAV}' since='{second}'/>"));
+        assert!(heard[0].as_str().contains(&format!("since='{second}'")), "{}", heard[0].as_str());
     }
 }
 

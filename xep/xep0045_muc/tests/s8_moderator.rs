@@ -79,7 +79,10 @@ fn s8_5_of_several_changes_all_or_none() {
     let (mut house, room, romeo, juliet) = both(1, &[]);
     house.recv(&juliet);
     let both = "<item nick='juliet' role='visitor'/><item nick='romeo' role='visitor'/>";
-    is_error(&admin(&mut house, &romeo, &room, "set", both), "not-allowed");
+    let refused = admin(&mut house, &romeo, &room, "set", both);
+    is_error(&refused, "not-allowed");
+    // 8.4: "along with the offending item(s)".
+    assert!(refused.as_str().contains("nick='romeo'") && !refused.as_str().contains("nick='juliet'"), "{}", refused.as_str());
     house.nothing(&juliet);
     for bad in [
         "",

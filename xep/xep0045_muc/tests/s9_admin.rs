@@ -192,7 +192,8 @@ fn s10_3_what_somebody_becomes_who_is_not_here_is_told_to_those_who_may_know() {
                     (told.name().1, from(&told), item(&told)),
                     ("message", room.clone(), [affiliation, "none", "nurse@house"].map(str::to_owned))
                 );
-                assert!(!told.as_str().contains("<mav"), "{}", told.as_str());
+                // XEP-0463 4.2.2: "the room MUST add the mav element", also for who has not asked for versions.
+                assert!(told.as_str().contains("<mav xmlns='urn:xmpp:muc:affiliations:1' since='"), "{}", told.as_str());
             }
         }
         // 5.2.1: the list of bans is the admins'.
