@@ -75,6 +75,9 @@ impl Shelf {
     pub const fn searchable(self, text: words::TextOf) -> Shelf {
         Shelf { text: Some(text), ..self }
     }
+    pub const fn is_searchable(&self) -> bool {
+        self.text.is_some()
+    }
 }
 
 /// One change. All changes of one turn form a [`WriteSet`]: kept together or not at all.

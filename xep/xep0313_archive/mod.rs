@@ -96,7 +96,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     // Some clients (profanity 0.13 is one) look for their archive at the server; they ask it without a `to`, all the same.
     m.feature(At::Host, NS);
     // Only one's own archive: whoever asks for another's hears what those hear who ask for nobody's (security C6, D4).
-    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form())?;
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form(&source::PERSONAL))?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| ask(turn, &el, &config))?;
     m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "metadata", |turn, _| metadata(turn))?;
     m.every(EXPIRY_PERIOD, move |turn| expire(turn, keep_days));

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iris_core::effects::{Out, To};
 use iris_core::ids::IdSeal;
-use iris_core::store::{Entry, LogQuery, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, Shelf, StoreError};
+use iris_core::store::{Entry, EntryId, LogQuery, OwnerId, PAGE_ENTRIES_MAX, Page, Read, Rows, Shelf, StoreError};
 use iris_core::xml::wire::{Hold, Wire};
 use iris_core::xml::{Build, push_attr};
-use iris_core::{Bounce, Condition, Cx, Finish, ns, time};
+use iris_core::{Bounce, Changed, Condition, Cx, Finish, ns, time};
 
 use super::NS;
 use super::query::{Query, not_there};
@@ -106,7 +106,8 @@ async fn seek(query: &Query, mut page: Page, cx: &Cx) -> Result<Found, Bounce> {
         }
         page = read(query, next.clone(), cx).await?;
     }
-    Err(Bounce::new(Condition::ResourceConstraint).text("too many messages to search; narrow the time or ask for the bare JID"))
+    let help = "narrow the time, or ask for the bare JID";
+    Err(Bounce::over("these are more messages than are looked through at once", Changed::ByNobody(help)))
 }
 
 /// No more than the page may hold, in messages and bytes, but one message in any case.
@@ -197,14 +198,20 @@ pub async fn metadata(shelf: Shelf, owner: OwnerId, ids: IdSeal, cx: Cx) -> Fini
         Ok(_) => return Finish::Error(Bounce::new(Condition::InternalServerError)),
         Err(error) => return Finish::Error(error.into()),
     };
+    let ends = ends.map(|(first, last)| (first.id, last.id));
+    Finish::Answer { before: Vec::new(), result: ends_of(ends, owner, ids) }
+}
+
+/// Of an archive with something in it, its first and its last entry.
+pub fn ends_of(ends: Option<(EntryId, EntryId)>, owner: OwnerId, ids: IdSeal) -> String {
     let mut xml = Build::new();
     xml.open_ns("metadata", NS);
     if let Some((first, last)) = ends {
-        for (name, entry) in [("start", first), ("end", last)] {
-            xml.open(name).attr("id", &ids.show(owner, entry.id)).attr("timestamp", &time::datetime(entry.id.0)).close();
+        for (name, id) in [("start", first), ("end", last)] {
+            xml.open(name).attr("id", &ids.show(owner, id)).attr("timestamp", &time::datetime(id.0)).close();
         }
     }
-    Finish::Answer { before: Vec::new(), result: string(xml) }
+    string(xml)
 }
 
 fn string(xml: Build) -> String {

@@ -156,10 +156,13 @@ impl Query {
                 "after-id" => self.after(&value)?,
                 "before-id" => self.before(&value)?,
                 // Section 4.1.4: understood; no groupchat is ever here, so it changes nothing.
-                "include-groupchat" if matches!(value.as_str(), "0" | "1" | "false" | "true") => {}
-                "include-groupchat" => return Err(wrong(&var, "is neither true nor false")),
-                FULLTEXT => self.words(&value)?,
-                // Section 4.1.5.
+                "include-groupchat" if self.source.groupchat_field => {
+                    if !matches!(value.as_str(), "0" | "1" | "false" | "true") {
+                        return Err(wrong(&var, "is neither true nor false"));
+                    }
+                }
+                FULLTEXT if self.source.shelf.is_searchable() => self.words(&value)?,
+                // Section 4.1.5: also what another archive of the house would understand.
                 _ => return Err(Bounce::new(Condition::FeatureNotImplemented).text(format!("no such field: {var}"))),
             }
         }
@@ -263,7 +266,7 @@ fn moment(text: &str) -> Option<u64> {
 }
 
 /// Section 4.1.5: the fields there are.
-pub fn form() -> Reply {
+pub fn form(source: &Source) -> Reply {
     let mut xml = Build::new();
     xml.open_ns("query", NS).open_ns("x", ns::DATA_FORMS).attr("type", "form");
     xml.open("field").attr("type", "hidden").attr("var", "FORM_TYPE").leaf("value", NS).close();
@@ -276,12 +279,16 @@ pub fn form() -> Reply {
     ] {
         xml.open("field").attr("type", kind).attr("var", var).close();
     }
-    xml.open("field").attr("type", "text-single").attr("var", FULLTEXT).close();
+    if source.shelf.is_searchable() {
+        xml.open("field").attr("type", "text-single").attr("var", FULLTEXT).close();
+    }
     // An open list: XEP-0122.
     xml.open("field").attr("type", "list-multi").attr("var", "ids");
     xml.open_ns("validate", "http://jabber.org/protocol/xdata-validate").attr("datatype", "xs:string");
     xml.open("open").close().close().close();
-    xml.open("field").attr("type", "boolean").attr("var", "include-groupchat").close();
+    if source.groupchat_field {
+        xml.open("field").attr("type", "boolean").attr("var", "include-groupchat").close();
+    }
     crate::result(xml)
 }
 

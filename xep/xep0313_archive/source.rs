@@ -27,6 +27,8 @@ pub struct Source {
     pub index: fn(&str, bool, &Jid) -> Index,
     /// Is it an entry at all, and one of those with them?
     pub matches: fn(&str, Option<&With>, &Bytes) -> bool,
+    /// Whether `include-groupchat` means something (section 4.1.4): in the archives of people.
+    pub groupchat_field: bool,
     /// Appends the message as it stands in `<forwarded/>`, with the sender's real address if that may be told.
     pub write: fn(&Bytes, bool, &mut Vec<u8>),
 }
@@ -38,5 +40,6 @@ pub const PERSONAL: Source = Source {
         let Some(message) = entry::message(kept) else { return false };
         with.is_none_or(|with| entry::ends(message).is_some_and(|(from, to)| with.matches(me, &from, &to)))
     },
+    groupchat_field: true,
     write: |kept, _, out| out.extend_from_slice(entry::message(kept).unwrap_or_default()),
 };

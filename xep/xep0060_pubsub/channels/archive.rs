@@ -1,6 +1,7 @@
 //! XEP-0442: the archive of a node. It is the items themselves, in the order of their publication: what was retracted, replaced or has
 //! made room is in neither.
 
+use iris_core::store::EntryId;
 use iris_core::xml::El;
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
@@ -10,6 +11,9 @@ use crate::xep0313_archive as mam;
 use mam::query::{Asked, Query, With};
 use mam::source::{Index, Source};
 
+/// XEP-0313 12: "MUST advertise" both.
+pub(super) const FEATURES: [&str; 2] = [mam::NS, "urn:xmpp:mam:2#extended"];
+
 const SOURCE: Source = Source {
     shelf: ITEMS,
     // By whoever has published it, where the items say so.
@@ -18,6 +22,7 @@ const SOURCE: Source = Source {
         let Some(With { bare, .. }) = with else { return true };
         items::parts(entry).is_some_and(|(head, _)| items::publisher(&head).is_some_and(|publisher| publisher == *bare))
     },
+    groupchat_field: false,
     write: |entry, _, out| {
         let Some((head, payload)) = items::parts(entry) else { return };
         // "in the same manner as the notifications sent to subscribers".
@@ -46,7 +51,7 @@ pub(super) fn form(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
         Err(why) => return why.into(),
     };
     standing::with_standing(turn, &name.clone(), move |turn, who| match archived(turn, &who, &name) {
-        Ok(_) => mam::query::form(),
+        Ok((_, source)) => mam::query::form(&source),
         Err(why) => why.into(),
     })
 }
@@ -79,6 +84,25 @@ pub(super) fn query(turn: &mut HostTurn<'_>, el: &El<'_>) -> Reply {
     standing::with_standing(turn, &name.clone(), move |turn, who| match El::parse(&query) {
         Some(el) => page(turn, &who, &name, &el),
         None => Bounce::bad_request("that is no query").into(),
+    })
+}
+
+/// XEP-0313 5, of one node.
+pub(super) fn metadata(turn: &mut HostTurn<'_>, asked: &El<'_>) -> Reply {
+    let name = match named(asked) {
+        Ok(name) => name,
+        Err(why) => return why.into(),
+    };
+    standing::with_standing(turn, &name.clone(), move |turn, who| {
+        if let Err(why) = archived(turn, &who, &name) {
+            return why.into();
+        }
+        let (owner, ids) = (turn.owner, turn.house.ids);
+        let ends = turn.state(&CHANNELS).and_then(|it| {
+            let entries = &it.service.node(&name)?.entries;
+            Some((EntryId(entries.first()?.serial), EntryId(entries.last()?.serial)))
+        });
+        Reply::Result(mam::page::ends_of(ends, owner, ids))
     })
 }
 

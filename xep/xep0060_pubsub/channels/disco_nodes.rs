@@ -6,11 +6,8 @@ use iris_core::xml::{Build, El};
 use iris_core::{Bounce, Condition, HostTurn, Reply};
 
 use super::super::{Asker, Node, NodeType, PAGE_ITEMS_MAX, public};
-use super::{CHANNELS, answer, standing};
-use crate::{
-    result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0313_archive as mam,
-    xep0503_spaces as spaces,
-};
+use super::{CHANNELS, answer, archive, standing};
+use crate::{result, xep0030_disco as disco, xep0050_commands as commands, xep0059_rsm as rsm, xep0503_spaces as spaces};
 
 pub(super) fn info(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
     let Some(name) = query.attr("node").filter(|name| !name.is_empty()) else { return disco::info_of(turn.doors) };
@@ -28,9 +25,9 @@ fn node_info(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Reply {
             return it.service.describe_list(name, who);
         }
         let config = &it.service.node(name)?.config;
-        let is_archived = (config.node_type == NodeType::Leaf).then_some(mam::NS);
+        let is_archived = (config.node_type == NodeType::Leaf).then_some(archive::FEATURES);
         let is_space = (config.payload_type == spaces::NS).then_some(spaces::NS);
-        let features: Vec<&str> = is_archived.into_iter().chain(is_space).collect();
+        let features: Vec<&str> = is_archived.into_iter().flatten().chain(is_space).collect();
         it.service.describe(name, who, None, &features)
     });
     match described {

@@ -139,8 +139,9 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.serve(&label, |s| {
         s.rules(Rules { quotas: settings.quotas(), default: default.clone(), pages });
         s.named_identity(At::Host, "pubsub", "service", &settings.name);
-        for feature in
-            [disco::INFO, disco::ITEMS, NS, mam::NS, PUBLIC, social::FEED, social::GALLERY, commands::NS, "urn:xmpp:ping"]
+        for feature in [disco::INFO, disco::ITEMS, NS, PUBLIC, social::FEED, social::GALLERY, commands::NS, "urn:xmpp:ping"]
+            .into_iter()
+            .chain(archive::FEATURES)
         {
             s.feature(At::Host, feature);
         }
@@ -175,6 +176,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_iq_named(GetOrSet::Get, "urn:xmpp:ping", "ping", |_, _| iris_core::Reply::empty())?;
         s.host_iq_named(GetOrSet::Get, mam::NS, "query", |turn, query| archive::form(turn, &query))?;
         s.host_iq_named(GetOrSet::Set, mam::NS, "query", |turn, query| archive::query(turn, &query))?;
+        s.host_iq_named(GetOrSet::Get, mam::NS, "metadata", |turn, asked| archive::metadata(turn, &asked))?;
         commands::open(s)?;
         s.command(pending::command())?;
         s.host_message(people::hear);

@@ -112,3 +112,42 @@ fn an_archive_names_publishers_as_long_as_the_node_does() {
     let (found, _) = query(&mut house, &nurse, "n", with);
     assert!(found.is_empty(), "{found:?}");
 }
+
+/// XEP-0313 12 and 5: what the extended archive is made of; 4.1.5: and no field that would find nothing.
+#[test]
+fn xep0313_s12_the_archive_of_a_node_is_an_extended_one() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    for (id, nothing) in [("1", true), ("2", false)] {
+        let ends = house.iq(&juliet, "get", Some(SERVICE), "<metadata xmlns='urn:xmpp:mam:2' node='n'/>");
+        ok(&ends);
+        assert_eq!(!ends.as_str().contains("<start"), nothing, "{}", ends.as_str());
+        ok(&publish(&mut house, &romeo, "n", id, X));
+    }
+    let (found, _) = query(&mut house, &juliet, "n", "");
+    let ends = house.iq(&juliet, "get", Some(SERVICE), "<metadata xmlns='urn:xmpp:mam:2' node='n'/>");
+    for (end, found) in [("start", &found[0]), ("end", &found[1])] {
+        let id = found.split_once("queryid='q' id='").and_then(|(_, it)| it.split_once('\'')).expect("an id").0;
+        assert!(ends.as_str().contains(&format!("<{end} id='{id}' timestamp='")), "{}", ends.as_str());
+    }
+    for node in ["", " node='n'"] {
+        let info =
+            house.iq(&juliet, "get", Some(SERVICE), &format!("<query xmlns='http://jabber.org/protocol/disco#info'{node}/>"));
+        assert!(info.as_str().contains("'urn:xmpp:mam:2#extended'"), "{}", info.as_str());
+    }
+    let form = house.iq(&juliet, "get", Some(SERVICE), "<query xmlns='urn:xmpp:mam:2' node='n'/>");
+    for (var, value) in [("{urn:xmpp:fulltext:0}fulltext", "x"), ("include-groupchat", "true")] {
+        assert!(!form.as_str().contains(var), "{}", form.as_str());
+        let asked = format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>\
+             <field var='{var}'><value>{value}</value></field></x>"
+        );
+        error(&query(&mut house, &juliet, "n", &asked).1, "cancel", "feature-not-implemented", "");
+    }
+    ok(&ask(&mut house, &romeo, "set", "<retract node='n'><item id='1'/></retract>"));
+    error(
+        &house.iq(&juliet, "get", Some(SERVICE), "<metadata xmlns='urn:xmpp:mam:2' node='m'/>"),
+        "cancel",
+        "item-not-found",
+        "",
+    );
+}
