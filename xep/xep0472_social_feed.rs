@@ -5,9 +5,15 @@
 //! (4.6.3) are what clients write into them. Nodes of accounts have the same rules when they have the type
 //! (`xep0060_pubsub/social.rs`).
 
-use iris_core::{Card, Room, Status};
+use iris_core::{At, Card, Room, Status};
+
+use crate::xep0060_pubsub::social;
 
 pub const ROOM: Room = Room {
     card: Card { xep: Some(472), name: "Pubsub Social Feed", version: "0.2.1", status: Status::Complete, needs: &[60] },
-    mount: Room::no_door,
+    // Section 3: nodes of accounts may be feeds; the channels say so for themselves.
+    mount: |m| {
+        [social::FEED, social::GALLERY].into_iter().for_each(|feature| m.feature(At::Account, feature));
+        Ok(())
+    },
 };

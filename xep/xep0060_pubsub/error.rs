@@ -1,9 +1,9 @@
 //! The errors of the text, each with its pubsub-specific condition (section 11).
 
 use iris_core::xml::escape_attr;
-use iris_core::{Bounce, Condition, ErrorType};
+use iris_core::{Bounce, Changed, Condition, ErrorType};
 
-use super::ERRORS;
+use super::{ERRORS, Quotas};
 
 fn with(condition: Condition, kind: ErrorType, specific: &str) -> Bounce {
     Bounce::new(condition).kind(kind).extra(format!("<{specific} xmlns='{ERRORS}'/>"))
@@ -35,8 +35,19 @@ pub fn closed_node() -> Bounce {
 }
 
 /// 7.1.3.4.
-pub fn node_full() -> Bounce {
-    with(Condition::Conflict, ErrorType::Cancel, "node-full")
+pub fn node_full(items_max: usize) -> Bounce {
+    let full = with(Condition::Conflict, ErrorType::Cancel, "node-full");
+    full.limit(format!("this node keeps {items_max} items (pubsub#max_items) and takes no more"), Changed::ByOwners("node"))
+}
+
+/// 7.1.3.5: the owner's limit, or what the service lets any node have.
+pub fn payload_too_big(of_node: usize, of_service: usize) -> Bounce {
+    let big = not_acceptable("payload-too-big");
+    if of_node < of_service {
+        let what = format!("an item of this node has at most {of_node} bytes (pubsub#max_payload_size)");
+        return big.limit(what, Changed::ByOwners("node"));
+    }
+    big.limit(format!("an item has at most {of_service} bytes"), Changed::ByOperator)
 }
 
 /// 7.1.5.
@@ -45,8 +56,10 @@ pub fn precondition_not_met(why: &str) -> Bounce {
 }
 
 /// 6.1.3.9.
-pub fn too_many_subscriptions() -> Bounce {
-    with(Condition::PolicyViolation, ErrorType::Wait, "too-many-subscriptions")
+pub fn too_many_subscriptions(quotas: &Quotas) -> Bounce {
+    let (node, person) = (quotas.subscriptions_per_node_max, quotas.subscriptions_per_person_max);
+    let what = format!("a node has at most {node} subscriptions, and {person} of them of one person");
+    with(Condition::PolicyViolation, ErrorType::Wait, "too-many-subscriptions").limit(what, Changed::ByOperator)
 }
 
 /// XEP-0248 7.2.3.
@@ -65,6 +78,6 @@ pub fn unsupported(feature: &str) -> Bounce {
 }
 
 /// A quota of the service: later, or with less, it may work.
-pub fn quota(why: &str) -> Bounce {
-    Bounce::new(Condition::ResourceConstraint).text(why)
+pub fn quota(what: impl std::fmt::Display) -> Bounce {
+    Bounce::over(what, Changed::ByOperator)
 }

@@ -47,7 +47,7 @@ mod request;
 mod retrieve;
 mod root;
 mod service;
-mod social;
+pub mod social;
 mod stored;
 mod subscribe;
 mod subscription;

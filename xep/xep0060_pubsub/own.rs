@@ -29,11 +29,10 @@ impl Service {
         }
         let nodes = self.usage(&cx.who.bare).nodes;
         if nodes >= cx.quotas.nodes_max {
-            let text = format!("you have {nodes} nodes, as many as you may; whoever runs this server can change that");
-            return Err(error::quota(&text));
+            return Err(error::quota(format!("you have {nodes} nodes, as many as you may")));
         }
         if self.count() >= cx.quotas.all_nodes_max {
-            return Err(error::quota("this service has as many nodes as it may; whoever runs this server can change that"));
+            return Err(error::quota(format!("this service has {} nodes, as many as it may", self.count())));
         }
         Ok(())
     }
@@ -242,7 +241,7 @@ impl Service {
             |(jid, new): (&BareJid, &usize)| node.subscriptions.of(jid).len() + new > cx.quotas.subscriptions_per_person_max;
         let all_new: usize = new.values().sum();
         if node.subscriptions.len() + all_new > cx.quotas.subscriptions_per_node_max && all_new > 0 || new.iter().any(is_much) {
-            return Err(untouched(error::too_many_subscriptions()));
+            return Err(untouched(error::too_many_subscriptions(cx.quotas)));
         }
         let mut outcome = Outcome::empty();
         for (jid, state) in changes {
@@ -304,6 +303,11 @@ impl Service {
                 }
                 return Err(untouched(Bounce::new(Condition::NotAcceptable).text("the account itself owns its nodes")));
             }
+            // 4.1, the chart of states: nothing leads from an owner to an outcast.
+            if affiliation == Affiliation::Outcast && after.get(&jid) == Some(&Affiliation::Owner) {
+                let why = Bounce::new(Condition::NotAllowed).text("an owner is banned by nobody: let them be none first");
+                return Err(untouched(why));
+            }
             let before = match affiliation {
                 Affiliation::None => after.remove(&jid),
                 other => after.insert(jid.clone(), other),
@@ -317,7 +321,8 @@ impl Service {
             return Err(untouched(Bounce::new(Condition::NotAcceptable).text("a node has at least one owner")));
         }
         if after.len() > cx.quotas.affiliations_per_node_max && after.len() > node.affiliations.len() {
-            return Err(untouched(error::quota("this node has as many affiliations as it may have")));
+            let most = cx.quotas.affiliations_per_node_max;
+            return Err(untouched(error::quota(format!("a node has at most {most} affiliations"))));
         }
         self.known_mut(&name)?.affiliations = after;
         let mut outcome = Outcome::empty();

@@ -55,9 +55,11 @@ impl Service {
         if config.is_collection() {
             return Err(error::unsupported("publish"));
         }
+        social::check_type(&config, &payload)?;
         social::check(&config, &payload)?;
-        if payload.len() > (config.max_payload_size_bytes as usize).min(cx.quotas.item_size_bytes_max) {
-            return Err(error::not_acceptable("payload-too-big"));
+        let (of_node, of_service) = (config.max_payload_size_bytes as usize, cx.quotas.item_size_bytes_max);
+        if payload.len() > of_node.min(of_service) {
+            return Err(error::payload_too_big(of_node, of_service));
         }
         let serial = (cx.mint)();
         let given = id.is_some() && id.as_ref().is_some_and(Option::is_some);
@@ -99,7 +101,7 @@ impl Service {
         if config.deliver_notifications {
             let xml = event::item(&name, &entry, config.deliver_payloads.then_some(&payload), &config, cx.service);
             let kind = config.notification;
-            let body = Some(social::body(&name, &config, &payload));
+            let body = social::body(&name, &config, &payload);
             outcome.notices.push(Notice::News { node: name.clone(), xml, kind, subject: Subject::Items, body });
             if config.notify_retract && config.node_full == NodeFull::RetractOldest && !retracted.is_empty() {
                 let xml = event::retracted(&name, retracted.iter().map(|id| &**id));
@@ -127,7 +129,7 @@ impl Service {
             return Ok(None);
         }
         match config.node_full {
-            NodeFull::Reject => Err(error::node_full()),
+            NodeFull::Reject => Err(error::node_full(config.max_items.within(cx.quotas))),
             NodeFull::RetractOldest | NodeFull::DiscardOldest => Ok(Some(0)),
         }
     }

@@ -375,21 +375,16 @@ impl Service {
         let usage = self.usage(creator);
         let more = usize::from(freed.is_none());
         if usage.items + more > quotas.items_max && more > 0 {
-            return Err(error::quota(&format!(
-                "all nodes of {creator} hold {} items, as many as they may; whoever runs this server can change that",
-                usage.items
-            )));
+            return Err(error::quota(format!("all nodes of {creator} hold {} items, as many as they may", usage.items)));
         }
         if self.items + more > quotas.all_items_max && more > 0 {
-            return Err(error::quota("this service holds as many items as it may; whoever runs this server can change that"));
+            return Err(error::quota(format!("this service holds {} items, as many as it may", self.items)));
         }
         let bytes = (usage.bytes + weight).saturating_sub(freed.unwrap_or(0));
         // What makes it less may always be done.
         if bytes > quotas.total_size_bytes_max && bytes > usage.bytes {
-            return Err(error::quota(&format!(
-                "the items of all nodes of {creator} may have {} bytes; whoever runs this server can change that",
-                quotas.total_size_bytes_max
-            )));
+            let most = quotas.total_size_bytes_max;
+            return Err(error::quota(format!("the items of all nodes of {creator} may have {most} bytes")));
         }
         Ok(())
     }

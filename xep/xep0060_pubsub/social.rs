@@ -8,6 +8,7 @@ use iris_core::{Bounce, Condition};
 use super::config::{Config, MaxItems, SendLast};
 use super::error;
 use super::form::Filled;
+use crate::xep0503_spaces as spaces;
 
 pub const FEED: &str = "urn:xmpp:pubsub-social-feed:1";
 /// Section 5.3: every post has a picture.
@@ -48,6 +49,19 @@ pub fn shape(config: &mut Config, was: &Config, filled: &Filled) -> Result<(), B
 
 fn is_feed(config: &Config) -> bool {
     config.payload_type == MICROBLOG || config.payload_type.starts_with(PROFILES)
+}
+
+/// XEP-0060 7.1.3.6: "the namespace of the root payload element does not match the configured namespace for the node". A type that
+/// names a way to use a node (a feed, a space) is the namespace of no payload.
+pub fn check_type(config: &Config, payload: &[u8]) -> Result<(), Bounce> {
+    let wanted = config.payload_type.as_str();
+    if wanted.is_empty() || payload.is_empty() || is_feed(config) || wanted == spaces::NS {
+        return Ok(());
+    }
+    if El::parse(payload).is_some_and(|root| root.ns() == wanted) {
+        return Ok(());
+    }
+    Err(error::bad_request("invalid-payload").text(format!("the payloads of this node are of the namespace {wanted}")))
 }
 
 /// Section 4.2: "a valid RFC 4287 entry". What an entry has to have there: an id, a title and when it was updated.
@@ -94,10 +108,11 @@ fn escaped(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
-/// Section 4.6.2: the title of a post; of other things, where there is something new.
-pub fn body(node: &str, config: &Config, payload: &[u8]) -> String {
-    let entry = El::parse(payload).filter(|entry| entry.is(ATOM, "entry"));
-    let title = entry.and_then(|entry| Some(all_text(&entry.child(ATOM, "title")?, 0).trim().to_owned()));
+/// Section 4.6.2: the title of a post; of one without, where there is something new. XEP-0060 12.7: of a payload that is not understood
+/// nothing.
+pub fn body(node: &str, config: &Config, payload: &[u8]) -> Option<String> {
+    let entry = El::parse(payload).filter(|entry| entry.is(ATOM, "entry"))?;
+    let title = entry.child(ATOM, "title").map(|title| all_text(&title, 0).trim().to_owned());
     let text = title.filter(|title| !title.is_empty()).unwrap_or_else(|| {
         let name = if config.title.is_empty() { node } else { &config.title };
         format!("There is something new in {name}.")
@@ -106,7 +121,7 @@ pub fn body(node: &str, config: &Config, payload: &[u8]) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].to_owned()
+    Some(text[..end].to_owned())
 }
 
 /// Of XHTML too, as deep as a title goes.

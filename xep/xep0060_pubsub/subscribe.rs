@@ -57,7 +57,7 @@ impl Service {
         if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max
             || node.subscriptions.of(&cx.who.bare).len() >= cx.quotas.subscriptions_per_person_max
         {
-            return Err(error::too_many_subscriptions());
+            return Err(error::too_many_subscriptions(cx.quotas));
         }
         let (send_last, notify_sub) = (node.config.send_last, node.config.notify_sub);
         let mut outcome = Outcome::payload(answer(&name, &jid, granted, (&asked, shown), is_collection));
@@ -171,11 +171,14 @@ impl Service {
         }
     }
 
-    /// 8.7: the nodes of this owner that somebody waits for.
-    pub fn awaited(&self, who: &Asker) -> Vec<Arc<str>> {
+    /// 8.7: the nodes of this owner that somebody waits for. 8.7.3.3: who owns none has nothing to approve.
+    pub fn awaited(&self, who: &Asker) -> Result<Vec<Arc<str>>, Bounce> {
         let waits = |node: &Node| node.subscriptions.iter().any(|it| it.state == State::Pending);
-        let owned = self.nodes.iter().filter(|(_, node)| node.must_own(who).is_ok() && waits(node));
-        owned.map(|(name, _)| name.clone()).collect()
+        let mut owned = self.nodes.iter().filter(|(_, node)| node.must_own(who).is_ok()).peekable();
+        if owned.peek().is_none() {
+            return Err(error::forbidden());
+        }
+        Ok(owned.filter(|(_, node)| waits(node)).map(|(name, _)| name.clone()).collect())
     }
 
     /// 8.7: the requests once more; the content of one message each, and its id.

@@ -18,9 +18,10 @@ pub(super) fn command() -> Command {
             None => {
                 let who = answer::stranger(&caller);
                 let ask = move |turn: &mut iris_core::HostTurn<'_>| {
-                    turn.state(&CHANNELS).map(|it| it.service.awaited(&who)).unwrap_or_default()
+                    let nobody = || Err(Bounce::new(Condition::InternalServerError));
+                    turn.state(&CHANNELS).map_or_else(nobody, |it| it.service.awaited(&who))
                 };
-                let nodes = cx.host(&service, ask).await?;
+                let nodes = cx.host(&service, ask).await??;
                 if nodes.is_empty() {
                     return Ok(Next::Done(Done::empty().note(Note::Info, "Nobody waits for you.")));
                 }

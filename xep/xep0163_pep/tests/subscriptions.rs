@@ -199,9 +199,12 @@ fn s6_3_options_of_a_subscription_to_an_account() {
     ok(&publish(&mut house, &juliet, "n", "2", X));
     house.nothing(&romeo);
     ok(&set(&mut house, &[("deliver", "1"), ("include_body", "1")]));
-    ok(&publish(&mut house, &juliet, "n", "3", X));
+    let post = "<entry xmlns='http://www.w3.org/2005/Atom'><title/></entry>";
+    ok(&publish(&mut house, &juliet, "n", "3", post));
     let heard = house.one(&romeo);
     assert!(heard.as_str().contains("<body>There is something new in n.</body>"), "{}", heard.as_str());
+    ok(&publish(&mut house, &juliet, "n", "4", X));
+    assert!(!house.one(&romeo).as_str().contains("<body"), "12.7: of what nobody here understands");
     let text =
         ask(&mut house, &romeo, "get", Some("juliet@house"), "<options node='n' jid='romeo@house'/>").as_str().to_owned();
     assert!(text.contains("var='pubsub#include_body'") && !text.contains("subscription_depth"), "{text}");

@@ -102,7 +102,8 @@ fn everything_survives_a_restart() {
     assert!(got.as_str().contains(&big));
     error(&ask(&mut house, &nurse, "get", "<items node='n'/>"), "cancel", "not-allowed", "closed-node");
     ok(&publish(&mut house, &romeo, "n", "3", X));
-    assert!(house.one(&juliet).as_str().contains("<body>There is something new in A &lt;title&gt;.</body>"));
+    let heard = house.one(&juliet);
+    assert!(heard.as_str().contains("<item id='3'") && !heard.as_str().contains("<body"), "12.7: {}", heard.as_str());
     let config = own(&mut house, &romeo, "get", "<configure node='n'/>");
     assert!(config.as_str().contains("<value>A &lt;title&gt;</value>"), "{}", config.as_str());
 }
@@ -313,4 +314,24 @@ fn s8_2_4_a_form_can_be_sent_back_as_it_came() {
         let without_id = |text: &str| text.split_once("<pubsub").map(|(_, it)| it.to_owned());
         assert_eq!(without_id(&show(&mut house, node)), without_id(&before));
     }
+}
+
+#[test]
+fn s7_1_3_6_a_payload_is_of_the_type_of_its_node() {
+    let (mut house, [romeo, ..]) = scene(&[("type", "urn:x")]);
+    ok(&publish(&mut house, &romeo, "n", "1", "<x xmlns='urn:x'/>"));
+    error(&publish(&mut house, &romeo, "n", "2", "<x xmlns='urn:y'/>"), "modify", "bad-request", "invalid-payload");
+    // Of a feed or a space the type is no namespace of payloads.
+    ok(&create(&mut house, &romeo, "space", &[("type", "urn:xmpp:spaces:0")]));
+    ok(&publish(&mut house, &romeo, "space", "1", "<conference xmlns='urn:xmpp:bookmarks:1'/>"));
+}
+
+#[test]
+fn s4_1_an_owner_is_banned_by_nobody_in_one_step() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    ok(&affiliate(&mut house, &romeo, "n", "juliet@house", "owner"));
+    error(&affiliate(&mut house, &romeo, "n", "juliet@house", "outcast"), "cancel", "not-allowed", "");
+    ok(&own(&mut house, &juliet, "get", "<affiliations node='n'/>"));
+    ok(&affiliate(&mut house, &romeo, "n", "juliet@house", "none"));
+    ok(&affiliate(&mut house, &romeo, "n", "juliet@house", "outcast"));
 }

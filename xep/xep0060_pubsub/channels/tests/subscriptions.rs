@@ -91,7 +91,7 @@ fn s6_3_options_are_read_changed_and_kept() {
     ok(&set(&mut house, &[("nothing", "1"), ("show-values", "away|chat|dnd|online|xa")]));
     let mut house = house.restart(crate::ROOMS, Duration::from_secs(1));
     let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
-    ok(&publish(&mut house, &romeo, "n", "3", X));
+    ok(&publish(&mut house, &romeo, "n", "3", "<entry xmlns='http://www.w3.org/2005/Atom'><title>t</title></entry>"));
     assert!(house.one(&juliet).as_str().contains("<body>"), "all of a form or nothing, and it is kept");
     error(&options(&mut house, &romeo, "get", "juliet@house", ""), "auth", "forbidden", "");
     error(&ask(&mut house, &juliet, "get", "<options node='n'/>"), "modify", "bad-request", "jid-required");
@@ -176,6 +176,9 @@ fn s8_6_and_s8_7_an_owner_approves_now_or_when_asked_again() {
     let heard = house.hear(&romeo);
     assert_eq!(heard.iter().filter(|it| it.contains("pubsub#subscribe_authorization")).count(), 2, "{heard:?}");
     assert!(heard.iter().any(|it| it.contains("id='pending'") && it.contains("status='completed'")), "{heard:?}");
+    let theirs = command(&mut house, &juliet, "action='execute'>");
+    error(&theirs, "auth", "forbidden", "");
+    ok(&create(&mut house, &juliet, "hers", &[]));
     let theirs = command(&mut house, &juliet, "action='execute'>");
     assert!(theirs.as_str().contains("Nobody waits"), "{}", theirs.as_str());
     // 8.6.
