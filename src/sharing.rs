@@ -109,7 +109,7 @@ fn denied(why: Denied) -> Refused {
     match why {
         Denied::Forbidden => Refused::Forbidden,
         Denied::Used => Refused::Used,
-        Denied::Full => Refused::Full,
+        Denied::Full(why) => Refused::Full(why),
         Denied::Busy => Refused::Busy,
     }
 }

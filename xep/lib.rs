@@ -8,6 +8,8 @@ use iris_core::{Bounce, Jid, Kind, Reply, Room, Stanza};
 
 pub mod cards;
 #[cfg(test)]
+mod reached;
+#[cfg(test)]
 mod testing;
 
 mod xep0004_data_forms;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::El;
-use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Reply, Room, StateSlot, Status, Turn};
+use iris_core::{At, Bounce, Card, Changed, Condition, GetOrSet, Mount, MountError, Reply, Room, StateSlot, Status, Turn};
 use serde::Deserialize;
 
 use crate::xep0402_bookmarks as bookmarks;
@@ -130,7 +130,9 @@ fn keep_all(turn: &mut Turn<'_>, new: BTreeMap<String, Vec<u8>>, settings: &Sett
     }
     let grows = after.len() > kept.len() || after.values().sum::<usize>() > kept.values().sum::<usize>();
     if grows && (after.len() > settings.items_max || after.values().sum::<usize>() > settings.total_size_bytes_max) {
-        return Err(Bounce::new(Condition::ResourceConstraint).text("the private storage is full"));
+        let what =
+            format!("the private storage has at most {} items of {} bytes", settings.items_max, settings.total_size_bytes_max);
+        return Err(Bounce::over(what, Changed::ByOperator));
     }
     *kept = after;
     for (key, xml) in new {

@@ -13,7 +13,7 @@ use iris_core::form::Submitted;
 use iris_core::task::Finish;
 use iris_core::xml::{Build, El};
 use iris_core::{
-    At, Bounce, Card, Condition, ErrorType, GetOrSet, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status, ns,
+    At, Bounce, Card, Changed, Condition, ErrorType, GetOrSet, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status, ns,
 };
 
 use crate::result;
@@ -154,7 +154,8 @@ fn begin(turn: &mut HostTurn<'_>, command: &Command) -> Result<Reply, Bounce> {
     let (caller, now) = (turn.from.clone(), turn.now);
     let sessions = turn.state(&SESSIONS).ok_or_else(|| Bounce::new(Condition::InternalServerError))?;
     if !sessions.begin(&id, Session::new(caller, command.node, now.mono)) {
-        return Err(Bounce::new(Condition::ResourceConstraint).text("too many commands are being executed"));
+        let help = "finish one, or wait for a minute";
+        return Err(Bounce::over("as many commands are being executed as may be at once", Changed::ByNobody(help)));
     }
     Ok(run(turn, command, id, None))
 }

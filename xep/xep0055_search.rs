@@ -14,7 +14,8 @@ use iris_core::store::{Item, Shelf};
 use iris_core::task::Finish;
 use iris_core::xml::{Build, El};
 use iris_core::{
-    At, BareJid, Bounce, Card, Condition, Cx, GetOrSet, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status, Turn, ns,
+    At, BareJid, Bounce, Card, Changed, Condition, Cx, GetOrSet, HostTurn, Mount, MountError, Reply, Room, StateSlot, Status,
+    Turn, ns,
 };
 use serde::Deserialize;
 
@@ -248,7 +249,10 @@ impl Directory {
         *searches += 1;
         match *searches <= SEARCHES_PER_MINUTE_MAX {
             true => Ok(()),
-            false => Err(Bounce::new(Condition::ResourceConstraint).text("too many searches: wait a minute")),
+            false => {
+                let what = format!("at most {SEARCHES_PER_MINUTE_MAX} searches in a minute");
+                Err(Bounce::over(what, Changed::ByNobody("wait a minute")))
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use iris_core::jids::address;
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El};
 use iris_core::{
-    At, BareJid, Bounce, Card, Condition, ErrorType, Flow, GetOrSet, Jid, Kind, Mount, MountError, Relation, Reply, Room,
-    SessionFlag, Stanza, StanzaType, StateSlot, Status, Step, Turn,
+    At, BareJid, Bounce, Card, Changed, Condition, ErrorType, Flow, GetOrSet, Jid, Kind, Mount, MountError, Relation, Reply,
+    Room, SessionFlag, Stanza, StanzaType, StateSlot, Status, Step, Turn,
 };
 
 use crate::xep0377_reporting as reporting;
@@ -70,7 +70,7 @@ fn block(turn: &mut Turn<'_>, command: El<'_>) -> Reply {
     let Some(list) = turn.state(&LIST) else { return Bounce::new(Condition::InternalServerError).into() };
     let new: Vec<Jid> = jids.iter().filter(|jid| !list.has(jid.as_str())).cloned().collect();
     if list.len() + new.len() > blocked_max {
-        return Bounce::new(Condition::ResourceConstraint).text("the list is full").into();
+        return Bounce::over(format!("a list has at most {blocked_max} who are blocked"), Changed::ByOperator).into();
     }
     // Who loses sight of us: those who are not hidden by the list as it was.
     let mut hidden = watchers_of(turn, &new);

@@ -9,7 +9,7 @@ use iris_core::store::{Item, Shelf};
 use iris_core::turn::Account;
 use iris_core::xml::{Build, El};
 use iris_core::{
-    At, Bounce, Card, Condition, GetOrSet, Jid, Mount, MountError, Relation, Reply, Room, StateSlot, Status, Turn,
+    At, Bounce, Card, Changed, Condition, GetOrSet, Jid, Mount, MountError, Relation, Reply, Room, StateSlot, Status, Turn,
 };
 use serde::Deserialize;
 
@@ -162,7 +162,7 @@ impl Preferences {
         };
         let preferences = Preferences { default, always: list("always")?, never: list("never")? };
         if preferences.always.len() + preferences.never.len() > listed_max {
-            return Err(Bounce::new(Condition::ResourceConstraint).text("too many addresses are listed"));
+            return Err(Bounce::over(format!("at most {listed_max} addresses are listed"), Changed::ByOperator));
         }
         Ok(preferences)
     }

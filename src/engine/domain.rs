@@ -14,7 +14,7 @@ use iris_core::store::{Entry, Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::task::{Asked, Cx, Finish, Pending};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
-use iris_core::{BareJid, Envelope, HostTurn, Jid, Kind, SessionRef, Stanza, StanzaType};
+use iris_core::{BareJid, Changed, Envelope, HostTurn, Jid, Kind, SessionRef, Stanza, StanzaType};
 
 /// Tasks of one domain at once, whoever they are for; of one caller `Limits::tasks_per_account_max`.
 const TASKS_MAX: usize = 4_096;
@@ -272,7 +272,10 @@ impl DomainEntity {
                 let caller = envelope.from.to_bare();
                 let of_caller = self.tasks_of.entry(caller).or_default();
                 if *of_caller >= cx.house.limits.tasks_per_account_max || self.tasks >= TASKS_MAX {
-                    let why = Bounce::new(Condition::ResourceConstraint).text("too many requests are being worked on");
+                    let why = Bounce::over(
+                        "as many requests are being worked on as may be at once",
+                        Changed::ByNobody("wait for an answer"),
+                    );
                     return Outcome::Bounce(envelope, why);
                 }
                 *of_caller += 1;

@@ -79,7 +79,7 @@ pub trait Source: Send {
     fn read(self: Box<Self>, offset: u64, bytes_max: usize) -> Answer<Chunk>;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The token is none, or late, or of somebody who may not any more.
     Forbidden,
@@ -89,8 +89,8 @@ pub enum Refused {
     WrongType,
     /// It was used.
     Used,
-    /// More than may be kept.
-    Full,
+    /// More than may be kept: which limit that is, and who can change it.
+    Full(String),
     /// There is nothing there.
     NotFound,
     /// So many at once.
@@ -109,7 +109,7 @@ impl Refused {
             Refused::WrongSize { larger: false } => (StatusCode::BAD_REQUEST, "That is not the size that the slot is for."),
             Refused::WrongType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "That is not the type that the slot is for."),
             Refused::Used => (StatusCode::CONFLICT, "This slot was used. Ask for another one."),
-            Refused::Full => (StatusCode::PAYLOAD_TOO_LARGE, "That is more than you may keep here. Remove some files."),
+            Refused::Full(why) => return problem(StatusCode::PAYLOAD_TOO_LARGE, &why, asked),
             Refused::NotFound => (StatusCode::NOT_FOUND, "There is nothing here."),
             Refused::Busy => (StatusCode::TOO_MANY_REQUESTS, "So many uploads are underway. Try again later."),
             Refused::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "The server has no room for this now."),

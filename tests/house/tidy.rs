@@ -196,6 +196,27 @@ fn nothing_is_unsafe() {
     }
 }
 
+/// Issue 5: "a text that says which limit and who can change it". `Bounce::over` has no other; where somebody writes one by hand, it is
+/// not of a limit.
+#[test]
+fn what_is_said_of_a_limit_says_who_can_change_it() {
+    const NOT_OF_A_LIMIT: &[&str] = &["storage did not take it"];
+    let mut seen = 0;
+    for folder in ["src", "xep"] {
+        for (path, text) in files(folder, "rs") {
+            let Some(code) = code(&path, &text) else { continue };
+            seen +=
+                code.matches("Bounce::over(").count() + code.matches(".limit(").count() + code.matches("limit::text(").count();
+            for after in code.split("Condition::ResourceConstraint)").skip(1) {
+                let said = after.trim_start();
+                let is_by_hand = said.starts_with(".text(") && !NOT_OF_A_LIMIT.iter().any(|it| said.contains(it));
+                assert!(!is_by_hand, "{path}: say it with Bounce::over: {}", said.lines().next().unwrap_or_default());
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
 #[test]
 fn nothing_is_left_unwritten() {
     for folder in ["src", "xep"] {

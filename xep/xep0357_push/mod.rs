@@ -13,8 +13,8 @@
 use iris_core::effects::Effect;
 use iris_core::xml::El;
 use iris_core::{
-    At, Bounce, Card, Condition, Event, Flow, GetOrSet, Jid, Mount, MountError, Reply, Room, StateSlot, Status, Step, Turn,
-    jids, ns,
+    At, Bounce, Card, Changed, Condition, Event, Flow, GetOrSet, Jid, Mount, MountError, Reply, Room, StateSlot, Status, Step,
+    Turn, jids, ns,
 };
 use serde::Deserialize;
 
@@ -160,8 +160,8 @@ fn enable(turn: &mut Turn<'_>, enable: &El<'_>, web: Option<&str>) -> Result<(),
         // "the server SHOULD use the last received request for any publish options"
         Some(at) => push.services[at] = service,
         None if push.services.len() >= SERVICES_MAX => {
-            let text = format!("an account has at most {SERVICES_MAX} push services; disable one first");
-            return Err(Bounce::new(Condition::ResourceConstraint).text(text));
+            let what = format!("an account has at most {SERVICES_MAX} push services");
+            return Err(Bounce::over(what, Changed::ByNobody("disable one first")));
         }
         None => push.services.push(service),
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use iris_core::blobs::{BlobId, Content};
 use iris_core::effects::Effect;
+use iris_core::entitlements::Plan;
 use iris_core::ports::Forget;
 use iris_core::store::{Item, Shelf};
-use iris_core::{Bounce, Condition, ErrorType, StateSlot, Turn};
+use iris_core::{Bounce, Changed, Condition, ErrorType, StateSlot, Turn, limit};
 
 use super::file::{File, Purpose, Wanted, stamp};
 use super::seal::{Pass, Seal, Slot};
@@ -54,14 +55,14 @@ struct Promised {
 }
 
 /// Why an upload is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// Nobody was given this slot, or not any more.
     Forbidden,
     /// It was used.
     Used,
-    /// It is more than may be kept.
-    Full,
+    /// It is more than may be kept: which limit that is, and who can change it.
+    Full(String),
     /// So many at once.
     Busy,
 }
@@ -128,12 +129,27 @@ impl Files {
         self.slots.iter().map(|slot| slot.until_us).chain(files).min()
     }
 
-    fn has_room(&self, settings: &Settings, size_bytes: u64, purpose: Purpose, but: Option<BlobId>, quota_bytes: u64) -> bool {
-        let profile = purpose != Purpose::Profile
-            || self.taken_bytes(but, Some(Purpose::Profile)).saturating_add(size_bytes) <= settings.profile_bytes_max;
-        profile
-            && self.taken_bytes(but, None).saturating_add(size_bytes) <= quota_bytes
-            && self.kept.len() < settings.files_per_user_max
+    fn limit_reached(&self, settings: &Settings, plan: &Plan, file: (u64, Purpose), but: Option<BlobId>) -> Option<String> {
+        let (size_bytes, purpose) = file;
+        if self.kept.len() >= settings.files_per_user_max {
+            let what = format!("You have {} files, as many as one may. Remove some", self.kept.len());
+            return Some(limit::text(what, Changed::ByOperator));
+        }
+        let reached = |whose: Option<Purpose>, most: u64| {
+            let taken = self.taken_bytes(but, whose);
+            (taken.saturating_add(size_bytes) > most).then_some((most, taken))
+        };
+        if purpose == Purpose::Profile
+            && let Some((most, taken)) = reached(Some(Purpose::Profile), settings.profile_bytes_max)
+        {
+            let what = format!(
+                "Quota reached. The pictures you show of yourself may take {most} bytes, and {taken} are taken. Remove some"
+            );
+            return Some(limit::text(what, Changed::ByOperator));
+        }
+        let (most, taken) = reached(None, plan.storage_bytes_max)?;
+        let what = format!("Quota reached. Your files may take {most} bytes, and {taken} are taken. Remove some");
+        Some(limit::text(what, Changed::ByPlan(&plan.name)))
     }
 }
 
@@ -204,39 +220,26 @@ pub fn promise(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<Slot, Bounce> {
     if plan.one_file_bytes_max() == 0 {
         return forbidden("Your plan has no room for files. The administrator of this server can give you another one.");
     }
-    let most = match wanted.purpose {
-        Purpose::Profile => plan.one_file_bytes_max().min(settings.profile_file_bytes_max),
-        _ => plan.one_file_bytes_max(),
+    let (of_plan, of_profiles) = (plan.one_file_bytes_max(), settings.profile_file_bytes_max);
+    let (most, changed) = match wanted.purpose {
+        Purpose::Profile if of_profiles < of_plan => (of_profiles, Changed::ByOperator),
+        _ => (of_plan, Changed::ByPlan(&plan.name)),
     };
     let size = wanted.size_bytes;
     if size > most {
         let too_large = format!("<file-too-large xmlns='{NS}'><max-file-size>{most}</max-file-size></file-too-large>");
-        let text = format!("File too large. The maximum file size is {most} bytes");
-        return Err(Bounce::new(Condition::NotAcceptable).text(text).extra(too_large));
+        let what = format!("File too large. The maximum file size is {most} bytes");
+        return Err(Bounce::new(Condition::NotAcceptable).limit(what, changed).extra(too_large));
     }
     if wanted.purpose == Purpose::Ephemeral && wanted.expire_before_us <= now_us {
         return Err(Bounce::bad_request("expire-before has passed"));
     }
     if files.slots.len() >= SLOTS_MAX {
-        return Err(wait(
-            format!("You have {SLOTS_MAX} slots that are not used yet."),
-            files.slots.iter().map(|it| it.until_us).min(),
-        ));
+        let what = format!("You have {SLOTS_MAX} slots that are not used yet, as many as one may");
+        let text = limit::text(what, Changed::ByNobody("use one, or wait until it is over"));
+        return Err(wait(text, files.slots.iter().map(|it| it.until_us).min()));
     }
-    if files.kept.len() >= settings.files_per_user_max {
-        return Err(wait(format!("You have {} files, and cannot have more. Remove some.", files.kept.len()), files.again_us()));
-    }
-    if !files.has_room(settings, size, wanted.purpose, None, plan.storage_bytes_max) {
-        let (quota, used) = match wanted.purpose {
-            Purpose::Profile => {
-                (settings.profile_bytes_max.min(plan.storage_bytes_max), files.taken_bytes(None, Some(Purpose::Profile)))
-            }
-            _ => (plan.storage_bytes_max, files.taken_bytes(None, None)),
-        };
-        let text = format!(
-            "Quota reached. Your files may take {quota} bytes, and {used} are taken. Remove some, or ask the administrator of this \
-             server for another plan."
-        );
+    if let Some(text) = files.limit_reached(settings, &plan, (size, wanted.purpose), None) {
         return Err(wait(text, files.again_us()));
     }
     if settings.bytes_per_day_max > 0 {
@@ -249,7 +252,8 @@ pub fn promise(turn: &mut Turn<'_>, wanted: &Wanted) -> Result<Slot, Bounce> {
         if sum > settings.bytes_per_day_max {
             let times = today.iter().map(|file| file.time_us.saturating_add(DAY_US));
             let oldest = times.chain(spent.map(|(hour, _)| day(hour))).min();
-            let text = format!("Quota reached. You can upload {} bytes in 24 hours.", settings.bytes_per_day_max);
+            let what = format!("Quota reached. You can upload {} bytes in 24 hours", settings.bytes_per_day_max);
+            let text = limit::text(what, Changed::ByOperator);
             return Err(wait(text, oldest.or(files.again_us())));
         }
     }
@@ -305,8 +309,8 @@ pub fn begin(turn: &mut Turn<'_>, slot: &Slot) -> Result<(), Denied> {
     if files.slots.iter().filter(|slot| slot.underway).count() >= UPLOADS_MAX {
         return Err(Denied::Busy);
     }
-    if !files.has_room(settings, slot.file.size_bytes, slot.file.purpose, Some(slot.id), plan.storage_bytes_max) {
-        return Err(Denied::Full);
+    if let Some(text) = files.limit_reached(settings, &plan, (slot.file.size_bytes, slot.file.purpose), Some(slot.id)) {
+        return Err(Denied::Full(text));
     }
     files.slots.retain(|it| it.id != slot.id);
     let until_us = now_us.saturating_add(UPLOAD_US);
@@ -330,10 +334,10 @@ pub fn keep(turn: &mut Turn<'_>, slot: &Slot, content: Option<Content>) -> Resul
     if files.kept.contains_key(&slot.id) {
         return Err(Denied::Used);
     }
-    let room = files.has_room(settings, slot.file.size_bytes, slot.file.purpose, Some(slot.id), plan.storage_bytes_max);
+    let full = files.limit_reached(settings, &plan, (slot.file.size_bytes, slot.file.purpose), Some(slot.id));
     files.slots.retain(|it| it.id != slot.id);
-    if !room {
-        return Err(Denied::Full);
+    if let Some(text) = full {
+        return Err(Denied::Full(text));
     }
     let file = File { time_us: now_us, content, ..slot.file.clone() };
     files.kept.insert(slot.id, file.clone());

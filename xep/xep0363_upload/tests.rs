@@ -328,7 +328,7 @@ fn s4_2_files_for_profiles_are_smaller_and_have_a_quota_of_their_own() {
     upload(&mut house, &romeo, "filename='a' size='10'", &profile);
     refused(
         &ask(&mut house, &romeo, "filename='a' size='6'", &profile),
-        &["Quota reached. Your files may take 15 bytes, and 10"],
+        &["Quota reached. The pictures you show of yourself may take 15 bytes, and 10"],
     );
     upload(&mut house, &romeo, "filename='a' size='6'", "");
 }

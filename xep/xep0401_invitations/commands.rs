@@ -5,7 +5,7 @@ use iris_core::form::{Field, Form, Submitted};
 use iris_core::invitation::{Invitation, Purpose, Refusal, Token};
 use iris_core::registration::{Refused, names};
 use iris_core::time::datetime;
-use iris_core::{Ask, AskAnswer, BareJid, Bounce, Condition, Cx, Mount, MountError};
+use iris_core::{Ask, AskAnswer, BareJid, Bounce, Changed, Cx, Mount, MountError};
 
 use super::{Settings, invite};
 
@@ -61,7 +61,7 @@ async fn make(
     match made.await.map_err(Bounce::from)? {
         Ok((token, invitation)) => Ok(Done::empty().form(&result(&stage.domain, &page, &token, &invitation))),
         Err(Refusal::TooMany) => {
-            Err(Bounce::new(Condition::ResourceConstraint).text("There are too many open invitations of yours."))
+            Err(Bounce::over("There are as many open invitations of yours as there may be", Changed::ByOperator))
         }
         Err(why) => Err(Refused::from(why).bounce()),
     }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use iris_core::store::{EntryId, Item, Shelf, Write};
 use iris_core::xml::NameId;
 use iris_core::{
-    At, Bounce, Card, Condition, Event, Finish, Flow, Kind, Mount, MountError, Reply, Room, Stanza, StanzaType, StateSlot,
+    At, Bounce, Card, Changed, Event, Finish, Flow, Kind, Mount, MountError, Reply, Room, Stanza, StanzaType, StateSlot,
     Status, Step, Turn,
 };
 
@@ -116,7 +116,8 @@ fn is_id(id: &str) -> bool {
 fn guard(turn: &mut Turn<'_>, retract: NameId) -> Flow {
     let is_one = turn.stanza().is_some_and(|stanza| stanza.has(retract) && target(stanza, retract).is_some());
     if is_one && turn.state(&STATE).is_some_and(|state| state.waiting.len() >= PENDING_MAX) {
-        return Flow::Bounce(Bounce::new(Condition::ResourceConstraint).text("too many retractions at once; wait a moment"));
+        let what = format!("at most {PENDING_MAX} retractions at once");
+        return Flow::Bounce(Bounce::over(what, Changed::ByNobody("wait a moment")));
     }
     Flow::Go
 }

@@ -9,7 +9,7 @@ use iris_core::mount::{At, GetOrSet};
 use iris_core::task::{Asked, Cx, Pending};
 use iris_core::turn::Reply;
 use iris_core::xml::stanza::Child;
-use iris_core::{Envelope, Flow, SessionRef, Stanza, StanzaType, Step};
+use iris_core::{Changed, Envelope, Flow, SessionRef, Stanza, StanzaType, Step};
 
 use super::{AccountEntity, bounce, invisible, push, push_xml, questions, reply, roster_iq, settle, stopped};
 use crate::path::{self, About, Ctx};
@@ -138,7 +138,10 @@ pub(crate) fn answer(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut asked: As
     let xml = match outcome {
         Reply::Task(begin) => {
             if entity.tasks >= cx.house.limits.tasks_per_account_max {
-                let why = Bounce::new(Condition::ResourceConstraint).text("too many requests are being worked on");
+                let why = Bounce::over(
+                    "as many requests are being worked on as may be at once",
+                    Changed::ByNobody("wait for an answer"),
+                );
                 return answer(entity, cx, asked, Reply::Error(why));
             }
             entity.tasks += 1;

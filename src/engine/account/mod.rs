@@ -235,7 +235,8 @@ impl AccountEntity {
             }
         }
         if self.sessions.len() >= cx.house.limits.sessions_per_account_max {
-            return Err(Bounce::new(iris_core::Condition::ResourceConstraint).text("too many sessions of this account"));
+            let most = cx.house.limits.sessions_per_account_max;
+            return Err(Bounce::over(format!("an account has at most {most} sessions"), iris_core::Changed::ByOperator));
         }
         let (now, account) = (cx.now, self.bare.clone());
         let at = cx.sessions.insert(|this| {

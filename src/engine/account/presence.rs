@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use iris_core::effects::{Effect, To};
-use iris_core::error::Bounce;
 use iris_core::turn::Available;
 use iris_core::xml::names::NameTable;
 use iris_core::xml::wire::{self, Wire};
-use iris_core::{Condition, Envelope, Event, Flow, Interests, Jid, SessionRef, Stanza, StanzaType, Step};
+use iris_core::{Envelope, Event, Flow, Interests, Jid, SessionRef, Stanza, StanzaType, Step};
 
 use super::subscription::{self, Kind, State};
 use super::{AccountEntity, push, roster_iq, settle, stopped};
@@ -336,7 +335,7 @@ fn subscribe_out(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, m
     if outcome.changed {
         // To refuse or to take back needs no place on the roster.
         if outcome.next.shown() != State::NONE && !entity.roster.has_room(&contact, &cx.house.limits) {
-            let why = Bounce::new(Condition::ResourceConstraint).text("the roster is full");
+            let why = super::roster::full(&cx.house.limits);
             if let Some(receipt) = envelope.receipt.take() {
                 cx.fx.list.push(Effect::Settle(receipt.refuse(why)));
             }

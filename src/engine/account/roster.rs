@@ -13,7 +13,7 @@ use iris_core::jids::address;
 use iris_core::limits::Limits;
 use iris_core::store::{Item, OwnerId, Shelf};
 use iris_core::xml::El;
-use iris_core::{BareJid, Relation, ns};
+use iris_core::{BareJid, Changed, Relation, ns};
 
 use super::subscription::{Kind, State};
 
@@ -112,6 +112,11 @@ pub struct Roster {
     unreadable: usize,
     /// The version that was asked for as a whole, and what that is from the second time on: most clients ask once.
     whole: (u64, Option<Arc<str>>),
+}
+
+/// There is no place for one more.
+pub fn full(limits: &Limits) -> Bounce {
+    Bounce::over(format!("a roster has at most {} contacts", limits.roster_items_max), Changed::ByOperator)
 }
 
 impl Roster {
@@ -269,7 +274,7 @@ impl Roster {
         let found = self.find(&jid);
         if !self.contact(&jid).is_some_and(|contact| contact.listed) {
             if self.listed >= limits.roster_items_max {
-                return Err(Bounce::new(Condition::ResourceConstraint).text("the roster is full"));
+                return Err(full(limits));
             }
             self.listed += 1;
         }

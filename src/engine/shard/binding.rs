@@ -73,7 +73,7 @@ pub(super) fn bind(
     }
     if entity.guest && !entity.sessions.is_empty() {
         // XEP-0175 3, rule 6.
-        reply(Err(Bounce::new(iris_core::Condition::ResourceConstraint).text("a guest has one session")));
+        reply(Err(Bounce::over("a guest has one session", iris_core::Changed::ByNobody("end the other one"))));
         return None;
     }
     let session = match entity.bind(cx, bind.wanted.as_deref(), &bind.random, pipe) {
