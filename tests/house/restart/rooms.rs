@@ -16,19 +16,42 @@ const OCCUPANTS: usize = 40;
 const KILLS: usize = 4;
 const MUC: &str = "http://jabber.org/protocol/muc";
 
+/// What every room is from the beginning, and stays.
+const MADE: &[(&str, &str)] = &[
+    ("persistentroom", "1"),
+    ("enablearchiving", "1"),
+    ("changesubject", "1"),
+    ("membersonly", "0"),
+    ("publicroom", "0"),
+    ("allowpm", "moderators"),
+    ("allowinvites", "1"),
+    ("lang", "it"),
+];
+/// What its owner changes, and to what; a name without values gets one that nobody has seen. In a moderated room most are silent: that
+/// is one room of them.
+const CHANGED: &[(&str, &[&str])] = &[
+    ("roomname", &[]),
+    ("roomdesc", &[]),
+    ("maxusers", &["100", "200", "500"]),
+    ("whois", &["moderators", "anyone"]),
+    ("enablelogging", &["0", "1"]),
+    ("moderatedroom", &["0", "1"]),
+];
+const MODERATED: usize = ROOMS - 1;
+
 /// What one client was told, by whatever room.
 #[derive(Default)]
 struct Heard {
     /// Archive id and text of each message of a room, in the order in which they came.
     said: BTreeMap<usize, Vec<(String, String)>>,
-    /// The last answered change of each kind: a room's name, its subject, somebody's affiliation; and one that was asked for later
+    /// The last answered change of each kind: a setting of a room, its subject, somebody's affiliation; and one that was asked for later
     /// and may have come about.
     answered: HashMap<(usize, What), Change>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
-    Name,
+    Setting(&'static str),
     Subject,
     Affiliation(usize),
 }
@@ -104,12 +127,20 @@ fn make_rooms(address: SocketAddr) {
         let room = room(number);
         owner.send(&format!("<presence to='{room}/maker'><x xmlns='{MUC}'/></presence>"));
         owner.expect("<status code='201'");
-        let fields: String = [("persistentroom", "1"), ("enable_archiving", "1"), ("changesubject", "1"), ("membersonly", "0")]
-            .map(|(var, value)| format!("<field var='muc#roomconfig_{var}'><value>{value}</value></field>"))
-            .concat();
+        let fields: String = MADE.iter().map(|(var, value)| field(var, value)).collect();
         assert!(configure(&mut owner, number, &fields).expect("an answer").contains("type='result'"));
         owner.close();
     }
+}
+
+fn field(var: &str, value: &str) -> String {
+    format!("<field var='muc#roomconfig_{var}'><value>{value}</value></field>")
+}
+
+/// What the form of its owner says.
+fn setting(form: &str, var: &str) -> Option<String> {
+    let (_, field) = form.split_once(&format!("var='muc#roomconfig_{var}'"))?;
+    Some(between(field.split_once("</field>")?.0, "<value>", "</value>")?.to_owned())
 }
 
 fn configure(owner: &mut Client, number: usize, fields: &str) -> io::Result<String> {
@@ -156,9 +187,15 @@ impl Scene<'_> {
         let room = room(me);
         let (what, value, stanza) = match random.below(3) {
             0 => {
-                let form = format!("<field var='muc#roomconfig_roomname'><value>{id}</value></field>");
+                let settings = if me == MODERATED { CHANGED.len() } else { CHANGED.len() - 1 };
+                let (var, values) = CHANGED[random.below(settings as u64) as usize];
+                let value = match values.len() {
+                    0 => id.clone(),
+                    many => values[random.below(many as u64) as usize].to_owned(),
+                };
+                let form = field(var, &value);
                 let query = format!("<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'>{form}</x></query>");
-                (What::Name, id.clone(), format!("<iq type='set' id='{id}' to='{room}'>{query}</iq>"))
+                (What::Setting(var), value, format!("<iq type='set' id='{id}' to='{room}'>{query}</iq>"))
             }
             1 => (
                 What::Subject,
@@ -193,7 +230,9 @@ impl Scene<'_> {
             if element.starts_with("<stream:error") || element.starts_with("</stream") {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            assert!(!(element.starts_with("<message") && attribute(&element, "type") == Some("error")), "{me}: {element}");
+            let is_error = element.starts_with("<message") && attribute(&element, "type") == Some("error");
+            let is_silenced = || element.contains("only those with voice") && element.contains(&room(MODERATED));
+            assert!(!is_error || is_silenced(), "{me}: {element}");
             if done(&element) {
                 return Ok(element);
             }
@@ -228,13 +267,13 @@ fn look(address: SocketAddr, actors: &mut [Heard]) {
                 assert!(last.replace(place) < Some(place), "{who} heard {body:?} after what stands behind it");
             }
         }
+        let form = owner.iq("get", Some(&room(number)), &format!("<query xmlns='{MUC}#owner'/>"));
+        for (var, value) in MADE {
+            assert_eq!(setting(&form, var).as_deref(), Some(*value), "{var} of {number}");
+        }
         for ((of, what), change) in actors[number].answered.iter_mut().filter(|((of, _), _)| *of == number) {
             let now = match what {
-                What::Name => {
-                    let info = owner.iq("get", Some(&room(number)), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
-                    between(&info, "<identity ", "/>")
-                        .and_then(|it| attribute(&format!("<x {it}/>"), "name").map(str::to_owned))
-                }
+                What::Setting(var) => setting(&form, var),
                 What::Subject => Some(subject(&mut owner, number)),
                 What::Affiliation(other) => Some(affiliation(&mut owner, number, *other)),
             };
