@@ -32,7 +32,7 @@ pub struct Config {
 
 /// Domains of the house for which something holds.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "true, false, or a list of domains of this house is wanted")]
 pub enum Where {
     /// All, or none.
     Everywhere(bool),

@@ -253,6 +253,18 @@ fn a_domain_may_make_every_new_room_a_bubble_and_another_not() {
 }
 
 #[test]
+fn a_domain_that_is_not_served_has_no_bubbles() {
+    for (line, word) in [("[\"elsewhere\"]", "elsewhere is no domain of this house"), ("7", "a list of domains of this house")]
+    {
+        let config = iris_core::mount::RoomConfig::parse(&format!("[xep.muc]\ndefault_bubble = {line}\n")).expect("TOML");
+        let config = config.with_domains(&["house".to_owned(), "away".to_owned()]);
+        let wrong = iris_core::mount::Doors::open("house", ROOMS, &mut iris_core::xml::NameTable::new(), &config);
+        let wrong = wrong.err().expect(line);
+        assert!(wrong.to_string().contains(word), "{wrong}");
+    }
+}
+
+#[test]
 fn a_house_may_make_every_new_room_a_bubble() {
     let mut house = House::with_config(ROOMS, "[xep.muc]\ndefault_bubble = true\n");
     let room = room_on(1);
