@@ -15,7 +15,7 @@ use iris_core::form::{Field, Form};
 use iris_core::mailing::{Busy, Mailing};
 use iris_core::ports::{Mail, Mailed};
 use iris_core::store::{EntryId, OwnerId, Read, Rows, Shelf, StoreError};
-use iris_core::{BareJid, Bounce, Card, Condition, Cx, Jid, Mount, MountError, Room, Status, time};
+use iris_core::{BareJid, Bounce, Card, Changed, Condition, Cx, Jid, Mount, MountError, Room, Status, time};
 
 mod address;
 mod line;
@@ -67,10 +67,11 @@ async fn step(stage: Stage, cx: Cx, mailing: Arc<Mailing>) -> Result<Next, Bounc
     };
     // As long as this lives, whatever becomes of it.
     let _underway = mailing.begin(wish.me.clone()).map_err(|busy| {
-        Bounce::new(Condition::ResourceConstraint).text(match busy {
-            Busy::Own => "a conversation of yours is being sent; wait until that is done",
-            Busy::House => "too many conversations are being sent at once; try again in a minute",
-        })
+        let (what, help) = match busy {
+            Busy::Own => ("a conversation of yours is being sent", "wait until that is done"),
+            Busy::House => ("as many conversations are being sent as may be at once", "try again in a minute"),
+        };
+        Bounce::over(what, Changed::ByNobody(help))
     })?;
     let day = stage.now.wall_us / DAY_US;
     let before = reserve(&cx, &wish.me, day, mailing.conversations_per_day_max).await?;
@@ -161,8 +162,8 @@ async fn reserve(cx: &Cx, me: &BareJid, day: u64, most: u32) -> Result<u32, Boun
     let owner = cx.account(me.clone(), |turn| turn.account.owner()).await?.ok_or_else(nobody)?;
     let sent = sent_on(cx, owner, day).await?;
     if sent >= most {
-        let why = format!("at most {most} conversations are sent to you in a day (UTC); try again tomorrow");
-        return Err(Bounce::new(Condition::ResourceConstraint).text(why));
+        let what = format!("at most {most} conversations are sent to you in a day (UTC)");
+        return Err(Bounce::over(what, Changed::ByOperator));
     }
     count(cx, me, day, sent + 1).await?;
     Ok(sent)

@@ -137,6 +137,7 @@ fn plans_that_are_there_hold_twenty_a_hundred_and_three_hundred() {
         let romeo = house.online(ROMEO);
         let people: Vec<String> = (1..=most).map(|n| format!("user{n}@house")).collect();
         let people: Vec<&str> = people.iter().map(String::as_str).collect();
+        people.iter().for_each(|it| house.user(it));
         // Whoever makes it is one of them.
         let bubble = made(&mut house, &romeo, "X", &people[..most - 1]);
         let full = set_affiliation(&mut house, &romeo, &bubble, people[most - 1], "member");
