@@ -134,7 +134,7 @@ async def conversation_by_mail(stage):
         text = file.get_content().replace("\r\n", "\n")
         stage.wire.write(text)
         name = romeo.boundjid.bare
-        expected = [f"<{name}> Grüße aus Verona 🌹", f"<{name}> zwei\n    Zeilen", f"<{name}> .\n    .", f"* {name} seufzt", f"<{name}> ein Fehler"]
+        expected = [f"<{name}> Grüße aus Verona 🌹", f"<{name}> zwei\n    Zeilen", f"<{name}> .\n    .", f"* <{name}> seufzt", f"<{name}> ein Fehler"]
         at = 0
         for line in expected:
             at = text.find(line, at)

@@ -41,6 +41,8 @@ const NODE: &str = "urn:iris:mail#conversation";
 /// How many an account has had sent, and on which day: eight bytes of days since 1970, four of the number, big-endian.
 const SENT: Shelf = Shelf::record("mailed");
 
+/// Of a room, in a subject.
+const ROOM_NAME_CHARS_MAX: usize = 100;
 /// Of whom it was with, in the name of the file: one that every file system takes, and so short that it is not written in pieces (RFC 2231 3),
 /// which not every mail program puts together.
 const FILE_NAME_CHARS_MAX: usize = 14;
@@ -143,6 +145,8 @@ async fn deliver(cx: &Cx, wish: &Wish, mailing: &Mailing, now_us: u64) -> Result
         return Err(Bounce::new(Condition::NotAcceptable).text(why));
     }
     let id = cx.account(wish.me.clone(), |turn| turn.house.ports.random_id()).await?.ok_or_else(nobody)?;
+    // Who it was: the mails of the house are all from the house.
+    tracing::info!(account = %wish.me, id, "a conversation is sent by mail");
     let mail = wish.mail(id, &conversation, &transcript, now_us);
     drop(transcript);
     Ok((cx.mail(mail).await, messages))
@@ -189,7 +193,10 @@ impl Wish {
         let with_whom = match of.room.as_deref() {
             None => with.to_string(),
             Some(name) if name.trim().is_empty() => format!("the room {with}"),
-            Some(name) => format!("the room {} ({with})", line::one(name)),
+            Some(name) => {
+                let name: String = line::one(name).chars().take(ROOM_NAME_CHARS_MAX).collect();
+                format!("the room {name} ({with})")
+            }
         };
         let head = Head {
             of: format!("Conversation of {me} with {with_whom}"),

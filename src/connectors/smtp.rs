@@ -132,8 +132,10 @@ impl Smtp {
             let answer = Answer { reply: Some(reply), counters: counters.clone() };
             let Some(sender) = &sender else { return };
             let wanted = (mail, Instant::now() + MAIL_TIME_MAX, answer);
-            if let Err(mpsc::error::TrySendError::Full((_, _, mut answer))) = sender.try_send(wanted) {
-                answer.tell(Mailed::Busy);
+            match sender.try_send(wanted) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full((_, _, mut answer))) => answer.tell(Mailed::Busy),
+                Err(mpsc::error::TrySendError::Closed((_, _, mut answer))) => answer.tell(Mailed::Unreachable),
             }
         })
     }

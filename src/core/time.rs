@@ -150,6 +150,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn xep0082_3_1_a_day_is_one_of_the_calendar() {
+        assert_eq!(parse_day("1970-01-02"), Some(86_400_000_000));
+        assert_eq!(parse_day("2024-02-29"), parse_datetime("2024-02-29T00:00:00Z"));
+        for none in
+            ["2026-02-29", "2026-04-31", "2026-13-01", "1969-12-31", "2026-1-1", "2026-11-26Z", "26.11.2026", "", "２０２６-01"]
+        {
+            assert_eq!(parse_day(none), None, "{none}");
+        }
+    }
+
+    #[test]
     fn ids_ascend_when_the_wall_clock_goes_back() {
         let clock = HouseClock::above(1_000);
         let at = |us| Now { wall_us: us, ..Now::default() };

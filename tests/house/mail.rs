@@ -1,8 +1,8 @@
 //! Conversations by e-mail over real sockets: a mail server stands here (`mail/sink.rs`), and what it has taken is taken apart.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::client::{Client, DOMAIN, between};
+use crate::client::{Client, DOMAIN, PATIENCE, between};
 use crate::server::{Data, Server, With};
 use crate::web::http::Http;
 
@@ -68,7 +68,7 @@ fn lines(text: &str) -> Vec<&str> {
 
 #[test]
 fn a_conversation_comes_as_a_file_in_a_mail_over_starttls_and_over_tls() {
-    for mode in [Mode::StartTls, Mode::Implicit, Mode::OldLogin] {
+    for mode in [Mode::StartTls, Mode::Implicit, Mode::OldLogin, Mode::Plain] {
         let sink = Sink::open(mode);
         let (data, server) = house(&sink);
         let mut romeo = Client::online(server.plain, "romeo", "orchard");
@@ -77,7 +77,7 @@ fn a_conversation_comes_as_a_file_in_a_mail_over_starttls_and_over_tls() {
         let answer = send(&mut juliet, "juliet", "romeo", &format!("juliet@{DOMAIN}"));
         assert!(answer.contains("status='completed'") && answer.contains("3 messages"), "{answer}\n{}", data.logged());
         let mail = sink.next();
-        assert!(mail.encrypted && mail.logged_in, "{mail:?}");
+        assert!(mail.encrypted != (mode == Mode::Plain) && mail.logged_in, "{mail:?}");
         assert_eq!((mail.from.as_str(), mail.to.as_slice()), ("iris@localhost", &["juliet@localhost".to_owned()][..]));
         for (name, value) in [
             ("From", "=?utf-8?b?SXJpcyBmw7xyIGFsbGU=?= <iris@localhost>"),
@@ -177,9 +177,9 @@ fn a_wrong_password_is_told_to_the_user_the_log_and_the_doctor() {
     // A new password takes effect with SIGHUP.
     std::fs::write(data.folder().join("mail.password"), PASSWORD).expect("a file");
     server.signal("HUP");
-    let deadline = std::time::Instant::now() + LONG;
+    let deadline = Instant::now() + LONG;
     while !send(&mut romeo, "romeo", "juliet", "romeo@localhost").contains("status='completed'") {
-        assert!(std::time::Instant::now() < deadline, "{}", data.logged());
+        assert!(Instant::now() < deadline, "{}", data.logged());
         std::thread::sleep(Duration::from_millis(50));
     }
     sink.next();
@@ -254,10 +254,27 @@ fn a_server_that_is_down_or_hangs_is_given_up_and_the_house_lives_on() {
 #[test]
 fn without_a_mail_server_nothing_is_offered_and_mistakes_are_named() {
     let data = Data::with_users(["romeo"]);
-    let server = data.start();
+    let server = data.start_with(&With { config: Some(String::new()), ..With::default() });
     let mut romeo = Client::bound(server.plain, "romeo", "orchard");
     let items = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>");
     assert!(!romeo.iq("get", Some("romeo@localhost"), &items).contains(NODE));
+    // It comes and goes with SIGHUP.
+    let sink = Sink::open(Mode::StartTls);
+    say(&mut romeo, "romeo", ["a note".to_owned()]);
+    let with = configured(&data, &sink, PASSWORD, "");
+    for (config, is_offered) in [(with.config.unwrap_or_default(), true), (String::new(), false)] {
+        std::fs::write(data.config(), config).expect("iris.toml");
+        server.signal("HUP");
+        let deadline = Instant::now() + PATIENCE;
+        while romeo.iq("get", Some("romeo@localhost"), &items).contains(NODE) != is_offered {
+            assert!(Instant::now() < deadline, "{}", data.logged());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if is_offered {
+            assert!(send(&mut romeo, "romeo", "romeo", "romeo@localhost").contains("status='completed'"), "{}", data.logged());
+            sink.next();
+        }
+    }
     drop(server);
     let sink = Sink::closed();
     let mut with = configured(&data, &sink, "", "");

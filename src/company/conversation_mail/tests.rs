@@ -229,8 +229,8 @@ fn what_was_corrected_taken_back_or_encrypted() {
     assert_eq!(
         rest[1..7],
         [
-            "-- romeo@house has taken back a message",
-            "* romeo@house sighs",
+            "-- <romeo@house> has taken back a message",
+            "* <romeo@house> sighs",
             "<romeo@house> [encrypted message]",
             "<romeo@house> https://house/f/a.pdf",
             "<romeo@house> Look",
@@ -281,7 +281,7 @@ fn a_room_gives_its_conversation_to_whoever_may_read_its_archive() {
     assert!(text.starts_with("Conversation of juliet@house with the room The Hall (hall@conference.house)\r\n"), "{text}");
     let lines = lines(&text);
     assert!(lines[0].ends_with(")  <romeo> very quiet"), "{lines:?}");
-    assert_eq!(lines[1..], ["-- romeo has set the subject: Masks and more", "* romeo leaves"]);
+    assert_eq!(lines[1..], ["-- <romeo> has set the subject: Masks and more", "* <romeo> leaves"]);
     for (who, with) in
         [(&mallory, "hall@conference.house"), (&mallory, "nowhere@conference.house"), (&juliet, "nowhere@conference.house")]
     {

@@ -4,8 +4,8 @@
 //! ```text
 //! 2026-11-26 10:03:12  <romeo@house> a message
 //!     and its second line
-//! 2026-11-26 10:03:15  * juliet@house does something (/me)
-//! 2026-11-26 10:03:20  -- romeo@house has taken back a message
+//! 2026-11-26 10:03:15  * <juliet@house> does something (/me)
+//! 2026-11-26 10:03:20  -- <romeo@house> has taken back a message
 //! ```
 //! Everything in front of the name is the server's, and nothing that somebody writes can begin a line: the lines of a message that
 //! follow its first are indented, and names have no angle brackets. In a room `<romeo|romeo@house>` says who that was, or `<romeo|2>` that it was
@@ -172,7 +172,7 @@ impl Line {
         const CORRECTED: usize = 34;
         const NOTE: usize = 48;
         const INDENT: usize = 6;
-        let note = if matches!(self.said, Said::Text(_)) { 4 } else { NOTE };
+        let note = if matches!(self.said, Said::Text(_)) { 5 } else { NOTE };
         let corrected = self.corrected_us.map_or(0, |_| CORRECTED);
         AROUND + corrected + note + self.name.len() + self.said.bytes() + INDENT * self.said.line_breaks()
     }
@@ -186,19 +186,19 @@ impl Line {
         let name = &self.name;
         match &self.said {
             Said::Text(body) => match body.strip_prefix("/me ") {
-                Some(does) => line::write(&format!("* {name} "), does, text),
+                Some(does) => line::write(&format!("* <{name}> "), does, text),
                 None => line::write(&format!("<{name}> "), body, text),
             },
             Said::Subject(subject) => {
                 let subject = line::one(subject);
-                line::write(&format!("-- {name} has set the subject: "), &subject, text);
+                line::write(&format!("-- <{name}> has set the subject: "), &subject, text);
             }
             Said::TakenBack { by_moderator: false, .. } => {
-                line::write("", &format!("-- {name} has taken back a message"), text);
+                line::write("", &format!("-- <{name}> has taken back a message"), text);
             }
             Said::TakenBack { by_moderator: true, reason } => {
                 let why = reason.as_deref().map(|reason| format!(": {}", line::one(reason))).unwrap_or_default();
-                line::write("", &format!("-- a moderator has removed a message of {name}{why}"), text);
+                line::write("", &format!("-- a moderator has removed a message of <{name}>{why}"), text);
             }
         }
     }
@@ -239,10 +239,10 @@ mod tests {
         assert_eq!(
             lines(&transcript),
             [
-                "-- a@b has taken back a message",
+                "-- <a@b> has taken back a message",
                 "<x@y> not mine to take back",
                 "<a@b> a threat",
-                "-- a@b has taken back a message"
+                "-- <a@b> has taken back a message"
             ]
         );
     }
@@ -254,7 +254,7 @@ mod tests {
                     <moderated xmlns='urn:xmpp:message-moderate:1' by='r@c/boss'/><reason>rude&#10;words</reason></retracted>";
         add(&mut transcript, "r@c/nick", &format!("id='1'>{gone}"));
         add(&mut transcript, "r@c/nick", "id='2'><body>rude</body><replace xmlns='urn:xmpp:message-correct:0' id='1'/>");
-        assert_eq!(lines(&transcript), ["-- a moderator has removed a message of nick: rude words"]);
+        assert_eq!(lines(&transcript), ["-- a moderator has removed a message of <nick>: rude words"]);
     }
 
     #[test]

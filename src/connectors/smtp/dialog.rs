@@ -11,14 +11,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use iris_core::ports::Mailed;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::server::{Login, Security, Server};
+use super::server::{Address, Login, Security, Server};
 
 /// RFC 5321 4.5.3.1.5 says 512 for a line; a reply of EHLO has a few dozen of them.
 const REPLY_BYTES_MAX: usize = 16 * 1_024;
+/// Of a name, and for each.
+const ADDRESSES_MAX: usize = 4;
+const ADDRESS_TIME_MAX: Duration = Duration::from_secs(4);
 /// Of a reply, in a log.
 const SHOWN_CHARS_MAX: usize = 300;
 
@@ -125,8 +129,9 @@ impl Dialog {
     /// Connect, agree on TLS, log in.
     pub async fn open(server: &Server, name: &str, phase: &Phase) -> Result<Dialog, Failed> {
         phase.is(Step::Connecting);
-        let unreachable = |why: std::io::Error| failed(Mailed::Unreachable, format!("it cannot be reached: {why}"));
-        let socket = TcpStream::connect((server.address.host.as_str(), server.address.port)).await.map_err(unreachable)?;
+        let socket = connect(&server.address)
+            .await
+            .map_err(|why| failed(Mailed::Unreachable, format!("it cannot be reached: {why}")))?;
         // A mail is a few large writes, and what is said before it waits for answers.
         let _ = socket.set_nodelay(true);
         if server.address.security == Security::None
@@ -322,6 +327,20 @@ impl Dialog {
             }
         }
     }
+}
+
+/// One address after the other: whoever has two, of which one leads nowhere, is reached all the same.
+async fn connect(address: &Address) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "its name has no address");
+    let addresses = lookup_host((address.host.as_str(), address.port)).await?;
+    for address in addresses.take(ADDRESSES_MAX) {
+        match timeout(ADDRESS_TIME_MAX, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(why)) => last = why,
+            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 async fn secure(server: &Server, stream: Box<dyn Stream>, phase: &Phase) -> Result<Box<dyn Stream>, Failed> {
