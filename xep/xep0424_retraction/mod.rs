@@ -3,7 +3,8 @@
 //!
 //! The retraction itself is kept like any message, so that devices that were away learn of it (section 5). What it takes back, and
 //! every correction (XEP-0308) of that, becomes a tombstone in both archives, is gone from the index of words, and is no longer
-//! waiting in the offline messages. `search` finds it. Which retractions are still to be done is on disk: a crash forgets none.
+//! waiting in the offline messages; for that an archive need not keep the retraction. `search` finds it. Which retractions are
+//! still to be done is on disk: a crash forgets none.
 
 use std::collections::VecDeque;
 
@@ -36,7 +37,7 @@ pub const ROOM: Room = Room {
     mount,
 };
 
-/// Retractions that are kept and not yet done. Key: the place of the retraction in the archive, decimal. Value: `Retraction::encode`.
+/// Retractions that are not yet done. Key: `Retraction::at`, decimal. Value: `Retraction::encode`.
 const PENDING: Shelf = Shelf::map("retraction");
 /// Who takes back more at once is asked to wait.
 const PENDING_MAX: usize = 64;
@@ -55,7 +56,7 @@ struct Pending {
 /// What is to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Retraction {
-    /// Where the retraction stands in this archive.
+    /// Where the retraction stands in this archive, or would stand.
     at: EntryId,
     /// Who sent it, and only whose messages it takes back (section 5.1): a bare JID.
     sender: String,
@@ -122,7 +123,7 @@ fn guard(turn: &mut Turn<'_>, retract: NameId) -> Flow {
     Flow::Go
 }
 
-/// The archive has just kept it; what it takes back is sought when there is time.
+/// It has come, and the archive keeps it if its owner wants that; what it takes back is sought when there is time.
 fn note(turn: &mut Turn<'_>, retract: NameId, sent: bool) -> Flow {
     let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
     if !envelope.stanza.has(retract) {
@@ -136,7 +137,9 @@ fn note(turn: &mut Turn<'_>, retract: NameId, sent: bool) -> Flow {
     let kept = if sent { envelope.sent.as_ref().map(|sent| sent.id) } else { envelope.kept_id };
     // The schema wants both ids: a tombstone names the retraction.
     let id = envelope.stanza.id().map(std::borrow::Cow::into_owned).filter(|id| is_id(id));
-    let (Some(at), Some(target), Some(id)) = (kept, target(&envelope.stanza, retract), id) else { return Flow::Go };
+    let (Some(target), Some(id)) = (target(&envelope.stanza, retract), id) else { return Flow::Go };
+    // What it takes back may wait, or may have been kept before its owner wanted no archive: this moment is its place then.
+    let at = kept.unwrap_or_else(|| turn.mint());
     let peer = if sent { &to } else { &from };
     let retraction = Retraction { at, sender: from.to_string(), peer: peer.to_string(), target, id };
     turn.put(PENDING, &at.0.to_string(), retraction.encode());

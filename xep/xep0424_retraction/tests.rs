@@ -6,6 +6,7 @@ use iris_core::Stanza;
 use iris_engine::testing::{Client, House};
 
 use crate::ROOMS;
+use crate::testing::{archived as archive, of_words};
 
 const ROMEO: &str = "romeo@house/orchard";
 const JULIET: &str = "juliet@house/balcony";
@@ -20,20 +21,6 @@ fn retract(house: &mut House, from: &Client, to: &str, id: &str, target: &str) {
          for='urn:xmpp:message-retract:1'/><body>/me took something back</body><store xmlns='urn:xmpp:hints'/>"
     );
     say(house, from, to, id, &inside);
-}
-
-/// All that an archive has, as text, in order.
-fn archive(house: &mut House, client: &Client, fields: &str) -> Vec<String> {
-    house.recv(client);
-    let form = format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>");
-    house.send(client, &format!("<iq type='set' id='mam'><query xmlns='urn:xmpp:mam:2'>{form}</query></iq>"));
-    let heard = house.recv(client);
-    let inner = |stanza: &Stanza| {
-        let result = stanza.child_el(stanza.child_named("urn:xmpp:mam:2", "result")?);
-        let message = result.child("urn:xmpp:forward:0", "forwarded")?.child("jabber:client", "message")?;
-        Some(String::from_utf8_lossy(message.bytes()).into_owned())
-    };
-    heard.iter().filter_map(inner).collect()
 }
 
 #[test]
@@ -130,12 +117,51 @@ fn s5_offline_devices_get_the_retraction_and_never_the_message() {
     assert_eq!(heard.len(), 1);
 }
 
+/// The addressee's archive has no place for the retraction: there is one all the same.
+#[test]
+fn s5_what_waits_is_taken_back_also_where_no_archive_keeps_it() {
+    for (who, default) in [("romeo@house/orchard", "never"), ("mallory@house/x", "roster")] {
+        let mut house = House::with(ROOMS);
+        house.friends("romeo@house", "juliet@house");
+        let juliet = house.login(JULIET);
+        let prefs = format!("<prefs xmlns='urn:xmpp:mam:2' default='{default}'><always/><never/></prefs>");
+        assert_eq!(house.iq(&juliet, "set", None, &prefs).attr("type").as_deref(), Some("result"));
+        house.close(&juliet);
+        let writer = house.online(who);
+        say(&mut house, &writer, "juliet@house", "wrong", "<body>secret</body>");
+        say(&mut house, &writer, "juliet@house", "2", "<body>after</body>");
+        retract(&mut house, &writer, "juliet@house", "r", "wrong");
+        let juliet = house.login(JULIET);
+        house.send(&juliet, "<presence/>");
+        let heard = house.recv(&juliet);
+        let ids: Vec<String> = heard.iter().filter_map(|it| it.id().map(|id| id.into_owned())).collect();
+        assert_eq!(ids, ["2", "r"], "{default}: {:?}", heard.iter().map(Stanza::as_str).collect::<Vec<_>>());
+        assert!(archive(&mut house, &juliet, "").is_empty());
+    }
+}
+
+/// Nor does a message stay in the archive because its author, or its reader, no longer keeps what comes.
+#[test]
+fn s4_what_the_archive_has_is_taken_back_also_where_it_does_not_keep_the_retraction() {
+    let mut house = House::with(ROOMS);
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    say(&mut house, &romeo, "juliet@house", "wrong", "<body>secret</body>");
+    for client in [&romeo, &juliet] {
+        house.iq(client, "set", None, "<prefs xmlns='urn:xmpp:mam:2' default='never'><always/><never/></prefs>");
+    }
+    retract(&mut house, &romeo, "juliet@house", "r", "wrong");
+    for client in [&romeo, &juliet] {
+        let all = archive(&mut house, client, "");
+        assert!(all.len() == 1 && all[0].contains("<retracted "), "{all:?}");
+    }
+}
+
 #[test]
 fn d4_retracted_content_is_found_by_nobody() {
     let mut house = House::with(ROOMS);
     let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
     say(&mut house, &romeo, "juliet@house", "m", "<body>a secret rendezvous</body>");
-    let words = "<field var='{urn:xmpp:fulltext:0}fulltext'><value>rendezvous</value></field>";
+    let words = &of_words("rendezvous");
     assert_eq!(archive(&mut house, &juliet, words).len(), 1);
     retract(&mut house, &romeo, "juliet@house", "r", "m");
     for client in [&romeo, &juliet] {
