@@ -7,7 +7,7 @@ use super::{NODE, OLD};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conference {
-    /// The item's id.
+    /// What the item's id says, as addresses are compared: clients write them as they like.
     pub jid: String,
     name: Option<String>,
     autojoin: bool,
@@ -19,8 +19,8 @@ pub struct Conference {
 
 impl Conference {
     pub fn of_item(id: &str, payload: &[u8]) -> Option<Conference> {
-        let el = El::parse(payload)?;
-        el.is(NODE, "conference").then(|| Conference::read(id.to_owned(), &el, NODE))
+        let el = El::parse(payload).filter(|el| el.is(NODE, "conference"))?;
+        Some(Conference::read(address(id)?, &el, NODE))
     }
 
     fn read(jid: String, el: &El<'_>, ns: &str) -> Conference {
@@ -64,12 +64,17 @@ impl Conference {
     }
 }
 
+/// Of an item. `None`: it is none, so no list can have it.
+pub fn address(id: &str) -> Option<String> {
+    Jid::new(id).ok().map(|jid| jid.to_string())
+}
+
 /// The rooms of a list; of an address the last one counts, and one that is none is left out.
 pub fn of_storage(storage: &El<'_>) -> Vec<Conference> {
     let mut rooms: Vec<Conference> = Vec::new();
     for el in storage.children().filter(|child| child.is(OLD, "conference")) {
-        let Some(jid) = el.attr("jid").and_then(|jid| Jid::new(&jid).ok()) else { continue };
-        let room = Conference::read(jid.to_string(), &el, OLD);
+        let Some(jid) = el.attr("jid").and_then(|jid| address(&jid)) else { continue };
+        let room = Conference::read(jid, &el, OLD);
         rooms.retain(|other| other.jid != room.jid);
         rooms.push(room);
     }

@@ -133,19 +133,22 @@ pub fn private_set(turn: &mut Turn<'_>, storage: &[u8]) -> Reply {
 /// Make the items what an old client wants: publish what differs, retract what is gone, leave the rest alone. `quiet`: the list at
 /// the old node is what the client has just written.
 fn change(turn: &mut Turn<'_>, items: &Payloads, wanted: &[Conference], quiet: bool) -> Result<(), Bounce> {
-    let entries = entries(turn);
+    // An item whose id is no address is in no list, so nobody takes it away by leaving it out.
+    let entries: Vec<(u64, Arc<str>, String)> =
+        entries(turn).into_iter().filter_map(|(serial, id)| conference::address(&id).map(|jid| (serial, id, jid))).collect();
     let mut changed = false;
     for room in wanted {
-        let known = entries.iter().find(|(_, id)| **id == *room.jid);
+        let known = entries.iter().rfind(|(.., jid)| *jid == room.jid);
         // What was published since the items were read is not among them: then it is written.
-        let before = known.and_then(|(serial, id)| Conference::of_item(id, items.get(serial)?));
+        let before = known.and_then(|(serial, id, _)| Conference::of_item(id, items.get(serial)?));
         let after = room.keeping(before.as_ref());
         if before.as_ref() != Some(&after) {
-            pep::publish(turn, NODE, &room.jid, after.to_item(), OPTIONS, true)?;
+            let id = known.map_or(room.jid.as_str(), |(_, id, _)| id);
+            pep::publish(turn, NODE, id, after.to_item(), OPTIONS, true)?;
             changed = true;
         }
     }
-    for (_, id) in entries.iter().filter(|(_, id)| !wanted.iter().any(|room| *room.jid == **id)) {
+    for (_, id, _) in entries.iter().filter(|(.., jid)| !wanted.iter().any(|room| room.jid == *jid)) {
         pep::retract(turn, NODE, id)?;
         changed = true;
     }
@@ -175,6 +178,7 @@ pub fn happened(turn: &mut Turn<'_>, what: &Happened<'_>) {
         }
         // Whoever takes the old list away has not taken its rooms away.
         _ if what.node() == OLD => {}
+        Happened::Configured { .. } => {}
         _ => rewrite_old(turn),
     }
 }

@@ -88,6 +88,35 @@ fn s6_3_2_a_list_changes_the_items_that_differ_and_no_others() {
     assert!(list.contains("<url") && list.contains("http://x/") && !list.contains("<conference"), "{list}");
 }
 
+/// Section 5.1: the id is the room's JID; not every client writes it as it is compared (RFC 7622).
+#[test]
+fn s6_3_2_a_list_that_did_not_change_changes_nothing_however_an_id_is_written() {
+    let mut house = house();
+    let new = house.login("juliet@house/new");
+    let old = house.online("juliet@house/old");
+    wants(&mut house, &new, &[NODE]);
+    bookmark(&mut house, &new, "ThePlay@Rooms.house", &play(""));
+    bookmark(&mut house, &new, "@nobody", &format!("<conference xmlns='{NODE}' name='no room'/>"));
+    house.recv(&new);
+    let list = private_get(&mut house, &old);
+    assert!(list.contains("<conference jid='theplay@rooms.house' name='The Play'") && !list.contains("no room"), "{list}");
+    let rooms = list.split_once("<storage xmlns='storage:bookmarks'>").and_then(|(_, rest)| rest.split_once("</storage>"));
+    private_set(&mut house, &old, rooms.expect("a list").0);
+    assert_eq!(events(&house.recv(&new)), [""; 0]);
+    // A change of it is a change of this very item; and without it, it goes.
+    private_set(
+        &mut house,
+        &old,
+        "<conference jid='theplay@rooms.house' name='Renamed' autojoin='1'><nick>JC</nick></conference>",
+    );
+    let told = events(&house.recv(&new));
+    assert!(told.len() == 1 && told[0].contains("<item id='ThePlay@Rooms.house'") && told[0].contains("Renamed"), "{told:?}");
+    private_set(&mut house, &old, "");
+    let told = events(&house.recv(&new));
+    assert!(told.len() == 1 && told[0].contains("<retract id='ThePlay@Rooms.house'/>"), "{told:?}");
+    assert_eq!(ids(&items(&mut house, &new, None, NODE)), ["@nobody"]);
+}
+
 #[test]
 fn compat_pep_the_old_node_both_ways() {
     let mut house = house();
