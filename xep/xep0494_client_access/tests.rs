@@ -36,6 +36,16 @@ fn s3_1_clients_are_listed_with_what_is_known_of_them() {
     assert!(listed[1].contains("connected='true'") && listed[1].contains("old&amp;"), "{}", listed[1]);
 }
 
+/// "Lists the known authentication methods that the client has used to gain access": a guest has used none (XEP-0175).
+#[test]
+fn s3_1_a_guest_has_shown_no_password() {
+    let mut house = House::with_config(ROOMS, "[xep.anonymous]\ndomains = [\"house\"]\n");
+    assert_eq!(house.ask("c0ffee@house", Ask::Guest(None)), Some(AskAnswer::Done));
+    let guest = house.try_login("c0ffee@house/here").expect("a session");
+    let listed = clients(&house.iq(&guest, "get", None, &format!("<list xmlns='{NS}'/>")));
+    assert!(listed.len() == 1 && listed[0].contains("<auth/>"), "{listed:?}");
+}
+
 #[test]
 fn s3_2_a_revoked_client_loses_its_session_and_its_token() {
     let mut house = House::with(ROOMS);
