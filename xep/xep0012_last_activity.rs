@@ -2,6 +2,10 @@
 //! Spec 2.0, https://xmpp.org/extensions/xep-0012.html. Differs in one thing: whoever may not see the user's presence hears
 //! `service-unavailable`, as if nobody were there, and not `forbidden`, which would tell that somebody is. An end that no
 //! server lived to see (a crash) is not noted.
+//!
+//! Contacts that ask for presence are told as well (RFC 6121 4.3.2: a SHOULD). At a login all contacts are asked, and one whose account
+//! sleeps does not hear that, unless the client wants its news too (XEP-0163): a read for each contact at each login is too much for
+//! saying that somebody is still not there. A client that wants to know of one contact asks after it, which is worth a read.
 
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::Build;
@@ -62,10 +66,10 @@ fn last(turn: &mut Turn<'_>) -> Reply {
     }
 }
 
-/// RFC 6121 4.3.2, XEP-0318: "offline since", to whoever may know (the engine has looked) and asks after this user in particular; what
-/// a server asks at each login has no address in it.
+/// RFC 6121 4.3.2, XEP-0318: "offline since", to whoever may know (the engine has looked) and asks: in particular, or as all contacts
+/// are asked at a login. Whoever only wants to hear of more nodes has been told.
 fn show_last(turn: &mut Turn<'_>) {
-    let Some(envelope) = turn.envelope.as_deref().filter(|it| it.stanza.to().is_some()) else { return };
+    let Some(envelope) = turn.envelope.as_deref().filter(|it| !it.news_only) else { return };
     if turn.cards().any(|card| card.shown().is_some()) {
         return;
     }
@@ -235,6 +239,40 @@ mod tests {
         let mallory = house.online("mallory@house/x");
         house.send(&mallory, "<presence type='probe' to='juliet@house'/>");
         house.nothing(&mallory);
+    }
+
+    #[test]
+    fn rfc6121_4_3_2_who_logs_in_learns_since_when_contacts_are_gone_where_that_costs_no_read() {
+        use crate::xep0163_pep::tests::wants;
+        let mut house = House::with(ROOMS);
+        house.friends("romeo@house", "juliet@house");
+        let juliet = house.online("juliet@house/balcony");
+        house.send(&juliet, "<presence type='unavailable'><status>Out of battery</status></presence>");
+        house.close(&juliet);
+        let since = |heard: Vec<iris_core::Stanza>| {
+            let told = heard.iter().filter(|it| it.as_str().contains("<status>Out of battery</status>")).count();
+            assert!(
+                heard.iter().all(|it| it.from().as_deref() != Some("juliet@house") || it.as_str().contains("urn:xmpp:delay"))
+            );
+            told
+        };
+        // She has just gone, and is awake.
+        let romeo = house.login("romeo@house/orchard");
+        house.send(&romeo, "<presence/>");
+        assert_eq!(since(house.recv(&romeo)), 1);
+        house.close(&romeo);
+        // She sleeps, and a question that every login asks does not wake her.
+        house.advance(Duration::from_secs(7_200));
+        let romeo = house.login("romeo@house/orchard");
+        let awake = house.accounts_awake();
+        house.send(&romeo, "<presence/>");
+        assert_eq!((since(house.recv(&romeo)), house.accounts_awake()), (0, awake));
+        // But what wants her news does, and then she is told of once.
+        assert_eq!(since(wants(&mut house, &romeo, &["urn:xmpp:vcard4"])), 0);
+        house.close(&romeo);
+        house.advance(Duration::from_secs(7_200));
+        let romeo = house.login("romeo@house/orchard");
+        assert_eq!(since(wants(&mut house, &romeo, &["urn:xmpp:vcard4"])), 1);
     }
 
     #[test]
