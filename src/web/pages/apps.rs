@@ -58,6 +58,36 @@ const APPS: &[ClientApp] = &[
         links: &[("App Store", "https://apps.apple.com/app/id317711500"), ("monal-im.org", "https://monal-im.org/")],
     },
     ClientApp {
+        name: "Cheogram",
+        runs_on: "Android",
+        devices: &[Device::Android],
+        links: &[
+            ("Google Play", "https://play.google.com/store/apps/details?id=com.cheogram.android.playstore"),
+            ("F-Droid", "https://f-droid.org/packages/com.cheogram.android/"),
+        ],
+    },
+    ClientApp {
+        name: "yaxim",
+        runs_on: "Android",
+        devices: &[Device::Android],
+        links: &[
+            ("Google Play", "https://play.google.com/store/apps/details?id=org.yaxim.androidclient"),
+            ("F-Droid", "https://f-droid.org/packages/org.yaxim.androidclient/"),
+        ],
+    },
+    ClientApp {
+        name: "Siskin IM",
+        runs_on: "iPhone, iPad",
+        devices: &[Device::Apple],
+        links: &[("App Store", "https://apps.apple.com/app/id1153516838")],
+    },
+    ClientApp {
+        name: "Snikket",
+        runs_on: "iPhone, iPad",
+        devices: &[Device::Apple],
+        links: &[("App Store", "https://apps.apple.com/app/id1545164189")],
+    },
+    ClientApp {
         name: "Gajim",
         runs_on: "Windows, Linux, Mac",
         devices: &[Device::Other, Device::Linux],
@@ -66,7 +96,7 @@ const APPS: &[ClientApp] = &[
     ClientApp { name: "Dino", runs_on: "Linux", devices: &[Device::Linux], links: &[("dino.im", "https://dino.im/#download")] },
 ];
 
-/// HTML. On a phone only what runs there; elsewhere all, since the same account is used on the phone too.
+/// HTML. On a phone only what runs there, three to choose from; elsewhere all, since the same account is used on the phone too.
 pub(crate) fn list(device: Device) -> String {
     let fits = |app: &&ClientApp| app.devices.contains(&device);
     let mut apps: Vec<&ClientApp> = APPS.iter().filter(fits).collect();
@@ -93,12 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_is_told_of_the_app_that_runs_there() {
+    fn a_phone_is_told_of_three_apps_that_run_there() {
         let android = device("Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/131.0 Mobile");
         let iphone = device("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15");
         assert_eq!((android, iphone), (Device::Android, Device::Apple));
         assert!(list(android).contains("Conversations") && !list(android).contains("Monal"));
         assert!(list(iphone).contains("Monal") && !list(iphone).contains("Gajim"));
+        assert_eq!([android, iphone].map(|device| list(device).matches("<li>").count()), [3, 3]);
     }
 
     #[test]
