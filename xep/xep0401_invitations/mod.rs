@@ -3,6 +3,9 @@
 //!
 //! Here is the domain's ledger of invitations. Who uses one for an account is met in XEP-0077's room, who uses one for a
 //! subscription in XEP-0379's.
+//!
+//! The commands answer with the form of the text and no picture: the QR code is on the page at the landing URL (and in `iris invite`),
+//! which shows it whatever the client. In a form it would be a media element (XEP-0221), which hardly any client shows.
 
 use std::sync::Arc;
 use std::time::Duration;
