@@ -30,7 +30,8 @@ const WORKERS: usize = 8;
 /// Parts that wait for a worker.
 const WAITING_PARTS_MAX: usize = 4;
 const SHOWN_MAX: usize = 20;
-const DRY_SHOWN_MAX: usize = 1_000;
+/// A dry run names everything.
+const DRY_SHOWN_MAX: usize = usize::MAX;
 
 #[derive(Args)]
 pub(in crate::cli) struct ImportArguments {

@@ -20,8 +20,8 @@ use crate::config::wrap::wrap;
 
 /// The columns of a file without a first line that names them.
 const DEFAULT_COLUMNS: [Column; 2] = [Column::Jid, Column::Password];
-/// Errors that a dry run shows; it names every line, up to what nobody reads.
-const DRY_SHOWN_MAX: usize = 1_000;
+/// Errors that a dry run shows: every one, so that a file is mended once.
+const DRY_SHOWN_MAX: usize = usize::MAX;
 
 #[derive(Args)]
 pub(in crate::cli) struct ImportArguments {

@@ -61,6 +61,22 @@ fn all_lines_or_none_unless_the_bad_ones_are_to_be_left_out() {
     assert!(data.iris(&["user", "list"]).contains("romeo@localhost"));
 }
 
+/// However many there are: a file is mended once.
+#[test]
+fn a_dry_run_names_every_bad_line() {
+    let data = Data::new();
+    let lines: String = (0..1_500).map(|n| format!("nobody {n},x\n")).collect();
+    let table = file(&data, "users.csv", &format!("jid,password\n{lines}"));
+    let dry = refused(&data, &["user", "import", "--dry-run", &table]);
+    for line in [2, 1_002, 1_501] {
+        assert!(flat(&dry).contains(&format!("line {line}, column jid")), "{line}");
+    }
+    assert!(dry.contains("1500 bad lines.") && !dry.contains(" more;"), "{}", dry.lines().next_back().unwrap_or_default());
+    // Whoever imports for real is shown the first of them.
+    let import = refused(&data, &["user", "import", &table]);
+    assert!(import.contains(" more; --dry-run names them all."), "{import}");
+}
+
 #[test]
 fn accounts_without_a_password_get_none_or_a_new_one() {
     let data = Data::new();
