@@ -77,6 +77,7 @@ mod xep0410_self_ping;
 mod xep0421_occupant_ids;
 mod xep0424_retraction;
 mod xep0425_moderation;
+mod xep0428_fallback;
 mod xep0431_fulltext;
 mod xep0433_channel_search;
 mod xep0440_channel_bindings;
@@ -85,6 +86,7 @@ mod xep0442_pubsub_archive;
 mod xep0445_preauth;
 mod xep0452_mention_notifications;
 mod xep0455_outage;
+mod xep0461_replies;
 mod xep0463_affiliation_versions;
 mod xep0465_public_subscriptions;
 mod xep0472_social_feed;
@@ -172,6 +174,7 @@ pub const ROOMS: &[Room] = &[
     xep0421_occupant_ids::ROOM,
     xep0424_retraction::ROOM,
     xep0425_moderation::ROOM,
+    xep0428_fallback::ROOM,
     xep0431_fulltext::ROOM,
     xep0433_channel_search::ROOM,
     xep0440_channel_bindings::ROOM,
@@ -180,6 +183,7 @@ pub const ROOMS: &[Room] = &[
     xep0445_preauth::ROOM,
     xep0452_mention_notifications::ROOM,
     xep0455_outage::ROOM,
+    xep0461_replies::ROOM,
     xep0463_affiliation_versions::ROOM,
     xep0465_public_subscriptions::ROOM,
     xep0472_social_feed::ROOM,

@@ -14,6 +14,8 @@ use iris_core::ns;
 use iris_core::xml::El;
 use iris_core::xml::wire::{Stamps, render_forwarded};
 
+use crate::xep0428_fallback as fallback;
+
 const VERSION: u8 = 1;
 
 pub fn encode(stanza: &Stanza, stamps: &Stamps, to: &str) -> Bytes {
@@ -31,7 +33,8 @@ pub fn made(message: &[u8]) -> Bytes {
     Bytes::from(out)
 }
 
-/// What a search looks at (XEP-0431): what people wrote. `None`: nothing of it can be read here.
+/// What a search looks at (XEP-0431): what people wrote, without what stands there for older clients (XEP-0428). `None`: nothing of
+/// it can be read here.
 pub fn text(entry: &[u8]) -> Option<String> {
     let (&VERSION, message) = entry.split_first()? else { return None };
     text_of(message)
@@ -47,11 +50,11 @@ pub fn text_of(message: &[u8]) -> Option<String> {
             return None;
         }
         if child.is(ns::CLIENT, "body") || child.is(ns::CLIENT, "subject") {
-            text.push_str(&child.text());
+            text.push_str(&fallback::own_text(&message, &child));
             text.push('\n');
         }
     }
-    (!text.is_empty()).then_some(text)
+    (!text.trim().is_empty()).then_some(text)
 }
 
 /// The message. `None`: not an entry that we wrote.
