@@ -6,18 +6,20 @@
 
 use bytes::Bytes;
 use iris_core::conversation::MailAddresses;
+use iris_core::mount::Doors;
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::{Build, El};
 use iris_core::{At, Bounce, Card, Condition, GetOrSet, Mount, MountError, Relation, Reply, Room, Status, Turn};
 use serde::Deserialize;
 
+use crate::xep0055_search as search;
 use crate::xep0163_pep::ITEMS;
 use crate::xep0292_vcard4 as vcard4;
 use crate::xep0398_avatar_conversion as avatar;
 
 const NS: &str = "vcard-temp";
-const EMPTY: &str = "<vCard xmlns='vcard-temp'/>";
+pub(crate) const EMPTY: &str = "<vCard xmlns='vcard-temp'/>";
 
 pub const ROOM: Room =
     Room { card: Card { xep: Some(54), name: "vcard-temp", version: "1.3.0", status: Status::Complete, needs: &[30] }, mount };
@@ -61,6 +63,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Account, NS);
     m.shelf(SHELF)?;
     m.mail_addresses(MailAddresses { shelf: SHELF, of: mail_addresses });
+    m.rules(settings.clone());
     let visible_to = settings.visible_to;
     m.iq_named(At::Account, GetOrSet::Get, NS, "vCard", move |turn, _| get(turn, visible_to))?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "vCard", move |turn, card| set(turn, &card, &settings))
@@ -133,8 +136,32 @@ fn set(turn: &mut Turn<'_>, card: &El<'_>, settings: &Settings) -> Reply {
 
 /// The account's card is this one from now on: a complete element; a picture is not given to XEP-0398.
 pub fn keep(turn: &mut Turn<'_>, card: Vec<u8>) {
-    crate::xep0055_search::card_changed(turn, &card);
+    search::card_changed(turn, Some(&card));
     turn.put(SHELF, "", card);
+}
+
+/// XEP-0227: this card was brought along, and maybe what lies on the nodes of XEP-0084 and XEP-0292. What is missing there is made
+/// of the card; what is there has been published since.
+pub fn adopt(turn: &mut Turn<'_>, card: Vec<u8>) {
+    let Some(el) = El::parse(&card) else { return };
+    let everybody = are_for_everybody(turn.doors);
+    let picture_moves = match photo(&el) {
+        Photo::Image(..) if avatar::has_said(turn) => true,
+        // One that is too large for an item stays in the card.
+        Photo::Image(image, mime) => avatar::publish(turn, Some((image, mime)), everybody).is_ok(),
+        Photo::None | Photo::Elsewhere => false,
+    };
+    if !vcard4::is_there(turn) {
+        // It does not fit: clients that know only the new card see none.
+        let _ = vcard4::publish(turn, &el, everybody);
+    }
+    let kept = if picture_moves { without_photo(&el) } else { card.clone() };
+    keep(turn, kept);
+}
+
+/// Whatever its owner says of the card, does the operator show cards to everybody?
+pub fn are_for_everybody(doors: &Doors) -> bool {
+    doors.rules::<Settings>().is_some_and(|settings| settings.visible_to == Audience::Everybody)
 }
 
 /// The card of an account, if it has one.
@@ -145,13 +172,14 @@ pub async fn read(cx: &Cx, owner: iris_core::store::OwnerId) -> Result<Option<Ve
     }
 }
 
-/// XEP-0292: the other card was published, or is no more. `public`: for everybody, so that it may stand in the directory.
-pub fn replace(turn: &mut Turn<'_>, card: Option<Vec<u8>>, public: bool) {
-    let shown = card.as_deref().filter(|_| public).unwrap_or(EMPTY.as_bytes());
-    crate::xep0055_search::card_changed(turn, shown);
+/// XEP-0292: the other card was published, or is no more.
+pub fn replace(turn: &mut Turn<'_>, card: Option<Vec<u8>>) {
     match card {
-        Some(card) => turn.put(SHELF, "", card),
-        None => turn.delete(SHELF, ""),
+        Some(card) => keep(turn, card),
+        None => {
+            search::card_changed(turn, None);
+            turn.delete(SHELF, "");
+        }
     }
 }
 
@@ -191,7 +219,7 @@ fn without_photo(card: &El<'_>) -> Vec<u8> {
 }
 
 /// The card with this picture and no other.
-fn with_photo(card: &str, picture: &str) -> String {
+pub(crate) fn with_photo(card: &str, picture: &str) -> String {
     let bare = match El::parse(card.as_bytes()) {
         Some(el) if el.child(NS, "PHOTO").is_some() => String::from_utf8_lossy(&without_photo(&el)).into_owned(),
         _ => card.to_owned(),

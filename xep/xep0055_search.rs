@@ -1,6 +1,7 @@
 //! XEP-0055: Jabber Search - finding people of one's own domain by what stands on their cards.
 //! Spec 1.3, https://xmpp.org/extensions/xep-0055.html. Not done: nothing. Whether there is a directory at all is the operator's
-//! choice (`[xep.search]`), whether to stand in it is everybody's own (a command at one's own address).
+//! choice (`[xep.search]`), whether to stand in it is everybody's own (a command at one's own address). Nobody stands in it whose
+//! card is not for everybody (XEP-0292's node, `[xep.vcard]`): it would show what whoever searches may not read.
 //!
 //! The directory is a small map of the domain, kept in step with the cards (room 0054) whether it can be searched or not: four short
 //! texts an account, made when a card is published. Searching looks through it in memory; nobody else's store is read.
@@ -20,6 +21,8 @@ use iris_core::{
 use serde::Deserialize;
 
 use crate::result;
+use crate::xep0054_vcard_temp as vcard_temp;
+use crate::xep0292_vcard4 as vcard4;
 
 mod entry;
 use entry::{Entry, FIELDS};
@@ -65,6 +68,7 @@ impl iris_core::mount::Settings for Settings {
     const REFERENCE: &'static str = "\
 # Who may search the domain's directory of people by the names and addresses on their vCards: \"nobody\", or \"local\" for those who
 # have an account of the same domain. Whoever does not want to be found says so with the command \"Be found in the directory\".
+# Found are those whose card everybody may read: nobody, where [xep.vcard] shows cards to contacts only.
 visible_to = \"nobody\"
 ";
 }
@@ -118,18 +122,46 @@ fn load(items: &[Item]) -> Directory {
 
 // --- who stands in it ------------------------------------------------------------------------------------------------------
 
-/// A card was published.
-pub fn card_changed(turn: &mut Turn<'_>, card: &[u8]) {
-    let hidden = turn.state(&HIDDEN).is_some_and(|hidden| *hidden);
-    let entry = El::parse(card).map(|card| Entry::of_card(&card)).filter(|entry| !hidden && !entry.is_empty());
+/// A card was published, or is no more. It shows to everybody who searches, so it has to be for everybody.
+pub fn card_changed(turn: &mut Turn<'_>, card: Option<&[u8]>) {
+    let entry = entry(turn, card);
     enter(turn, entry);
 }
 
-/// `None`: it stands in the directory no longer. Guests never do.
+/// What of the card may stand in the directory. Guests never do.
+fn entry(turn: &mut Turn<'_>, card: Option<&[u8]>) -> Option<Entry> {
+    let hidden = turn.state(&HIDDEN).is_some_and(|hidden| *hidden) || !vcard4::is_open(turn) || turn.account.is_guest();
+    let entry = card.and_then(El::parse).map(|card| Entry::of_card(&card));
+    entry.filter(|entry| !hidden && !entry.is_empty())
+}
+
+/// The card is as it was, but others may read it now, or no more; or nobody knows whether it is as it was.
+pub fn look(turn: &mut Turn<'_>) {
+    let account = turn.me().clone();
+    turn.spawn(move |cx| {
+        Box::pin(async move {
+            // A store that does not answer: what stands there stays, and the next card mends it.
+            let _ = look_at(&account, &cx).await;
+            Finish::Done
+        })
+    });
+}
+
+/// The same, done when this returns.
+///
+/// # Errors
+/// The store, the account or the domain does not answer; or there is no such account.
+pub async fn look_at(account: &BareJid, cx: &Cx) -> Result<(), Bounce> {
+    let owner = cx.account(account.clone(), |turn| turn.account.owner()).await?;
+    let Some(owner) = owner else { return Err(Bounce::new(Condition::ItemNotFound)) };
+    let card = vcard_temp::read(cx, owner).await?;
+    let entry = cx.account(account.clone(), move |turn| entry(turn, card.as_deref())).await?.flatten();
+    let local = account.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
+    Ok(cx.host(account.domain().as_str(), move |turn| note(turn, &local, entry)).await?)
+}
+
+/// `None`: it stands in the directory no longer.
 fn enter(turn: &mut Turn<'_>, entry: Option<Entry>) {
-    if turn.account.is_guest() {
-        return;
-    }
     let Some(local) = turn.me().node().map(|node| node.as_str().to_owned()) else { return };
     let domain = turn.host().to_owned();
     turn.spawn(move |cx| {
@@ -142,15 +174,16 @@ fn enter(turn: &mut Turn<'_>, entry: Option<Entry>) {
 }
 
 fn note(turn: &mut HostTurn<'_>, local: &str, entry: Option<Entry>) {
-    match &entry {
-        Some(entry) => turn.put(DIRECTORY_SHELF, local, entry.encode()),
-        None => turn.delete(DIRECTORY_SHELF, local),
-    }
-    if let Some(directory) = turn.state(&DIRECTORY) {
-        match entry {
-            Some(entry) => drop(directory.entries.insert(Arc::from(local), entry)),
-            None => drop(directory.entries.remove(local)),
-        }
+    let value = entry.as_ref().map(Entry::encode);
+    let Some(directory) = turn.state(&DIRECTORY) else { return };
+    let before = match entry {
+        Some(entry) => directory.entries.insert(Arc::from(local), entry),
+        None => directory.entries.remove(local),
+    };
+    match value {
+        Some(value) => turn.put(DIRECTORY_SHELF, local, value),
+        None if before.is_some() => turn.delete(DIRECTORY_SHELF, local),
+        None => {}
     }
 }
 
@@ -163,7 +196,7 @@ async fn be_found(stage: Stage, cx: Cx) -> Result<Next, Bounce> {
         return Ok(Next::ask(Form::new("Directory", "").of_type("urn:iris:directory").field(field.required())));
     };
     let hide = answers.boolean("listed") == Some(false);
-    let owner = cx.account(account.clone(), move |turn| {
+    let told = cx.account(account.clone(), move |turn| {
         match hide {
             true => turn.put(HIDDEN_SHELF, "", ""),
             false => turn.delete(HIDDEN_SHELF, ""),
@@ -171,18 +204,9 @@ async fn be_found(stage: Stage, cx: Cx) -> Result<Next, Bounce> {
         if let Some(hidden) = turn.state(&HIDDEN) {
             *hidden = hide;
         }
-        turn.account.owner()
     });
-    let Some(owner) = owner.await? else { return Err(Bounce::new(Condition::ItemNotFound)) };
-    let card = match hide {
-        true => None,
-        false => crate::xep0054_vcard_temp::read(&cx, owner).await?,
-    };
-    cx.account(account, move |turn| match card {
-        Some(card) => card_changed(turn, &card),
-        None => enter(turn, None),
-    })
-    .await?;
+    told.await?;
+    look_at(&account, &cx).await?;
     Ok(Next::Done(Done::empty()))
 }
 
@@ -227,9 +251,11 @@ fn search(turn: &mut HostTurn<'_>, query: &El<'_>) -> Result<Reply, Bounce> {
     }
     let (now_us, caller) = (turn.now.wall_us, turn.from.to_bare());
     let domain = turn.host().to_owned();
+    // Whether somebody is a contact of those who would be found, only their accounts know.
+    let readable = vcard_temp::are_for_everybody(turn.doors);
     let Some(directory) = turn.state(&DIRECTORY) else { return Err(Bounce::new(Condition::InternalServerError)) };
     directory.count(caller, now_us)?;
-    let found = directory.entries.iter().filter(|(_, entry)| entry.matches(&wanted)).take(RESULTS_MAX);
+    let found = directory.entries.iter().filter(|(_, entry)| readable && entry.matches(&wanted)).take(RESULTS_MAX);
     let found = found.map(|(local, entry)| (format!("{local}@{domain}"), entry));
     Ok(match x {
         None => legacy(found),

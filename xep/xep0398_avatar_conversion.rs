@@ -4,11 +4,14 @@
 //! to PEP. Presence of the user's sessions carries the hash (section 5), and is shown anew when it changes.
 
 use base64::Engine as _;
+use bytes::Bytes;
 use iris_core::effects::Effect;
-use iris_core::store::{Item, Read, Rows, Shelf};
+use iris_core::store::{Item, OwnerId, Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::El;
-use iris_core::{At, Bounce, Card, Flow, Jid, Mount, MountError, Reply, Room, StanzaType, StateSlot, Status, Step, Turn};
+use iris_core::{
+    At, BareJid, Bounce, Card, Event, Flow, Jid, Mount, MountError, Room, StanzaType, StateSlot, Status, Step, Turn,
+};
 use sha1::{Digest, Sha1};
 
 use crate::xep0060_pubsub::serial_key;
@@ -33,7 +36,7 @@ pub const ROOM: Room = Room {
 pub const WATCHED: &[&str] = &[METADATA, DATA];
 
 /// What presence says: the hash and the type of the picture, separated by a space; an empty hash: there was one once.
-const SHELF: Shelf = Shelf::record("avatar");
+pub const SHELF: Shelf = Shelf::record("avatar");
 
 /// `None`: there never was a picture.
 static SHOWN: StateSlot<Option<Shown>> = StateSlot::new();
@@ -49,12 +52,14 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.feature(At::Account, NS);
     m.shelf(SHELF)?;
     m.state(&SHOWN, &[SHELF], |items: &[Item]| items.first().and_then(|item| decode(&item.value)))?;
+    m.on_event(Event::SessionBound, adopt);
     m.on(Step::PresenceOut, stamp);
     m.on(Step::PresenceDirected, stamp);
     Ok(())
 }
 
-fn decode(value: &[u8]) -> Option<Shown> {
+/// What is on `SHELF`.
+pub fn decode(value: &[u8]) -> Option<Shown> {
     let (hash, mime) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     Some(Shown { hash: hash.to_owned(), mime: mime.to_owned() })
 }
@@ -107,47 +112,71 @@ fn show(turn: &mut Turn<'_>, shown: Shown) {
 /// Something was published or taken back at one of the two nodes.
 pub fn happened(turn: &mut Turn<'_>, what: &Happened<'_>) {
     match what {
-        Happened::Published { node, payload } if *node == METADATA => picture(turn, payload),
-        Happened::Published { .. } => {}
-        // Is there still what presence says?
-        Happened::Retracted { .. } | Happened::Emptied { .. } => {
-            let shown = turn.state(&SHOWN).and_then(|shown| shown.clone()).unwrap_or_default();
-            if !shown.hash.is_empty() && data_serial(turn, &shown.hash).is_none_or(|_| metadata_serial(turn).is_none()) {
-                show(turn, Shown::default());
-            }
-        }
+        // A picture is shown when its metadata come.
+        Happened::Published { node, .. } if *node == DATA => {}
+        Happened::Configured { .. } => {}
+        _ => look(turn),
     }
 }
 
-/// The `<info/>` that does not point elsewhere; its picture is looked up, and its hash checked.
-fn picture(turn: &mut Turn<'_>, metadata: &[u8]) {
-    let found = El::parse(metadata).and_then(|metadata| {
-        let own = metadata.children().find(|it| it.is(METADATA, "info") && it.attr("url").is_none())?;
-        let mime = own.attr("type").filter(|mime| is_mime(mime)).map_or("image/png".to_owned(), |mime| mime.into_owned());
-        Some(Shown { hash: own.attr("id")?.to_ascii_lowercase(), mime })
-    });
-    let found = found.filter(|it| it.hash.len() == 40 && it.hash.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    let (Some(shown), Some(current)) = (found, metadata_serial(turn)) else { return show(turn, Shown::default()) };
-    let Some(serial) = data_serial(turn, &shown.hash) else { return show(turn, Shown::default()) };
-    let owner = turn.account.owner();
+/// Nodes that were brought along (XEP-0227): nobody has published them here.
+fn adopt(turn: &mut Turn<'_>) {
+    if turn.state(&SHOWN).is_some_and(|shown| shown.is_none()) && has_said(turn) {
+        look(turn);
+    }
+}
+
+fn look(turn: &mut Turn<'_>) {
+    let account = turn.me().clone();
     turn.spawn(move |cx: Cx| -> TaskFuture {
         Box::pin(async move {
-            let read = Read::Value { owner, shelf: pep::ITEMS, key: serial_key(serial).into() };
-            let Ok(Rows::Value(Some(data))) = cx.read(read).await else { return Finish::Done };
-            let is_it = image_of(&data).is_some_and(|image| hash_of(&image) == shown.hash);
-            Finish::Turn(Box::new(move |turn| {
-                // Another one may have been published meanwhile.
-                if metadata_serial(turn) == Some(current) {
-                    show(turn, if is_it { shown } else { Shown::default() });
-                }
-                Reply::Sent
-            }))
+            // A store that does not answer: presence says what it said, until the next picture.
+            let _ = look_at(&account, &cx).await;
+            Finish::Done
         })
     });
 }
 
-fn metadata_serial(turn: &mut Turn<'_>) -> Option<u64> {
-    turn.state(&PEP)?.service.node(METADATA)?.entries.last().map(|entry| entry.serial)
+/// From now on presence says what is at the nodes, however it came there. Done when this returns.
+///
+/// # Errors
+/// The store or the account does not answer.
+pub async fn look_at(account: &BareJid, cx: &Cx) -> Result<(), Bounce> {
+    let found = cx.account(account.clone(), |turn| (turn.account.owner(), pep::last_serial(turn, METADATA)));
+    let Some((owner, current)) = found.await? else { return Ok(()) };
+    let metadata = item(owner, current, cx).await?;
+    let mut shown = metadata.and_then(|metadata| announced(&metadata)).unwrap_or_default();
+    let hash = shown.hash.clone();
+    let serial = cx.account(account.clone(), move |turn| data_serial(turn, &hash)).await?.flatten();
+    let data = item(owner, serial, cx).await?;
+    if data.and_then(|data| image_of(&data)).is_none_or(|image| hash_of(&image) != shown.hash) {
+        shown = Shown::default();
+    }
+    let told = cx.account(account.clone(), move |turn| {
+        // Another one may have been published meanwhile, and has been looked at.
+        if pep::last_serial(turn, METADATA) == current {
+            show(turn, shown);
+        }
+    });
+    told.await?;
+    Ok(())
+}
+
+async fn item(owner: OwnerId, serial: Option<u64>, cx: &Cx) -> Result<Option<Bytes>, Bounce> {
+    let Some(serial) = serial else { return Ok(None) };
+    match cx.read(Read::Value { owner, shelf: pep::ITEMS, key: serial_key(serial).into() }).await? {
+        Rows::Value(payload) => Ok(payload),
+        _ => Ok(None),
+    }
+}
+
+/// The `<info/>` that does not point elsewhere.
+fn announced(metadata: &[u8]) -> Option<Shown> {
+    let metadata = El::parse(metadata)?;
+    let own = metadata.children().find(|it| it.is(METADATA, "info") && it.attr("url").is_none())?;
+    let mime = own.attr("type").filter(|mime| is_mime(mime)).map_or("image/png".to_owned(), |mime| mime.into_owned());
+    let shown = Shown { hash: own.attr("id")?.to_ascii_lowercase(), mime };
+    (shown.hash.len() == 40 && shown.hash.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(shown)
 }
 
 fn data_serial(turn: &mut Turn<'_>, hash: &str) -> Option<u64> {
@@ -173,6 +202,11 @@ pub fn photo_xml(data: &[u8], mime: &str) -> Option<String> {
 }
 
 // --- section 4.2: from a vCard ------------------------------------------------------------------------------------------------
+
+/// Do the nodes say anything about pictures, if only that there is none?
+pub fn has_said(turn: &mut Turn<'_>) -> bool {
+    pep::last_serial(turn, METADATA).is_some()
+}
 
 /// A vCard with this picture was published; `None`: with none. `everybody`: a vCard is for everybody here.
 pub fn publish(turn: &mut Turn<'_>, picture: Option<(Vec<u8>, Option<String>)>, everybody: bool) -> Result<(), Bounce> {

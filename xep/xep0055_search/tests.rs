@@ -3,6 +3,7 @@ use std::time::Duration;
 use iris_engine::testing::{Client, House};
 
 use crate::ROOMS;
+use crate::xep0163_pep::tests as pep;
 
 const ON: &str = "[xep.search]\nvisible_to = \"local\"\n";
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -36,6 +37,19 @@ fn legacy(house: &mut House, who: &Client, fields: &str) -> String {
 
 fn found(answer: &str) -> Vec<&str> {
     answer.split("<item jid='").skip(1).filter_map(|rest| Some(rest.split_once('\'')?.0)).collect()
+}
+
+/// The command "Be found in the directory". True: one was, until now.
+fn listed(house: &mut House, who: &Client, value: &str) -> bool {
+    let own = who.jid.to_bare().to_string();
+    let begun = house.iq(who, "set", Some(&own), &format!("<command xmlns='{COMMANDS}' node='directory'/>"));
+    let command = begun.child_named(COMMANDS, "command").unwrap_or_else(|| panic!("{}", begun.as_str()));
+    let id = begun.child_el(command).attr("sessionid").expect("a session").into_owned();
+    let form = format!("<x xmlns='jabber:x:data' type='submit'><field var='listed'><value>{value}</value></field></x>");
+    let xml = format!("<command xmlns='{COMMANDS}' node='directory' sessionid='{id}'>{form}</command>");
+    let done = house.iq(who, "set", Some(&own), &xml);
+    assert!(done.as_str().contains("completed"), "{}", done.as_str());
+    begun.as_str().contains("<value>1</value>")
 }
 
 #[test]
@@ -97,22 +111,56 @@ fn a_directory_follows_its_cards_and_outlives_the_process() {
 fn who_does_not_want_to_be_found_is_not_found() {
     let (mut house, nurse) = peopled(ON);
     let juliet = house.online("juliet@house/x");
-    let listed = |house: &mut House, value: &str| {
-        let begun = house.iq(&juliet, "set", Some("juliet@house"), &format!("<command xmlns='{COMMANDS}' node='directory'/>"));
-        let command = begun.child_named(COMMANDS, "command").unwrap_or_else(|| panic!("{}", begun.as_str()));
-        let id = begun.child_el(command).attr("sessionid").expect("a session").into_owned();
-        let form = format!("<x xmlns='jabber:x:data' type='submit'><field var='listed'><value>{value}</value></field></x>");
-        let xml = format!("<command xmlns='{COMMANDS}' node='directory' sessionid='{id}'>{form}</command>");
-        let done = house.iq(&juliet, "set", Some("juliet@house"), &xml);
-        assert!(done.as_str().contains("completed"), "{}", done.as_str());
-        begun.as_str().contains("<value>1</value>")
-    };
-    assert!(listed(&mut house, "0"), "one is found by default");
+    assert!(listed(&mut house, &juliet, "0"), "one is found by default");
     assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")), ["tybalt@house"]);
     house.iq(&juliet, "set", None, &card("Juliet", "Capulet", "again", ""));
     assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")), ["tybalt@house"], "nor by a new card");
-    assert!(!listed(&mut house, "1"));
+    assert!(!listed(&mut house, &juliet, "1"));
     assert_eq!(found(&legacy(&mut house, &nurse, "<nick>again</nick>")), ["juliet@house"]);
+}
+
+/// What a stranger may not read, a stranger does not find.
+#[test]
+fn visibility_by_policy_only_cards_that_everybody_may_read_are_found() {
+    const NODE: &str = "urn:xmpp:vcard4";
+    let (mut house, nurse) = peopled(ON);
+    let juliet = house.online("juliet@house/x");
+    let is_found = |house: &mut House| {
+        let ask = house.iq(&nurse, "get", Some("juliet@house"), "<vCard xmlns='vcard-temp'/>");
+        let found = found(&legacy(house, &nurse, "<first>juliet</first>")) == ["juliet@house"];
+        assert_eq!(ask.attr("type").as_deref() == Some("result"), found, "{}", ask.as_str());
+        found
+    };
+    assert!(is_found(&mut house));
+    for (access, shown) in [("presence", false), ("open", true), ("whitelist", false)] {
+        pep::ok(&pep::configure(&mut house, &juliet, NODE, &[("access_model", access)]));
+        assert_eq!(is_found(&mut house), shown, "{access}");
+        // Neither by a new card, of whatever kind, nor by saying that one may be found.
+        house.iq(&juliet, "set", None, &card("Juliet", "Capulet", "again", "j@capulet.lit"));
+        assert_eq!(is_found(&mut house), shown, "{access}");
+        let vcard4 = "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><n><given>Juliet</given></n></vcard>";
+        pep::ok(&pep::publish(&mut house, &juliet, NODE, "current", vcard4));
+        assert_eq!(is_found(&mut house), shown, "{access}");
+        listed(&mut house, &juliet, "1");
+        assert_eq!(is_found(&mut house), shown, "{access}");
+    }
+    // One card is enough to close the other.
+    pep::ok(&pep::own(&mut house, &juliet, "set", "<delete node='urn:xmpp:vcard4'/>"));
+    assert!(!is_found(&mut house), "there is none");
+    house.iq(&juliet, "set", None, &card("Juliet", "Capulet", "again", ""));
+    assert!(is_found(&mut house));
+}
+
+#[test]
+fn visibility_by_policy_where_cards_are_for_contacts_nobody_is_found() {
+    let (mut house, nurse) = peopled(&format!("{ON}[xep.vcard]\nvisible_to = \"contacts\"\n"));
+    assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")), [""; 0]);
+    // Nor are those whose cards were for everybody once.
+    let (mut house, nurse) = peopled(ON);
+    house.reload(ROOMS, &format!("{ON}[xep.vcard]\nvisible_to = \"contacts\"\n"));
+    assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")), [""; 0]);
+    house.reload(ROOMS, ON);
+    assert_eq!(found(&legacy(&mut house, &nurse, "<last>capulet</last>")), ["juliet@house", "tybalt@house"]);
 }
 
 #[test]

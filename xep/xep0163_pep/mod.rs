@@ -14,8 +14,7 @@ mod satellites;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use satellites::publish;
-pub use satellites::retract;
+pub use satellites::{last_serial, publish, retract, with_last};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -202,11 +201,17 @@ pub enum Happened<'a> {
         node: &'a str,
         payload: &'a [u8],
     },
+    /// `was_last`: it was the node's last item, so that another one is it now, or none.
     Retracted {
         node: &'a str,
+        was_last: bool,
     },
     /// Purged or deleted.
     Emptied {
+        node: &'a str,
+    },
+    /// Made, or given other options: others may read it now.
+    Configured {
         node: &'a str,
     },
 }
@@ -214,7 +219,10 @@ pub enum Happened<'a> {
 impl Happened<'_> {
     pub fn node(&self) -> &str {
         match self {
-            Happened::Published { node, .. } | Happened::Retracted { node } | Happened::Emptied { node } => node,
+            Happened::Published { node, .. }
+            | Happened::Retracted { node, .. }
+            | Happened::Emptied { node }
+            | Happened::Configured { node } => node,
         }
     }
 }
@@ -224,7 +232,7 @@ const FETCHES_MAX: u8 = 3;
 
 fn serve(turn: &mut Turn<'_>, who: Asker, request: Request, fetches: u8) -> Reply {
     let again = matches!(request, Request::Items { .. }).then(|| request.clone());
-    let watched = satellites::watched(&request);
+    let watched = satellites::watched(turn, &request);
     let opened = last::closed(turn, &who, &request);
     let answer = match ask(turn, &who, request) {
         Err(why) => return why.into(),

@@ -11,6 +11,7 @@ use iris_core::xml::El;
 use iris_core::{At, Bounce, Card, Jid, Mount, MountError, Room, Status, Turn};
 
 use crate::xep0054_vcard_temp as vcard_temp;
+use crate::xep0055_search as search;
 use crate::xep0060_pubsub::Access;
 use crate::xep0163_pep::{self as pep, Happened, PEP};
 
@@ -29,24 +30,47 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     Ok(())
 }
 
-/// The vCard4 was published, or is no more.
+/// The vCard4 was published, is no more, or others may read it.
 pub fn happened(turn: &mut Turn<'_>, what: &Happened<'_>) {
     match what {
-        Happened::Published { payload, .. } => {
-            if let Some(card) = El::parse(payload).filter(|card| card.is(NS, "vcard")) {
-                let node = turn.state(&PEP).and_then(|pep| pep.service.node(NODE));
-                let public = node.is_some_and(|node| node.config.access == Access::Open);
-                vcard_temp::replace(turn, Some(mapping::to_temp(&card)), public);
-            }
-        }
-        Happened::Retracted { .. } | Happened::Emptied { .. } => vcard_temp::replace(turn, None, false),
+        Happened::Published { payload, .. } => published(turn, payload),
+        // The old card may say more than what it is made of: it stays as long as the new one does.
+        Happened::Retracted { was_last: false, .. } => {}
+        Happened::Retracted { .. } | Happened::Emptied { .. } => look(turn),
+        Happened::Configured { .. } => search::look(turn),
     }
+}
+
+/// From now on the old card is what the last item says, if there is one.
+fn look(turn: &mut Turn<'_>) {
+    pep::with_last(turn, NODE, |turn, card| match card {
+        Some(card) => published(turn, &card),
+        None => vcard_temp::replace(turn, None),
+    });
+}
+
+/// The old card is made of this one.
+pub fn published(turn: &mut Turn<'_>, payload: &[u8]) {
+    if let Some(card) = El::parse(payload).filter(|card| card.is(NS, "vcard")) {
+        vcard_temp::replace(turn, Some(mapping::to_temp(&card)));
+    }
+}
+
+/// There is one.
+pub fn is_there(turn: &mut Turn<'_>) -> bool {
+    pep::last_serial(turn, NODE).is_some()
 }
 
 /// The old card was published. `everybody`: cards are for everybody here.
 pub fn publish(turn: &mut Turn<'_>, card: &El<'_>, everybody: bool) -> Result<(), Bounce> {
     let access = [("access_model", if everybody { "open" } else { "presence" })];
     pep::publish(turn, NODE, "current", mapping::from_temp(card), &access, true)
+}
+
+/// May everybody read the card, as far as the vCard4's node says?
+pub fn is_open(turn: &mut Turn<'_>) -> bool {
+    let node = turn.state(&PEP).and_then(|pep| pep.service.node(NODE));
+    node.is_none_or(|node| node.config.access == Access::Open)
 }
 
 /// May `who` read the card, as far as the vCard4's node says?
@@ -122,5 +146,35 @@ mod tests {
         ok(&own(&mut house, &juliet, "set", "<delete node='urn:xmpp:vcard4'/>"));
         let answer = house.iq(&romeo, "get", Some("juliet@house"), "<vCard xmlns='vcard-temp'/>");
         assert!(answer.as_str().contains("service-unavailable"), "{}", answer.as_str());
+    }
+
+    /// Section 8, and XEP-0398's way of it: what counts is what the node holds.
+    #[test]
+    fn s8_taking_back_one_of_two_cards_leaves_the_other_one_in_step() {
+        let mut house = house();
+        let juliet = house.login("juliet@house/balcony");
+        let card = |name: &str| format!("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>{name}</text></fn></vcard>");
+        ok(&publish(&mut house, &juliet, "urn:xmpp:vcard4", "current", &card("One")));
+        ok(&configure(&mut house, &juliet, "urn:xmpp:vcard4", &[("max_items", "5")]));
+        // The old card says more than the new one can.
+        ok(&house.iq(&juliet, "set", None, "<vCard xmlns='vcard-temp'><FN>Two</FN><MAILER>exodus</MAILER></vCard>"));
+        for (id, name) in [("a", "Three"), ("b", "Four")] {
+            ok(&publish(&mut house, &juliet, "urn:xmpp:vcard4", id, &card(name)));
+        }
+        let retract = |id: &str| format!("<retract node='urn:xmpp:vcard4'><item id='{id}'/></retract>");
+        let old = |house: &mut iris_engine::testing::House| {
+            house.iq(&juliet, "get", None, "<vCard xmlns='vcard-temp'/>").as_str().to_owned()
+        };
+        ok(&ask(&mut house, &juliet, "set", None, &retract("a")));
+        assert!(old(&mut house).contains("<FN>Four</FN>"), "{}", old(&mut house));
+        ok(&ask(&mut house, &juliet, "set", None, &retract("b")));
+        assert!(old(&mut house).contains("<FN>Two</FN>"), "{}", old(&mut house));
+        ok(&house.iq(&juliet, "set", None, "<vCard xmlns='vcard-temp'><FN>Two</FN><MAILER>exodus</MAILER></vCard>"));
+        ok(&publish(&mut house, &juliet, "urn:xmpp:vcard4", "z", &card("Five")));
+        ok(&house.iq(&juliet, "set", None, "<vCard xmlns='vcard-temp'><FN>Six</FN><MAILER>exodus</MAILER></vCard>"));
+        ok(&ask(&mut house, &juliet, "set", None, &retract("z")));
+        assert!(old(&mut house).contains("<MAILER>exodus</MAILER>"), "{}", old(&mut house));
+        ok(&ask(&mut house, &juliet, "set", None, &retract("current")));
+        assert!(!old(&mut house).contains("<FN>"), "{}", old(&mut house));
     }
 }
