@@ -15,12 +15,16 @@ use iris_core::xml::{Build, El, NameTable};
 use iris_core::{BareJid, Card, Jid, Room, Stanza, Status, ns, time};
 
 use crate::xep0060_pubsub as pubsub;
+use crate::xep0084_avatar::{DATA, METADATA};
 use crate::{
-    xep0049_private, xep0054_vcard_temp, xep0160_offline, xep0163_pep, xep0191_blocking, xep0313_archive,
-    xep0441_archive_preferences as preferences,
+    xep0049_private, xep0054_vcard_temp as vcard_temp, xep0160_offline, xep0163_pep, xep0191_blocking, xep0313_archive,
+    xep0398_avatar_conversion as avatar, xep0441_archive_preferences as preferences,
 };
 
+mod arrival;
 mod pep;
+
+pub use arrival::settle_in;
 
 pub const ROOM: Room = Room {
     card: Card {
@@ -48,10 +52,11 @@ const VCARD: &str = "vcard-temp";
 /// The list of blocked addresses under a name of its own (XEP-0016).
 const LIST: &str = "blocked";
 
-/// Records and maps that are moved.
-pub const ITEMS: [Shelf; 8] = [
+/// Records and maps that are moved; what presence says of the picture only tells which one belongs into the card.
+pub const ITEMS: [Shelf; 9] = [
     xep0049_private::SHELF,
-    xep0054_vcard_temp::SHELF,
+    vcard_temp::SHELF,
+    avatar::SHELF,
     xep0191_blocking::SHELF,
     preferences::SHELF,
     xep0163_pep::SHELVES.nodes,
@@ -65,6 +70,11 @@ pub const LOGS: [Shelf; 2] = [xep0160_offline::SHELF, xep0313_archive::SHELF];
 /// Messages that wait, and how many they are: whoever adds to them counts.
 pub const OFFLINE: Shelf = xep0160_offline::SHELF;
 pub const OFFLINE_COUNT: Shelf = xep0160_offline::COUNT;
+
+/// What is kept here a second time in another form, or known by heart: `settle_in` after it has moved in.
+pub fn wants_to_settle(shelf: Shelf) -> bool {
+    shelf == vcard_temp::SHELF || shelf == xep0163_pep::SHELVES.nodes
+}
 
 /// Which nodes and items an account has.
 pub const PEP_THERE: [Shelf; 2] = [xep0163_pep::SHELVES.nodes, xep0163_pep::SHELVES.index];
@@ -94,7 +104,7 @@ impl Moving {
     /// nothing we know.
     pub fn take(&mut self, child: &El<'_>, owner: &BareJid, now_us: u64) -> bool {
         match (child.ns(), child.local()) {
-            (VCARD, "vCard") => self.items.push((xep0054_vcard_temp::SHELF, "".into(), owned(child))),
+            (VCARD, "vCard") => self.items.push((vcard_temp::SHELF, "".into(), owned(child))),
             (PRIVATE, "query") => self.private(child),
             (PRIVACY, "query") => self.privacy(child),
             (BLOCKING, "blocklist") => {
@@ -237,7 +247,7 @@ fn stanza(el: &El<'_>) -> Result<Stanza, &'static str> {
 /// The children of `<user/>` that these items make.
 pub fn move_out(items: &[Item]) -> Vec<String> {
     let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
-    let mut children: Vec<String> = of(xep0054_vcard_temp::SHELF).map(|card| text(&card.value)).collect();
+    let mut children: Vec<String> = card(items).into_iter().collect();
     let mut private = Build::new();
     private.open_ns("query", PRIVATE);
     of(xep0049_private::SHELF).for_each(|item| {
@@ -271,6 +281,20 @@ pub fn move_out(items: &[Item]) -> Vec<String> {
     children.extend(of(preferences::SHELF).filter_map(|kept| preferences::move_out(&kept.value)));
     children.extend(pep::move_out(items));
     children
+}
+
+/// The card, and in it the picture, which lies at its nodes (XEP-0398): many servers know it from there alone. A card is for everybody,
+/// so a picture that is not stays where it is.
+fn card(items: &[Item]) -> Option<String> {
+    let of = |shelf: Shelf| items.iter().find(move |item| item.shelf == shelf);
+    let card = of(vcard_temp::SHELF).map(|card| text(&card.value));
+    let shown = of(avatar::SHELF).and_then(|shown| avatar::decode(&shown.value)).filter(|shown| !shown.hash.is_empty());
+    let shown = shown.filter(|_| [METADATA, DATA].into_iter().all(|node| pep::is_open(items, node)));
+    let picture = shown.and_then(|shown| avatar::photo_xml(pep::payload(items, DATA, &shown.hash)?, &shown.mime));
+    match picture {
+        Some(picture) => Some(vcard_temp::with_photo(card.as_deref().unwrap_or(vcard_temp::EMPTY), &picture)),
+        None => card,
+    }
 }
 
 /// One entry of a log: a `<message/>` for `<offline-messages/>`, a `<result/>` for `<archive/>`. `None`: not what we wrote.

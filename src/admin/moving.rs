@@ -1,12 +1,13 @@
 //! Accounts that move in and out: whole lines of a table, and parts of a file in the format of XEP-0227.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use iris_core::ask::{MovedEntry, MovingIn};
 use iris_core::login;
 use iris_core::store::{Item, LogQuery, OwnerId, Read, Rows, Shelf};
+use iris_core::task::Finish;
 use iris_core::xml::{El, NameTable};
 use iris_core::{BareJid, Stanza, ns};
 use iris_engine::account::roster;
@@ -22,6 +23,8 @@ use crate::ports::derive;
 /// Entries of a log in one part: so many, or as many as fit.
 const PART_ENTRIES: u32 = 500;
 const PART_BYTES: usize = 4 * 1024 * 1024;
+/// Five questions, each of which has its own limit.
+const SETTLING_TIME_MAX: Duration = Duration::from_secs(30);
 
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 
@@ -109,9 +112,30 @@ impl HouseAdmin {
             Some(Secret::Keep) if self.woken(jid, &[])?.is_some() => None,
             Some(secret) => Some(Login { enabled: true, created_us: now_us(), since_us: 0, credentials: self.keys(secret)? }),
         };
+        let settles = items.iter().any(|(shelf, ..)| portable::wants_to_settle(*shelf));
         let moving = MovingIn { login, replaces: part.replace, items, entries };
         self.order(jid, Ask::MoveIn(Box::new(moving)))?;
+        if settles {
+            self.settle_in(jid)?;
+        }
         Ok(notes)
+    }
+
+    fn settle_in(&self, jid: &BareJid) -> Result<(), String> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let account = jid.clone();
+        self.net.host(jid.domain().as_str(), move |turn| {
+            turn.spawn(move |cx| {
+                Box::pin(async move {
+                    let settled = portable::settle_in(account, cx).await;
+                    // The command may have given up.
+                    let _ = sender.send(settled.map_err(|why| why.condition.as_str().to_owned()));
+                    Finish::Done
+                })
+            });
+        })?;
+        let settled = receiver.recv_timeout(SETTLING_TIME_MAX).unwrap_or_else(|_| Err("it does not answer".to_owned()));
+        settled.map_err(|why| format!("the card and the picture have moved in, but not into step with each other: {why}"))
     }
 
     /// Its nodes and their items: one that comes again takes the place of the one that is there.

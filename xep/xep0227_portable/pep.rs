@@ -212,6 +212,20 @@ pub(super) fn move_out(items: &[Item]) -> Vec<String> {
     vec![super::text(&owner.finish()), super::text(&published.finish())]
 }
 
+/// May everybody read this node?
+pub(super) fn is_open(items: &[Item], node: &str) -> bool {
+    let node = items.iter().find(|item| item.shelf == SHELVES.nodes && *item.key == *node);
+    let node = node.and_then(|item| pubsub::decode_node(&item.value, &default()));
+    node.is_some_and(|node| node.config.access == pubsub::Access::Open)
+}
+
+/// What an item holds.
+pub(super) fn payload<'a>(items: &'a [Item], node: &str, id: &str) -> Option<&'a Bytes> {
+    let (_, entry) = entries(items).find(|(of, entry)| **of == *node && entry.id.eq_ignore_ascii_case(id))?;
+    let key = pubsub::serial_key(entry.serial);
+    items.iter().find(|item| item.shelf == ITEMS && *item.key == *key).map(|item| &item.value)
+}
+
 fn entries(items: &[Item]) -> impl Iterator<Item = (Arc<str>, Entry)> + '_ {
     items.iter().filter(|item| item.shelf == SHELVES.index).filter_map(|item| pubsub::decode_entry(&item.key, &item.value))
 }

@@ -22,6 +22,7 @@ fn belongings(client: &mut Client) -> Vec<String> {
         ("private", "<query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query>"),
         ("blocked", "<blocklist xmlns='urn:xmpp:blocking'/>"),
         ("prefs", "<prefs xmlns='urn:xmpp:mam:2'/>"),
+        ("vcard4", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:vcard4'/></pubsub>"),
         ("bookmarks", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>"),
     ] {
         client.send(&format!("<iq type='get' id='{id}'>{xml}</iq>"));
@@ -47,6 +48,8 @@ fn are_juliets(seen: &[String]) {
         "<group>Friends</group>",
         "jid='nurse@localhost'",
         "<FN>Juliet Capulet</FN>",
+        "<BINVAL>iVBORw0KGgogbm90IHJlYWxseSBhIHBpY3R1cmU=</BINVAL>",
+        "<text>Juliet Capulet</text>",
         "<defaultnick>Juliet</defaultnick>",
         "jid='tybalt@example.com'",
         "default='roster'",
@@ -219,6 +222,22 @@ fn a_file_with_mistakes_imports_nobody_unless_they_are_to_be_left_out() {
     let broken = file(&data, "broken.xml", "<server-data xmlns='urn:xmpp:pie:0'>\n<host jid='localhost'><user name='z'>");
     assert!(refused(&data, &["import", &broken]).contains("broken.xml:2: "));
     assert!(!data.iris(&["user", "list"]).contains("z@localhost"));
+}
+
+/// However many there are: a file is mended once.
+#[test]
+fn a_dry_run_names_every_bad_user() {
+    let data = Data::new();
+    let users: String = (0..1_500).map(|n| format!("<user name='no body {n}'/>\n")).collect();
+    let whole = format!("<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>\n{users}</host></server-data>");
+    let from = file(&data, "bad.xml", &whole);
+    let dry = refused(&data, &["import", "--dry-run", &from]);
+    for line in [2, 1_002, 1_501] {
+        assert!(flat(&dry).contains(&format!("bad.xml:{line}: ")), "{line}");
+    }
+    assert!(!dry.contains(" more;"), "{}", dry.lines().next_back().unwrap_or_default());
+    let import = refused(&data, &["import", &from]);
+    assert!(import.contains(" more; --dry-run names them all."), "{import}");
 }
 
 #[test]
