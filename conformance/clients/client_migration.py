@@ -22,6 +22,7 @@ from slix import PASSWORD, SERVER, Client, Failed, require, run_checks
 
 NS = "urn:xmpp:pie:0"
 DOMAIN = "localhost"
+PICTURE = b"\x89PNG\r\n\x1a\n not really a picture"
 IRIS_CONFIG = 'domains = ["localhost"]\n[policy]\nlifted_addresses = ["127.0.0.1"]\n'
 
 
@@ -87,9 +88,10 @@ def use_xep0227(config):
 
 
 async def live(client, contact):
-    """A card, a roster, private XML, a blocked address, a request without an answer, a message."""
+    """A card with a picture, a roster, private XML, a blocked address, a request without an answer, a message."""
     vcard = client.plugin["xep_0054"].make_vcard()
     vcard["FN"] = "Juliet Capulet"
+    vcard["PHOTO"]["TYPE"], vcard["PHOTO"]["BINVAL"] = "image/png", PICTURE
     await client.plugin["xep_0054"].publish_vcard(vcard=vcard)
     client.update_roster(contact, name="Romeo & co", groups=["Friends", "Montague"])
     private = client.make_iq_set()
@@ -103,6 +105,7 @@ async def live(client, contact):
 async def check_belongings(client, contact):
     vcard = await client.plugin["xep_0054"].get_vcard(jid=client.boundjid.bare)
     require(vcard["vcard_temp"]["FN"] == "Juliet Capulet", "the vCard is not there")
+    require(vcard["vcard_temp"]["PHOTO"]["BINVAL"] == PICTURE, "the picture is not in the vCard")
     item = client.client_roster[contact]
     require(item["name"] == "Romeo & co", f"the contact's name is {item['name']!r}")
     require(set(item["groups"]) == {"Friends", "Montague"}, f"the groups are {item['groups']}")
