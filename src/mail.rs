@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use iris_connectors::smtp::{Counters, Login, Server, Setup, Smtp};
+use iris_connectors::smtp::{Counters, Login, Security, Server, Setup, Smtp};
 use iris_core::mailing::Mailing;
 use iris_core::ports::{Mailed, Mailer};
 use iris_fetch::Trust;
@@ -33,21 +33,22 @@ pub fn server(config: &Config) -> Result<Option<Server>, String> {
         (Some(username), Some(file)) => Some(Login { username: username.clone(), password: password(file)? }),
         _ => None,
     };
-    let tls = match &mail.authorities {
-        Some(path) => Trust::Authorities(path).tls().map_err(|why| {
+    let tls = match (address.security, &mail.authorities) {
+        (Security::None, _) => None,
+        (_, Some(path)) => Some(Trust::Authorities(path).tls().map_err(|why| {
             operator_message(
                 format!("mail.authorities: {why}"),
                 "It names a PEM file with certificates; without the key those of the system are believed.",
             )
-        })?,
-        None => Trust::System.tls().map_err(|why| {
+        })?),
+        (_, None) => Some(Trust::System.tls().map_err(|why| {
             operator_message(
                 format!("mail.server: {why}"),
                 "Install the system's (ca-certificates), or name a file: mail.authorities.",
             )
-        })?,
+        })?),
     };
-    Ok(Some(Server { address, login, tls: Arc::new(tls) }))
+    Ok(Some(Server { address, login, tls: tls.map(Arc::new) }))
 }
 
 /// How the house calls itself to a mail server.

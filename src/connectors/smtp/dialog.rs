@@ -70,7 +70,7 @@ impl Phase {
             Step::Greeting => (Mailed::Unreachable, "with its greeting"),
             Step::Login => (Mailed::Unreachable, "to the login"),
             Step::Envelope => (Mailed::Unreachable, "to sender and recipient"),
-            Step::Content => (Mailed::Unreachable, "while the mail is being sent"),
+            Step::Content => (Mailed::Refused, "while the mail is being sent"),
             Step::End => (Mailed::Unknown, "to the end of the mail"),
         };
         failed(what, format!("it did not answer within {} s {of}", after.as_secs()))
@@ -347,7 +347,8 @@ async fn secure(server: &Server, stream: Box<dyn Stream>, phase: &Phase) -> Resu
     phase.is(Step::Tls);
     let name = ServerName::try_from(server.address.host.clone());
     let name = name.map_err(|why| failed(Mailed::Unreachable, format!("it has no name for a certificate: {why}")))?;
-    let stream = TlsConnector::from(server.tls.clone()).connect(name, stream).await;
+    let tls = server.tls.clone().ok_or_else(|| failed(Mailed::Unreachable, "nobody's certificates are believed"))?;
+    let stream = TlsConnector::from(tls).connect(name, stream).await;
     Ok(Box::new(stream.map_err(|why| failed(Mailed::Unreachable, format!("TLS fails: {why}")))?))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use iris_fetch::ClientConfig;
 
@@ -27,8 +28,8 @@ pub struct Address {
 pub struct Server {
     pub address: Address,
     pub login: Option<Login>,
-    /// Whose certificates are believed.
-    pub tls: std::sync::Arc<ClientConfig>,
+    /// Whose certificates are believed; not needed for `Security::None`.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
