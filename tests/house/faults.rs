@@ -308,9 +308,9 @@ fn r21_without_descriptors_sessions_go_on_and_new_ones_wait() {
 fn first_start_is_quick_and_tells_a_password_once() {
     let data = Data::new();
     let mut server = data.start();
-    // The goal is for the program as it is delivered; this one is not optimised.
+    // Of work, whoever else works on this machine. The goal is for the program as it is delivered; this one is not optimised.
     let most = Duration::from_millis(if cfg!(debug_assertions) { 2_500 } else { 500 });
-    assert!(server.ready_after() < most, "{:?}", server.ready_after());
+    assert!(server.worked() < most, "{:?}, ready after {:?}", server.worked(), server.ready_after());
     let password =
         server.said.lines().find_map(|line| line.trim().strip_prefix("Password")).expect("a password").trim().to_owned();
     let mut admin = Client::connect(server.plain).expect("a connection");

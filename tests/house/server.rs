@@ -219,6 +219,16 @@ impl Server {
         (self.wait(within), began.elapsed())
     }
 
+    /// What it has worked so far, all threads together (proc(5): `utime` and `stime`, in hundredths of a second).
+    pub fn worked(&self) -> Duration {
+        let stat = fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("stat"));
+        let stat = stat.expect("a living process");
+        // Its name may hold anything; the third field is the first behind it.
+        let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field - 3].parse::<u64>().expect("a number");
+        Duration::from_millis((ticks(14) + ticks(15)) * 10)
+    }
+
     /// Resident memory.
     pub fn memory_kib(&self) -> u64 {
         let status = fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status"));
