@@ -45,6 +45,17 @@ fn say(house: &mut House, from: &Client, to: &str, id: &str, inside: &str) {
     house.run();
 }
 
+/// Juliet's conversation with Romeo, to a mail server that does not answer: nor does the command.
+fn send_to_hang(house: &mut House, juliet: &Client) {
+    let id = session(&command(house, juliet, "action='execute'", ""));
+    let inside = fields(&[("with", "romeo@house"), ("address", "hangs@house")]);
+    house.send(
+        juliet,
+        &format!("<iq type='set' id='h' to='juliet@house'><command xmlns='{COMMANDS}' node='{NODE}' sessionid='{id}' action='complete'>{inside}</command></iq>"),
+    );
+    house.run();
+}
+
 /// The text that was sent last.
 fn last(house: &House) -> String {
     let mails = house.mails.lock().expect("the mails");
@@ -332,13 +343,7 @@ fn one_at_a_time_and_some_a_day() {
     let mut house = house();
     let (romeo, juliet) = lovers(&mut house);
     say(&mut house, &romeo, "juliet@house", "1", "<body>hi</body>");
-    let id = session(&command(&mut house, &juliet, "action='execute'", ""));
-    let inside = fields(&[("with", "romeo@house"), ("address", "hangs@house")]);
-    house.send(
-        &juliet,
-        &format!("<iq type='set' id='h' to='juliet@house'><command xmlns='{COMMANDS}' node='{NODE}' sessionid='{id}' action='complete'>{inside}</command></iq>"),
-    );
-    house.run();
+    send_to_hang(&mut house, &juliet);
     assert_eq!(sent(&house), 1);
     let answer = send(&mut house, &juliet, "romeo@house", "j@house");
     assert!(answer.contains("<resource-constraint ") && answer.contains("of yours is being sent"), "{answer}");
@@ -368,13 +373,7 @@ fn a_mail_server_that_hangs_is_given_up_and_keeps_nobody_waiting() {
     let mut house = house();
     let (romeo, juliet) = lovers(&mut house);
     say(&mut house, &romeo, "juliet@house", "1", "<body>hi</body>");
-    let id = session(&command(&mut house, &juliet, "action='execute'", ""));
-    let inside = fields(&[("with", "romeo@house"), ("address", "hangs@house")]);
-    house.send(
-        &juliet,
-        &format!("<iq type='set' id='h' to='juliet@house'><command xmlns='{COMMANDS}' node='{NODE}' sessionid='{id}' action='complete'>{inside}</command></iq>"),
-    );
-    house.run();
+    send_to_hang(&mut house, &juliet);
     say(&mut house, &romeo, "juliet@house", "2", "<body>still here?</body>");
     assert!(house.hear(&juliet).concat().contains("still here?"), "nobody else waits");
     house.advance(Duration::from_secs(31));
