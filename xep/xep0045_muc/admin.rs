@@ -136,11 +136,11 @@ impl Room {
             match change {
                 Change::Role { key, role, reason } => self.set_role(turn, &key, role, Some(&actor), reason.as_deref()),
                 Change::Affiliation { address, affiliated, is_new_member } => {
-                    let reason = affiliated.reason.clone();
-                    self.set_affiliation(turn, &address, affiliated, Some(&actor));
                     // Nobody comes into an archived bubble; a new member may read what was said.
                     if is_new_member && !self.config.archived {
-                        self.tell_new_member(turn, &address, reason.as_deref());
+                        self.make_member(turn, &address, affiliated, &actor);
+                    } else {
+                        self.affiliate(turn, &address, affiliated, Some(&actor));
                     }
                 }
             }

@@ -4,16 +4,22 @@
 //!
 //! ```text
 //! urn:iris:bubbles#create    name, description, members    a bubble; its members are invited
-//! urn:iris:bubbles#archive   jid                           nobody writes any more; everybody is told; the history stays
+//! urn:iris:bubbles#archive   jid                           nobody writes any more; all are out and are told how many they were; the
+//!                                                          history stays. The answer has their number in `members`
 //! urn:iris:bubbles#delete    jid                           nothing is left; only of an archived one
 //! urn:iris:bubbles#list                                    mine: member of, administered by me, archived
 //! ```
+//!
+//! Everybody who belongs to a bubble that is archived gets a message of it with a text, the code 104 (its configuration has changed) and
+//! `<archived xmlns='urn:iris:bubbles' members='3' by='romeo@house'/>`; who is in it reads the number in the reason for which they go as
+//! well. Later the bubble says of itself that it is archived (disco#info), and the list how many belong to it.
 
 use std::sync::Arc;
 
 use iris_core::command::{Command, Done, Note, Stage, Who};
 use iris_core::entitlements::Plan;
 use iris_core::form::{Field, Form, Submitted};
+use iris_core::xml::Build;
 use iris_core::{BareJid, Bounce, Changed, Condition, Cx, Finish, HostTurn, Jid, Mount, MountError, Reply};
 
 use super::affiliations::Affiliated;
@@ -23,8 +29,9 @@ use super::invite::Words;
 use super::room::{ROOM, Room, Stage as RoomStage, bare};
 use super::service::{self, Admission, REGISTRY, Registry, Service};
 use super::stanzas::Actor;
-use super::{ROOM_STATE, USER};
+use super::{ROOM_STATE, stanzas};
 
+const NS: &str = "urn:iris:bubbles";
 const CREATE: &str = "urn:iris:bubbles#create";
 const ARCHIVE: &str = "urn:iris:bubbles#archive";
 const DELETE: &str = "urn:iris:bubbles#delete";
@@ -119,6 +126,11 @@ async fn create(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> R
     Ok(Done::empty().note(Note::Info, note).form(&form))
 }
 
+/// "Members are removed and notified (count shown)" (feature 35).
+fn have_left(members: usize) -> String {
+    if members == 1 { "its only member has left".to_owned() } else { format!("its {members} members have left") }
+}
+
 pub fn too_many(plan: &str, most: usize) -> Bounce {
     Bounce::over(format!("a bubble has at most {most} members"), Changed::ByPlan(plan))
 }
@@ -134,15 +146,19 @@ fn which(house: &House, answers: &Submitted) -> Result<String, Bounce> {
 
 async fn archive(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {
     let (address, caller) = (which(house, answers)?, stage.caller.to_bare());
-    let told = cx.host(&address, move |turn| {
+    let archived = cx.host(&address, move |turn| {
         turn.with_state(&ROOM_STATE, |turn, room| {
             room.may_end(&caller)?;
+            if room.config.archived {
+                return Err(Bounce::new(Condition::Conflict).text("it is archived already"));
+            }
             Ok(room.archive_for_good(turn, &caller))
         })
     });
-    let told: usize = told.await?.unwrap_or_else(|| Err(Bounce::new(Condition::ItemNotFound)))?;
-    let told = if told == 1 { "1 member was".to_owned() } else { format!("{told} members were") };
-    Ok(Done::empty().note(Note::Info, format!("The bubble is archived; {told} told.")))
+    let members: usize = archived.await?.unwrap_or_else(|| Err(Bounce::new(Condition::ItemNotFound)))?;
+    let note = format!("The bubble is archived: {} and told so.", have_left(members));
+    let form = Form::default().field(Field::text("members", "Members who have left").value(members.to_string()));
+    Ok(Done::empty().note(Note::Info, note).form(&form))
 }
 
 async fn delete(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> Result<Done, Bounce> {
@@ -213,7 +229,9 @@ impl Room {
         }
         self.keep_all(turn);
         let inviter = Jid::from(owner.clone());
-        let words = Words { reason: Some(self.config.name.clone()).filter(|name| !name.is_empty()), continues: None };
+        let by = Actor { nick: None, jid: owner.to_string() };
+        let became = Some((Affiliation::None, Some(by)));
+        let words = Words { reason: Some(self.config.name.clone()).filter(|name| !name.is_empty()), continues: None, became };
         for member in founding.members {
             self.invite(turn, &inviter, member.into(), &words);
         }
@@ -271,25 +289,27 @@ impl Room {
         Ok(())
     }
 
-    /// Nobody writes any more; everybody is out, and everybody is told. How many.
+    /// Nobody writes any more; everybody is out, and everybody is told how many they were. That number.
     fn archive_for_good(&mut self, turn: &mut HostTurn<'_>, by: &BareJid) -> usize {
-        if self.config.archived {
-            return 0;
-        }
+        let called = self.called(turn);
+        let members = self.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member);
+        let members: Vec<Jid> = members.filter_map(|(address, _)| Jid::new(address).ok()).collect();
+        let left = have_left(members.len());
         self.config.archived = true;
         turn.put(ROOM, "", self.config.encode());
         let actor = Actor {
             nick: self.occupants.of_person(by.as_str()).next().map(|(_, it)| it.nick.to_string()),
             jid: by.to_string(),
         };
+        let reason = format!("The bubble was archived: {left}.");
         for key in self.occupants.keys(|_| true) {
-            self.remove(turn, &key, &[307], Some(&actor), Some("The bubble was archived."));
+            self.remove(turn, &key, &[307], Some(&actor), Some(&reason));
         }
-        let text = format!("{} has archived the bubble {}. What was said can still be read.", by.as_str(), self.config.name);
-        let text = iris_core::xml::escape_text(&text).into_owned();
-        let inside = format!("<body>{text}</body><x xmlns='{USER}'><status code='104'/></x>");
-        let members = self.affiliations.iter().filter(|(_, it)| it.affiliation >= Affiliation::Member);
-        let members: Vec<Jid> = members.filter_map(|(address, _)| Jid::new(address).ok()).collect();
+        let mut xml = Build::new();
+        xml.leaf("body", &format!("{} has archived {called}: {left}. What was said can still be read.", by.as_str()));
+        xml.raw(stanzas::codes_x(&[104]).as_bytes());
+        xml.open_ns("archived", NS).attr("members", &members.len().to_string()).attr("by", by.as_str()).close();
+        let inside = stanzas::text(xml);
         for member in &members {
             self.tell_one(turn, member.clone(), &inside);
         }

@@ -203,6 +203,9 @@ impl Room {
             let field = Field::text("{urn:xmpp:muc-activity}message-activity", "Messages per hour");
             form = form.field(field.value(format!("{rate:.2}")));
         }
+        if it.archived && is_inside {
+            form = form.field(Field::boolean("{urn:iris:bubbles}archived", "Nobody writes any more", true));
+        }
         if it.non_anonymous && is_inside {
             let owners = self.affiliations.having(Affiliation::Owner).map(|(jid, _)| jid.to_string());
             form = form.field(Field::jids("muc#roominfo_contactjid", "Contact").values(owners));

@@ -9,7 +9,9 @@ use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role};
+use super::away::Became;
 use super::room::{Room, bare};
+use super::stanzas::Actor;
 use super::{USER, bubble, stanzas};
 
 /// Invitations of one message, and of one room that are not answered yet: the oldest are forgotten.
@@ -66,13 +68,15 @@ pub struct Words {
     pub reason: Option<String>,
     /// `<continue/>` (7.9) with its thread.
     pub continues: Option<Option<String>>,
+    /// What they were before it made them a member, and who has done that.
+    pub became: Option<(Affiliation, Option<Actor>)>,
 }
 
 impl Words {
     fn of(invite: &El<'_>) -> Words {
         let reason = invite.child(USER, "reason").map(|it| it.text().into_owned()).filter(|it| !it.is_empty());
         let continues = invite.child(USER, "continue").map(|it| it.attr("thread").map(std::borrow::Cow::into_owned));
-        Words { reason, continues }
+        Words { reason, continues, became: None }
     }
 }
 
@@ -184,15 +188,18 @@ impl Room {
         if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
+        let inviter = turn.from.clone();
         for (to, words) in invitees {
             // 9.5: "any invitation sent SHOULD automatically trigger the addition of the invitee to the member list"; in an open room
             // it MUST NOT.
             if self.config.members_only && self.affiliation_of(&to) < Affiliation::Member {
                 let actor = self.actor(turn);
+                let old = self.affiliation_of(&to);
                 self.set_affiliation(turn, &address(&to), Affiliated::new(Affiliation::Member), Some(&actor));
+                self.invite(turn, &inviter, to, &Words { became: Some((old, Some(actor))), ..words });
+            } else {
+                self.invite(turn, &inviter, to, &words);
             }
-            let inviter = turn.from.clone();
-            self.invite(turn, &inviter, to, &words);
         }
         Reply::Sent
     }
@@ -225,16 +232,22 @@ impl Room {
         if let Some(password) = &self.config.password {
             xml.leaf("password", password);
         }
+        if let Some((old, actor)) = words.became.as_ref().filter(|_| !self.is_here(bare(&to))) {
+            let it = Became { old: *old, new: self.affiliations.of(bare(&to)), actor: actor.as_ref(), reason: None };
+            self.write_became(bare(&to), &it, &mut xml);
+        }
         xml.close();
         self.remember_invitation(turn, bare(&to), inviter.clone());
         self.tell_one(turn, to, &stanzas::text(xml));
     }
 
-    /// 9.5: somebody was made a member of a room of members, and is not here.
-    pub fn tell_new_member(&mut self, turn: &mut HostTurn<'_>, address: &str, reason: Option<&str>) {
-        let is_here = self.occupants.of_person(address).next().is_some();
+    /// 9.5: somebody was made a member of a room of members. Who is not here is asked to come.
+    pub fn make_member(&mut self, turn: &mut HostTurn<'_>, address: &str, affiliated: Affiliated, actor: &Actor) {
+        let (old, reason) = (self.affiliations.of(address), affiliated.reason.clone());
+        let is_here = self.is_here(address);
+        self.set_affiliation(turn, address, affiliated, Some(actor));
         if let (false, Ok(to)) = (is_here, Jid::new(address)) {
-            let words = Words { reason: reason.map(str::to_owned), continues: None };
+            let words = Words { reason, continues: None, became: Some((old, Some(actor.clone()))) };
             let inviter = turn.from.clone();
             self.invite(turn, &inviter, to, &words);
         }

@@ -5,7 +5,7 @@
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
 //! says), `pace`. In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq
-//! between occupants), `disco_room`, `succession` (of owners), `archive` (who reads it),
+//! between occupants), `disco_room`, `succession` (of owners), `away` (who is told what they have become), `archive` (who reads it),
 //! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations),
 //! `voices`. `service` knows all rooms,
 //! `search` finds them; `bubble` is the room of a team.
@@ -23,6 +23,7 @@ mod admin;
 mod affiliations;
 mod archive;
 mod association;
+mod away;
 mod bubble;
 mod config;
 mod disco_room;

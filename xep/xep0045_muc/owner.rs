@@ -84,12 +84,7 @@ impl Room {
         for (address, affiliation) in people {
             let kept = self.affiliations.at(&address).cloned().unwrap_or_else(|| Affiliated::new(affiliation));
             let actor = self.actor(turn);
-            self.set_affiliation(
-                turn,
-                &address,
-                Affiliated { affiliation, reason: None, registered: false, ..kept },
-                Some(&actor),
-            );
+            self.affiliate(turn, &address, Affiliated { affiliation, reason: None, registered: false, ..kept }, Some(&actor));
         }
         if before != self.config {
             self.reconfigured(turn, &before, is_new);

@@ -242,8 +242,7 @@ impl Room {
                 || self.occupants.by_nick(&nick).is_some_and(|it| *it.person != *person);
             let nick = Some(nick).filter(|_| !is_others);
             let affiliated = Affiliated { nick, ..Affiliated::new(Affiliation::Member) };
-            self.set_affiliation(turn, &person, affiliated, Some(&actor));
-            self.tell_new_member(turn, &person, None);
+            self.make_member(turn, &person, affiliated, &actor);
         }
         Reply::Sent
     }

@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use iris_core::xml::{Build, El, Stanza};
-use iris_core::{Bounce, Condition, Finish, HostTurn, Jid, Reply};
+use iris_core::xml::{El, Stanza};
+use iris_core::{Bounce, Condition, Finish, HostTurn, Reply};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
+use super::away::Became;
 use super::room::{ROOM, Room};
-use super::{ADMIN, OWNER, ROOM_STATE, USER, service, stanzas};
+use super::{ADMIN, OWNER, ROOM_STATE, service, stanzas};
 
 impl Room {
     /// The person behind an address is no more. All of it is one set of writes: told again after a crash, there is nothing to do.
@@ -49,9 +50,19 @@ impl Room {
         };
         let successor = longest(Affiliation::Admin).or_else(|| longest(Affiliation::Member));
         if let Some((address, it)) = successor.map(|(address, it)| (address.clone(), it.clone())) {
-            let affiliated = Affiliated { affiliation: Affiliation::Owner, reason: None, registered: false, ..it };
+            let affiliated = Affiliated { affiliation: Affiliation::Owner, reason: None, registered: false, ..it.clone() };
             self.set_affiliation(turn, &address, affiliated, None);
-            return self.tell_successor(turn, &address);
+            let name = self.called(turn);
+            let became = Became { old: it.affiliation, new: Affiliation::Owner, actor: None, reason: None };
+            if !self.is_here(&address) {
+                self.tell_became(
+                    turn,
+                    &address,
+                    &became,
+                    &format!("The account of the owner of {name} has ended. You own it now."),
+                );
+            }
+            return;
         }
         let belongs_to_nobody = self.affiliations.iter().all(|(_, it)| it.affiliation < Affiliation::Member);
         if belongs_to_nobody && self.occupants.is_empty() {
@@ -67,18 +78,6 @@ impl Room {
                 "the account of its last owner was removed: an administrator of the domain who configures it becomes its owner"
             );
         }
-    }
-
-    /// Status 101: "Inform user that his or her affiliation changed while not in the room".
-    fn tell_successor(&self, turn: &mut HostTurn<'_>, address: &str) {
-        let is_here = self.occupants.of_person(address).next().is_some();
-        let (false, Ok(to)) = (is_here, Jid::new(address)) else { return };
-        let name = if self.config.name.is_empty() { turn.jid.as_str() } else { &self.config.name };
-        let mut xml = Build::new();
-        xml.leaf("body", &format!("The account of the owner of {name} has ended. You own it now."));
-        xml.open_ns("x", USER).open("item").attr("affiliation", "owner").attr("jid", address).attr("role", "none").close();
-        xml.open("status").attr("code", "101").close().close();
-        self.tell_one(turn, to, &stanzas::text(xml));
     }
 
     /// A room that nobody owns, and somebody who wants to do what owners and admins do. An administrator of the domain becomes its owner

@@ -303,6 +303,7 @@ fn xep0452_a_member_who_is_mentioned_is_told() {
     let (mut house, room, romeo) = alone(0, &[("persistentroom", "1"), ("forwardmentions", "1")]);
     let (juliet, nurse) = (house.online(JULIET), house.online(NURSE));
     admin(&mut house, &romeo, &room, "set", "<item affiliation='member' jid='juliet@house' nick='jule'/>");
+    assert_eq!(codes(&house.one(&juliet)), [101]);
     let mention = |uri: &str| {
         format!(
             "<message to='{room}' type='groupchat' id='m1'><body>jule: hi</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='{uri}'/></message>"

@@ -179,10 +179,25 @@ fn f35_archived_and_only_then_deleted() {
     is_error(&command(&mut house, &romeo, "delete", &[("jid", &[&bubble])]), "not-allowed");
     is_error(&owner(&mut house, &romeo, &bubble, "set", "<destroy/>"), "not-allowed");
     let archived = command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]);
-    assert!(archived.as_str().contains("3 members were told"), "{}", archived.as_str());
+    for says in ["its 3 members have left", "var='members'", "<value>3</value>"] {
+        assert!(archived.as_str().contains(says), "{says}: {}", archived.as_str());
+    }
     let heard = house.recv(&juliet);
-    assert!(heard.iter().any(|it| it.attr("type").as_deref() == Some("unavailable") && codes(it).contains(&110)), "{heard:?}");
-    assert!(heard.iter().any(|it| it.as_str().contains("has archived the bubble Verona")));
+    let goes = |it: &&Stanza| it.attr("type").as_deref() == Some("unavailable") && codes(it).contains(&110);
+    let gone = heard.iter().find(goes).expect("she is out");
+    assert!(gone.as_str().contains("<reason>The bubble was archived: its 3 members have left.</reason>"), "{}", gone.as_str());
+    // Who was there, who was not, and who has done it are told the same: how many.
+    let nurse = house.login(NURSE);
+    house.send(&nurse, "<presence/>");
+    for heard in [heard, house.recv(&romeo), house.recv(&nurse)] {
+        let said = "romeo@house has archived the bubble Verona: its 3 members have left. What was said can still be read.";
+        let told = heard.iter().find(|it| bodies(std::slice::from_ref(it)) == [said]).unwrap_or_else(|| panic!("{heard:?}"));
+        assert_eq!((from(told), codes(told)), (bubble.clone(), vec![104]));
+        assert!(told.as_str().contains("<archived xmlns='urn:iris:bubbles' members='3' by='romeo@house'/>"));
+    }
+    is_error(&command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]), "conflict");
+    let info = info_of(&mut house, &nurse, &bubble);
+    assert!(info.as_str().contains("{urn:iris:bubbles}archived"), "{}", info.as_str());
     is_error(&join(&mut house, &juliet, &bubble, "juliet")[0], "not-allowed");
     say(&mut house, &romeo, &bubble, "more");
     assert!(house.recv(&romeo).iter().any(|it| it.attr("type").as_deref() == Some("error")));
@@ -334,7 +349,8 @@ fn f35_an_archived_bubble_invites_nobody() {
     assert!(!members.as_str().contains("nurse"), "nor is she made a member by it: {}", members.as_str());
     // Who is let in to read what was said is not asked to come in.
     is_result(&set_affiliation(&mut house, &romeo, &bubble, "nurse@house", "member"));
-    house.nothing(&nurse);
+    let told = house.one(&nurse);
+    assert!(told.as_str().contains("You are a member of the archived bubble Verona now.") && !told.as_str().contains("invite"));
     is_error(&join(&mut house, &nurse, &bubble, "nurse")[0], "not-allowed");
 }
 

@@ -7,6 +7,7 @@ use iris_engine::testing::{Client, House};
 use crate::ROOMS;
 
 mod archive;
+mod away;
 mod bubbles;
 mod family;
 mod forged;

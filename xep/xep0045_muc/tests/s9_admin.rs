@@ -73,7 +73,9 @@ fn s9_3_and_9_4_membership() {
         // In an open room nobody has to go.
         configure(&mut house, &romeo, &room, &[("membersonly", "0")]);
         set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
-        house.nothing(&juliet);
+        let told = house.one(&juliet);
+        assert_eq!(codes(&told), [101], "nobody is invited to where everybody may go: {}", told.as_str());
+        assert!(!told.as_str().contains("invite"), "{}", told.as_str());
         join(&mut house, &juliet, &room, "juliet");
         house.recv(&juliet);
         set_affiliation(&mut house, &romeo, &room, "juliet@house", "none");
