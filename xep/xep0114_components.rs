@@ -198,6 +198,8 @@ mod tests {
         for owner in ["bot.house", "guide@bot.house"] {
             let item = format!("<query xmlns='{muc}#admin'><item jid='{owner}' affiliation='owner'/></query>");
             assert!(house.iq(&romeo, "set", Some(room), &item).as_str().contains("type='result'"), "{owner}");
+            let told = house.one(&bot);
+            assert!(told.to().as_deref() == Some(owner) && told.as_str().contains("code='101'"), "{}", told.as_str());
         }
         house.send(&bot, &format!("<presence from='guide@bot.house/1' to='{room}/guide'><x xmlns='{muc}'/></presence>"));
         let heard = house.recv(&bot);
