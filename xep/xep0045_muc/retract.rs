@@ -1,7 +1,8 @@
 //! Messages that are taken back: by who said them (XEP-0424), and by moderators (XEP-0425).
 //!
-//! What is taken back is a tombstone in the archive, and so is every correction (XEP-0308) of it that its author has sent from the same
-//! nickname; nobody who comes in later is shown it.
+//! What is taken back is a tombstone in the archive, and so is every correction (XEP-0308) of it that its author has sent, under whatever
+//! nickname; nobody who comes in later is shown it. Corrections are looked for among the next 5,000 messages of the room, and among the
+//! next 5,000 of that nickname.
 
 use std::sync::Arc;
 
@@ -49,23 +50,27 @@ async fn find(owner: OwnerId, target: EntryId, person: Option<&str>, cx: &Cx) ->
         .unwrap_or_default();
     let mut all = vec![original];
     let Some(id) = id else { return Ok(all) };
-    let mut after = target;
-    for _ in 0..CORRECTION_PAGES_MAX {
-        let peer = Some(hash::stable(&[from.as_bytes()]));
-        let query = LogQuery { peer, after: Some(after), max: PAGE_ENTRIES, ..LogQuery::default() };
-        let entries = page(owner, query, cx).await?;
-        let Some(last) = entries.last() else { break };
-        after = last.id;
-        all.extend(entries.into_iter().filter(|entry| corrects(&entry.entry, &by, &id)));
+    for peer in [None, Some(hash::stable(&[from.as_bytes()]))] {
+        let mut after = target;
+        for _ in 0..CORRECTION_PAGES_MAX {
+            let query = LogQuery { peer, after: Some(after), max: PAGE_ENTRIES, ..LogQuery::default() };
+            let entries = page(owner, query, cx).await?;
+            // Nothing more was said, under whatever nickname.
+            let Some(last) = entries.last() else { return Ok(all) };
+            after = last.id;
+            let corrections = entries.into_iter().filter(|entry| corrects(&entry.entry, &by, &id));
+            let new: Vec<Entry> = corrections.filter(|entry| all.iter().all(|it| it.id != entry.id)).collect();
+            all.extend(new);
+        }
     }
     Ok(all)
 }
 
+/// The entry knows whose it is, whatever the nickname.
 fn corrects(entry: &Bytes, person: &str, id: &str) -> bool {
     let Some((real, message)) = history::parts(entry) else { return false };
-    let by = jids::bare(real);
-    let replaced = El::parse(message).and_then(|it| it.child(CORRECTION, "replace")?.attr("id").map(|it| it == id));
-    by == person && replaced == Some(true)
+    let replaces = |it: El<'_>| it.child(CORRECTION, "replace")?.attr("id").map(|it| it == id);
+    jids::bare(real) == person && El::parse(message).and_then(replaces) == Some(true)
 }
 
 impl Room {
@@ -88,7 +93,7 @@ impl Room {
 
     fn take_back(&mut self, turn: &mut HostTurn<'_>, person: String, id: Option<&str>, at: EntryId, target: &str) {
         let Some(target) = turn.house.ids.read(turn.owner, target) else { return };
-        self.history.retain(|past| past.id != target || author(&past.entry).is_none_or(|(by, _)| by != person));
+        self.forget_said(target, Some(&person));
         if !self.config.archive {
             return;
         }
@@ -110,6 +115,18 @@ impl Room {
                 }
             })
         });
+    }
+
+    /// It and its corrections are not shown to those who come in later, if this person (or whoever) has said it. Where there is no archive
+    /// that is all there is of them.
+    fn forget_said(&mut self, target: EntryId, person: Option<&str>) {
+        let Some((by, id)) = self.history.iter().find(|past| past.id == target).and_then(|past| author(&past.entry)) else {
+            return;
+        };
+        if person.is_none_or(|person| person == by) {
+            let is_correction = |past: &Past| id.as_ref().is_some_and(|id| corrects(&past.entry, &by, id));
+            self.history.retain(|past| past.id != target && !is_correction(past));
+        }
     }
 
     /// XEP-0425.
@@ -172,7 +189,7 @@ impl Room {
         moderated: &str,
         reason: Option<&str>,
     ) -> String {
-        self.history.retain(|past| past.id != target);
+        self.forget_said(target, None);
         let at = turn.mint();
         let id = format!("moderation-{}", turn.house.ids.show(turn.owner, at));
         let mut xml = Build::new();

@@ -143,6 +143,41 @@ fn xep0424_what_somebody_takes_back_is_gone() {
     }
 }
 
+/// What is corrected from another nickname, or from another of one's clients, is theirs all the same.
+#[test]
+fn xep0424_and_0425_a_correction_under_another_nickname_is_buried_with_what_it_corrects() {
+    for (shard, by_moderator, archive) in [(0, false, "1"), (1, true, "1"), (1, false, "0"), (0, true, "0")] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("enablearchiving", archive)]);
+        let said = |id: &str, body: &str, inside: &str| {
+            format!("<message to='{room}' type='groupchat' id='{id}'><body>{body}</body>{inside}</message>")
+        };
+        let correction = "<replace xmlns='urn:xmpp:message-correct:0' id='s1'/>";
+        house.send(&juliet, &said("s1", "secret one", ""));
+        let id = stanza_id(&house.one(&juliet));
+        house.send(&juliet, &format!("<presence to='{room}/jule'/>"));
+        house.send(&juliet, &said("c1", "secret two", correction));
+        // Somebody else's of the same id is none.
+        house.send(&romeo, &said("c1", "mine", correction));
+        house.recv(&juliet);
+        let retract = "<retract xmlns='urn:xmpp:message-retract:1'";
+        if by_moderator {
+            let ask = format!("<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'>{retract}/></moderate>");
+            is_result(&house.iq(&romeo, "set", Some(&room), &ask));
+        } else {
+            house.send(&juliet, &format!("<message to='{room}' type='groupchat' id='r1'>{retract} id='{id}'/></message>"));
+        }
+        house.recv(&juliet);
+        let nurse = house.online(NURSE);
+        let shown = join(&mut house, &nurse, &room, "nurse");
+        assert_eq!(bodies(&shown), ["mine"], "{by_moderator} {archive}");
+        if archive == "1" {
+            let (heard, _) = query(&mut house, &nurse, &room, "<query xmlns='urn:xmpp:mam:2'/>");
+            assert_eq!(bodies(&heard), ["mine"], "{by_moderator}");
+            assert_eq!(heard.iter().filter(|it| it.as_str().contains("<retracted ")).count(), 2, "it and its correction");
+        }
+    }
+}
+
 #[test]
 fn xep0424_a_retraction_that_a_crash_interrupted_is_done_when_the_room_wakes() {
     let settle = |house: &mut House| {
