@@ -7,7 +7,7 @@
 //! urn:iris:bubbles#archive   jid                           nobody writes any more; all are out and are told how many they were; the
 //!                                                          history stays. The answer has their number in `members`
 //! urn:iris:bubbles#delete    jid                           nothing is left; only of an archived one
-//! urn:iris:bubbles#list                                    mine: member of, administered by me, archived
+//! urn:iris:bubbles#list                                    mine: member of, administered by me, archived; of all domains of the house
 //! ```
 //!
 //! Everybody who belongs to a bubble that is archived gets a message of it with a text, the code 104 (its configuration has changed) and
@@ -27,7 +27,7 @@ use super::association::Affiliation;
 use super::config::RoomConfig;
 use super::invite::Words;
 use super::room::{ROOM, Room, Stage as RoomStage, bare};
-use super::service::{self, Admission, REGISTRY, Registry, Service};
+use super::service::{self, Admission, REGISTRY, Registry, Service, Summary};
 use super::stanzas::Actor;
 use super::{ROOM_STATE, stanzas};
 
@@ -40,9 +40,9 @@ const LIST: &str = "urn:iris:bubbles#list";
 const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
 const NAME_BYTES_MAX: usize = 512;
 
-pub fn mount(m: &mut Mount<'_>, service: &Arc<Service>) -> Result<(), MountError> {
+pub fn mount(m: &mut Mount<'_>, service: &Arc<Service>, services: &Arc<[String]>) -> Result<(), MountError> {
     let at = format!("{}.{}", service.settings.service, m.domain());
-    let house = Arc::new(House { service: service.clone(), at });
+    let house = Arc::new(House { service: service.clone(), at, services: services.clone() });
     let by = house.clone();
     m.command(Command::form(CREATE, "Make a bubble", Who::User, create_form, move |stage, answers, cx| {
         let house = by.clone();
@@ -68,6 +68,8 @@ struct House {
     service: Arc<Service>,
     /// The address of the service.
     at: String,
+    /// Those of all domains of the house: people of one may belong to bubbles of another.
+    services: Arc<[String]>,
 }
 
 fn create_form() -> Form {
@@ -135,10 +137,10 @@ pub fn too_many(plan: &str, most: usize) -> Bounce {
     Bounce::over(format!("a bubble has at most {most} members"), Changed::ByPlan(plan))
 }
 
-/// The address, if it is one of a room of this service.
+/// The address, if it is one of a room of the house.
 fn which(house: &House, answers: &Submitted) -> Result<String, Bounce> {
     let jid = answers.jid("jid").ok_or_else(|| Bounce::new(Condition::JidMalformed))?;
-    if jid.domain().as_str() != house.at || jid.node().is_none() {
+    if !house.services.iter().any(|at| at == jid.domain().as_str()) || jid.node().is_none() {
         return Err(Bounce::new(Condition::ItemNotFound).text("there is no such bubble"));
     }
     Ok(bare(&jid).to_owned())
@@ -177,20 +179,26 @@ async fn delete(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> R
 
 async fn list(house: &House, stage: &Stage, cx: &Cx) -> Result<Done, Bounce> {
     let caller = stage.caller.to_bare();
-    let form = cx.host(&house.at, move |turn| turn.state(&REGISTRY).map(|registry| table(registry, &caller)));
-    let form = form.await?.ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
+    let columns = [("jid", "Address"), ("name", "Name"), ("affiliation", "I am"), ("state", "State"), ("members", "Members")];
+    let mut form = Form::new("My bubbles", "").table(columns.map(|(var, label)| Field::text(var, label)));
+    // Those of one's own domain first. Each service knows who belongs to its bubbles, and says nothing of others.
+    let others = house.services.iter().filter(|at| **at != house.at);
+    for at in [&house.at].into_iter().chain(others) {
+        let caller = caller.clone();
+        let rows = cx.host(at, move |turn| turn.state(&REGISTRY).map_or_else(Vec::new, |registry| rows(registry, &caller)));
+        form = rows.await?.into_iter().fold(form, |form, row| form.row(row));
+    }
     Ok(Done::empty().form(&form))
 }
 
-fn table(registry: &Registry, caller: &BareJid) -> Form {
-    let columns = [("jid", "Address"), ("name", "Name"), ("affiliation", "I am"), ("state", "State"), ("members", "Members")];
-    let mut form = Form::new("My bubbles", "").table(columns.map(|(var, label)| Field::text(var, label)));
-    for (address, summary, affiliation) in registry.bubbles_of(caller.as_str()) {
+fn rows(registry: &Registry, caller: &BareJid) -> Vec<[String; 5]> {
+    let bubbles = registry.bubbles_of(caller.as_str());
+    let row = |(address, summary, affiliation): (&Arc<str>, &Summary, Affiliation)| {
         let state = if summary.archived { "archived" } else { "active" };
         let members = summary.people.len().to_string();
-        form = form.row([&**address, &summary.name, affiliation.as_str(), state, &members]);
-    }
-    form
+        [address.to_string(), summary.name.clone(), affiliation.as_str().to_owned(), state.to_owned(), members]
+    };
+    bubbles.map(row).collect()
 }
 
 /// What a new bubble is made of.

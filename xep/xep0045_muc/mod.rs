@@ -5,7 +5,8 @@
 //! Rooms live behind the service `conference.DOMAIN`, each an entity of its own (`room`). Pure: `association` (the tables of section 5),
 //! `affiliations`, `config` (the form), `nick`, `history` (what is kept and which of it is shown), `occupants`, `stanzas` (what the room
 //! says), `pace`. In its turn: `enter` (presence), `messages`, `admin`, `owner`, `requests` (voice and membership), `invite`, `relay` (iq
-//! between occupants), `disco_room`, `succession` (of owners), `away` (who is told what they have become), `archive` (who reads it),
+//! between occupants), `disco_room`, `succession` (of owners), `oversight` (what administrators of the domain
+//! may do), `away` (who is told what they have become), `archive` (who reads it),
 //! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations),
 //! `voices`. `service` knows all rooms,
 //! `search` finds them; `bubble` is the room of a team.
@@ -35,6 +36,7 @@ mod mentions;
 mod messages;
 mod nick;
 mod occupants;
+mod oversight;
 mod owner;
 mod pace;
 mod relay;
@@ -120,9 +122,10 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         bubbles: settings.default_bubble.has(m.domain()),
         settings,
     });
-    bubble::mount(m, &service)?;
     // People of every domain of the house may belong to rooms of any.
     let services: Arc<[String]> = m.domains().iter().map(|domain| format!("{label}.{domain}")).collect();
+    bubble::mount(m, &service, &services)?;
+    oversight::mount(m, &label)?;
     m.on_farewell(move |account, cx| service::farewell(account, services.clone(), cx));
     m.serve(&label, |s| {
         s.named_identity(At::Host, "conference", "text", &service.settings.name);

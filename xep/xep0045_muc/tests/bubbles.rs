@@ -8,8 +8,12 @@ use super::*;
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 
-fn command(house: &mut House, who: &Client, node: &str, fields: &[(&str, &[&str])]) -> Stanza {
-    let first = house.iq(who, "set", Some("house"), &format!("<command xmlns='{COMMANDS}' node='urn:iris:bubbles#{node}'/>"));
+pub(super) fn command(house: &mut House, who: &Client, node: &str, fields: &[(&str, &[&str])]) -> Stanza {
+    command_at(house, who, "house", node, fields)
+}
+
+fn command_at(house: &mut House, who: &Client, at: &str, node: &str, fields: &[(&str, &[&str])]) -> Stanza {
+    let first = house.iq(who, "set", Some(at), &format!("<command xmlns='{COMMANDS}' node='urn:iris:bubbles#{node}'/>"));
     if fields.is_empty() {
         return first;
     }
@@ -21,12 +25,12 @@ fn command(house: &mut House, who: &Client, node: &str, fields: &[(&str, &[&str]
     house.iq(
         who,
         "set",
-        Some("house"),
+        Some(at),
         &format!("<command xmlns='{COMMANDS}' node='urn:iris:bubbles#{node}' sessionid='{session}'>{form}</command>"),
     )
 }
 
-fn made(house: &mut House, who: &Client, name: &str, members: &[&str]) -> String {
+pub(super) fn made(house: &mut House, who: &Client, name: &str, members: &[&str]) -> String {
     let answer = command(house, who, "create", &[("name", &[name]), ("members", members)]);
     is_result(&answer);
     let invited = members.iter().filter(|it| **it != who.jid.to_bare().as_str()).count();
@@ -255,6 +259,31 @@ fn f31_my_bubbles() {
     }
     assert_eq!(items(&mut house, "").as_str().matches("<item ").count(), 3);
     assert!(!command(&mut house, &romeo, "list", &[]).as_str().contains("tybalt"));
+}
+
+#[test]
+fn f31_my_bubbles_of_the_other_domains_of_the_house() {
+    let mut house = house();
+    let (romeo, lysander) = (house.online(ROMEO), house.online("lysander@away/wood"));
+    let make = |house: &mut House, who: &Client, name: &str, members: &[&str]| {
+        let domain = who.jid.domain().as_str().to_owned();
+        command_at(house, who, &domain, "create", &[("name", &[name]), ("members", members)])
+    };
+    for (name, members) in [("Wood", &["romeo@house"][..]), ("Secret", &["helena@away"])] {
+        is_result(&make(&mut house, &lysander, name, members));
+    }
+    made(&mut house, &romeo, "Verona", &[]);
+    let table = command(&mut house, &romeo, "list", &[]);
+    let (own, other) = (table.as_str().find(">Verona<").expect("his own"), table.as_str().find(">Wood<").expect("the other"));
+    assert!(own < other && !table.as_str().contains("Secret"), "{}", table.as_str());
+    let address = table.as_str().split("<value>").find(|it| it.contains("@conference.away")).expect("an address");
+    let address = address.split('<').next().expect("one").to_owned();
+    is_error(&command(&mut house, &romeo, "archive", &[("jid", &[&address])]), "forbidden");
+    // Who owns one of another domain ends it as well.
+    is_result(&set_affiliation(&mut house, &lysander, &address, "romeo@house", "owner"));
+    house.recv(&romeo);
+    is_result(&command(&mut house, &romeo, "archive", &[("jid", &[&address])]));
+    assert!(command(&mut house, &romeo, "list", &[]).as_str().contains("<value>archived</value>"));
 }
 
 #[test]
