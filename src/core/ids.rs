@@ -47,7 +47,8 @@ impl IdSeal {
     pub fn show(&self, owner: OwnerId, id: EntryId) -> String {
         let white = self.encrypt(owner.0);
         let sealed = self.encrypt(id.0 ^ white) ^ white;
-        (0..TEXT_BYTES).map(|at| char::from(ALPHABET[digit(sealed, at)])).collect()
+        let text: [u8; TEXT_BYTES] = std::array::from_fn(|at| ALPHABET[digit(sealed, at)]);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// `None`: that was never shown by anybody. `Some` may be an id that is not there.

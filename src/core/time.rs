@@ -58,21 +58,26 @@ pub fn datetime(wall_us: u64) -> String {
     let (days, rest) = (secs / 86_400, secs % 86_400);
     let (year, month, day) = civil(days as i64);
     // Digit by digit: a page of an archive has fifty of them, and the formatter of the language took a twentieth of its time.
-    let mut text = String::with_capacity(27);
-    let mut put = |before: &str, number: u64, width: u32| {
-        text.push_str(before);
-        (0..width).rev().for_each(|place| text.push(char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8)));
-    };
-    put("", year.unsigned_abs(), 4);
-    put("-", month.unsigned_abs(), 2);
-    put("-", day.unsigned_abs(), 2);
-    put("T", rest / 3_600, 2);
-    put(":", rest / 60 % 60, 2);
-    put(":", rest % 60, 2);
-    if us > 0 {
-        put(".", us, 6);
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let parts = [
+        (0..4, year.unsigned_abs()),
+        (5..7, month.unsigned_abs()),
+        (8..10, day.unsigned_abs()),
+        (11..13, rest / 3_600),
+        (14..16, rest / 60 % 60),
+        (17..19, rest % 60),
+        (20..26, us),
+    ];
+    for (place, mut number) in parts {
+        for digit in text[place].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
     }
-    text.push('Z');
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if us == 0 {
+        text.replace_range(19..26, "");
+    }
     text
 }
 

@@ -153,8 +153,11 @@ fn results(query: &Query, entries: &[Entry]) -> Vec<Out> {
     for entry in entries {
         all.extend_from_slice(&head);
         let (id, stamp) = (query.text(entry.id), time::datetime(entry.id.0));
-        let open = format!(" id='{id}'><forwarded xmlns='{}'><delay xmlns='{}' stamp='{stamp}'/>", ns::FORWARD, ns::DELAY);
-        all.extend_from_slice(open.as_bytes());
+        for part in
+            [" id='", &id, "'><forwarded xmlns='", ns::FORWARD, "'><delay xmlns='", ns::DELAY, "' stamp='", &stamp, "'/>"]
+        {
+            all.extend_from_slice(part.as_bytes());
+        }
         (query.source.write)(&entry.entry, query.reveal, &mut all);
         all.extend_from_slice(b"</forwarded></result></message>");
         ends.push(all.len());

@@ -1,17 +1,23 @@
 //! Pages, tags and bounds of a log: the index on disk and the tail in memory, read as one.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use iris_core::store::words::{self, TextOf};
 use iris_core::store::{Entry, EntryId, LogQuery, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page};
-use rusqlite::{Connection, OptionalExtension, Row, Statement};
+use rusqlite::types::Value;
+use rusqlite::vtab::array::Array;
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::index;
 use super::reader::Fault;
 use super::schema::entry_sum;
 use super::search;
 use super::tail::{LogKey, TailEntry};
+
+/// How many entries are asked for at once: a page of fifty, and the one that tells whether more follows.
+const PORTION: usize = 64;
 
 pub(super) fn page(
     conn: &Connection,
@@ -85,18 +91,28 @@ impl Gather {
         candidates: impl Iterator<Item = (i64, bool)>,
         wanted: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), Fault> {
-        let mut fetch = conn.prepare_cached("SELECT owner, shelf, peer, sum, entry FROM log WHERE id = ?1")?;
-        for (id, indexed) in candidates {
-            match fetched(&mut fetch, log, id, peer)? {
-                Some(entry) if !wanted(&entry.entry) => continue,
-                Some(entry) => self.put(entry),
-                None if indexed => return Err(missing(id)),
-                // Removed since, or never there.
-                None => continue,
+        // One statement for many: what a step costs beside the search for its row is most of what it costs.
+        let mut fetch = conn.prepare_cached(
+            "SELECT log.id, sum, entry FROM rarray(?1) AS wanted CROSS JOIN log ON log.id = wanted.value
+             WHERE owner = ?2 AND shelf = ?3 AND peer = ifnull(?4, peer)",
+        )?;
+        let mut candidates = candidates.peekable();
+        while candidates.peek().is_some() {
+            let portion: Vec<(i64, bool)> = candidates.by_ref().take(PORTION).collect();
+            let ids: Array = Rc::new(portion.iter().map(|(id, _)| Value::Integer(*id)).collect());
+            let mut rows = fetch.query((ids, log.0, log.1, peer.map(|peer| peer as i64)))?;
+            let mut portion = portion.into_iter();
+            while let Some(row) = rows.next()? {
+                let entry = entry(row, log)?;
+                are_gone(portion.by_ref().take_while(|(id, _)| *id as u64 != entry.id.0))?;
+                if wanted(&entry.entry) {
+                    self.put(entry);
+                }
+                if self.has_enough() {
+                    return Ok(());
+                }
             }
-            if self.has_enough() {
-                break;
-            }
+            are_gone(portion)?;
         }
         Ok(())
     }
@@ -113,9 +129,13 @@ impl Gather {
     }
 }
 
-/// Index and log change in one transaction.
-fn missing(id: i64) -> Fault {
-    Fault::Damaged(format!("the index names entry {id}, the log has none"))
+/// Candidates that the log has not, or has for another peer: removed since, or never there. What the index names is there, for it
+/// changes in one transaction with the log.
+fn are_gone(mut candidates: impl Iterator<Item = (i64, bool)>) -> Result<(), Fault> {
+    match candidates.find(|(_, indexed)| *indexed) {
+        Some((id, _)) => Err(Fault::Damaged(format!("the index names entry {id}, the log has none"))),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn nothing(query: &LogQuery) -> Page {
@@ -255,26 +275,14 @@ pub(super) fn merge(indexed: &[i64], tailed: impl Iterator<Item = i64>, last: bo
     })
 }
 
-/// None when there is no such entry in this log, or it is another peer's.
-fn fetched(fetch: &mut Statement<'_>, log: LogKey, id: i64, peer: Option<u64>) -> Result<Option<Entry>, Fault> {
-    match fetch.query([id])?.next()? {
-        Some(row) => entry(row, log, id, peer.map(|peer| peer as i64)),
-        None => Ok(None),
-    }
-}
-
-/// Of `owner, shelf, peer, sum, entry`.
-fn entry(row: &Row<'_>, log: LogKey, id: i64, peer: Option<i64>) -> Result<Option<Entry>, Fault> {
-    let (owner, shelf, of): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    if (owner, shelf) != log || peer.is_some_and(|peer| peer != of) {
-        return Ok(None);
-    }
-    let (sum, bytes): (i64, _) = (row.get(3)?, row.get_ref(4)?);
+/// Of `id, sum, entry`.
+fn entry(row: &Row<'_>, log: LogKey) -> Result<Entry, Fault> {
+    let (id, sum, bytes): (i64, i64, _) = (row.get(0)?, row.get(1)?, row.get_ref(2)?);
     match bytes.as_blob() {
-        Ok(bytes) if i64::from(entry_sum(owner, shelf, id, bytes)) == sum => {
-            Ok(Some(Entry { id: EntryId(id as u64), entry: Bytes::copy_from_slice(bytes) }))
+        Ok(bytes) if i64::from(entry_sum(log.0, log.1, id, bytes)) == sum => {
+            Ok(Entry { id: EntryId(id as u64), entry: Bytes::copy_from_slice(bytes) })
         }
-        _ => Err(Fault::Damaged(format!("entry {id} of owner {owner} on shelf {shelf} is not what was written"))),
+        _ => Err(Fault::Damaged(format!("entry {id} of owner {} on shelf {} is not what was written", log.0, log.1))),
     }
 }
 
