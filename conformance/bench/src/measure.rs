@@ -51,10 +51,19 @@ pub fn cpu(root: u32) -> Duration {
 
 /// Resident memory in kilobytes.
 pub fn resident_kb(root: u32) -> Result<u64> {
+    memory_kb(root, "VmRSS:")
+}
+
+/// The part of it that no file stands behind: heaps, stacks, what was written to.
+pub fn own_kb(root: u32) -> Result<u64> {
+    memory_kb(root, "RssAnon:")
+}
+
+fn memory_kb(root: u32, which: &str) -> Result<u64> {
     let mut total = 0;
     for pid in family(root) {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the server has gone")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(which));
         total += line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0);
     }
     Ok(total)
@@ -152,6 +161,7 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(cpu(std::process::id()) > before);
-        assert!(resident_kb(std::process::id()).unwrap() > 500);
+        let (resident, own) = (resident_kb(std::process::id()).unwrap(), own_kb(std::process::id()).unwrap());
+        assert!(resident > 500 && 50 < own && own < resident, "{own} of {resident} KB");
     }
 }

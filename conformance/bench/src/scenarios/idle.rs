@@ -4,14 +4,15 @@ use anyhow::{Result, ensure};
 
 use super::{Bench, users};
 use crate::client::Goal;
-use crate::measure::{Mark, resident_kb};
+use crate::measure::{Mark, own_kb, resident_kb};
 use crate::report::Outcome;
 
-/// Resident memory of the process before anybody has connected.
+/// Memory of the process before anybody has connected: its own, and with the pages of its program that are mapped.
 pub fn empty(bench: &mut Bench) -> Result<Vec<Outcome>> {
     bench.settle(2.0)?;
-    let megabytes = resident_kb(bench.options.pid)? as f64 / 1024.0;
-    Ok(vec![Outcome::new("empty", megabytes, "MB")])
+    let (own, resident) = (own_kb(bench.options.pid)?, resident_kb(bench.options.pid)?);
+    let outcome = |key, kilobytes: u64| Outcome::new(key, kilobytes as f64 / 1024.0, "MB");
+    Ok(vec![outcome("empty", own), outcome("empty-resident", resident)])
 }
 
 /// Resident memory per bound and available connection, by the slope between a fifth and all of the connections (what the first
