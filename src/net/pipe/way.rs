@@ -47,7 +47,13 @@ impl Way {
 
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Way::Socket(socket) => socket.try_read(into),
+            Way::Socket(socket) => {
+                let n = socket.try_read(into)?;
+                if 0 < n && n < into.len() {
+                    is_drained(socket);
+                }
+                Ok(n)
+            }
             // Elements are pulled.
             Way::Bosh(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -82,4 +88,11 @@ impl Way {
             Way::Bosh(link) => Ok(Detached::Bosh(link.clone())),
         }
     }
+}
+
+/// A read that did not fill its buffer has emptied the socket (epoll(7), edge-triggered): the runtime is told, and need not find out
+/// by a second read.
+fn is_drained(socket: &TcpStream) {
+    let told: io::Result<()> = socket.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+    debug_assert!(told.is_err());
 }
