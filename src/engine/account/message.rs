@@ -7,9 +7,10 @@ use iris_core::error::Bounce;
 use iris_core::time::datetime;
 use iris_core::xml::wire::{self, StanzaId, Wire};
 use iris_core::{Envelope, Flow, SessionRef, Step, ns};
+use smallvec::smallvec;
 
 use super::delivery::{Addressed, Delivery, deliver};
-use super::{AccountEntity, bounce, settle, stopped};
+use super::{AccountEntity, Listening, bounce, settle, stopped};
 use crate::path::{self, Ctx};
 use crate::router::bare_str;
 
@@ -79,13 +80,13 @@ fn hand_over(
     cx: &mut Ctx<'_>,
     mut envelope: Box<Envelope>,
     plan: Delivery<SessionRef>,
-    listening: Vec<SessionRef>,
+    listening: Listening,
     again: bool,
 ) {
     let (targets, to) = match plan {
-        Delivery::One(session) => (vec![session], To::Full),
+        Delivery::One(session) => (smallvec![session], To::Full),
         Delivery::All => (listening, To::Bare),
-        Delivery::Offline | Delivery::Drop | Delivery::Bounce => (Vec::new(), To::Bare),
+        Delivery::Offline | Delivery::Drop | Delivery::Bounce => (Listening::new(), To::Bare),
     };
     if targets.is_empty() {
         match path::step(entity, cx, Step::Unseen, &mut envelope, None) {
@@ -102,7 +103,7 @@ fn hand_over(
     }
     let wire = render(&envelope);
     let Envelope { stanza, from, to: addressed, stamps, kept_id, said, after, receipt, .. } = *envelope;
-    let shared = if to == To::Bare { targets.clone() } else { Vec::new() };
+    let shared = if to == To::Bare { targets.to_vec() } else { Vec::new() };
     let origin = Arc::new(Undelivered { stanza, from, to: addressed, stamps, kept_id, said, shared });
     for session in targets {
         let out = Out { origin: Some(origin.clone()), after, ..Out::new(wire.clone(), to) };

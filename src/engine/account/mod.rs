@@ -15,6 +15,7 @@ use iris_core::time::Mono;
 use iris_core::turn::Relation;
 use iris_core::xml::wire::{Hold, Wire};
 use iris_core::{BareJid, Envelope, Event, FullJid, Kind, Receipt, SessionRef, Stanza};
+use smallvec::SmallVec;
 
 use crate::path::{self, Ctx};
 
@@ -39,6 +40,9 @@ use session::Session;
 
 pub(crate) use iq::answer;
 pub(crate) use message::redeliver;
+
+/// Who takes a message: of most accounts a few, and every message asks.
+pub(crate) type Listening = SmallVec<[SessionRef; 4]>;
 
 pub struct AccountEntity {
     pub jid: BareJid,
@@ -145,7 +149,7 @@ impl AccountEntity {
     }
 
     /// Sessions that take messages to the bare JID: available, and not with a negative priority.
-    pub(crate) fn listening(&self, cx: &Ctx<'_>) -> Vec<SessionRef> {
+    pub(crate) fn listening(&self, cx: &Ctx<'_>) -> Listening {
         self.sessions.iter().copied().filter(|at| listens(cx, *at)).collect()
     }
 
