@@ -10,7 +10,7 @@ use iris_core::store::{Item, OwnerId, Read, Rows, Shelf};
 use iris_core::task::{Cx, Finish, TaskFuture};
 use iris_core::xml::El;
 use iris_core::{
-    At, BareJid, Bounce, Card, Event, Flow, Jid, Mount, MountError, Room, StanzaType, StateSlot, Status, Step, Turn,
+    At, BareJid, Bounce, Card, Event, Flow, Jid, Mount, MountError, Room, StanzaType, StateSlot, Status, Step, Turn, hex,
 };
 use sha1::{Digest, Sha1};
 
@@ -230,7 +230,7 @@ pub fn publish(turn: &mut Turn<'_>, picture: Option<(Vec<u8>, Option<String>)>, 
 }
 
 pub fn hash_of(image: &[u8]) -> String {
-    Sha1::digest(image).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::write(&Sha1::digest(image))
 }
 
 /// The picture in a `<data/>`; line feeds do not matter.

@@ -4,26 +4,7 @@
 use std::fmt;
 use std::io;
 
-fn read_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != BYTES || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; BYTES];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
-}
-
-fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
+use crate::hex;
 
 /// The name of a file as everybody sees it who may have it: whoever knows it, may. 16 of its bytes are random.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,13 +15,13 @@ impl BlobId {
 
     /// Lower-case hexadecimal digits, and nothing else.
     pub fn parse(text: &str) -> Option<BlobId> {
-        read_hex(text).map(BlobId)
+        hex::read(text).map(BlobId)
     }
 }
 
 impl fmt::Display for BlobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
+        f.write_str(&hex::write(&self.0))
     }
 }
 
@@ -60,13 +41,13 @@ impl Content {
 
     /// Lower-case hexadecimal digits, and nothing else.
     pub fn parse(text: &str) -> Option<Content> {
-        read_hex(text).map(Content)
+        hex::read(text).map(Content)
     }
 }
 
 impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
+        f.write_str(&hex::write(&self.0))
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use jid::BareJid;
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 mod ledger;
 mod stored;
 #[cfg(test)]
@@ -65,23 +67,16 @@ pub struct InvitationId([u8; 32]);
 impl InvitationId {
     /// The key in the store: 64 hexadecimal digits.
     pub fn key(&self) -> Arc<str> {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        hex::write(&self.0).into()
     }
 
     pub fn from_key(key: &str) -> Option<InvitationId> {
-        let mut bytes = [0; 32];
-        if key.len() != 64 || !key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
-        }
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(key.get(2 * i..2 * i + 2)?, 16).ok()?;
-        }
-        Some(InvitationId(bytes))
+        hex::read(key).map(InvitationId)
     }
 
     /// What people call it by: says nothing about the token.
     pub fn short(&self) -> String {
-        self.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        hex::write(&self.0[..4])
     }
 }
 

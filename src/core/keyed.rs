@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 const BLOCK_BYTES: usize = 64;
 
 #[derive(Clone)]
@@ -37,7 +39,7 @@ impl Keyed {
         }
         let mut outer = self.outer.clone();
         outer.update(inner.finalize());
-        outer.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex::write(&outer.finalize()[..16])
     }
 }
 
@@ -65,7 +67,7 @@ mod tests {
         inner.update(b"what do ya want for nothing?");
         let mut outer = keyed.outer.clone();
         outer.update(inner.finalize());
-        let text: String = outer.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = hex::write(&outer.finalize());
         assert_eq!(text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 }

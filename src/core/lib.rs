@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod form;
 pub mod hash;
+pub mod hex;
 pub mod host;
 pub mod ids;
 pub mod interest;

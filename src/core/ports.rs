@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::blobs::{BlobId, Content};
+use crate::hex;
 
 /// The keys of a password as they are kept, or why it can be none (one sentence).
 pub type DerivedReply = Box<dyn FnOnce(Result<Bytes, String>) + Send>;
@@ -149,6 +150,6 @@ impl Ports {
     pub fn random_id(&self) -> String {
         let mut bytes = [0; 16];
         (self.random)(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::write(&bytes)
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use bytes::Bytes;
 use iris_core::store::{Read, Rows, Shelf};
 use iris_core::xml::El;
-use iris_core::{Bounce, Changed, Condition, Finish, HostTurn, Reply};
+use iris_core::{Bounce, Changed, Condition, Finish, HostTurn, Reply, hex};
 use sha1::{Digest, Sha1};
 
 use super::association::Affiliation;
@@ -71,7 +71,7 @@ fn avatar_hash(card: &El<'_>) -> Result<Option<String>, Bounce> {
         }
         let bytes = base64::engine::general_purpose::STANDARD.decode(text);
         let bytes = bytes.map_err(|_| Bounce::bad_request("the picture is not base64"))?;
-        hashes.push(Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        hashes.push(hex::write(&Sha1::digest(&bytes)));
     }
     Ok((!hashes.is_empty()).then(|| hashes.join(" ")))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use iris_core::effects::StreamError;
+use iris_core::hex;
 use iris_core::ns;
 use iris_core::xml::escape_attr;
 use iris_core::xml::scan::StreamHeader;
@@ -10,7 +11,7 @@ use iris_core::xml::stanza::Stanza;
 use subtle::ConstantTimeEq;
 
 use super::sasl::Hash;
-use super::{Env, address, hex};
+use super::{Env, address};
 
 const ACCEPT: &str = "jabber:component:accept";
 
@@ -45,7 +46,7 @@ impl Knock {
     fn open(&mut self, env: &mut Env<'_>) {
         let mut id = [0; 16];
         (env.random)(&mut id);
-        self.id = hex(&id);
+        self.id = hex::write(&id);
         let from = self.domain.as_deref().map(|from| format!(" from='{}'", escape_attr(from))).unwrap_or_default();
         let header = format!(
             "<?xml version='1.0'?><stream:stream xmlns='{ACCEPT}' xmlns:stream='{}' id='{}'{from}>",
@@ -63,7 +64,7 @@ impl Knock {
         let Some((doors, secret)) = doors.and_then(|doors| Some((doors, doors.component.as_deref()?))) else {
             return Err(StreamError::new("not-authorized").text("the first element is a handshake"));
         };
-        let proof = hex(Hash::Sha1.digest(format!("{}{secret}", self.id).as_bytes()).as_slice());
+        let proof = hex::write(Hash::Sha1.digest(format!("{}{secret}", self.id).as_bytes()).as_slice());
         if bool::from(proof.as_bytes().ct_eq(stanza.text().trim().as_bytes())) {
             return Ok(Arc::from(doors.domain.as_str()));
         }

@@ -14,7 +14,7 @@ use iris_core::registration;
 use iris_core::xml::escape::escape_attr;
 use iris_core::xml::limits::XmlLimits;
 use iris_core::xml::scan::StreamHeader;
-use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, ns};
+use iris_core::{BareJid, FullJid, Kind, SessionRef, Stanza, StanzaType, hex, ns};
 
 use crate::account::reply;
 use crate::router::Hosts;
@@ -334,7 +334,7 @@ impl Negotiator {
         (env.random)(&mut id);
         let mut header = String::from("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='");
         header.push_str(ns::STREAMS);
-        header.push_str(&format!("' id='{}'", hex(&id)));
+        header.push_str(&format!("' id='{}'", hex::write(&id)));
         for (name, value) in [("from", from), ("to", to)] {
             if let Some(value) = value {
                 header.push_str(&format!(" {name}='{}'", escape_attr(value)));
@@ -520,10 +520,6 @@ pub fn authenticated_limits(limits: &Limits) -> XmlLimits {
         depth_max: limits.stanza_depth_max,
         ..XmlLimits::PRE_AUTH
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Two connections of a client resume the same session: the later one has it.

@@ -1,10 +1,10 @@
 //! Mechanisms that no password record answers: EXTERNAL (RFC 4422 A, XEP-0178) and ANONYMOUS (RFC 4505, XEP-0175).
 
-use iris_core::{AskAnswer, BareJid};
+use iris_core::{AskAnswer, BareJid, hex};
 
 use super::attempt::{self, By, Profile, Proved};
 use super::sasl::SaslError;
-use super::{Action, Env, Negotiator, hex};
+use super::{Action, Env, Negotiator};
 
 pub(super) const EXTERNAL: &str = "EXTERNAL";
 pub(super) const ANONYMOUS: &str = "ANONYMOUS";
@@ -26,7 +26,7 @@ pub(super) fn start(
     // RFC 4505: the client may say something that tells who it is; nobody wants to know.
     let mut node = [0; 16];
     (env.random)(&mut node);
-    let guest = it.domain().and_then(|domain| BareJid::new(&format!("{}@{domain}", hex(&node))).ok());
+    let guest = it.domain().and_then(|domain| BareJid::new(&format!("{}@{domain}", hex::write(&node))).ok());
     match guest {
         Some(guest) => attempt::make_guest(it, profile, guest),
         None => attempt::failure(it, &profile, SaslError::TemporaryAuthFailure, None, env),

@@ -13,14 +13,14 @@ use iris_core::error::{Bounce, Condition};
 use iris_core::mount::SaslInline;
 use iris_core::xml::El;
 use iris_core::xml::escape::{escape_attr, escape_text};
-use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza, ns};
+use iris_core::{Ask, AskAnswer, BareJid, FullJid, SessionRef, Stanza, hex, ns};
 use jid::ResourcePart;
 use zeroize::Zeroizing;
 
 use super::attempt::{self, Attempt, By, Profile, Proved, encode};
 use super::fast::{self, HtMechanism};
 use super::sasl::{Hash, SaslError};
-use super::{Action, Env, Negotiator, State, features, hex, upgrade};
+use super::{Action, Env, Negotiator, State, features, upgrade};
 use crate::shard::{self, Bind, ResumeError};
 
 /// `<authenticate/>`, understood.
@@ -294,8 +294,8 @@ fn bind(asked: BindRequest, agent: Option<u128>, account: &BareJid, env: &mut En
     let tagged = format!("{tag}/{own}");
     // A tag that can be no part of a resource is left out.
     let wanted = if tag.is_empty() || ResourcePart::new(&tagged).is_err() { own } else { tagged };
-    let inline = Some(shard::Inline { request: asked.element, sm_id: hex(&sm_id) });
-    Bind { wanted: Some(wanted), agent, inline, ..Bind::resource(None, hex(&random)) }
+    let inline = Some(shard::Inline { request: asked.element, sm_id: hex::write(&sm_id) });
+    Bind { wanted: Some(wanted), agent, inline, ..Bind::resource(None, hex::write(&random)) }
 }
 
 /// 96 bits are enough to be nobody else's.

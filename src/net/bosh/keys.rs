@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use iris_core::hex;
 
 use super::body::Body;
 
@@ -49,7 +50,7 @@ impl Keys {
 
 /// 15.2: hexadecimal, of the text of the key as it was sent.
 fn hash(key: &str) -> String {
-    digest(&SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::write(digest(&SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes()).as_ref())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use iris_core::hex;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
@@ -111,7 +112,7 @@ fn authority(key: &KeyPair, now: OffsetDateTime) -> Result<CertificateParams, rc
     let mut params = CertificateParams::new(Vec::new())?;
     // Clients look an issuer up by name: two authorities with one name get in each other's way in a trust store.
     let digest = digest(&SHA256, key.public_key_raw());
-    let mark: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let mark = hex::write(digest.as_ref().get(..4).unwrap_or_default());
     params.distinguished_name.push(DnType::CommonName, format!("Iris development authority {mark}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -411,5 +411,5 @@ pub(super) fn random(bytes: &mut [u8]) {
 pub(crate) fn random_text() -> String {
     let mut bytes = [0; 16];
     random(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    iris_core::hex::write(&bytes)
 }

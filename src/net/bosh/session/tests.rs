@@ -286,7 +286,7 @@ fn xep0206_s4_a_client_that_says_no_version_speaks_the_one_there_is() {
 /// K(1) to K(n) of XEP-0124 15.2, K(n) last.
 fn sequence(seed: &str, n: usize) -> Vec<String> {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY as SHA1, digest};
-    let hex = |text: &str| digest(&SHA1, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |text: &str| iris_core::hex::write(digest(&SHA1, text.as_bytes()).as_ref());
     std::iter::successors(Some(hex(seed)), |key| Some(hex(key))).take(n).collect()
 }
 
