@@ -18,7 +18,6 @@ use iris_engine::negotiate::sasl::{BindingKind, ChannelBinding, TlsVersion};
 use iris_engine::negotiate::{Action, Env, Negotiator, Security, Transport};
 use iris_engine::{Ask, AskAnswer, Bind, BindReply, Hosts};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use crate::bosh::Link;
 use crate::counters::{Open, State};
@@ -34,6 +33,7 @@ mod framed;
 mod front;
 mod rate;
 mod session;
+mod wake;
 mod way;
 
 pub(crate) use door::random_text;
@@ -41,6 +41,7 @@ use framed::Unread;
 pub(crate) use framed::{Framing, WebSocket};
 use front::Spoken;
 use rate::Rate;
+pub(crate) use wake::Wake;
 use way::{Detached, Way};
 
 /// Bytes read, or rendered for writing, at once.

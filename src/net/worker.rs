@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::listener::Bound;
-use crate::pipe::{self, Traveller};
+use crate::pipe::{self, Traveller, Wake};
 use crate::{Place, Service, Shared};
 
 /// What other threads tell a worker.
@@ -63,7 +63,7 @@ pub(crate) struct Worker {
     /// What a pipe writes from, while no pipe does.
     pub spare: RefCell<Vec<u8>>,
     /// By session slot: how to wake its pipe.
-    pipes: RefCell<HashMap<u32, (u64, Rc<Notify>), Seeded>>,
+    pipes: RefCell<HashMap<u32, (u64, Rc<Wake>), Seeded>>,
     next_pipe: Cell<u64>,
     wake: Arc<Notify>,
     /// The house is closing; pipes that have no session yet end.
@@ -106,7 +106,7 @@ impl Worker {
         id << 16 | u64::from(self.id)
     }
 
-    pub fn register(&self, at: SessionRef, pipe: u64, wake: Rc<Notify>) {
+    pub fn register(&self, at: SessionRef, pipe: u64, wake: Rc<Wake>) {
         self.pipes.borrow_mut().insert(at.slot, (pipe, wake));
     }
 
@@ -198,7 +198,7 @@ async fn turner(worker: Rc<Worker>) {
             let pipes = worker.pipes.borrow();
             for at in wakes.drain(..) {
                 if let Some((_, wake)) = pipes.get(&at.slot) {
-                    wake.notify_one();
+                    wake.wake();
                 }
             }
         }

@@ -18,7 +18,7 @@ enum Pause {
 impl Pipe {
     pub(super) async fn attached(&mut self, at: SessionRef, id: u64) -> End {
         let worker = self.worker.clone();
-        let wake = Rc::new(Notify::new());
+        let wake = Rc::new(Wake::default());
         worker.register(at, id, wake.clone());
         worker.shard.borrow_mut().comes_from(at, self.peer);
         let house = worker.shared.house();
@@ -37,7 +37,7 @@ impl Pipe {
         end
     }
 
-    async fn exchange(&mut self, at: SessionRef, id: u64, wake: &Notify, rate: &mut Option<Rate>) -> End {
+    async fn exchange(&mut self, at: SessionRef, id: u64, wake: &Wake, rate: &mut Option<Rate>) -> End {
         // The client has gone and takes nothing more, but what it said before that lies here and waits for credit.
         let mut deaf = false;
         // What was written before it does not go out, and the session is somebody else's or over: not for long.
@@ -88,7 +88,7 @@ impl Pipe {
             let ready = tokio::select! {
                 // What wakes us is the rarest to be there twice: it comes from this thread's turner, which does not run meanwhile.
                 biased;
-                () = wake.notified() => Ok(None),
+                () = std::future::poll_fn(|cx| wake.poll(cx)) => Ok(None),
                 ready = ready => ready,
                 () = paused => Ok(None),
             };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -29,17 +30,19 @@ impl Detached {
 }
 
 impl Way {
-    /// Until it can be read from or written to; which of both.
+    /// Until it can be read from or written to; which of both. One task asks, so the runtime keeps no list of who waits.
     pub async fn ready(&self, readable: bool, writable: bool) -> io::Result<(bool, bool)> {
         match self {
             Way::Socket(socket) => {
-                let interest = match (readable, writable) {
-                    (true, true) => Interest::READABLE | Interest::WRITABLE,
-                    (true, false) => Interest::READABLE,
-                    (false, _) => Interest::WRITABLE,
+                let ready = |cx: &mut Context<'_>| {
+                    let is_readable = readable && is_ready(socket.poll_read_ready(cx))?;
+                    let is_writable = writable && is_ready(socket.poll_write_ready(cx))?;
+                    match is_readable || is_writable {
+                        true => Poll::Ready(Ok((is_readable, is_writable))),
+                        false => Poll::Pending,
+                    }
                 };
-                let ready = socket.ready(interest).await?;
-                Ok((ready.is_readable(), ready.is_writable()))
+                std::future::poll_fn(ready).await
             }
             Way::Bosh(link) => Ok(link.ready(readable, writable).await),
         }
@@ -87,6 +90,13 @@ impl Way {
             Way::Socket(socket) => Ok(Detached::Socket(socket.as_fd().try_clone_to_owned()?.into())),
             Way::Bosh(link) => Ok(Detached::Bosh(link.clone())),
         }
+    }
+}
+
+fn is_ready(poll: Poll<io::Result<()>>) -> io::Result<bool> {
+    match poll {
+        Poll::Ready(ready) => ready.map(|()| true),
+        Poll::Pending => Ok(false),
     }
 }
 
