@@ -22,6 +22,8 @@ pub(crate) struct Ctx<'a> {
     pub house: &'a House,
     pub known: &'a Known,
     pub facts: &'a Facts,
+    /// Of the account's domain. Held by the turn: counting those who hold it at every step would be felt by all threads.
+    pub doors: &'a Doors,
     pub sessions: &'a mut Sessions,
     pub fx: &'a mut Effects,
 }
@@ -135,12 +137,11 @@ pub(crate) fn with_turn<R>(
     about: About<'_>,
     f: impl FnOnce(&mut Turn<'_>) -> R,
 ) -> R {
-    let doors: Arc<Doors> = entity.doors.clone();
     let mut view = View { entity, sessions: cx.sessions, questions_max: cx.house.limits.questions_per_account_max };
     f(&mut Turn {
         now: cx.now,
         house: cx.house,
-        doors: &doors,
+        doors: cx.doors,
         account: &mut view,
         fx: cx.fx,
         envelope: about.envelope,
@@ -160,10 +161,13 @@ pub(crate) fn step(
     envelope: &mut Envelope,
     session: Option<SessionRef>,
 ) -> Flow {
-    let doors = entity.doors.clone();
+    let handlers = &cx.doors.steps[step as usize];
+    if handlers.is_empty() {
+        return Flow::Go;
+    }
     let about = About { envelope: Some(envelope), session, ..About::default() };
     with_turn(entity, cx, about, |turn| {
-        for handler in &doors.steps[step as usize] {
+        for handler in handlers {
             match handler(turn) {
                 Flow::Go => {}
                 stop => return stop,
@@ -186,8 +190,7 @@ pub(crate) fn event_about(
     subject: Option<BareJid>,
     mark: u64,
 ) {
-    let doors = entity.doors.clone();
-    for handler in &doors.events[event as usize] {
+    for handler in &cx.doors.events[event as usize] {
         let about = About { session, subject: subject.clone(), mark, ..About::default() };
         with_turn(entity, cx, about, handler);
     }
@@ -195,8 +198,7 @@ pub(crate) fn event_about(
 
 /// This session wants to hear of these nodes, and did not before.
 pub(crate) fn interested(entity: &mut AccountEntity, cx: &mut Ctx<'_>, session: SessionRef, interests: &Interests) {
-    let doors = entity.doors.clone();
-    for handler in &doors.events[Event::Interested as usize] {
+    for handler in &cx.doors.events[Event::Interested as usize] {
         let about = About { session: Some(session), interests: interests.clone(), ..About::default() };
         with_turn(entity, cx, about, handler);
     }

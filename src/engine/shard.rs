@@ -355,9 +355,9 @@ impl Shard {
     }
 
     fn handle(&mut self, key: Arc<str>, input: Input) {
+        let Some(input) = self.run_guarded(&key, input) else { return };
         match self.entities.get_mut(&key) {
-            Some(Slot::Awake(entity)) if entity.tags_epoch != self.progress.epoch => self.tag_again(&key, input),
-            Some(Slot::Awake(_)) => self.run_guarded(&key, input),
+            Some(Slot::Awake(_)) => self.tag_again(&key, input),
             Some(Slot::Domain(_)) => self.run_domain_guarded(&key, input),
             Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
                 // What a client sends waits at that client's expense; what the house makes of it has a bound of its own.
@@ -375,14 +375,15 @@ impl Shard {
 
     /// One turn of an account. A panic in it is a bug, and ends that client's stream only: everybody else goes on, and the account,
     /// whose memory nobody can trust now, is read anew. Receipts that the turn held are lost, so their senders are told.
-    fn run_guarded(&mut self, key: &Arc<str>, input: Input) {
+    /// `Some`: this is no account that is awake and knows what may be sent again.
+    fn run_guarded(&mut self, key: &Arc<str>, input: Input) -> Option<Input> {
         let speaker = match &input {
             Input::FromSession(at, ..) => Some(*at),
             _ => None,
         };
         let turn = std::panic::AssertUnwindSafe(|| self.run(key, input));
-        if std::panic::catch_unwind(turn).is_ok() {
-            return;
+        if let Ok(other) = std::panic::catch_unwind(turn) {
+            return other;
         }
         tracing::error!("a turn has panicked: this is a bug; the account is read anew");
         self.counters().panics.one();
@@ -398,26 +399,36 @@ impl Shard {
             self.entities.insert(key.clone(), Slot::Loading { waiting: Vec::new(), sessions });
             self.read_account(key.clone(), if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket });
         }
+        None
     }
 
-    /// What a turn does.
-    fn run(&mut self, key: &Arc<str>, input: Input) {
+    /// What a turn does. One search for its account: a message to a room takes a turn of everybody who is there.
+    fn run(&mut self, key: &Arc<str>, input: Input) -> Option<Input> {
+        let entity = match self.entities.get_mut(key) {
+            Some(Slot::Awake(entity)) if entity.tags_epoch == self.progress.epoch => entity,
+            _ => return Some(input),
+        };
         let input = match input {
             // What it stands on was refused after it had left: were it taken now, its own write would be kept and the sender be
             // told that all went well.
             Input::Stanza(mut envelope) if self.progress.is_refused(envelope.after) => {
                 self.done(&mut envelope);
-                return self.rest_when_idle(key);
+                self.rest_when_idle(key);
+                return None;
             }
-            Input::Redeliver(out) if self.progress.is_refused(out.after) => return self.rest_when_idle(key),
+            Input::Redeliver(out) if self.progress.is_refused(out.after) => {
+                self.rest_when_idle(key);
+                return None;
+            }
             input => input,
         };
-        let Some(Slot::Awake(entity)) = self.entities.get_mut(key) else { return };
+        let doors = entity.doors.clone();
         let mut cx = Ctx {
             now: self.now,
             house: &self.house,
             known: &self.known,
             facts: &self.facts,
+            doors: &doors,
             sessions: &mut self.sessions,
             fx: &mut self.fx,
         };
@@ -455,7 +466,8 @@ impl Shard {
             Input::Link { reply, .. } => reply(None),
             Input::Turn(f, reply) => {
                 if entity.login.is_none() {
-                    return reply(Ok(None));
+                    reply(Ok(None));
+                    return None;
                 }
                 let result = path::with_turn(entity, &mut cx, path::About::default(), f);
                 cx.fx.list.push(Effect::AfterCommit(Box::new(move |kept| reply(kept.map(|()| Some(result))))));
@@ -468,6 +480,7 @@ impl Shard {
                 tasks::finish(entity, &mut cx, asked, finish);
             }
         }
+        let may_rest = entity.gone || entity.sessions.is_empty();
         self.wakes.append(&mut self.sessions.ended);
         self.perform(key, cause);
         if let Some(at) = bound {
@@ -480,7 +493,10 @@ impl Shard {
             }
             self.look_at(at);
         }
-        self.rest_when_idle(key);
+        if may_rest {
+            self.rest_when_idle(key);
+        }
+        None
     }
 
     /// Do what the turn has caused, and tell on what all of it depends. `cause`: what its input depended on.

@@ -83,7 +83,7 @@ fn ask_self(entity: &mut AccountEntity, cx: &mut Ctx<'_>, at: SessionRef, envelo
         Reply::Error(Bounce::new(Condition::NotAllowed).text("a resource is bound already"))
     } else {
         let kind = get_or_set(&stanza);
-        let doors = entity.doors.clone();
+        let doors = cx.doors;
         let name = stanza.name_in(child, &cx.house.names);
         let room = doors.iq.get(&(At::OwnAccount, kind, name)).or_else(|| doors.iq.get(&(At::Account, kind, name)));
         return run(entity, cx, asked, child, room);
@@ -114,8 +114,7 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
     }
     let stanza = envelope.stanza.clone();
     let Some(child) = stanza.children().first() else { return bounce(cx, envelope, &Bounce::bad_request("no child")) };
-    let doors = entity.doors.clone();
-    let room = doors.iq.get(&(At::Account, get_or_set(&stanza), stanza.name_in(child, &cx.house.names)));
+    let room = cx.doors.iq.get(&(At::Account, get_or_set(&stanza), stanza.name_in(child, &cx.house.names)));
     run(entity, cx, Asked { envelope, session: None }, child, room);
 }
 

@@ -191,8 +191,7 @@ impl AccountEntity {
             Kind::Presence => presence::sent(self, cx, at, envelope),
             Kind::Iq => iq::sent(self, cx, at, envelope),
             Kind::Other => {
-                let doors = self.doors.clone();
-                if let Some(nonza) = doors.nonzas.get(&envelope.stanza.name_id()) {
+                if let Some(nonza) = cx.doors.nonzas.get(&envelope.stanza.name_id()) {
                     let stanza = envelope.stanza.clone();
                     let about = path::About { session: Some(at), ..path::About::default() };
                     path::with_turn(self, cx, about, |turn| nonza(turn, &stanza));

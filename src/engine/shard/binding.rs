@@ -109,7 +109,7 @@ fn replace(entity: &mut AccountEntity, cx: &mut Ctx<'_>, session: SessionRef, ag
 }
 
 fn answer_inline(entity: &mut AccountEntity, cx: &mut Ctx<'_>, session: SessionRef, inline: &Inline, reply: BindReply) {
-    let doors = entity.doors.clone();
+    let doors = cx.doors;
     let mut replies = Vec::new();
     if let Some(asked) = El::parse(&inline.request) {
         for door in &doors.bind_inline {
@@ -117,7 +117,7 @@ fn answer_inline(entity: &mut AccountEntity, cx: &mut Ctx<'_>, session: SessionR
                 replies.push(with_turn(entity, cx, session, |turn| (door.f)(turn, el)));
             }
         }
-        if let Some(el) = offers(&doors, SaslInline::StreamManagement).then(|| asked.child(ns::SM, "enable")).flatten()
+        if let Some(el) = offers(doors, SaslInline::StreamManagement).then(|| asked.child(ns::SM, "enable")).flatten()
             && let Some(session) = cx.sessions.get_mut(session)
         {
             // XEP-0198 9.1: counted from the first stanza behind `<success/>`.

@@ -116,11 +116,13 @@ impl Shard {
 
     fn with_entity(&mut self, key: &Arc<str>, f: impl FnOnce(&mut AccountEntity, &mut Ctx<'_>)) {
         if let Some(Slot::Awake(entity)) = self.entities.get_mut(key) {
+            let doors = entity.doors.clone();
             let mut cx = Ctx {
                 now: self.now,
                 house: &self.house,
                 known: &self.known,
                 facts: &self.facts,
+                doors: &doors,
                 sessions: &mut self.sessions,
                 fx: &mut self.fx,
             };
@@ -147,7 +149,7 @@ impl Shard {
         let logs = entity.doors.tagged.clone();
         match self.resent_since().filter(|_| !logs.is_empty()) {
             Some(since) => self.read_tags(key, &logs, since, vec![input], false),
-            None => self.run_guarded(key, input),
+            None => drop(self.run_guarded(key, input)),
         }
     }
 
