@@ -173,6 +173,10 @@ pub struct AccountFacts {
     /// When it was last here, if it ever was: of an account that is online, the time before.
     pub seen: Option<Seen>,
     pub roster_items: usize,
+    /// Stanzas of its clients, in the last minute.
+    pub stanzas_per_s: f64,
+    /// Sessions begun, in the last hour.
+    pub logins_per_min: f64,
     /// The name of the plan that is on the account.
     pub plan: Option<Arc<str>>,
 }

@@ -6,7 +6,7 @@ use iris_core::form::{Field, Form, Submitted};
 use iris_core::xml::Build;
 use iris_core::{Ask, Bounce, Condition, Cx, Jid, Mount, MountError};
 
-use super::{account_of, carried_out, form, node, of_several};
+use super::{account_of, carried_out, form, node, of_several, too_many};
 
 /// Accounts in one order.
 const ACCOUNTS_MAX: usize = 200;
@@ -61,7 +61,7 @@ enum Whom {
 async fn each(stage: Stage, answers: Submitted, cx: Cx, whom: Whom, ask: fn(&Jid) -> Ask) -> Result<Done, Bounce> {
     let jids = answers.jids("accountjids");
     if jids.len() > ACCOUNTS_MAX {
-        return Err(Bounce::bad_request(&format!("at most {ACCOUNTS_MAX} accounts at once")));
+        return Err(too_many(ACCOUNTS_MAX));
     }
     for jid in &jids {
         let account = account_of(jid, &stage.domain)?;

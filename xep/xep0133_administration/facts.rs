@@ -7,7 +7,7 @@ use iris_core::time::datetime;
 use iris_core::xml::Build;
 use iris_core::{Ask, Bounce, Condition, Cx, Jid, Mount, MountError, ns};
 
-use super::{account_of, form, no_account, node, of_several, told};
+use super::{account_of, form, no_account, node, of_several, told, too_many};
 
 /// Accounts in one question.
 const ACCOUNTS_MAX: usize = 50;
@@ -26,7 +26,7 @@ fn roster_form() -> Form {
 fn asked(stage: &Stage, answers: &Submitted) -> Result<Vec<Jid>, Bounce> {
     let jids = answers.jids("accountjids");
     if jids.len() > ACCOUNTS_MAX {
-        return Err(Bounce::bad_request(&format!("at most {ACCOUNTS_MAX} accounts at once")));
+        return Err(too_many(ACCOUNTS_MAX));
     }
     jids.iter().try_for_each(|jid| account_of(jid, &stage.domain).map(drop))?;
     Ok(jids)
@@ -114,6 +114,14 @@ async fn statistics(stage: Stage, answers: Submitted, cx: Cx) -> Result<Done, Bo
     let answer = told()
         .field(Field::lines("ipaddresses", "The addresses of its sessions").values(addresses))
         .field(Field::text("rostersize", "Roster items").value(facts.roster_items.to_string()))
-        .field(Field::lines("onlineresources", "Resources that are online").values(resources));
+        .field(Field::lines("onlineresources", "Resources that are online").values(resources))
+        .field(Field::text("stanzaspersecond", "Stanzas sent per second, in the last minute").value(rate(facts.stanzas_per_s)))
+        .field(Field::text("loginsperminute", "Logins per minute, in the last hour").value(rate(facts.logins_per_min)));
     Ok(Done::empty().form(&answer))
+}
+
+/// "3", "0.1": not more digits than it is exact to.
+fn rate(rate: f64) -> String {
+    let text = format!("{rate:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

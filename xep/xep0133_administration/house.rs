@@ -6,7 +6,7 @@ use std::time::Duration;
 use iris_core::command::{ADMINS, APPOINTED, Command, Done, Next, Stage, Who};
 use iris_core::form::{Field, Form, Submitted};
 use iris_core::ports::Stop;
-use iris_core::{BareJid, Bounce, Condition, Cx, Jid, Mount, MountError};
+use iris_core::{BareJid, Bounce, Changed, Condition, Cx, Jid, Mount, MountError};
 
 use super::notices::begin_announcement;
 use super::{account_of, form, node};
@@ -62,7 +62,9 @@ async fn edit_admins(stage: Stage, cx: Cx) -> Result<Next, Bounce> {
         let configured = &turn.doors.admins;
         let appointed: BTreeSet<BareJid> = wanted.into_iter().filter(|jid| !configured.contains(jid)).collect();
         if appointed.len() > APPOINTED_MAX {
-            return Err(Bounce::bad_request(&format!("adminjids: at most {APPOINTED_MAX} beside those of the configuration")));
+            let what = format!("adminjids: at most {APPOINTED_MAX} beside those of the configuration");
+            let help = Changed::ByNobody("further ones are named in the configuration");
+            return Err(Bounce::new(Condition::BadRequest).limit(what, help));
         }
         let Some(state) = turn.state(&APPOINTED) else { return Ok(()) };
         let before = std::mem::replace(state, appointed.clone());

@@ -11,7 +11,8 @@ use iris_core::store::{Item, Shelf};
 use iris_core::task::Finish;
 use iris_core::xml::Build;
 use iris_core::{
-    Bounce, Condition, Cx, Event, Fact, HostTurn, Jid, Mount, MountError, SessionRef, Stanza, StanzaType, StateSlot, Turn, ns,
+    Bounce, Changed, Condition, Cx, Event, Fact, HostTurn, Jid, Mount, MountError, SessionRef, Stanza, StanzaType, StateSlot,
+    Turn, ns,
 };
 
 use super::{form, node};
@@ -131,8 +132,13 @@ fn text_of(answers: &Submitted, var: &str) -> Result<String, Bounce> {
     match text.len() {
         1..=TEXT_SIZE_BYTES_MAX => Ok(text),
         0 => Err(Bounce::bad_request(&format!("{var}: is required"))),
-        _ => Err(Bounce::bad_request(&format!("{var}: at most {TEXT_SIZE_BYTES_MAX} bytes"))),
+        _ => Err(too_long(var)),
     }
+}
+
+fn too_long(what: &str) -> Bounce {
+    let help = Changed::ByNobody("tell it in fewer words, and where to read the rest");
+    Bounce::new(Condition::BadRequest).limit(format!("{what}: at most {TEXT_SIZE_BYTES_MAX} bytes"), help)
 }
 
 /// A message of the domain, without addresses.
@@ -311,8 +317,11 @@ fn by_message(turn: &mut HostTurn<'_>, stanza: &Stanza) -> Option<Result<(), Bou
     }
     let body = stanza.child_named(ns::CLIENT, "body").map(|child| stanza.child_el(child).text().into_owned());
     let body = body.unwrap_or_default();
-    if body.len() > TEXT_SIZE_BYTES_MAX || (body.is_empty() && what != "motd/delete") {
-        return Some(Err(Bounce::bad_request(&format!("a body of at most {TEXT_SIZE_BYTES_MAX} bytes is needed"))));
+    if body.len() > TEXT_SIZE_BYTES_MAX {
+        return Some(Err(too_long("the body")));
+    }
+    if body.is_empty() && what != "motd/delete" {
+        return Some(Err(Bounce::bad_request("a body is needed")));
     }
     let none = || Err(Bounce::new(Condition::ItemNotFound).text("there is no message of the day"));
     Some(match what.as_str() {

@@ -191,6 +191,48 @@ fn s4_8_to_s4_10_what_there_is_to_know_of_an_account() {
     admin.refused(&mut house, "get-user-roster", &field("accountjids", &["romeo@elsewhere"]), "bad-request");
 }
 
+/// The value of a field of the answer.
+fn told_of(answer: &Stanza, var: &str) -> String {
+    let field = answer.as_str().split_once(&format!("var='{var}'")).expect("the field").1;
+    field.split_once("<value>").and_then(|it| it.1.split_once("</value>")).expect("a value").0.to_owned()
+}
+
+#[test]
+fn s4_10_how_much_a_user_sends_and_how_often_they_come() {
+    let mut house = House::with(ROOMS);
+    let admin = admin(&mut house);
+    // Six logins in an hour are 0.1 a minute; three stanzas a second.
+    for _ in 0..5 {
+        let romeo = house.login("romeo@house/orchard");
+        house.close(&romeo);
+    }
+    house.advance(Duration::from_secs(240));
+    let romeo = house.login("romeo@house/orchard");
+    let stats = |house: &mut House| {
+        let answer = admin.done(house, "user-stats", &field("accountjid", &["romeo@house"]));
+        (told_of(&answer, "stanzaspersecond"), told_of(&answer, "loginsperminute"))
+    };
+    assert_eq!(stats(&mut house).0, "0");
+    for _ in 0..6 {
+        for _ in 0..30 {
+            house.send(&romeo, "<message to='admin@house' type='headline'><body>!</body></message>");
+        }
+        house.recv(&admin.client);
+    }
+    assert_eq!(stats(&mut house), ("3".to_owned(), "0.1".to_owned()));
+    house.advance(Duration::from_secs(150));
+    assert_eq!(stats(&mut house).0, "0", "that was minutes ago");
+    // The logins of the hour are known after a night's sleep of the house; nobody is counted who was never here.
+    house.close(&romeo);
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let admin = Admin { client: house.online("admin@house/desk"), to: "house" };
+    let answer = admin.done(&mut house, "user-stats", &field("accountjid", &["romeo@house"]));
+    assert_eq!(told_of(&answer, "loginsperminute"), "0.1");
+    house.user("nurse@house");
+    let answer = admin.done(&mut house, "user-stats", &field("accountjid", &["nurse@house"]));
+    assert_eq!(told_of(&answer, "loginsperminute"), "0");
+}
+
 #[test]
 fn s4_13_to_s4_22_users_are_counted_and_listed() {
     let mut house = House::with(ROOMS);
@@ -376,6 +418,57 @@ fn s4_12_with_a_whitelist_only_who_is_on_it_is_spoken_with() {
 }
 
 #[test]
+fn s4_11_and_s4_12_a_list_may_be_of_one_way_only() {
+    let mut house = House::with(ROOMS);
+    let admin = admin(&mut house);
+    let romeo = house.online("romeo@house/orchard");
+    let tybalt = house.online("tybalt@away/street");
+    // Who hears what: (does romeo hear tybalt, does tybalt hear romeo).
+    let heard = |house: &mut House| {
+        house.send(&romeo, "<message to='tybalt@away' type='chat'><body>peace</body></message>");
+        house.send(&tybalt, "<message to='romeo@house' type='chat'><body>war</body></message>");
+        let hears = |heard: Vec<String>, word: &str| heard.iter().any(|it| it.contains(word) && !it.contains("type='error'"));
+        (hears(house.hear(&romeo), "war"), hears(house.hear(&tybalt), "peace"))
+    };
+    let edit = |house: &mut House, node: &str, jids: &[&str]| {
+        let var = if node.contains("black") { "blacklistjids" } else { "whitelistjids" };
+        admin.done(house, node, &field(var, jids));
+    };
+    for (node, jid, expected) in [
+        ("add-to-blacklist-in", "away", (false, true)),
+        ("add-to-blacklist-out", "tybalt@away", (true, false)),
+        // An account of the domain: what comes from it, what goes to it.
+        ("add-to-blacklist-in", "romeo@house", (true, false)),
+        ("add-to-blacklist-out", "romeo@house", (false, true)),
+        ("add-to-whitelist-in", "elsewhere", (false, true)),
+        ("add-to-whitelist-out", "elsewhere", (true, false)),
+        ("add-to-whitelist", "elsewhere", (false, false)),
+        ("add-to-whitelist", "tybalt@away", (true, true)),
+    ] {
+        edit(&mut house, node, &[jid]);
+        assert_eq!(heard(&mut house), expected, "{node} {jid}");
+        assert!(admin.begin(&mut house, node).as_str().contains(&format!("<value>{jid}</value>")), "{node}");
+        edit(&mut house, node, &[]);
+        assert_eq!(heard(&mut house), (true, true), "{node} is empty again");
+    }
+    // Who is on the list of both ways is let in by it, whatever the one of one way says.
+    edit(&mut house, "add-to-whitelist-in", &["elsewhere"]);
+    edit(&mut house, "edit-whitelist", &["tybalt@away"]);
+    assert_eq!(heard(&mut house), (true, true));
+    assert!(admin.begin(&mut house, "add-to-whitelist").as_str().contains("tybalt@away"), "one list with two names");
+    // Each on disk under its own name.
+    edit(&mut house, "edit-whitelist", &[]);
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let romeo = house.online("romeo@house/orchard");
+    let tybalt = house.online("tybalt@away/street");
+    house.send(&tybalt, "<message to='romeo@house' type='chat'><body>war</body></message>");
+    house.nothing(&romeo);
+    house.recv(&tybalt);
+    house.send(&romeo, "<message to='tybalt@away' type='chat'><body>peace</body></message>");
+    assert!(house.one(&tybalt).as_str().contains("peace"));
+}
+
+#[test]
 fn s4_29_administrators_appoint_others_and_the_configured_ones_stay() {
     let mut house = House::with(ROOMS);
     let admin = admin(&mut house);
@@ -419,7 +512,7 @@ fn d11_every_command_is_forbidden_to_a_user_and_to_another_domains_administrator
     let prefix = "node='http://jabber.org/protocol/admin#";
     let nodes: Vec<String> =
         list.as_str().split(prefix).skip(1).filter_map(|rest| Some(rest.split_once('\'')?.0.to_owned())).collect();
-    assert_eq!(nodes.len(), 30, "everything but the password: {nodes:?}");
+    assert_eq!(nodes.len(), 35, "everything but the password: {nodes:?}");
     let user = house.online("romeo@house/orchard");
     let other = house.online("admin@away/desk");
     for node in &nodes {

@@ -25,6 +25,7 @@ pub mod delivery;
 mod invisible;
 mod iq;
 mod message;
+pub mod pace;
 pub mod presence;
 pub(crate) mod questions;
 pub(crate) mod reply;
@@ -54,6 +55,10 @@ pub struct AccountEntity {
     pub clients: clients::Clients,
     /// When it was last here.
     pub seen: Option<Seen>,
+    /// How often it came lately.
+    pub logins: seen::Logins,
+    /// Stanzas its clients sent lately, by the second.
+    pub stanzas: pace::Pace<60>,
     /// The name of the plan that is on it.
     pub plan: Option<Arc<str>>,
     pub roster: Roster,
@@ -89,6 +94,7 @@ impl AccountEntity {
         let of = |shelf: Shelf| -> Vec<Item> { woken.items.iter().filter(|item| item.shelf == shelf).cloned().collect() };
         let login = of(login::SHELF).first().and_then(|item| Login::decode(&item.value));
         let seen = of(seen::SHELF).first().and_then(|item| seen::decode(&item.value));
+        let (seen, logins) = seen.map_or_else(Default::default, |(seen, logins)| (Some(seen), logins));
         let plan = of(entitlements::SHELF).first().and_then(|item| std::str::from_utf8(&item.value).ok().map(Arc::from));
         let mut states: Vec<Option<Box<dyn Any>>> = Vec::new();
         for state in &doors.states {
@@ -109,6 +115,8 @@ impl AccountEntity {
             login,
             clients,
             seen,
+            logins,
+            stanzas: pace::Pace::default(),
             plan,
             roster,
             states,
@@ -174,6 +182,9 @@ impl AccountEntity {
         };
         let from = session.card.jid.clone();
         let from_text = session.card.from.clone();
+        if stanza.kind() != Kind::Other {
+            self.stanzas.count(cx.now.mono.0.as_secs());
+        }
         // A client says who it speaks to; who it is, the session knows (RFC 6120 8.1.2.1: a wrong `from` is overridden).
         let to = match session.address_of(&stanza) {
             Ok(to) => to.unwrap_or_else(|| self.jid.clone().into()),
@@ -248,6 +259,7 @@ impl AccountEntity {
             session
         });
         self.sessions.push(at);
+        self.logins.count(now.wall_us / 1_000_000);
         path::event(self, cx, Event::SessionBound, Some(at));
         // Only a prefix of a change that touches two accounts can survive a crash: ask again (idempotent).
         presence::ask_again(self, cx);
@@ -285,7 +297,12 @@ impl AccountEntity {
                 let seen = Seen { login_us, end_us: cx.now.wall_us };
                 self.seen = Some(seen);
                 let (owner, key) = (self.owner, Arc::from(""));
-                cx.fx.write.push_unhurried(Write::Put { owner, shelf: seen::SHELF, key, value: seen::encode(seen) });
+                cx.fx.write.push_unhurried(Write::Put {
+                    owner,
+                    shelf: seen::SHELF,
+                    key,
+                    value: seen::encode(seen, self.logins),
+                });
             }
         }
     }

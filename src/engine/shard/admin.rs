@@ -212,6 +212,8 @@ fn facts(entity: &AccountEntity, cx: &Ctx<'_>) -> Option<AccountFacts> {
         sessions: sessions(entity, cx.sessions, cx.now),
         seen: entity.seen,
         roster_items: entity.roster.len(),
+        stanzas_per_s: entity.stanzas.in_last_window(cx.now.mono.0.as_secs()) / 60.0,
+        logins_per_min: entity.logins.in_last_window(cx.now.wall_us / 1_000_000) / 60.0,
         plan: entity.plan.clone(),
     })
 }
