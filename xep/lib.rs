@@ -47,6 +47,7 @@ mod xep0202_time;
 mod xep0203_delay;
 mod xep0206_xmpp_over_bosh;
 mod xep0215_external_services;
+mod xep0221_form_media;
 mod xep0222_public_data;
 mod xep0223_private_data;
 pub mod xep0227_portable;
@@ -144,6 +145,7 @@ pub const ROOMS: &[Room] = &[
     xep0203_delay::ROOM,
     xep0206_xmpp_over_bosh::ROOM,
     xep0215_external_services::ROOM,
+    xep0221_form_media::ROOM,
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,
     xep0227_portable::ROOM,

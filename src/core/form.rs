@@ -57,6 +57,15 @@ impl FieldKind {
     }
 }
 
+/// XEP-0221: a picture beside a field.
+#[derive(Clone, Debug, PartialEq)]
+struct Picture {
+    url: String,
+    mime: &'static str,
+    /// Wide and high, as it is best shown.
+    pixels: u16,
+}
+
 /// A field as the server shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
@@ -74,6 +83,7 @@ pub struct Field {
     open: bool,
     /// XEP-0122: a day, `xs:date`.
     day: bool,
+    picture: Option<Picture>,
 }
 
 impl Field {
@@ -91,6 +101,7 @@ impl Field {
             least: None,
             open: false,
             day: false,
+            picture: None,
         }
     }
 
@@ -153,6 +164,11 @@ impl Field {
         Field { open: true, ..self }
     }
 
+    /// XEP-0221: a square picture that shows what is in the field, to be fetched at `url`.
+    pub fn picture(self, url: impl Into<String>, mime: &'static str, pixels: u16) -> Field {
+        Field { picture: Some(Picture { url: url.into(), mime, pixels }), ..self }
+    }
+
     /// Text between fields.
     pub fn fixed(text: &str) -> Field {
         Field::new(FieldKind::Fixed, "", "").value(text)
@@ -208,6 +224,11 @@ impl Field {
         }
         for value in &self.values {
             xml.leaf("value", value);
+        }
+        if let Some(picture) = &self.picture {
+            let pixels = picture.pixels.to_string();
+            xml.open_ns("media", ns::FORM_MEDIA).attr("height", &pixels).attr("width", &pixels);
+            xml.open("uri").attr("type", picture.mime).text(&picture.url).close().close();
         }
         if asks {
             for (label, value) in &self.options {

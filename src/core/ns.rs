@@ -23,6 +23,7 @@ pub const DELAY: &str = "urn:xmpp:delay";
 pub const HINTS: &str = "urn:xmpp:hints";
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// XEP-0122.
+pub const FORM_MEDIA: &str = "urn:xmpp:media-element";
 pub const DATA_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 pub const DATA_FORMS: &str = "jabber:x:data";
 pub const CAPS: &str = "http://jabber.org/protocol/caps";

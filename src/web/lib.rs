@@ -12,6 +12,7 @@ mod malformed;
 mod metrics;
 mod pages;
 mod patient;
+mod png;
 pub mod qr;
 mod serve;
 mod websocket;

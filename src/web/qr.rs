@@ -1,11 +1,16 @@
-//! QR codes (ISO/IEC 18004): as SVG for a page, as half blocks for a terminal.
+//! QR codes (ISO/IEC 18004): as SVG for a page, as PNG for an app, as half blocks for a terminal.
 
 use std::fmt::Write;
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
+use crate::png;
+
 /// The standard asks for four light modules around the symbol.
 const QUIET_MODULES: i32 = 4;
+
+/// A picture is at least this wide, where whole pixels a module allow it, and never wider than twice that.
+pub const PICTURE_PIXELS: u32 = 240;
 
 fn encode(text: &str) -> Option<QrCode> {
     QrCode::encode_text(text, QrCodeEcc::Medium).ok()
@@ -35,6 +40,15 @@ pub fn svg(text: &str, label: &str) -> Option<String> {
         "<svg class=\"qr\" role=\"img\" aria-label=\"{label}\" viewBox=\"0 0 {size} {size}\" shape-rendering=\"crispEdges\">\
          <rect width=\"{size}\" height=\"{size}\" fill=\"#fff\"/><path d=\"{path}\" fill=\"#000\"/></svg>"
     ))
+}
+
+/// A picture for whoever shows neither.
+pub fn picture(text: &str) -> Option<Vec<u8>> {
+    let code = encode(text)?;
+    let modules = code.size() + 2 * QUIET_MODULES;
+    let pixels = PICTURE_PIXELS.div_ceil(modules as u32);
+    let at = |pixel: u32| (pixel / pixels) as i32 - QUIET_MODULES;
+    Some(png::black_on_white(modules as u32 * pixels, |x, y| code.get_module(at(x), at(y))))
 }
 
 /// Two modules a character, above each other. Light modules are written as blocks: terminals are dark, most of them, and
@@ -101,7 +115,22 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_shows_every_module() {
+        let code = encode(LINK).expect("it fits");
+        let pixels = png::tests::read(&picture(LINK).expect("it fits"));
+        let a_module = pixels.len() / (code.size() + 2 * QUIET_MODULES) as usize;
+        assert!((PICTURE_PIXELS as usize..2 * PICTURE_PIXELS as usize).contains(&pixels.len()));
+        for (y, row) in pixels.iter().enumerate() {
+            for (x, black) in row.iter().enumerate() {
+                let at = |pixel: usize| (pixel / a_module) as i32 - QUIET_MODULES;
+                assert_eq!(*black, code.get_module(at(x), at(y)), "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_left_out() {
         assert!(svg(&"x".repeat(5_000), "").is_none() && terminal(&"x".repeat(5_000)).is_none());
+        assert!(picture(&"x".repeat(5_000)).is_none());
     }
 }

@@ -30,9 +30,9 @@ fn ask(server: &Server, request: &str) -> String {
     let mut socket = std::net::TcpStream::connect_timeout(&server.http, PATIENCE).expect("a connection");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     socket.write_all(request.as_bytes()).expect("the server reads");
-    let mut answer = String::new();
-    let _ = socket.read_to_string(&mut answer);
-    answer
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 fn get(server: &Server, path: &str) -> String {
@@ -122,6 +122,7 @@ fn the_whole_way_from_a_link_to_two_contacts() {
     scene.alice.expect("from='juliet@localhost/balcony'");
 
     // The link is dead, in every way.
+    assert_eq!(status(&get(&scene.server, &format!("{}/qr.png", link.path))), "410");
     assert_eq!(status(&get(&scene.server, &link.path)), "410");
     assert_eq!(status(&post(&scene.server, &link.path, "", &form("rosaline"))), "410");
     assert!(preauth(&mut stranger(&scene.server), &link.token).contains("item-not-found"));
@@ -240,6 +241,14 @@ fn xep0379_who_shows_the_token_becomes_a_contact_without_a_question() {
     );
     let uri = between(&answer, "<value>xmpp:", "</value>").unwrap_or_else(|| panic!("no uri: {answer}"));
     let token = between(uri, "preauth=", ";").expect("a token").to_owned();
+    // Its QR code is where the form says (XEP-0221), and nobody keeps it.
+    let code = between(&answer, "<uri type='image/png'>", "</uri>").unwrap_or_else(|| panic!("no QR code: {answer}"));
+    let picture = get(&scene.server, &code[code.find("/invite/").expect("the page's address")..]);
+    assert_eq!(status(&picture), "200", "{picture}");
+    for part in ["content-type: image/png", "cache-control: no-store", "nosniff", "PNG\r\n", "IHDR", "IEND"] {
+        assert!(picture.contains(part), "{part}: {picture}");
+    }
+    assert_eq!(status(&get(&scene.server, "/invite/aaaaaaaaaaaaaaaaaaaaaaaaaa/qr.png")), "404");
     let mut mallory = scene.mallory();
     roster(&mut mallory);
     mallory.send("<presence type='subscribed' to='alice@localhost'/>");

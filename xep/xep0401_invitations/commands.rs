@@ -13,6 +13,9 @@ const INVITE: &str = "urn:xmpp:invite#invite";
 const CREATE_ACCOUNT: &str = "urn:xmpp:invite#create-account";
 const INVITATION: &str = "urn:xmpp:invite#invitation";
 
+/// How the QR code is best shown; the picture is that large or a little larger.
+const QR_PIXELS: u16 = 240;
+
 pub(super) fn mount(m: &mut Mount<'_>, settings: &Settings, page: &str) -> Result<(), MountError> {
     let (of_user, of_admin) = ((settings.clone(), page.to_owned()), (settings.clone(), page.to_owned()));
     let who = if settings.users_may_invite { Who::User } else { Who::Admin };
@@ -74,7 +77,10 @@ fn result(domain: &str, page: &str, token: &Token, invitation: &Invitation) -> F
         form = form.field(Field::text("uri", "Link for an app").value(uri));
     }
     if !page.is_empty() {
-        form = form.field(Field::text("landing-url", "Link for a browser").value(format!("{page}{}", token.as_str())));
+        let link = format!("{page}{}", token.as_str());
+        let code = format!("{link}/qr.png");
+        let field = Field::text("landing-url", "Link for a browser").value(link);
+        form = form.field(field.picture(code, "image/png", QR_PIXELS));
     }
     form.field(Field::text("expire", "Works until").value(datetime(invitation.expires_us)))
 }

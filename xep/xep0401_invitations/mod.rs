@@ -4,8 +4,8 @@
 //! Here is the domain's ledger of invitations. Who uses one for an account is met in XEP-0077's room, who uses one for a
 //! subscription in XEP-0379's.
 //!
-//! The commands answer with the form of the text and no picture: the QR code is on the page at the landing URL (and in `iris invite`),
-//! which shows it whatever the client. In a form it would be a media element (XEP-0221), which hardly any client shows.
+//! The commands answer with the form of the text; its link for browsers has its QR code beside it as a picture (XEP-0221), which the
+//! web side serves as long as the invitation is open. The page shows the same, and so does `iris invite`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub const ROOM: Room = Room {
         name: "Ad-hoc Account Invitation Generation",
         version: "0.6.0",
         status: Status::Complete,
-        needs: &[4, 50, 77, 379, 445],
+        needs: &[4, 50, 77, 221, 379, 445],
     },
     mount,
 };

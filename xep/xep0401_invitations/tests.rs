@@ -37,6 +37,11 @@ fn s4_1_a_user_gets_a_link_at_once() {
     let token = token_of(&answer);
     assert_eq!(field(&answer, "uri"), Some(format!("xmpp:romeo@house?roster;preauth={token};ibr=y")));
     assert_eq!(field(&answer, "landing-url"), Some(format!("https://house:5443/invite/{token}")));
+    let code = format!(
+        "<value>https://house:5443/invite/{token}</value><media xmlns='urn:xmpp:media-element' height='240' width='240'>\
+         <uri type='image/png'>https://house:5443/invite/{token}/qr.png</uri></media>"
+    );
+    assert!(answer.as_str().contains(&code), "its QR code (XEP-0221): {}", answer.as_str());
     assert!(field(&answer, "expire").is_some_and(|date| date.starts_with("2026-01-08T")), "{}", answer.as_str());
     assert_ne!(token_of(&invite(&mut house, &romeo)), token);
     let list = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>");

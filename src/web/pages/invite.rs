@@ -1,4 +1,5 @@
-//! `/invite/TOKEN`: who invites, how to join, and a form to join right here (XEP-0401 4.2, XEP-0379 3.3).
+//! `/invite/TOKEN`: who invites, how to join, and a form to join right here (XEP-0401 4.2, XEP-0379 3.3). Its address as a picture for
+//! apps (XEP-0221) is beside it, `qr.png`.
 //!
 //! The token in the address is the whole authority, so nothing may tell it to others: no referrer, no cache, no script, and no
 //! word about it in an error. A post from another site is refused; there is no cookie that it could ride on.
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -68,7 +69,11 @@ pub enum Purpose {
 
 pub(super) fn routes(app: &App) -> Router {
     let of = app.invitations.clone();
-    Router::new().route("/invite/{token}", get(shown).post(filled)).layer(DefaultBodyLimit::max(FORM_BYTES_MAX)).with_state(of)
+    Router::new()
+        .route("/invite/{token}", get(shown).post(filled))
+        .route("/invite/{token}/qr.png", get(picture))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .with_state(of)
 }
 
 async fn shown(State(of): State<Arc<dyn Invitations>>, Path(token): Path<String>, asked: HeaderMap) -> Response {
@@ -82,6 +87,18 @@ async fn shown(State(of): State<Arc<dyn Invitations>>, Path(token): Path<String>
         Look::Unavailable => unavailable(),
     };
     private(response)
+}
+
+/// The QR code of the page's address, as long as somebody can come in by it.
+async fn picture(State(of): State<Arc<dyn Invitations>>, Path(token): Path<String>) -> Response {
+    let png = match of.look(&token).await {
+        Look::Open(invitation) => invitation.url.as_deref().and_then(qr::picture),
+        Look::Gone => return private(gone()),
+        Look::Unavailable => return private(unavailable()),
+        Look::Unknown => None,
+    };
+    let png = png.map(|png| ([(header::CONTENT_TYPE, "image/png")], png).into_response());
+    private(png.unwrap_or_else(unknown))
 }
 
 async fn filled(
