@@ -18,10 +18,12 @@ use iris_core::{
 };
 use serde::Deserialize;
 
+use crate::xep0163_pep::archive as nodes;
 use crate::xep0359_stanza_ids::SentAgain;
 use crate::xep0441_archive_preferences as preferences;
 
 pub mod entry;
+pub mod listed;
 pub mod page;
 pub mod policy;
 pub mod query;
@@ -96,9 +98,19 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     // Some clients (profanity 0.13 is one) look for their archive at the server; they ask it without a `to`, all the same.
     m.feature(At::Host, NS);
     // Only one's own archive: whoever asks for another's hears what those hear who ask for nobody's (security C6, D4).
-    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |_, _| query::form(&source::PERSONAL))?;
-    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| ask(turn, &el, &config))?;
-    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "metadata", |turn, _| metadata(turn))?;
+    // What names a node is about that one (XEP-0442).
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "query", |turn, el| match el.attr("node") {
+        Some(_) => nodes::form(turn, &el),
+        None => query::form(&source::PERSONAL),
+    })?;
+    m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "query", move |turn, el| match el.attr("node") {
+        Some(_) => nodes::query(turn, &el, &config),
+        None => ask(turn, &el, &config),
+    })?;
+    m.iq_named(At::OwnAccount, GetOrSet::Get, NS, "metadata", |turn, el| match el.attr("node") {
+        Some(_) => nodes::metadata(turn, &el),
+        None => metadata(turn),
+    })?;
     m.every(EXPIRY_PERIOD, move |turn| expire(turn, keep_days));
     // XEP-0386 4.2: how much there is to catch up with, in `<bound/>`.
     m.on_bind2(metadata);
@@ -123,13 +135,16 @@ fn ask(turn: &mut Turn<'_>, el: &El<'_>, config: &Config) -> Reply {
     let asked = query::Asked { source: source::PERSONAL, me: &me, owner, ids, reveal: false, node: None, config };
     match query::Query::parse(el, &asked) {
         Ok(mut query) => {
-            // A page is not what fills a session's queue.
-            let max = u32::try_from(turn.house.limits.output_stanzas_max / 2).unwrap_or(u32::MAX).max(1);
-            query.log.max = query.log.max.min(max);
+            query.log.max = query.log.max.min(page_max(turn));
             Reply::Task(Box::new(move |cx| Box::pin(page::answer(query, cx))))
         }
         Err(bounce) => Reply::Error(bounce),
     }
+}
+
+/// A page is not what fills a session's queue.
+pub(crate) fn page_max(turn: &Turn<'_>) -> u32 {
+    u32::try_from(turn.house.limits.output_stanzas_max / 2).unwrap_or(u32::MAX).max(1)
 }
 
 /// Section 5.

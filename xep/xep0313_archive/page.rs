@@ -30,6 +30,12 @@ pub async fn answer(query: Query, cx: Cx) -> Finish {
     }
 }
 
+/// The same of entries that were found elsewhere (`listed`).
+pub fn finish(query: &Query, entries: Vec<Entry>, complete: bool, count: Option<u64>) -> Finish {
+    let found = cut(query, Found { entries, complete, count });
+    Finish::Answer { before: results(query, &found.entries), result: fin(query, &found) }
+}
+
 /// What the answer is made of.
 struct Found {
     /// Ascending.

@@ -5,7 +5,7 @@ use iris_core::jids::address;
 use iris_core::store::words;
 use iris_core::store::{EntryId, LogQuery, OwnerId};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Condition, Reply, jids, ns, time};
+use iris_core::{Bounce, Changed, Condition, Reply, jids, ns, time};
 
 use super::source::{Index, Source};
 use super::{Config, NS, bare};
@@ -80,7 +80,7 @@ impl Query {
         }
         let queryid = el.attr("queryid").map(std::borrow::Cow::into_owned);
         if queryid.as_ref().is_some_and(|id| id.len() > QUERYID_BYTES_MAX) {
-            return Err(Bounce::bad_request("queryid is too long"));
+            return Err(over(format!("queryid has at most {QUERYID_BYTES_MAX} bytes"), "take a shorter one"));
         }
         let mut query = Query {
             source: asked.source,
@@ -184,7 +184,7 @@ impl Query {
     /// XEP-0431: all of these words, in any order, whole or begun.
     fn words(&mut self, value: &str) -> Result<(), Bounce> {
         if value.len() > FULLTEXT_BYTES_MAX {
-            return Err(wrong(FULLTEXT, "is too long"));
+            return Err(over(format!("{FULLTEXT} has at most {FULLTEXT_BYTES_MAX} bytes"), "seek fewer words"));
         }
         self.log.words = words::of(value).into_iter().collect();
         if self.log.words.is_empty() {
@@ -199,7 +199,7 @@ impl Query {
             return Ok(());
         }
         if values.len() > IDS_MAX {
-            return Err(wrong("ids", "are too many"));
+            return Err(over(format!("ids: at most {IDS_MAX} at once"), "ask several times"));
         }
         let mut ids = values.iter().map(|value| self.id(value)).collect::<Result<Vec<_>, _>>()?;
         ids.sort_unstable();
@@ -248,6 +248,10 @@ const NO_TIME: &str = "is not a date and time (XEP-0082)";
 
 fn wrong(field: &str, why: &str) -> Bounce {
     Bounce::bad_request(&format!("{field} {why}"))
+}
+
+fn over(what: String, help: &str) -> Bounce {
+    Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody(help))
 }
 
 pub fn not_there() -> Bounce {

@@ -114,8 +114,15 @@ impl Shard {
 pub(super) fn finish(entity: &mut AccountEntity, cx: &mut Ctx<'_>, asked: Option<Asked>, finish: Finish) {
     let outcome = match finish {
         Finish::Answer { before, result } => {
-            if let Some(session) = asked.as_ref().and_then(|asked| asked.session) {
-                cx.fx.list.extend(before.into_iter().map(|out| Effect::Out(session, out)));
+            match &asked {
+                Some(Asked { session: Some(session), .. }) => {
+                    cx.fx.list.extend(before.into_iter().map(|out| Effect::Out(*session, out)));
+                }
+                // Somebody else has asked: it goes to their session in one piece.
+                Some(asked) if !before.is_empty() => {
+                    cx.fx.list.push(Effect::Burst(asked.envelope.from.clone(), before));
+                }
+                _ => {}
             }
             Reply::Result(result)
         }

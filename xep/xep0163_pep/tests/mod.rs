@@ -1,6 +1,7 @@
 //! Plays: accounts as pubsub services, each on its own shard.
 
 mod access;
+mod archive;
 mod d3_hostile;
 mod events;
 mod items;
