@@ -72,6 +72,8 @@ pub struct Bounce {
     pub condition: Condition,
     pub kind: ErrorType,
     pub text: Option<String>,
+    /// Of `gone` and `redirect`: where to (RFC 6120 8.3.3.5, 8.3.3.14).
+    pub address: Option<String>,
     /// An application-specific condition: a complete element with its own namespace.
     pub extra: Option<String>,
     /// What goes before `<error/>`: a complete element, that says which part of the request was not done.
@@ -80,7 +82,7 @@ pub struct Bounce {
 
 impl Bounce {
     pub fn new(condition: Condition) -> Bounce {
-        Bounce { condition, kind: condition.default_type(), text: None, extra: None, beside: None }
+        Bounce { condition, kind: condition.default_type(), text: None, address: None, extra: None, beside: None }
     }
 
     pub fn kind(mut self, kind: ErrorType) -> Bounce {
@@ -90,6 +92,11 @@ impl Bounce {
 
     pub fn text(mut self, text: impl Into<String>) -> Bounce {
         self.text = Some(text.into());
+        self
+    }
+
+    pub fn address(mut self, uri: impl Into<String>) -> Bounce {
+        self.address = Some(uri.into());
         self
     }
 
@@ -124,7 +131,16 @@ impl Bounce {
         out.push_str(self.condition.as_str());
         out.push_str(" xmlns='");
         out.push_str(ns::STANZAS);
-        out.push_str("'/>");
+        match &self.address {
+            Some(uri) => {
+                out.push_str("'>");
+                out.push_str(&escape::escape_text(uri));
+                out.push_str("</");
+                out.push_str(self.condition.as_str());
+                out.push('>');
+            }
+            None => out.push_str("'/>"),
+        }
         if let Some(text) = &self.text {
             out.push_str("<text xmlns='");
             out.push_str(ns::STANZAS);

@@ -1,7 +1,7 @@
 //! XEP-0248: nodes that hold other nodes. Each node says which collections it is in (`Config::collections`); who is subscribed to a
 //! collection hears of what happens below it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use iris_core::{Bounce, Jid};
@@ -9,7 +9,7 @@ use iris_core::{Bounce, Jid};
 use super::access::Standing;
 use super::config::{Children, Config};
 use super::node::Node;
-use super::options::Subject;
+use super::options::{Shows, Subject};
 use super::root::ROOT;
 use super::service::{Context, Notice, Outcome, Service};
 use super::{Affiliation, Subscription, error, event, public};
@@ -27,7 +27,19 @@ pub struct Circle {
     pub collection: Option<Arc<str>>,
     /// They want a text for people beside it.
     pub bodies: bool,
+    /// They want it only while they are online like this.
+    pub shows: Shows,
     pub jids: Vec<Jid>,
+}
+
+/// Those who wish for the same, together.
+fn circles<'a>(collection: Option<&Arc<str>>, all: impl Iterator<Item = &'a Subscription>) -> impl Iterator<Item = Circle> {
+    let mut by_wish: BTreeMap<(bool, Shows), Vec<Jid>> = BTreeMap::new();
+    for it in all {
+        by_wish.entry((it.options.include_body, it.options.shows)).or_default().push(it.jid.clone());
+    }
+    let collection = collection.cloned();
+    by_wish.into_iter().map(move |((bodies, shows), jids)| Circle { collection: collection.clone(), bodies, shows, jids })
 }
 
 impl Service {
@@ -37,37 +49,28 @@ impl Service {
         // XEP-0465: a list is for whoever may read the node that it is about, and in no collection.
         let is_list = public::is_reserved(name);
         let Some((node, about)) = find(name).zip(find(public::subject(name))) else { return Vec::new() };
-        let (mut circles, mut told) = (Vec::new(), HashSet::new());
+        let mut told = HashSet::new();
         // Nobody can be told twice of a node that is in no collection but a root to which nobody listens.
         let alone =
             is_list || node.config.collections.is_empty() && self.node(ROOT).is_none_or(|root| root.subscriptions.is_empty());
         let may = node.subscriptions.people().filter(|(person, _)| about.may_hear(person, !is_list));
-        let may: Vec<&Subscription> = may.flat_map(|(_, of)| of).collect();
         let is_gone = removed.iter().any(|(it, _)| **it == *name);
         let hears = |it: &Subscription| if is_gone { it.hears_end(now_us) } else { it.hears(now_us) };
-        for bodies in [false, true] {
-            let hear = may.iter().filter(|it| it.options.include_body == bodies && hears(it));
-            let jids: Vec<Jid> = hear.map(|it| it.jid.clone()).collect();
-            if !alone {
-                told.extend(jids.iter().cloned());
-            }
-            if !jids.is_empty() {
-                circles.push(Circle { collection: None, bodies, jids });
-            }
-        }
+        let mut all: Vec<Circle> = circles(None, may.flat_map(|(_, of)| of).filter(|it| hears(it))).collect();
         if !alone {
-            self.above(node, self.parents(&node.config.collections), subject, now_us, told, &mut circles);
+            told.extend(all.iter().flat_map(|circle| &circle.jids).cloned());
+            self.above(node, self.parents(&node.config.collections), subject, now_us, told, &mut all);
         }
-        circles
+        all
     }
 
     /// Who is to be told that a node came into a collection, or went out.
     pub fn audience_of_collection(&self, collection: &str, name: &str, now_us: u64) -> Vec<Circle> {
-        let mut circles = Vec::new();
+        let mut all = Vec::new();
         if let Some(node) = self.node(name) {
-            self.above(node, vec![collection], Subject::Node, now_us, HashSet::new(), &mut circles);
+            self.above(node, vec![collection], Subject::Node, now_us, HashSet::new(), &mut all);
         }
-        circles
+        all
     }
 
     fn above(
@@ -77,7 +80,7 @@ impl Service {
         subject: Subject,
         now_us: u64,
         mut told: HashSet<Jid>,
-        circles: &mut Vec<Circle>,
+        all: &mut Vec<Circle>,
     ) {
         let mut level: BTreeSet<&str> = first.into_iter().collect();
         let mut seen = level.clone();
@@ -86,19 +89,13 @@ impl Service {
             let mut next = BTreeSet::new();
             for name in level {
                 let Some((name, collection)) = self.nodes.get_key_value(name) else { continue };
-                for bodies in [false, true] {
-                    let wants = collection.subscriptions.iter().filter(|it| {
-                        let options = &it.options;
-                        let is_near = options.depth.is_none_or(|most| depth <= most);
-                        options.include_body == bodies && is_near && options.kind.has(subject) && it.hears(now_us)
-                    });
-                    // 10.1 warns that a collection may open closed nodes: here it opens nobody a node that is not open to them.
-                    let may = wants.filter(|it| node.may_hear(&it.jid.to_bare(), false));
-                    let jids: Vec<Jid> = may.filter(|it| told.insert(it.jid.clone())).map(|it| it.jid.clone()).collect();
-                    if !jids.is_empty() {
-                        circles.push(Circle { collection: Some(name.clone()), bodies, jids });
-                    }
-                }
+                let wants = collection.subscriptions.iter().filter(|it| {
+                    let is_near = it.options.depth.is_none_or(|most| depth <= most);
+                    is_near && it.options.kind.has(subject) && it.hears(now_us)
+                });
+                // 10.1 warns that a collection may open closed nodes: here it opens nobody a node that is not open to them.
+                let may = wants.filter(|it| node.may_hear(&it.jid.to_bare(), false));
+                all.extend(circles(Some(name), may.filter(|it| told.insert(it.jid.clone()))));
                 if **name != *ROOT {
                     next.extend(self.parents(&collection.config.collections).into_iter().filter(|above| seen.insert(above)));
                 }

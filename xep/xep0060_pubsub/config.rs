@@ -4,7 +4,7 @@ use iris_core::xml::Build;
 use iris_core::{Bounce, Condition};
 
 use super::error;
-use super::fields::{ACCESS_MODEL, CHILDREN, FIELDS, FIXED, NODE_TYPE, one};
+use super::fields::{ACCESS_MODEL, CHILDREN, FIELDS, FIXED, NODE_TYPE, limit, one};
 use super::form::{self, Filled};
 use super::service::Quotas;
 use super::{NODE_CONFIG, PUBLISH_OPTIONS};
@@ -173,7 +173,11 @@ impl Config {
                 // XEP-0248 7.1.3.
                 Err(Wrong::Value) if var == NODE_TYPE && !quotas.is_service => return Err(error::unsupported("collections")),
                 Err(Wrong::Value) => {
-                    return Err(Bounce::new(Condition::NotAcceptable).text(format!("{var} cannot have that value")));
+                    let refused = Bounce::new(Condition::NotAcceptable);
+                    return Err(match limit(var, values, quotas) {
+                        Some((what, changed)) => refused.limit(what, changed),
+                        None => refused.text(format!("{var} cannot have that value")),
+                    });
                 }
             }
         }

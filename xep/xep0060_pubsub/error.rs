@@ -29,6 +29,11 @@ pub fn not_found() -> Bounce {
     Bounce::new(Condition::ItemNotFound)
 }
 
+/// 6.1.3.11: it has moved for good.
+pub fn gone(uri: &str) -> Bounce {
+    Bounce::new(Condition::Gone).kind(ErrorType::Modify).address(uri)
+}
+
 /// 6.1.3.5.
 pub fn closed_node() -> Bounce {
     with(Condition::NotAllowed, ErrorType::Cancel, "closed-node")
@@ -56,10 +61,19 @@ pub fn precondition_not_met(why: &str) -> Bounce {
 }
 
 /// 6.1.3.9.
-pub fn too_many_subscriptions(quotas: &Quotas) -> Bounce {
-    let (node, person) = (quotas.subscriptions_per_node_max, quotas.subscriptions_per_person_max);
-    let what = format!("a node has at most {node} subscriptions, and {person} of them of one person");
-    with(Condition::PolicyViolation, ErrorType::Wait, "too-many-subscriptions").limit(what, Changed::ByOperator)
+pub fn too_many_subscribers(quotas: &Quotas) -> Bounce {
+    let what = format!("a node has at most {} subscriptions", quotas.subscriptions_per_node_max);
+    too_many_subscriptions().limit(what, Changed::ByOperator)
+}
+
+/// The same: their own.
+pub fn too_many_of_one(quotas: &Quotas) -> Bounce {
+    let what = format!("one person has at most {} subscriptions to a node", quotas.subscriptions_per_person_max);
+    too_many_subscriptions().limit(what, Changed::ByNobody("unsubscribe another address first"))
+}
+
+fn too_many_subscriptions() -> Bounce {
+    with(Condition::PolicyViolation, ErrorType::Wait, "too-many-subscriptions")
 }
 
 /// XEP-0248 7.2.3.

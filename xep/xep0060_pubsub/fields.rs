@@ -1,5 +1,7 @@
 //! The fields of a node's options: how each is called, shown, read and set.
 
+use iris_core::Changed;
+
 use super::config::{Access, Children, Config, ItemReply, MaxItems, NodeFull, NodeType, Notification, PublishModel, SendLast};
 use super::form::boolean;
 use super::request::NAME_SIZE_BYTES_MAX;
@@ -260,6 +262,45 @@ pub const FIELDS: &[Field] = &[
         },
     },
 ];
+
+/// Which limit these values are beyond, if it is one, and who can change it.
+pub fn limit(var: &str, values: &[String], quotas: &Quotas) -> Option<(String, Changed<'static>)> {
+    let beyond = |most: usize| one(values).and_then(|value| value.parse::<u64>().ok()).is_some_and(|n| n > most as u64);
+    let (is_over, what, changed) = match var {
+        "pubsub#title" | "pubsub#description" | "pubsub#language" | "pubsub#type" => {
+            let is_long = values.iter().any(|text| text.len() > TEXT_SIZE_BYTES_MAX);
+            (is_long, format!("{TEXT_SIZE_BYTES_MAX} bytes"), Changed::ByNobody("a longer text is for an item"))
+        }
+        "pubsub#contact" | "pubsub#children_association_whitelist" => {
+            (values.len() > GROUPS_MAX, format!("{GROUPS_MAX} addresses"), Changed::ByNobody("name fewer"))
+        }
+        "pubsub#roster_groups_allowed" => {
+            let is_long = values.len() > GROUPS_MAX || values.iter().any(|group| group.len() > TEXT_SIZE_BYTES_MAX);
+            let what = format!("{GROUPS_MAX} groups of {TEXT_SIZE_BYTES_MAX} bytes each");
+            (is_long, what, Changed::ByNobody("name fewer"))
+        }
+        "pubsub#max_items" => {
+            let most = quotas.items_per_node_max;
+            (beyond(most), format!("{most} items"), Changed::ByOperator)
+        }
+        "pubsub#max_payload_size" => {
+            let most = quotas.item_size_bytes_max;
+            (beyond(most), format!("{most} bytes"), Changed::ByOperator)
+        }
+        "pubsub#collection" => (
+            values.len() > PARENTS_MAX,
+            format!("{PARENTS_MAX} collections"),
+            Changed::ByNobody("put one of them into another"),
+        ),
+        "pubsub#children" => (
+            values.len() > CHILDREN_PER_FORM_MAX,
+            format!("{CHILDREN_PER_FORM_MAX} nodes in one form"),
+            Changed::ByNobody("put the others in one by one"),
+        ),
+        _ => return None,
+    };
+    is_over.then(|| (format!("{var}: at most {what}"), changed))
+}
 
 /// Options of the registry that this service does not have, with the value that says what it does all the same.
 pub const FIXED: &[(&str, &[&str])] = &[

@@ -1,7 +1,7 @@
 //! XEP-0004 forms as far as pubsub needs them: what was filled in, and what is offered.
 
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, ns};
+use iris_core::{Bounce, Changed, Condition, ns};
 
 /// More fields than any form of ours has.
 const FIELDS_MAX: usize = 100;
@@ -38,7 +38,9 @@ impl Filled {
                 continue;
             }
             if filled.fields.len() >= FIELDS_MAX {
-                return Err(Bounce::bad_request("the form has too many fields"));
+                let what = format!("a form has at most {FIELDS_MAX} fields");
+                let help = Changed::ByNobody("leave out what stays as it is");
+                return Err(Bounce::new(Condition::BadRequest).limit(what, help));
             }
             filled.fields.push((var.into_owned(), values));
         }

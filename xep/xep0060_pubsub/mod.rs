@@ -1,11 +1,15 @@
 //! XEP-0060: Publish-Subscribe - nodes to which some publish and of which others hear.
-//! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done, because the text leaves it to the service and no client of these years
-//! asks for it: digests (`pubsub#digest`), delivery and leases by presence (`pubsub#show-values`, 12.5, 12.6: a service would have to
-//! subscribe to everybody's presence, and an account holds back by itself what its sessions do not want now), several subscriptions of
-//! one address and their numbers (6.1.6): each of these is refused where it is asked for, and a number is passed over. Changes of
+//! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done, because the text leaves it to the service: digests (`pubsub#digest`: what is
+//! new since a moment can be asked for in pages, of the node or of its archive), whole nodes whose news go by presence
+//! (`pubsub#presence_based_delivery`, `tempsub`: each subscriber has that in their own options, 12.5, 12.6), several subscriptions of
+//! one address and their numbers (6.1.6): each of these is refused where it is asked for, and a number is passed over. What depends on
+//! presence (`pubsub#show-values`, `pubsub#expire` = presence, the last item on presence) is for accounts of this house, at a service;
+//! of others no presence is seen, and they are refused it. An account's nodes need none of it: their news go by what sessions ask for
+//! (XEP-0163). Filtered notifications (`+notify`) are of accounts alone. Changes of
 //! affiliations that the chart of 4.1 makes in two steps (an owner who becomes a publisher) are granted in one. A service's nodes send
 //! their last item on subscription unless their options say otherwise, and not on presence too, as 4.3 wants of who sends it at all: a
-//! person follows many channels. Who asks for a node that was deleted with a redirect is not led there (6.1.3.11). Not done: the last item when somebody of another server comes online; `pubsub#type` held
+//! person follows many channels. Who asks for a node that was deleted with a redirect is led there (6.1.3.11), if the node was one to
+//! which everybody could ask to subscribe. Not done: `pubsub#type` held
 //! against the payload's namespace (but for XEP-0472). Subscriptions end when their address says it is gone, and not at other errors.
 //! Nodes of the models `presence` and `roster` are not in the service's list of nodes for those whom a roster lets in (5.2).
 //! At a service an owner subscribes nobody who has neither subscribed nor an affiliation (8.8.2); one person has 16 subscriptions to a node.
@@ -22,7 +26,7 @@
 //! node      one node and its index of items                    error    the conditions of section 11
 //! publish retrieve subscribe own   the use cases               stored   how nodes and index are kept      lists   long answers
 //! event     what subscribers are told                          form     XEP-0004 as far as it is needed here
-//! subscription options   who hears of a node, and how          collection below root   XEP-0248     social   XEP-0472     public   XEP-0465
+//! subscription options   who hears of a node, and how          moved   nodes that went elsewhere          collection below root   XEP-0248     social   XEP-0472     public   XEP-0465
 //! channels  the service of a domain, with its doors
 //! ```
 
@@ -38,6 +42,7 @@ pub mod event;
 mod fields;
 pub mod form;
 mod lists;
+mod moved;
 mod node;
 mod options;
 mod own;
@@ -58,7 +63,7 @@ pub use access::{Affiliation, Asker, Standing};
 pub use collection::Circle;
 pub use config::{Access, Config, ItemReply, MaxItems, NodeType, Notification, SendLast};
 pub use node::{Entry, Node};
-pub use options::Subject;
+pub use options::{Shows, Subject};
 pub use request::{Approval, NewItem, Request};
 pub use root::root;
 pub use service::{Answer, Change, Context, Fetch, Kept, Notice, Outcome, PAGE_ITEMS_MAX, Quotas, Service, text};

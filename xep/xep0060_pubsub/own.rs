@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use iris_core::xml::Build;
-use iris_core::{BareJid, Bounce, Condition, Jid};
+use iris_core::{BareJid, Bounce, Changed, Condition, Jid};
 
 use super::config::Notification;
 use super::form::Filled;
@@ -12,7 +12,7 @@ use super::node::Node;
 use super::root::named;
 use super::service::{Context, Notice, Outcome, Service, open_answer, text};
 use super::subscribe::set_state;
-use super::{Affiliation, Config, NS, OWNER, State, Subject, Subscription, error, event, lists, public};
+use super::{Affiliation, Config, NS, OWNER, State, Subject, Subscription, error, event, lists, moved, public};
 use crate::xep0059_rsm as rsm;
 
 impl Service {
@@ -80,6 +80,7 @@ impl Service {
                 return Err(why);
             }
         };
+        self.lead_no_more(name, &mut outcome.changes);
         // XEP-0248 5.3.1.
         if is_in {
             let xml = event::of_node("create", name, None);
@@ -156,9 +157,13 @@ impl Service {
 
     /// 8.4.
     pub(super) fn delete(&mut self, cx: &Context<'_>, name: &str, redirect: Option<&str>) -> Result<Outcome, Bounce> {
-        let (name, _) = self.owned(cx, name)?;
+        let (name, node) = self.owned(cx, name)?;
+        let moved = moved::word(node, redirect, cx.now_us);
         let mut outcome = Outcome::empty();
         self.end_node(&name, redirect, &mut outcome);
+        if let Some(moved) = moved {
+            self.lead(&name, moved, &mut outcome.changes);
+        }
         Ok(outcome)
     }
 
@@ -240,8 +245,11 @@ impl Service {
         let is_much =
             |(jid, new): (&BareJid, &usize)| node.subscriptions.of(jid).len() + new > cx.quotas.subscriptions_per_person_max;
         let all_new: usize = new.values().sum();
-        if node.subscriptions.len() + all_new > cx.quotas.subscriptions_per_node_max && all_new > 0 || new.iter().any(is_much) {
-            return Err(untouched(error::too_many_subscriptions(cx.quotas)));
+        if node.subscriptions.len() + all_new > cx.quotas.subscriptions_per_node_max && all_new > 0 {
+            return Err(untouched(error::too_many_subscribers(cx.quotas)));
+        }
+        if new.iter().any(is_much) {
+            return Err(untouched(error::too_many_of_one(cx.quotas)));
         }
         let mut outcome = Outcome::empty();
         for (jid, state) in changes {
@@ -322,7 +330,11 @@ impl Service {
         }
         if after.len() > cx.quotas.affiliations_per_node_max && after.len() > node.affiliations.len() {
             let most = cx.quotas.affiliations_per_node_max;
-            return Err(untouched(error::quota(format!("a node has at most {most} affiliations"))));
+            let why = Bounce::over(
+                format!("a node has at most {most} affiliations"),
+                Changed::ByNobody("take one from somebody first"),
+            );
+            return Err(untouched(why));
         }
         self.known_mut(&name)?.affiliations = after;
         let mut outcome = Outcome::empty();

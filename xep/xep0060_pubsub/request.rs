@@ -2,11 +2,11 @@
 
 use iris_core::jids::address;
 use iris_core::xml::El;
-use iris_core::{Bounce, Condition, Jid};
+use iris_core::{Bounce, Changed, Condition, Jid};
 
 use super::form::Filled;
 use super::root::ROOT;
-use super::{Affiliation, NODE_CONFIG, NS, OWNER, PUBLIC, SUBSCRIBE_AUTHORIZATION, SUBSCRIBE_OPTIONS, config, error};
+use super::{Affiliation, NODE_CONFIG, NS, OWNER, PUBLIC, SUBSCRIBE_AUTHORIZATION, SUBSCRIBE_OPTIONS, config, error, moved};
 use crate::xep0059_rsm as rsm;
 
 /// No resource of a JID is longer (RFC 7622 3.4), and a node may be addressed as one.
@@ -248,7 +248,16 @@ fn owner(pubsub: &El<'_>, action: &El<'_>, set: bool) -> Result<Request, Bounce>
             Some(_) => Err(Bounce::bad_request("there is no such type of nodes")),
         },
         ("delete", true) => {
-            let redirect = action.child(OWNER, "redirect").and_then(|it| it.attr("uri").map(|uri| uri.into_owned()));
+            let redirect = action.child(OWNER, "redirect").map(|it| it.attr("uri").unwrap_or_default().into_owned());
+            if let Some(uri) = redirect.as_deref().filter(|uri| !moved::is_uri(uri) || uri.len() > moved::URI_SIZE_BYTES_MAX) {
+                return Err(match moved::is_uri(uri) {
+                    true => Bounce::new(Condition::NotAcceptable).limit(
+                        format!("the address of a redirect has at most {} bytes", moved::URI_SIZE_BYTES_MAX),
+                        Changed::ByNobody("name a shorter one"),
+                    ),
+                    false => Bounce::bad_request("a redirect names an address, such as xmpp:SERVICE?;node=NODE"),
+                });
+            }
             Ok(Request::Delete { node: node_or_root(action)?, redirect })
         }
         ("purge", true) => Ok(Request::Purge { node: node(action)? }),
@@ -285,7 +294,8 @@ fn changes<T>(list: &El<'_>, name: &str, read: impl Fn(&str) -> Option<T>) -> Re
     let mut changes = Vec::new();
     for change in list.children().filter(|child| child.is(OWNER, name)) {
         if changes.len() >= CHANGES_MAX {
-            return Err(Bounce::bad_request("so many changes at once"));
+            let what = format!("one request changes at most {CHANGES_MAX} of them");
+            return Err(Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody("ask several times")));
         }
         let jid = jid(&change)?;
         // "If the attribute is not specified, then the value MUST NOT be changed."
@@ -357,7 +367,8 @@ fn ids(action: &El<'_>) -> Result<Vec<String>, Bounce> {
     for item in action.children().filter(|child| child.is(NS, "item")) {
         let id = item.attr("id").filter(|id| !id.is_empty()).ok_or_else(|| error::bad_request("item-required"))?;
         if ids.len() >= ITEMS_MAX {
-            return Err(Bounce::new(Condition::NotAcceptable).text("so many items at once"));
+            let what = format!("one request names at most {ITEMS_MAX} items");
+            return Err(Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("ask several times")));
         }
         ids.push(id.into_owned());
     }
@@ -381,7 +392,8 @@ fn node_or_root(action: &El<'_>) -> Result<String, Bounce> {
 }
 
 fn too_long(what: &str) -> Bounce {
-    Bounce::new(Condition::NotAcceptable).text(format!("{what} has at most {NAME_SIZE_BYTES_MAX} bytes"))
+    let what = format!("{what} has at most {NAME_SIZE_BYTES_MAX} bytes");
+    Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("take a shorter one"))
 }
 
 fn jid(element: &El<'_>) -> Result<Jid, Bounce> {

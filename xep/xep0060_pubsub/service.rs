@@ -8,6 +8,7 @@ use iris_core::xml::Build;
 use iris_core::{BareJid, Bounce, Jid};
 
 use super::config::{Config, ItemReply, Notification};
+use super::moved::{self, Moved};
 use super::node::{Entry, Node};
 use super::public;
 use super::request::Request;
@@ -78,6 +79,8 @@ pub struct Context<'a> {
     pub may_create: Result<(), Bounce>,
     /// The account whose nodes all of these are.
     pub host: Option<&'a str>,
+    /// Whether the service hears when `who` comes and goes: then subscriptions may depend on it.
+    pub sees_presence: bool,
     /// Microseconds since 1970.
     pub now_us: u64,
     /// The service itself.
@@ -145,6 +148,9 @@ pub enum Change {
     DeleteSubscription(String),
     PutItem(Box<Kept>),
     DeleteItem(u64),
+    /// Of a node that is not there any more.
+    PutMoved(Arc<str>, Bytes),
+    DeleteMoved(Arc<str>),
 }
 
 /// An item that is to be kept.
@@ -210,22 +216,31 @@ pub struct Service {
     next_lease_us: Option<u64>,
     /// What is in a collection. The nodes themselves say it; this is the way down.
     pub(super) children: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Where nodes went that were deleted.
+    pub(super) moved: moved::ByName,
+    /// Subscriptions that last as long as their address is online (12.5): the name of the node, and the address.
+    pub(super) fleeting: BTreeSet<(Arc<str>, Jid)>,
 }
 
 impl Service {
-    /// As it was kept: nodes by name, subscriptions by the number of their node, entries with the name of it.
+    /// As it was kept: nodes by name, subscriptions by the number of their node, entries with the name of it, where nodes went.
     pub fn restore(
         nodes: Vec<(Arc<str>, Node)>,
         subscriptions: Vec<(u64, Subscription)>,
         mut entries: Vec<(Arc<str>, Entry)>,
+        moved: Vec<(Arc<str>, Moved)>,
     ) -> Service {
-        let mut service = Service::default();
+        let mut service = Service { moved: moved.into_iter().collect(), ..Service::default() };
         let names: HashMap<u64, Arc<str>> = nodes.iter().map(|(name, node)| (node.created_us, name.clone())).collect();
         for (name, node) in nodes {
             service.link(name, node);
         }
         for (number, subscription) in subscriptions {
-            if let Some(node) = names.get(&number).and_then(|name| service.nodes.get_mut(name)) {
+            let name = names.get(&number);
+            if let Some((name, node)) = name.and_then(|name| Some((name, service.nodes.get_mut(name)?))) {
+                if subscription.options.until_offline {
+                    service.fleeting.insert((name.clone(), subscription.jid.clone()));
+                }
                 service.next_lease_us = earlier(service.next_lease_us, subscription.options.expire_us);
                 let person = subscription.jid.to_bare();
                 node.subscriptions.put(subscription);
@@ -306,7 +321,7 @@ impl Service {
     }
 
     pub(super) fn known(&self, name: &str) -> Result<(Arc<str>, &Node), Bounce> {
-        self.nodes.get_key_value(name).map(|(name, node)| (name.clone(), node)).ok_or_else(error::not_found)
+        self.nodes.get_key_value(name).map(|(name, node)| (name.clone(), node)).ok_or_else(|| self.missing(name))
     }
 
     pub(super) fn known_mut(&mut self, name: &str) -> Result<&mut Node, Bounce> {
@@ -420,6 +435,7 @@ impl Service {
             }
         }
         self.leave(name, &node.config.collections);
+        self.fleeting.retain(|(of, _)| of != name);
         if !node.in_one_piece {
             let keys = node.subscriptions.iter().map(|it| stored::subscription_key(&node, &it.jid));
             changes.extend(keys.map(Change::DeleteSubscription));
@@ -475,6 +491,10 @@ impl Service {
         let Some(node) = self.nodes.get(name) else { return };
         let expire_us = node.subscriptions.get(jid).and_then(|it| it.options.expire_us);
         self.next_lease_us = earlier(self.next_lease_us, expire_us);
+        match node.subscriptions.get(jid).is_some_and(|it| it.options.until_offline) {
+            true => self.fleeting.insert((name.clone(), jid.clone())),
+            false => !self.fleeting.is_empty() && self.fleeting.remove(&(name.clone(), jid.clone())),
+        };
         let key = stored::subscription_key(node, jid);
         outcome.changes.push(match node.subscriptions.get(jid) {
             Some(it) => Change::PutSubscription(key, stored::encode_subscription(it)),

@@ -108,6 +108,12 @@ fn escaped(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
+/// Can there be a text for people beside what is published here? A node that names no type may hold entries of Atom.
+pub fn has_body(config: &Config) -> bool {
+    let kind = config.payload_type.as_str();
+    kind.is_empty() || kind == ATOM || is_feed(config)
+}
+
 /// Section 4.6.2: the title of a post; of one without, where there is something new. XEP-0060 12.7: of a payload that is not understood
 /// nothing.
 pub fn body(node: &str, config: &Config, payload: &[u8]) -> Option<String> {

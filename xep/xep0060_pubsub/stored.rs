@@ -9,8 +9,9 @@ use iris_core::xml::{Build, El};
 use iris_core::{BareJid, Jid, ns};
 
 use super::form::Filled;
+use super::moved::Moved;
 use super::node::{Entry, Node};
-use super::options::Options;
+use super::options::{Offered, Options};
 use super::service::{Change, Quotas, Service};
 use super::{Affiliation, Config, State, Subscription};
 
@@ -22,11 +23,13 @@ pub struct Shelves {
     pub subscriptions: Shelf,
     /// Key: `serial_key`; which items there are.
     pub index: Shelf,
+    /// Key: the name of a node that is no more; where it went.
+    pub moved: Shelf,
 }
 
 impl Shelves {
-    pub const fn all(&self) -> [Shelf; 3] {
-        [self.nodes, self.subscriptions, self.index]
+    pub const fn all(&self) -> [Shelf; 4] {
+        [self.nodes, self.subscriptions, self.index, self.moved]
     }
 
     /// As it was kept; `root`: beside what was.
@@ -35,7 +38,8 @@ impl Shelves {
         let nodes = of(self.nodes).filter_map(|it| Some((it.key.clone(), decode_node(&it.value, default)?)));
         let subscriptions = of(self.subscriptions).filter_map(|it| decode_subscription(&it.key, &it.value)).collect();
         let entries = of(self.index).filter_map(|it| decode_entry(&it.key, &it.value)).collect();
-        Service::restore(nodes.chain(root).collect(), subscriptions, entries)
+        let moved = of(self.moved).filter_map(|it| Some((it.key.clone(), Moved::decode(&it.value)?))).collect();
+        Service::restore(nodes.chain(root).collect(), subscriptions, entries, moved)
     }
 
     pub fn write(&self, owner: OwnerId, change: &Change) -> Write {
@@ -48,6 +52,8 @@ impl Shelves {
             Change::DeleteSubscription(key) => delete(self.subscriptions, Arc::from(key.as_str())),
             Change::PutItem(it) => put(self.index, Arc::from(serial_key(it.entry.serial)), &encode_entry(&it.node, &it.entry)),
             Change::DeleteItem(serial) => delete(self.index, Arc::from(serial_key(*serial))),
+            Change::PutMoved(name, value) => put(self.moved, name.clone(), value),
+            Change::DeleteMoved(name) => delete(self.moved, name.clone()),
         }
     }
 }
@@ -76,7 +82,7 @@ pub fn encode_subscription(it: &Subscription) -> Bytes {
     let mut xml = Build::new();
     xml.open("subscription").attr("is", it.state.as_str()).attr_opt("public", it.public.then_some("1"));
     if !it.options.is_default() {
-        it.options.write(&mut xml, "submit", true);
+        it.options.write(&mut xml, "submit", Offered::ALL);
     }
     xml.finish().into()
 }

@@ -6,14 +6,16 @@ use iris_core::time::datetime;
 use iris_core::xml::Build;
 use iris_core::{BareJid, Bounce, Jid, ns};
 
-use super::config::{Notification, SendLast};
+use super::config::{Config, Notification, SendLast};
 use super::form::Filled;
 use super::node::Node;
-use super::options::Options;
+use super::options::{Offered, Options};
 use super::request::Approval;
 use super::root::named;
 use super::service::{Context, Notice, Outcome, Service, text};
-use super::{Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, Standing, State, Subscription, error, event, form, public};
+use super::{
+    Affiliation, Asker, NS, SUBSCRIBE_AUTHORIZATION, Standing, State, Subscription, error, event, form, public, social,
+};
 
 impl Service {
     /// 6.1; with options 6.3.7.
@@ -37,8 +39,9 @@ impl Service {
         let is_collection = node.config.is_collection();
         let known = node.subscriptions.get(&jid);
         let before = known.map_or_else(Options::default, |it| it.options.clone());
-        let asked = options.map_or_else(|| Ok(before.clone()), |form| before.apply(form, cx.now_us))?;
-        let shown = options.is_some();
+        let offered = offered(cx, &node.config);
+        let asked = options.map_or_else(|| Ok(before.clone()), |form| before.apply(form, cx.now_us, offered))?;
+        let shown = options.map(|_| offered);
         if let Some(known) = known {
             let state = known.state;
             // 6.1.3.7; 6.1.6: of an address there is one subscription. To ask again may change its options (XEP-0465 4.3: and
@@ -46,7 +49,7 @@ impl Service {
             if state == State::Pending {
                 return Err(error::not_authorized("pending-subscription"));
             }
-            let mut outcome = Outcome::payload(answer(&name, &jid, state, (&asked, shown), is_collection));
+            let mut outcome = Outcome::payload(answer(&name, &jid, state, (&asked, shown)));
             if known.public != public || known.options != asked {
                 let changed = Subscription { jid: jid.clone(), state, options: asked, public };
                 self.known_mut(&name)?.subscriptions.put(changed);
@@ -54,13 +57,14 @@ impl Service {
             }
             return Ok(outcome);
         }
-        if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max
-            || node.subscriptions.of(&cx.who.bare).len() >= cx.quotas.subscriptions_per_person_max
-        {
-            return Err(error::too_many_subscriptions(cx.quotas));
+        if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max {
+            return Err(error::too_many_subscribers(cx.quotas));
+        }
+        if node.subscriptions.of(&cx.who.bare).len() >= cx.quotas.subscriptions_per_person_max {
+            return Err(error::too_many_of_one(cx.quotas));
         }
         let (send_last, notify_sub) = (node.config.send_last, node.config.notify_sub);
-        let mut outcome = Outcome::payload(answer(&name, &jid, granted, (&asked, shown), is_collection));
+        let mut outcome = Outcome::payload(answer(&name, &jid, granted, (&asked, shown)));
         let subscription = Subscription { jid: jid.clone(), state: granted, options: asked, public };
         self.known_mut(&name)?.subscriptions.put(subscription);
         self.keep_subscription(&name, &jid, &mut outcome);
@@ -103,14 +107,14 @@ impl Service {
         let (name, node, subscription) = self.own_subscription(cx, name, jid)?;
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("options").attr_opt("node", named(&name)).attr("jid", jid.as_str());
-        subscription.options.write(&mut xml, "form", node.config.is_collection());
+        subscription.options.write(&mut xml, "form", offered(cx, &node.config));
         Ok(Outcome::build(xml))
     }
 
     /// 6.3.5.
     pub(super) fn set_options(&mut self, cx: &Context<'_>, name: &str, jid: &Jid, form: &Filled) -> Result<Outcome, Bounce> {
-        let (name, _, subscription) = self.own_subscription(cx, name, jid)?;
-        let options = subscription.options.apply(form, cx.now_us)?;
+        let (name, node, subscription) = self.own_subscription(cx, name, jid)?;
+        let options = subscription.options.apply(form, cx.now_us, offered(cx, &node.config))?;
         let mut outcome = Outcome::empty();
         if options != subscription.options {
             if let Some(it) = self.known_mut(&name)?.subscriptions.get_mut(jid) {
@@ -133,17 +137,21 @@ impl Service {
 
     /// 6.4.
     pub(super) fn default_options(&self, cx: &Context<'_>, name: Option<&str>) -> Result<Outcome, Bounce> {
-        let is_collection = match name {
+        let presence = cx.sees_presence;
+        let offered = match name {
             Some(name) => {
                 let (_, node) = self.known(public::subject(name))?;
                 node.may_subscribe(cx.who)?;
-                node.config.is_collection() && !public::is_reserved(name)
+                match public::is_reserved(name) {
+                    true => Offered { collection: false, body: false, presence },
+                    false => offered(cx, &node.config),
+                }
             }
-            None => cx.quotas.is_service,
+            None => Offered { collection: cx.quotas.is_service, body: true, presence },
         };
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("default").attr_opt("node", name);
-        Options::default().write(&mut xml, "form", is_collection);
+        Options::default().write(&mut xml, "form", offered);
         Ok(Outcome::build(xml))
     }
 
@@ -249,6 +257,25 @@ impl Service {
         (!outcome.changes.is_empty()).then_some(outcome)
     }
 
+    /// 12.5: of this person only these are online. Subscriptions of others that were to last no longer end; they are told, wherever
+    /// they listen next.
+    pub fn end_fleeting(&mut self, person: &BareJid, here: &[Jid]) -> Option<Outcome> {
+        let is_here = |jid: &Jid| if jid.resource().is_some() { here.contains(jid) } else { !here.is_empty() };
+        let of_person = self.fleeting.iter().filter(|(_, jid)| jid.to_bare() == *person);
+        let over: Vec<(Arc<str>, Jid)> = of_person.filter(|(_, jid)| !is_here(jid)).cloned().collect();
+        let mut outcome = Outcome::empty();
+        for (name, jid) in over {
+            self.end_subscription(&name, &jid, &mut outcome);
+            outcome.notices.push(told(&name, &jid, None));
+        }
+        (!outcome.changes.is_empty()).then_some(outcome)
+    }
+
+    /// Whose subscriptions end when they go offline.
+    pub fn fleeting(&self) -> impl Iterator<Item = BareJid> {
+        self.fleeting.iter().map(|(_, jid)| jid.to_bare())
+    }
+
     /// Somebody is no more: nothing goes to them, they are nothing to any node, and what only they own ends.
     pub fn forget_person(&mut self, person: &BareJid) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
@@ -309,8 +336,14 @@ fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
     Notice::Message { to: jid.clone(), xml, kind: Notification::Headline }
 }
 
+/// What may be chosen of a node.
+fn offered(cx: &Context<'_>, config: &Config) -> Offered {
+    let collection = config.is_collection();
+    Offered { collection, body: collection || social::has_body(config), presence: cx.sees_presence }
+}
+
 /// `shown`: they were asked for.
-fn answer(node: &str, jid: &Jid, state: State, (options, shown): (&Options, bool), of_collection: bool) -> String {
+fn answer(node: &str, jid: &Jid, state: State, (options, shown): (&Options, Option<Offered>)) -> String {
     let mut xml = Build::new();
     xml.open_ns("pubsub", NS).open("subscription").attr_opt("node", named(node)).attr("jid", jid.as_str());
     xml.attr("subscription", state.as_str());
@@ -318,9 +351,9 @@ fn answer(node: &str, jid: &Jid, state: State, (options, shown): (&Options, bool
     xml.attr_opt("expiry", options.expire_us.map(datetime).as_deref());
     xml.close();
     // 6.3.7.
-    if shown {
+    if let Some(offered) = shown {
         xml.open("options");
-        options.write(&mut xml, "result", of_collection);
+        options.write(&mut xml, "result", offered);
         xml.close();
     }
     text(xml)

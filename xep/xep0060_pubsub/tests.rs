@@ -41,6 +41,7 @@ impl Stage {
             others: &HashMap::new(),
             may_create,
             host,
+            sees_presence: false,
             now_us: 1_000_000,
             service,
             mint: &mint,
@@ -83,13 +84,14 @@ fn a_service_is_restored_from_its_changes() {
                 drop(entries.insert(serial_key(kept.entry.serial), encode_entry(&kept.node, &kept.entry)));
             }
             Change::DeleteItem(serial) => drop(entries.remove(&serial_key(serial))),
+            Change::PutMoved(..) | Change::DeleteMoved(_) => {}
         }
     }
     let default = Config::base(1_000);
     let nodes = nodes.into_iter().map(|(name, value)| (name, decode_node(&value, &default).expect("a node"))).collect();
     let entries = entries.into_iter().map(|(key, value)| decode_entry(&key, &value).expect("an entry")).collect();
     let subscriptions = subscriptions.iter().map(|(key, value)| decode_subscription(key, value).expect("one")).collect();
-    let restored = Service::restore(nodes, subscriptions, entries);
+    let restored = Service::restore(nodes, subscriptions, entries, Vec::new());
     let (before, after) = (stage.service.node("n").expect("it"), restored.node("n").expect("it"));
     assert_eq!(before.config, after.config);
     assert_eq!(before.entries, after.entries);
@@ -115,7 +117,7 @@ fn subscriptions_that_were_kept_with_the_node_move_out_of_it() {
     let old = b"<node created='7' creator='juliet@house'><subscription jid='romeo@house' is='subscribed'/>        <subscription jid='nurse@house' is='pending'/></node>";
     let node = decode_node(old, &Config::base(1_000)).expect("a node");
     assert_eq!(node.subscriptions.len(), 2);
-    let mut stage = Stage { service: Service::restore(vec![("n".into(), node)], vec![], vec![]), ..Stage::new() };
+    let mut stage = Stage { service: Service::restore(vec![("n".into(), node)], vec![], vec![], vec![]), ..Stage::new() };
     let changes = stage
         .ask("romeo@house/x", Standing::Watcher { groups: vec![] }, "<unsubscribe node='n' jid='romeo@house'/>")
         .expect("the end")

@@ -5,9 +5,11 @@
 //! nobody.
 //!
 //! The state machine is XEP-0060's; here is what an account adds: who is what to its owner, where nodes and items are kept
-//! (`SHELVES`), who is told of news (`deliver`) and who gets the last item (`last`). Payloads are read by tasks when somebody asks;
+//! (`SHELVES`), who is told of news (`deliver`), who gets the last item (`last`) and pages of what a node holds (`archive`,
+//! XEP-0442). Payloads are read by tasks when somebody asks;
 //! in memory are the nodes, the index of items and small last payloads.
 
+pub(crate) mod archive;
 mod deliver;
 mod last;
 mod satellites;
@@ -29,7 +31,7 @@ use iris_core::{
 };
 use serde::Deserialize;
 
-use crate::xep0060_pubsub as pubsub;
+use crate::{xep0060_pubsub as pubsub, xep0313_archive as mam};
 use pubsub::{Answer, Asker, Change, Config, Context, Fetch, Outcome, Quotas, Request, Service, Shelves, Standing, event};
 
 pub const ROOM: Room = Room {
@@ -79,8 +81,12 @@ subscriptions_per_node_max = 1000
 ";
 }
 
-pub const SHELVES: Shelves =
-    Shelves { nodes: Shelf::map("pep_nodes"), subscriptions: Shelf::map("pep_subscriptions"), index: Shelf::map("pep_index") };
+pub const SHELVES: Shelves = Shelves {
+    nodes: Shelf::map("pep_nodes"),
+    subscriptions: Shelf::map("pep_subscriptions"),
+    index: Shelf::map("pep_index"),
+    moved: Shelf::map("pep_moved"),
+};
 /// Key: `pubsub::serial_key`; what an item holds. Never woken.
 pub const ITEMS: Shelf = Shelf::map("pep_items");
 
@@ -143,6 +149,11 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         m.iq_named(At::Account, GetOrSet::Get, ns, "pubsub", |turn, it| answer(turn, &it, false))?;
         m.iq_named(At::Account, GetOrSet::Set, ns, "pubsub", |turn, it| answer(turn, &it, true))?;
     }
+    // XEP-0442. Whoever is not the account itself; the account's own questions come by XEP-0313's room.
+    let pages: mam::Config = m.config()?;
+    m.iq_named(At::Account, GetOrSet::Get, mam::NS, "query", |turn, it| archive::form(turn, &it))?;
+    m.iq_named(At::Account, GetOrSet::Set, mam::NS, "query", move |turn, it| archive::query(turn, &it, &pages))?;
+    m.iq_named(At::Account, GetOrSet::Get, mam::NS, "metadata", |turn, it| archive::metadata(turn, &it))?;
     m.disco_node(disco_node);
     m.account_items(disco_items);
     m.on(Step::Probed, last::probed);
@@ -267,6 +278,8 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
         others: &others,
         may_create,
         host: Some(&service),
+        // Of contacts it hears as their sessions do, by their wish for news: that is finer than any option.
+        sees_presence: false,
         now_us: now.wall_us,
         service: &service,
         mint: &mint,
@@ -351,7 +364,7 @@ fn disco_node(turn: &mut Turn<'_>, disco: Disco, node: &str) -> Option<String> {
     let (me, host) = (turn.me().to_string(), turn.me().clone());
     let pep = turn.state(&PEP)?;
     if disco == Disco::Info {
-        return pep.service.describe(node, &who, Some(&host), &[]);
+        return pep.service.describe(node, &who, Some(&host), &[mam::NS, "urn:xmpp:mam:2#extended"]);
     }
     let node = pep.service.node(node)?;
     node.may_read(&who).ok()?;

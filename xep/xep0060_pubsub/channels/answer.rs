@@ -201,6 +201,7 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
         others: &known.others,
         may_create: known.may_create,
         host: None,
+        sees_presence: who.bare.node().is_some() && rules.domains.iter().any(|domain| domain == who.bare.domain().as_str()),
         now_us: now.wall_us,
         service: &me,
         mint: &mint,
@@ -223,13 +224,15 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
                 turn.write(Write::Append { owner, shelf: ITEMS, id, peer, tag: 0, entry });
             }
             Change::DeleteItem(serial) => turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) }),
+            Change::PutMoved(..) | Change::DeleteMoved(_) => {}
         }
     }
     if nodes {
         standing::publish_rosters(turn);
     }
     if nodes || subscriptions {
-        standing::publish_awaited(turn);
+        standing::publish_awaited(turn, nodes);
+        standing::publish_fleeting(turn);
     }
     for notice in outcome.notices {
         deliver::tell(turn, notice, &outcome.removed);

@@ -66,8 +66,8 @@ fn archived(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Result<(u64, So
     if public::is_reserved(name) {
         return Err(Bounce::new(Condition::FeatureNotImplemented).text("of who follows there is no archive"));
     }
-    let node = turn.state(&CHANNELS).and_then(|it| it.service.node(name));
-    let node = node.ok_or_else(|| Bounce::new(Condition::ItemNotFound))?;
+    let Some(channels) = turn.state(&CHANNELS) else { return Err(Bounce::new(Condition::InternalServerError)) };
+    let node = channels.service.node(name).ok_or_else(|| channels.service.missing(name))?;
     if node.config.is_collection() {
         return Err(Bounce::new(Condition::FeatureNotImplemented).text("a collection has no archive"));
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use iris_core::effects::Effect;
 use iris_core::xml::Build;
-use iris_core::{HostTurn, Jid, Stanza};
+use iris_core::{Envelope, HostTurn, Jid, SessionCard, Stanza, ns};
 
-use super::super::{Affiliation, Circle, Node, Notice, Notification, event, text};
+use super::super::{Affiliation, Circle, Node, Notice, Notification, Shows, event, text};
 use super::{CHANNELS, items};
 
 pub(super) fn tell(turn: &mut HostTurn<'_>, notice: Notice, removed: &[(Arc<str>, Node)]) {
@@ -57,7 +58,7 @@ pub(super) fn send_last(turn: &mut HostTurn<'_>, node: Arc<str>, to: &Jid) {
 }
 
 fn news(turn: &mut HostTurn<'_>, circles: Vec<Circle>, xml: &str, kind: Notification, body: Option<&str>) {
-    for Circle { collection, bodies, jids } in circles {
+    for Circle { collection, bodies, shows, jids } in circles {
         let mut inside = Build::new();
         if let Some(body) = body.filter(|_| bodies) {
             inside.leaf("body", body);
@@ -66,10 +67,31 @@ fn news(turn: &mut HostTurn<'_>, circles: Vec<Circle>, xml: &str, kind: Notifica
         if let Some(collection) = collection {
             inside.raw(event::through(&collection).as_bytes());
         }
-        if let Some(stanza) = message(turn, &text(inside), kind.as_str(), None) {
+        let Some(stanza) = message(turn, &text(inside), kind.as_str(), None) else { continue };
+        if shows == Shows::ALL {
             turn.fan_out(turn.jid.clone(), stanza, jids.into());
+        } else {
+            jids.into_iter().for_each(|jid| if_shown(turn, stanza.clone(), jid, shows));
         }
     }
+}
+
+/// 12.6: to somebody of this house, if they are online in one of these states when it comes to them.
+fn if_shown(turn: &mut HostTurn<'_>, stanza: Arc<Stanza>, to: Jid, shows: Shows) {
+    let from = turn.jid.clone();
+    turn.tell_account(to.to_bare(), move |turn| {
+        let is_shown = |card: &SessionCard| {
+            let is_it = to.resource().is_none() || to == Jid::from(card.jid.clone());
+            let presence = card.available.as_ref().filter(|_| is_it).map(|available| &available.presence);
+            presence.is_some_and(|presence| {
+                let show = presence.child_named(ns::CLIENT, "show").map(|show| presence.child_el(show).text().into_owned());
+                shows.has(show.as_deref())
+            })
+        };
+        if turn.cards().any(is_shown) {
+            turn.fx.list.push(Effect::Send(Envelope::new(stanza, from, to)));
+        }
+    });
 }
 
 /// 6.1.7: it is no news, so it says when it was.

@@ -36,8 +36,12 @@ fn node_info(turn: &mut HostTurn<'_>, who: &Asker, name: &str) -> Reply {
             xml.open_ns("query", disco::INFO).attr("node", name).raw(inside.as_bytes());
             result(xml)
         }
-        None => Bounce::new(Condition::ItemNotFound).into(),
+        None => missing(turn, name).into(),
     }
+}
+
+fn missing(turn: &mut HostTurn<'_>, name: &str) -> Bounce {
+    turn.state(&CHANNELS).map_or_else(|| Bounce::new(Condition::ItemNotFound), |it| it.service.missing(name))
 }
 
 pub(super) fn items(turn: &mut HostTurn<'_>, query: &El<'_>) -> Reply {
@@ -85,7 +89,7 @@ fn list(turn: &mut HostTurn<'_>, who: &Asker, node: Option<&str>, wanted: Option
             }
         }
         Some(name) => match service.node(name) {
-            None => return Bounce::new(Condition::ItemNotFound).into(),
+            None => return service.missing(name).into(),
             Some(node) if node.may_read(who).is_err() => {
                 return node.may_read(who).err().map_or_else(Reply::empty, Reply::Error);
             }

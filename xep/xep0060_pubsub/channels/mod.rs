@@ -5,7 +5,7 @@
 //! lie; `disco`; `archive` (XEP-0442); `people` who answer requests, change their rosters and go; `pending` (8.7).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ const SHELVES: Shelves = Shelves {
     nodes: Shelf::map("pubsub_nodes"),
     subscriptions: Shelf::map("pubsub_subscriptions"),
     index: Shelf::map("pubsub_index"),
+    moved: Shelf::map("pubsub_moved"),
 };
 /// The items, by serial; the peer is the number of the node. Read by tasks, never woken.
 const ITEMS: Shelf = Shelf::log("pubsub_items");
@@ -44,8 +45,10 @@ struct Channels {
     service: Service,
     /// Who has a request that waits for an answer from elsewhere: what the same one asks meanwhile waits behind it.
     waiting: Waiting,
-    /// Somebody is on `standing::AWAITED`.
+    /// A node greets whoever comes online: who is subscribed to one is on `standing::AWAITED`.
     awaits: bool,
+    /// Who is on `standing::FLEETING`.
+    fleeting: BTreeSet<BareJid>,
 }
 
 /// Each request holds its place until it is answered, or is given up.
@@ -81,6 +84,8 @@ struct Rules {
     quotas: Quotas,
     default: Config,
     pages: mam::Config,
+    /// Of the house: accounts there say when they come and go.
+    domains: Vec<String>,
 }
 
 /// The service's.
@@ -127,17 +132,20 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let (default, pages) = (settings.default_node(), m.config()?);
     // Whoever has an account in this house may be something to a node of each of its domains.
     let addresses: Arc<[Arc<str>]> = m.domains().iter().map(|domain| format!("{label}.{domain}").into()).collect();
+    let domains = m.domains().to_vec();
     let server_info = xep0485_server_info::is_published(m)?;
     for (event, hear) in [
         (Event::RosterChanged, people::roster_changed as fn(&mut Turn<'_>, &Arc<str>)),
         (Event::SessionAvailable, people::available),
+        (Event::SessionUnavailable, people::unavailable),
+        (Event::SessionEnded, people::unavailable),
     ] {
         let addresses = addresses.clone();
         m.on_event(event, move |turn| addresses.iter().for_each(|service| hear(turn, service)));
     }
     m.on_farewell(move |account, cx| people::farewell(account, addresses.clone(), cx));
     m.serve(&label, |s| {
-        s.rules(Rules { quotas: settings.quotas(), default: default.clone(), pages });
+        s.rules(Rules { quotas: settings.quotas(), default: default.clone(), pages, domains });
         s.named_identity(At::Host, "pubsub", "service", &settings.name);
         for feature in [disco::INFO, disco::ITEMS, NS, PUBLIC, social::FEED, social::GALLERY, commands::NS, "urn:xmpp:ping"]
             .into_iter()
@@ -166,6 +174,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             service: SHELVES.load(items, &default, Some(root.clone())),
             waiting: Waiting::default(),
             awaits: false,
+            fleeting: BTreeSet::new(),
         })?;
         for ns in [NS, OWNER] {
             s.host_iq_named(GetOrSet::Get, ns, "pubsub", |turn, it| answer::answer(turn, &it, false))?;
@@ -182,7 +191,8 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_message(people::hear);
         s.every(people::SWEEP, people::sweep);
         s.on_host_woken(standing::publish_rosters);
-        s.on_host_woken(standing::publish_awaited);
+        s.on_host_woken(|turn| standing::publish_awaited(turn, true));
+        s.on_host_woken(standing::publish_fleeting);
         s.on_host_woken(move |turn| xep0485_server_info::publish(turn, server_info));
         Ok(())
     })

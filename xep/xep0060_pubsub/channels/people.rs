@@ -78,6 +78,20 @@ pub(super) fn available(turn: &mut Turn<'_>, service: &Arc<str>) {
     });
 }
 
+/// In the turn of an account: one of its sessions is not online any more (12.5).
+pub(super) fn unavailable(turn: &mut Turn<'_>, service: &Arc<str>) {
+    let person = turn.me().clone();
+    if !turn.facts.get(service, &standing::FLEETING).is_some_and(|fleeting| fleeting.contains(&person)) {
+        return;
+    }
+    let here: Vec<Jid> = turn.cards().filter(|card| card.available.is_some()).map(|card| card.jid.clone().into()).collect();
+    turn.tell(service, move |turn| {
+        if let Some(outcome) = turn.state(&CHANNELS).and_then(|it| it.service.end_fleeting(&person, &here)) {
+            answer::settle(turn, outcome);
+        }
+    });
+}
+
 /// All owners are asked anew: one of them may still let the contact in.
 fn review(turn: &mut HostTurn<'_>, owner: &BareJid, contact: BareJid) {
     for (name, owners) in standing::concerned(turn, owner, &contact) {

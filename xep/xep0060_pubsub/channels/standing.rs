@@ -9,13 +9,16 @@ use iris_core::task::{Cx, Finish};
 use iris_core::{BareJid, HostTurn, Reply};
 
 use super::super::{Access, Affiliation, Asker, Node, SendLast, Service, Standing};
-use super::{CHANNELS, answer};
+use super::{CHANNELS, answer, people};
 
 /// Whose rosters count here: accounts that own a node of these models. Published, so that the others need not be asked nor tell.
 pub(super) static ROSTERS: Fact<BTreeSet<BareJid>> = Fact::new();
 
 /// Who is subscribed to a node that sends its last item to whoever comes online (6.1.7, `on_sub_and_presence`): their accounts say it.
 pub(super) static AWAITED: Fact<BTreeSet<BareJid>> = Fact::new();
+
+/// Who has a subscription that ends when they go offline (12.5): their accounts say that, too.
+pub(super) static FLEETING: Fact<BTreeSet<BareJid>> = Fact::new();
 
 /// What people are to the owners of a node.
 pub(super) type Standings = HashMap<BareJid, Standing>;
@@ -96,15 +99,36 @@ pub(super) fn publish_rosters(turn: &mut HostTurn<'_>) {
     turn.publish(&ROSTERS, rosters);
 }
 
-/// After each change of a node or of a subscription.
-pub(super) fn publish_awaited(turn: &mut HostTurn<'_>) {
+/// After each change of a node, or of subscriptions alone.
+pub(super) fn publish_awaited(turn: &mut HostTurn<'_>, of_node: bool) {
     let Some(channels) = turn.state(&CHANNELS) else { return };
-    let awaited: BTreeSet<BareJid> = greeting(&channels.service)
-        .flat_map(|(_, node)| node.subscriptions.people().map(|(person, _)| person.clone()))
-        .collect();
-    // Few services have such nodes, and then there is nothing to say.
-    if std::mem::replace(&mut channels.awaits, !awaited.is_empty()) || !awaited.is_empty() {
+    // Few services have such nodes, and then nobody looks through all of them for each new subscriber.
+    if !of_node && !channels.awaits {
+        return;
+    }
+    let greets = greeting(&channels.service).next().is_some();
+    let people = greeting(&channels.service).flat_map(|(_, node)| node.subscriptions.people());
+    let awaited: BTreeSet<BareJid> = people.map(|(person, _)| person.clone()).collect();
+    if std::mem::replace(&mut channels.awaits, greets) || greets {
         turn.publish(&AWAITED, awaited);
+    }
+}
+
+/// After each change of a subscription. Whoever is new among them is asked whether they are there at all: they may have gone before
+/// their account knew that it matters, or while the house was down.
+pub(super) fn publish_fleeting(turn: &mut HostTurn<'_>) {
+    let Some(channels) = turn.state(&CHANNELS) else { return };
+    let fleeting: BTreeSet<BareJid> = channels.service.fleeting().collect();
+    if fleeting == channels.fleeting {
+        return;
+    }
+    let new: Vec<BareJid> = fleeting.difference(&channels.fleeting).cloned().collect();
+    channels.fleeting = fleeting.clone();
+    turn.publish(&FLEETING, fleeting);
+    let service: Arc<str> = Arc::from(turn.jid.as_str());
+    for person in new {
+        let service = service.clone();
+        turn.tell_account(person, move |turn| people::unavailable(turn, &service));
     }
 }
 

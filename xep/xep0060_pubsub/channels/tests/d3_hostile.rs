@@ -44,6 +44,37 @@ fn d3_numbers_of_any_size() {
     }
 }
 
+/// "Over a limit … an error whose text says which limit and who can change it."
+#[test]
+fn d3_whoever_reaches_a_limit_hears_which_and_who_can_change_it() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    let (everybody, operator) = ("that is the same for everybody: ", "whoever runs this server can change that");
+    let named = |n: usize| (0..n).map(|n| format!("a{n}@b")).collect::<Vec<_>>().join("|");
+    let (long, many, collections) = ("x".repeat(1_025), named(65), named(9));
+    for (var, value, limit, who) in [
+        ("title", long.as_str(), "pubsub#title: at most 1024 bytes; ", everybody),
+        ("contact", &many, "pubsub#contact: at most 64 addresses; ", everybody),
+        ("roster_groups_allowed", &many, "at most 64 groups of 1024 bytes each; ", everybody),
+        ("max_items", "1001", "pubsub#max_items: at most 1000 items; ", operator),
+        ("max_payload_size", "999999999", "pubsub#max_payload_size: at most 196608 bytes; ", operator),
+        ("collection", &collections, "pubsub#collection: at most 8 collections; ", everybody),
+    ] {
+        let refused = configure(&mut house, &romeo, "n", &[(var, value)]);
+        error(&refused, "modify", "not-acceptable", "");
+        assert!(refused.as_str().contains(&format!("{limit}{who}")), "{var}: {}", refused.as_str());
+    }
+    for n in 0..16 {
+        let jid = format!("juliet@house/{n}");
+        ok(&ask(&mut house, &juliet, "set", &format!("<subscribe node='n' jid='{jid}'/>")));
+    }
+    let refused = subscribe(&mut house, &juliet, "n");
+    error(&refused, "wait", "policy-violation", "too-many-subscriptions");
+    assert!(refused.as_str().contains(&format!("at most 16 subscriptions to a node; {everybody}")), "{}", refused.as_str());
+    let items: String = (0..1_001).map(|n| format!("<item id='{n}'/>")).collect();
+    let refused = ask(&mut house, &romeo, "get", &format!("<items node='n'>{items}</items>"));
+    assert!(refused.as_str().contains(&format!("one request names at most 1000 items; {everybody}")), "{}", refused.as_str());
+}
+
 #[test]
 fn d3_nobody_does_anything_to_somebody_elses_node() {
     let (mut house, [romeo, juliet, nurse]) = scene(&[]);

@@ -76,7 +76,7 @@ fn s6_and_s7_what_is_published_goes_to_who_has_subscribed() {
     assert!(house.one(&juliet).as_str().contains("<purge node='n'/>"));
     ok(&own(&mut house, &romeo, "set", "<delete node='n'><redirect uri='xmpp:pubsub.house?;node=m'/></delete>"));
     assert!(house.one(&juliet).as_str().contains("<delete node='n'><redirect uri='xmpp:pubsub.house?;node=m'/></delete>"));
-    error(&ask(&mut house, &nurse, "get", "<items node='n'/>"), "cancel", "item-not-found", "");
+    error(&ask(&mut house, &nurse, "get", "<items node='n'/>"), "modify", "gone", "");
     ok(&create(&mut house, &romeo, "n", &[]));
     ok(&publish(&mut house, &romeo, "n", "3", X));
     house.nothing(&juliet);

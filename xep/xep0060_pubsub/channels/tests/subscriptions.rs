@@ -80,8 +80,7 @@ fn s6_3_options_are_read_changed_and_kept() {
     for wrong in [
         ("digest", "1"),
         ("digest_frequency", "60000"),
-        ("show-values", "online|chat"),
-        ("expire", "presence"),
+        ("show-values", "online|asleep"),
         ("deliver", "maybe"),
         ("expire", "yesterday"),
         ("expire", "2001-01-01T00:00:00Z"),
