@@ -4,8 +4,8 @@
 use iris_core::xml::Build;
 use iris_core::{Room, Status};
 
-/// Where the project lives: a place holder (RFC 2606) until it is published, in Cargo.toml too.
-pub const HOMEPAGE: &str = "https://example.org/iris";
+/// Where the project lives, once it does somewhere: `homepage` in this crate's Cargo.toml.
+const HOMEPAGE: &str = env!("CARGO_PKG_HOMEPAGE");
 
 const DESCRIPTION: &str = "An XMPP server for teams: messaging, presence, archive, and everything else in one program.";
 
@@ -38,7 +38,9 @@ pub fn doap(rooms: &[Room]) -> String {
     xml.raw(b"\n").open("Project").raw(b"\n").leaf("name", "Iris").raw(b"\n");
     xml.open("shortdesc").attr("xml:lang", "en").text("XMPP server").close().raw(b"\n");
     xml.open("description").attr("xml:lang", "en").text(DESCRIPTION).close().raw(b"\n");
-    resource(&mut xml, "homepage", HOMEPAGE);
+    if !HOMEPAGE.is_empty() {
+        resource(&mut xml, "homepage", HOMEPAGE);
+    }
     for license in ["MIT", "Apache-2.0"] {
         resource(&mut xml, "license", &format!("https://spdx.org/licenses/{license}.html"));
     }

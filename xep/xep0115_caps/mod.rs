@@ -8,14 +8,12 @@
 mod hash;
 pub mod known;
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use iris_core::mount::Doors;
 use iris_core::xml::{El, escape_attr};
 use iris_core::{At, Card, Event, Mount, MountError, Room, Status, Step, When, ns};
 
-use crate::cards::HOMEPAGE;
 use hash::{Named, text};
 use known::{Algo, Known};
 
@@ -46,13 +44,17 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
 /// Is this `node#ver` what we announce (section 6.2)?
 pub fn is_node_of(doors: &Doors, node: &str) -> bool {
     let announced = doors.features_at(At::Host).any(|feature| feature == ns::CAPS);
-    announced && node.strip_prefix(&*node_of(doors)).and_then(|it| it.strip_prefix('#')).is_some_and(|ver| ver == ver_of(doors))
+    announced && node.strip_prefix(&node_of(doors)).and_then(|it| it.strip_prefix('#')).is_some_and(|ver| ver == ver_of(doors))
 }
 
 /// Section 4: "an HTTP URL at which a user could find further information about the software product". That is the start page of
-/// the house itself, which says what it is and which version; the project's own page for who has no web side.
-fn node_of(doors: &Doors) -> Cow<'_, str> {
-    doors.site.as_ref().map_or(Cow::Borrowed(HOMEPAGE), |site| Cow::Owned(format!("{site}/")))
+/// the house itself, which says what it is and which version; without a web side the address of the domain.
+fn node_of(doors: &Doors) -> String {
+    node(doors.site.as_deref(), &doors.domain)
+}
+
+fn node(site: Option<&str>, domain: &str) -> String {
+    site.map_or_else(|| format!("xmpp:{domain}"), |site| format!("{site}/"))
 }
 
 fn ver_of(doors: &Doors) -> String {
@@ -138,6 +140,12 @@ mod tests {
         let all = format!("{identities}{features}{forms}");
         let hash = hash_caps(all.as_bytes(), xmpp_parsers::hashes::Algo::Sha_1).expect("a hash");
         assert_eq!(base64::engine::general_purpose::STANDARD.encode(&hash.hash), ver);
+    }
+
+    #[test]
+    fn s4_the_node_is_an_address_of_ours_and_nobody_elses() {
+        assert_eq!(node(Some("https://house:5443"), "house"), "https://house:5443/");
+        assert_eq!(node(None, "house"), "xmpp:house");
     }
 
     /// `category/type/lang/name<`
