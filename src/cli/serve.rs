@@ -58,9 +58,18 @@ fn parse_listener(text: &str) -> Result<Listener, String> {
     Ok(Listener { kind, address, unlimited: false, optional: false, web: false, proxy_protocol: false })
 }
 
+/// Passwords, keys and messages are in memory, and a core dump is a file that others may come to (security B17). So it holds no
+/// memory (core(5)). Who hunts a bug of this process writes 33 to the same file of it.
+fn keep_memory_out_of_core_dumps() {
+    if let Err(error) = std::fs::write("/proc/self/coredump_filter", "0") {
+        tracing::debug!(%error, "/proc/self/coredump_filter cannot be written: a core dump would hold what is in memory");
+    }
+}
+
 pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
     logging::start(config.log)?;
+    keep_memory_out_of_core_dumps();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }

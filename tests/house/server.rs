@@ -229,6 +229,12 @@ impl Server {
         Duration::from_millis((ticks(14) + ticks(15)) * 10)
     }
 
+    /// Which of its memory a core dump would hold (core(5)), in hexadecimal.
+    pub fn dumps(&self) -> String {
+        let path = Path::new("/proc").join(self.child.id().to_string()).join("coredump_filter");
+        fs::read_to_string(path).expect("a living process").trim().to_owned()
+    }
+
     /// Resident memory.
     pub fn memory_kib(&self) -> u64 {
         let status = fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status"));
