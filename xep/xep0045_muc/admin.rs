@@ -151,7 +151,8 @@ impl Room {
     fn change_of(&self, turn: &HostTurn<'_>, item: &El<'_>) -> Result<Change, Bounce> {
         let reason = item.child(ADMIN, "reason").map(|it| it.text().into_owned()).filter(|it| !it.is_empty());
         if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-            return Err(Bounce::new(Condition::NotAcceptable).text("the reason is too long"));
+            let what = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+            return Err(Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("say it in fewer words")));
         }
         match (item.attr("affiliation"), item.attr("role")) {
             (None, Some(role)) => {

@@ -328,7 +328,7 @@ impl RoomConfig {
     pub fn with(&self, submitted: &Submitted, settings: &settings::Config) -> Result<RoomConfig, Problem> {
         let mut config = self.clone();
         let text = |name: &str, into: &mut String| match submitted.text(&var(name)) {
-            Some(text) if text.len() > TEXT_BYTES_MAX => Err(Problem::of_field(&var(name), "is too long")),
+            Some(text) if text.len() > TEXT_BYTES_MAX => Err(too_long(name)),
             text => {
                 if submitted.has(&var(name)) {
                     *into = text.unwrap_or_default().to_owned();
@@ -403,10 +403,15 @@ impl RoomConfig {
     }
 }
 
+fn too_long(name: &str) -> Problem {
+    let what = format!("has at most {TEXT_BYTES_MAX} bytes");
+    Problem::of_field(&var(name), &limit::text(what, Changed::ByNobody("take a shorter one")))
+}
+
 fn password(before: &RoomConfig, submitted: &Submitted) -> Result<Option<String>, Problem> {
     let secret = submitted.text(&var("roomsecret")).map(str::to_owned);
     if secret.as_ref().is_some_and(|secret| secret.len() > TEXT_BYTES_MAX) {
-        return Err(Problem::of_field(&var("roomsecret"), "is too long"));
+        return Err(too_long("roomsecret"));
     }
     match submitted.boolean(&var("passwordprotectedroom")).unwrap_or(before.password.is_some()) {
         false => Ok(None),

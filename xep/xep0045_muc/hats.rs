@@ -188,8 +188,11 @@ impl Room {
 
     fn change_hats(&mut self, turn: &mut HostTurn<'_>, node: &str, given: &Submitted) -> Result<(), Bounce> {
         let uri: Arc<str> = Arc::from(given.text("hats#uri").unwrap_or_default());
-        if uri.len() > TEXT_BYTES_MAX || uri.contains(char::is_whitespace) {
-            return Err(Bounce::new(Condition::NotAcceptable).text("hats#uri: is no URI, or too long"));
+        if uri.len() > TEXT_BYTES_MAX {
+            return Err(too_long("hats#uri"));
+        }
+        if uri.contains(char::is_whitespace) {
+            return Err(Bounce::new(Condition::NotAcceptable).text("hats#uri: is no URI"));
         }
         let person: Arc<str> = given.jid("hats#jid").map_or_else(|| Arc::from(""), |jid| Arc::from(bare(&jid)));
         let (is_kept, worn) = (self.is_kept(), format!("{person} {uri}"));
@@ -234,8 +237,11 @@ impl Room {
         let title = given.text("hats#title").unwrap_or_default().replace(['\n', '\r'], " ");
         let hue = given.text("hats#hue").unwrap_or_default().to_owned();
         let is_hue = hue.is_empty() || hue.parse::<f64>().is_ok_and(|hue| (0.0..=360.0).contains(&hue));
-        if title.len() > TEXT_BYTES_MAX || !is_hue {
-            return Err(Bounce::new(Condition::NotAcceptable).text("the title is too long, or the hue no angle"));
+        if title.len() > TEXT_BYTES_MAX {
+            return Err(too_long("hats#title"));
+        }
+        if !is_hue {
+            return Err(Bounce::new(Condition::NotAcceptable).text("hats#hue: is an angle, from 0 to 360"));
         }
         if self.hats.known.len() >= HATS_MAX && !self.hats.known.contains_key(&uri) {
             let what = format!("a room has at most {HATS_MAX} hats");
@@ -289,4 +295,9 @@ impl Room {
             turn.put(WORN, &format!("{jid} {uri}"), "");
         }
     }
+}
+
+fn too_long(what: &str) -> Bounce {
+    let what = format!("{what}: at most {TEXT_BYTES_MAX} bytes");
+    Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("take a shorter one"))
 }

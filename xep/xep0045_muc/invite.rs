@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use iris_core::store::{Item, Shelf};
 use iris_core::xml::{Build, El, Stanza};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Reply, jids};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Jid, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role};
@@ -161,7 +161,8 @@ impl Room {
         }
         let invites: Vec<El<'_>> = x.children().filter(|child| child.is(USER, "invite")).take(INVITEES_MAX + 1).collect();
         if invites.is_empty() || invites.len() > INVITEES_MAX {
-            return Bounce::bad_request(&format!("from one to {INVITEES_MAX} invitations")).into();
+            let what = format!("a message holds from one to {INVITEES_MAX} invitations");
+            return Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody("send several")).into();
         }
         if self.config.archived {
             return bubble::is_archived().into();
@@ -176,7 +177,9 @@ impl Room {
             };
             let words = Words::of(invite);
             if words.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-                return Bounce::new(Condition::NotAcceptable).text("the reason is too long").into();
+                let what = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+                let help = Changed::ByNobody("say it in fewer words");
+                return Bounce::new(Condition::NotAcceptable).limit(what, help).into();
             }
             if self.affiliation_of(&to) == Affiliation::Outcast {
                 return Bounce::new(Condition::NotAllowed).text("whom you invite is banned here").into();

@@ -184,7 +184,10 @@ fn service_of(el: &El<'_>) -> Result<Jid, Bounce> {
 
 fn node_of(el: &El<'_>) -> Result<Option<Box<str>>, Bounce> {
     match el.attr("node").filter(|node| !node.is_empty()) {
-        Some(node) if node.len() > NODE_BYTES_MAX => Err(Bounce::bad_request("the node has more than 1024 bytes")),
+        Some(node) if node.len() > NODE_BYTES_MAX => {
+            let what = format!("a node has at most {NODE_BYTES_MAX} bytes");
+            Err(Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody("the push service names a shorter one")))
+        }
         node => Ok(node.map(|node| Box::from(&*node))),
     }
 }

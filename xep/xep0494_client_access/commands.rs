@@ -7,7 +7,7 @@ use iris_core::clients::ClientAccess;
 use iris_core::command::{Command, Done, Next, Note, Stage, Who};
 use iris_core::form::{Field, Form, Submitted};
 use iris_core::time::datetime;
-use iris_core::{Ask, AskAnswer, BareJid, Bounce, Condition, Cx, Mount, MountError};
+use iris_core::{Ask, AskAnswer, BareJid, Bounce, Changed, Condition, Cx, Mount, MountError};
 
 use super::in_seconds;
 
@@ -87,7 +87,8 @@ fn of_user_form() -> Form {
 async fn of_user(stage: Stage, answers: Submitted, cx: Cx) -> Result<Done, Bounce> {
     let jids = answers.jids("accountjids");
     if jids.len() > ACCOUNTS_MAX {
-        return Err(Bounce::bad_request(&format!("at most {ACCOUNTS_MAX} accounts at once")));
+        let what = format!("an order is for at most {ACCOUNTS_MAX} accounts");
+        return Err(Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody("give it several times")));
     }
     // Asked first: nothing is done to anybody if one of them is another domain's.
     if let Some(jid) = jids.iter().find(|jid| jid.node().is_none() || *jid.domain().as_str() != *stage.domain) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jid::{BareJid, Jid};
 
 use super::{FIELDS_MAX, Field, FieldKind, Form, Problem, VALUES_PER_FIELD_MAX};
+use crate::limit::{self, Changed};
 use crate::ns;
 use crate::time;
 use crate::xml::El;
@@ -69,7 +70,8 @@ pub(super) fn check(form: &Form, x: &El<'_>) -> Result<Submitted, Problem> {
     let mut given: Vec<(String, Vec<String>)> = Vec::new();
     for field in x.children().filter(|child| child.is(ns::DATA_FORMS, "field")) {
         if given.len() >= FIELDS_MAX {
-            return Err(Problem(format!("more than {FIELDS_MAX} fields")));
+            let what = format!("a form has at most {FIELDS_MAX} fields");
+            return Err(Problem(limit::text(what, Changed::ByNobody("leave out what was not asked for"))));
         }
         let Some(var) = field.attr("var").filter(|var| !var.is_empty()) else {
             if field.attr("type").as_deref() == Some("fixed") {
@@ -83,7 +85,8 @@ pub(super) fn check(form: &Form, x: &El<'_>) -> Result<Submitted, Problem> {
         let values = field.children().filter(|child| child.is(ns::DATA_FORMS, "value"));
         let values: Vec<String> = values.take(VALUES_PER_FIELD_MAX + 1).map(|value| value.text().into_owned()).collect();
         if values.len() > VALUES_PER_FIELD_MAX {
-            return Err(Problem::of_field(&var, &format!("more than {VALUES_PER_FIELD_MAX} values")));
+            let what = format!("{var}: at most {VALUES_PER_FIELD_MAX} values");
+            return Err(Problem(limit::text(what, Changed::ByNobody("submit it several times"))));
         }
         given.push((var.into_owned(), values));
     }
