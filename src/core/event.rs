@@ -8,6 +8,10 @@ pub enum Event {
     SessionDetached,
     /// A detached session has a pipe again.
     SessionResumed,
+    /// A session has a pipe and has not acknowledged for a while what was written to it (`SessionCard::silent`); its client may be gone.
+    SessionSilent,
+    /// A session that was silent has said something.
+    SessionHeard,
     /// A session has sent its initial presence, or its priority rose from negative: it takes messages from now on.
     SessionAvailable,
     /// A session that is available wants to hear of nodes it did not ask for before: `Turn::interests`.

@@ -120,6 +120,8 @@ pub struct SessionCard {
     pub inactive: bool,
     /// It has no pipe and waits to be resumed.
     pub detached: bool,
+    /// It has a pipe and owes an acknowledgement (XEP-0198) for so long that nobody can say whether it is there.
+    pub silent: bool,
     /// Which news it wants; a room that has verified its capabilities says so (XEP-0115).
     pub interests: Interests,
     /// Of which nodes it has been given the last news since it became available.
@@ -147,6 +149,7 @@ impl SessionCard {
             invisible: false,
             inactive: false,
             detached: false,
+            silent: false,
             interests: Interests::default(),
             informed: Interests::default(),
         }

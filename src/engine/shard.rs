@@ -95,6 +95,8 @@ enum Input {
     Resumed(SessionRef),
     /// It has lost its pipe.
     Detached(SessionRef),
+    /// It is silent, or is so no more.
+    Silence(SessionRef),
     Ask(Ask, AskReply),
     Host(HostFn, HostReply),
     Turn(AccountFn, TurnReply),
@@ -126,6 +128,8 @@ enum Slot {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Session(u32, u32),
+    /// Has it acknowledged what it was asked about?
+    Silence(u32, u32),
     Account(Arc<str>),
     /// Something that a domain does again and again: `Doors::every`.
     Every(Arc<str>, usize),
@@ -459,6 +463,11 @@ impl Shard {
                 if cx.sessions.get(at).is_some_and(|session| session.card.detached && session.resuming.is_none()) {
                     path::event(entity, &mut cx, Event::SessionDetached, Some(at));
                 }
+            }
+            Input::Silence(at) => {
+                let silent = cx.sessions.get(at).map(|session| session.card.silent);
+                let event = silent.map(|silent| if silent { Event::SessionSilent } else { Event::SessionHeard });
+                event.into_iter().for_each(|event| path::event(entity, &mut cx, event, Some(at)));
             }
             Input::Resumed(at) => path::event(entity, &mut cx, Event::SessionResumed, Some(at)),
             Input::Ask(ask, reply) => admin::answer(entity, &mut cx, ask, reply),

@@ -1,13 +1,13 @@
 //! XEP-0357: Push Notifications - a phone that is not connected is told, by the service of its app, that there is something for it.
 //! Spec 0.4.1, https://xmpp.org/extensions/xep-0357.html. Not done: services that were disabled by their errors are not tried again
-//! after a day (a "MAY"); their client enables them anew. A connection that is dead and does not say so is noticed when its session is
-//! detached (`idle_timeout`, `ping_timeout`), not by a late acknowledgement. A notification that is underway when the process dies is lost;
+//! after a day (a "MAY"); their client enables them anew. A client without XEP-0198 whose connection is dead and does not say so is told
+//! when that is noticed (`idle_timeout`, `ping_timeout`). A notification that is underway when the process dies is lost;
 //! the next message tells of both. 0492 is read as for `client/phone`, whatever the client is. Nothing is inline in XEP-0386: neither text says so.
 //!
 //! A service belongs to the device that enabled it, known by its resource. Whatever is worth it (`importance.rs`), not kept quiet by the
 //! user (`quiet.rs`) and not on its way to that device is published, by the domain, in `notify.rs`: a device that is not connected,
-//! or whose connection broke, gets one notification for each conversation and burst. Which services there are is one record of the
-//! account (`service.rs`); whoever has one stands on the list of the house that rooms look at (`House::enrolled`). For browsers there is a
+//! or whose connection broke, or that owes an acknowledgement (XEP-0198) for half a minute, gets one notification for each conversation
+//! and burst. Which services there are is one record of the account (`service.rs`); whoever has one stands on the list of the house that rooms look at (`House::enrolled`). For browsers there is a
 //! service of our own (`web.rs`).
 
 use iris_core::effects::Effect;
@@ -120,7 +120,11 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             Flow::Go
         });
     }
-    m.on_event(Event::SessionDetached, move |turn| notify::detached(turn, &names, &settings));
+    for lost in [Event::SessionDetached, Event::SessionSilent] {
+        let settings = settings.clone();
+        m.on_event(lost, move |turn| notify::detached(turn, &names, &settings));
+    }
+    m.on_event(Event::SessionHeard, came_back);
     m.on_event(Event::SessionBound, came_back);
     m.on_event(Event::SessionResumed, came_back);
     m.on_event(Event::AccountRemoved, |turn| enrol(turn, false));

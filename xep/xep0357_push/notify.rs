@@ -100,15 +100,15 @@ pub fn heard(turn: &mut Turn<'_>, names: &Names, settings: &Settings) {
     };
     let stanza = &heard.stanza;
     // Each device in a room hears it by an address of its own.
-    let only = session.filter(|_| stanza.stype() == StanzaType::Groupchat).filter(|at| is_detached(turn, *at));
+    let only = session.filter(|_| stanza.stype() == StanzaType::Groupchat).filter(|at| is_away(turn, *at));
     consider(turn, names, settings, &heard, only);
 }
 
-fn is_detached(turn: &Turn<'_>, at: SessionRef) -> bool {
-    turn.account.card(at).is_some_and(|card| card.detached)
+fn is_away(turn: &Turn<'_>, at: SessionRef) -> bool {
+    turn.account.card(at).is_some_and(|card| card.detached || card.silent)
 }
 
-/// A connection broke: what its client has not shown to have, it may not have.
+/// A connection broke, or may be dead: what its client has not shown to have, it may not have.
 pub fn detached(turn: &mut Turn<'_>, names: &Names, settings: &Settings) {
     let Some(at) = turn.session.filter(|_| has_services(turn)) else { return };
     let mut conversations: Vec<BareJid> = Vec::new();
@@ -179,11 +179,11 @@ fn tell_if(turn: &mut Turn<'_>, wanted: bool, news: &News, settings: &Settings) 
     }
 }
 
-/// Whose device is not connected? Where: in `Push::services`.
+/// Whose device is not connected, or silent? Where: in `Push::services`.
 fn away(turn: &mut Turn<'_>, only: Option<SessionRef>) -> Vec<usize> {
     let me: Option<Box<str>> = only.and_then(|at| turn.account.card(at)).map(|card| card.jid.resource().as_str().into());
     let here: Vec<Box<str>> =
-        turn.cards().filter(|card| !card.detached).map(|card| card.jid.resource().as_str().into()).collect();
+        turn.cards().filter(|card| !card.detached && !card.silent).map(|card| card.jid.resource().as_str().into()).collect();
     let Some(push) = turn.state(&STATE) else { return Vec::new() };
     let is_away =
         |service: &Service| !here.contains(&service.resource) && (only.is_none() || me.as_ref() == Some(&service.resource));

@@ -9,6 +9,7 @@ use crate::ROOMS;
 
 mod quiet;
 mod rooms;
+mod silent;
 mod web;
 
 const APP_SERVER: Room = Room {

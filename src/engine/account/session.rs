@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iris_core::effects::{Out, StreamError, To, Undelivered};
 use iris_core::error::{Bounce, Condition};
@@ -42,6 +43,10 @@ pub struct Session {
     pub heard: Mono,
     /// Its pipe waits for credit.
     pub thirsty: bool,
+    /// XEP-0198: since when an `<r/>` is not answered, as far as anybody has looked.
+    pub owes_since: Option<Mono>,
+    /// Somebody will look.
+    pub owes_timer: bool,
     /// Asked whether it lives; no answer yet.
     pub asked_alive: bool,
     /// When its timer fires.
@@ -98,6 +103,8 @@ pub struct Sm {
     asked: Option<u32>,
     /// Stanzas received since enabling.
     received: u32,
+    /// An `<r/>` is not answered.
+    owed: bool,
 }
 
 /// Stanzas of the client that are not settled yet: the home of their receipts.
@@ -128,6 +135,10 @@ pub enum Pulled {
 /// Of different people and things that many may wait (XEP-0352); one more, and all of it goes out.
 const HELD_STANZAS_MAX: usize = 1_000;
 
+/// Whoever has not acknowledged for so long what was asked about may not be there. Far less than a dead connection takes to be found out,
+/// and more than a phone on a bad network takes to answer.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
 /// Ask for an acknowledgement after this many stanzas.
 const ASK_AFTER: u32 = 8;
 
@@ -146,6 +157,8 @@ impl Session {
             heard: now.mono,
             thirsty: false,
             asked_alive: false,
+            owes_since: None,
+            owes_timer: false,
             looked_at: Mono::default(),
             detached_at: None,
             agent: None,
@@ -431,12 +444,12 @@ impl Session {
     /// `<enable/>`: `answer` is `<enabled/>`; what was queued before it is not counted.
     pub fn enable_sm(&mut self, id: Option<String>, answer: String, limits: &Limits) {
         self.answer_nonza(answer, limits);
-        self.sm = Some(Sm { id, started: false, acked: 0, handled: 0, unasked: 0, asked: None, received: 0 });
+        self.sm = Some(Sm { id, started: false, acked: 0, handled: 0, unasked: 0, asked: None, received: 0, owed: false });
     }
 
     /// `<enable/>` inside XEP-0386's `<bind/>`: everything behind `<success/>` is counted.
     pub fn enable_sm_inline(&mut self, id: Option<String>) {
-        self.sm = Some(Sm { id, started: true, acked: 0, handled: 0, unasked: 0, asked: None, received: 0 });
+        self.sm = Some(Sm { id, started: true, acked: 0, handled: 0, unasked: 0, asked: None, received: 0, owed: false });
     }
 
     /// An element that is no stanza and that XEP-0198 does not count.
@@ -464,11 +477,17 @@ impl Session {
         let count = self.may_acknowledge(h)?;
         let Some(sm) = &mut self.sm else { return Ok(()) };
         sm.acked = h;
+        sm.owed = self.sent > count;
         for _ in 0..count {
             self.sent -= 1;
             self.forget(0);
         }
         Ok(())
+    }
+
+    /// Has an `<r/>` been written that was not answered?
+    pub fn owes(&self) -> bool {
+        self.sm.as_ref().is_some_and(|sm| sm.owed)
     }
 
     /// `<r/>`: answered when everything sent before it is settled and committed.
@@ -488,6 +507,7 @@ impl Session {
         let Some(sm) = &mut self.sm else { return Ok(0) };
         sm.unasked = 0;
         sm.asked = None;
+        sm.owed = false;
         Ok(sm.handled)
     }
 
@@ -535,6 +555,7 @@ impl Sm {
         }
         if self.unasked >= ASK_AFTER || (self.unasked > 0 && sent == queued) {
             self.unasked = 0;
+            self.owed = true;
             out.nonza(b"<r xmlns='urn:xmpp:sm:3'/>");
         }
     }

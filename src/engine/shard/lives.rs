@@ -13,7 +13,7 @@ use iris_core::time::{Mono, Now};
 use iris_core::{BareJid, Event, SessionRef, login};
 
 use super::{AccountEntity, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
-use crate::account::session::{Resuming, Session};
+use crate::account::session::{Resuming, SILENCE, Session};
 use crate::path::{self, Ctx};
 use iris_core::Ask;
 
@@ -34,6 +34,7 @@ impl Shard {
         | Input::Marks(_)
         | Input::Resumed(_)
         | Input::Detached(_)
+        | Input::Silence(_)
         | Input::Overdue
         | Input::Present(_) = input
         {
@@ -238,6 +239,7 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(at) {
             session.detached_at = Some(now);
             session.card.detached = true;
+            (session.card.silent, session.owes_since) = (false, None);
             let key = session.account.clone();
             self.inbox.push_back((key, Input::Detached(at)));
             self.arm_session(at, now + self.house.limits.resume_timeout);
@@ -263,12 +265,52 @@ impl Shard {
             let Some(Reverse((when, timer))) = self.timers.pop() else { break };
             match timer {
                 Timer::Session(slot, generation) => self.session_timer(SessionRef { shard: self.id, slot, generation }, when),
+                Timer::Silence(slot, generation) => self.silence_timer(SessionRef { shard: self.id, slot, generation }),
                 Timer::Account(key) => self.rested(&key),
                 Timer::Every(domain, index) => self.again(domain, index),
                 Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
                 Timer::Entity(key) => self.entity_rested(&key),
                 Timer::Overdue(key) => self.inbox.push_back((key, Input::Overdue)),
             }
+        }
+    }
+
+    /// What was written to the client asks for an acknowledgement.
+    pub(super) fn await_ack(&mut self, at: SessionRef) {
+        let now = self.now.mono;
+        let Some(session) = self.sessions.get_mut(at).filter(|session| session.owes()) else { return };
+        session.owes_since.get_or_insert(now);
+        if !session.owes_timer {
+            session.owes_timer = true;
+            self.arm(now + SILENCE, Timer::Silence(at.slot, at.generation));
+        }
+    }
+
+    /// The client has said something: it is there, and whatever it owes it owes from now on.
+    pub(super) fn not_silent(&mut self, at: SessionRef) {
+        let now = self.now.mono;
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        session.owes_since = session.owes().then_some(now);
+        if std::mem::take(&mut session.card.silent) {
+            let key = session.account.clone();
+            self.inbox.push_back((key, Input::Silence(at)));
+            self.await_ack(at);
+        }
+    }
+
+    /// One timer a session, however often it is asked.
+    fn silence_timer(&mut self, at: SessionRef) {
+        let now = self.now.mono;
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        session.owes_timer = false;
+        let Some(since) = session.owes_since.filter(|_| session.owes() && session.pipe.is_some()) else { return };
+        if now < since + SILENCE {
+            session.owes_timer = true;
+            return self.arm(since + SILENCE, Timer::Silence(at.slot, at.generation));
+        }
+        if !std::mem::replace(&mut session.card.silent, true) {
+            let key = session.account.clone();
+            self.inbox.push_back((key, Input::Silence(at)));
         }
     }
 
@@ -362,6 +404,7 @@ pub(super) fn complete_resume(session: &mut Session, now: Mono) -> bool {
             session.card.detached = false;
             session.heard = now;
             session.asked_alive = false;
+            (session.card.silent, session.owes_since) = (false, None);
             reply(Ok((session.card.this, handled)));
             true
         }

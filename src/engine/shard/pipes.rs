@@ -35,6 +35,10 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
         session.heard = now.mono;
         session.asked_alive = false;
+        if session.owes_since.is_some() && stanza.name_id() != self.known.sm_a {
+            self.not_silent(at);
+        }
+        let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
         if stanza.kind() == Kind::Other {
             if session.is_component() {
                 return Err(StreamError::new("unsupported-stanza-type"));
@@ -52,6 +56,7 @@ impl Shard {
                     let key = session.account.clone();
                     self.inbox.push_back((key, Input::Marks(at)));
                 }
+                self.not_silent(at);
                 return Ok(());
             }
             if name == self.known.sm_enable {
@@ -92,6 +97,7 @@ impl Shard {
     pub fn heard(&mut self, now: Now, at: SessionRef) {
         if let Some(session) = self.sessions.get_mut(at) {
             session.heard = now.mono;
+            self.not_silent(at);
         }
     }
 
@@ -121,6 +127,7 @@ impl Shard {
             let key = session.account.clone();
             self.inbox.push_back((key, Input::Marks(at)));
         }
+        self.await_ack(at);
         self.look_at(at);
         self.hurry();
         (pulled, over)

@@ -120,7 +120,12 @@ impl Shard {
                     self.done(&mut asked.envelope);
                 }
             }
-            Input::End(..) | Input::Redeliver(_) | Input::Marks(_) | Input::Resumed(_) | Input::Detached(_) => {}
+            Input::End(..)
+            | Input::Redeliver(_)
+            | Input::Marks(_)
+            | Input::Resumed(_)
+            | Input::Detached(_)
+            | Input::Silence(_) => {}
             Input::Overdue | Input::Present(_) => {}
         }
     }
