@@ -136,6 +136,7 @@ fn xep0198_a_device_in_the_room_that_lost_its_connection_is_told_and_the_one_tha
         let phone = house.online("juliet@house/phone");
         house.send(&phone, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
         join(&mut house, &phone, &room, "juliet");
+        house.send(&phone, "<a xmlns='urn:xmpp:sm:3' h='3'/>");
         say_there(&mut house, &romeo, &room, "<body>one</body>");
         house.recv(&phone);
         house.send(&phone, "<a xmlns='urn:xmpp:sm:3' h='4'/>");
