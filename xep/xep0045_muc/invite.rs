@@ -276,9 +276,14 @@ impl Room {
         }
         xml.close().close();
         let inside = stanzas::text(xml);
+        // Feature 33, for whoever made the bubble and reads it somewhere: as when somebody has come.
+        let reason = reason.map_or_else(String::new, |reason| format!(" Reason: {reason}"));
+        let text = format!("{person} does not want to come into {}.{reason}", self.called(turn));
+        let in_words = format!("<body>{}</body>{inside}", iris_core::xml::escape_text(&text));
         for inviter in inviters {
+            let in_words = if self.config.bubble.is_some() && !self.is_here(bare(&inviter)) { &in_words } else { &inside };
             let to = self.where_inviter_is(inviter);
-            self.tell_one(turn, to, &inside);
+            self.tell_one(turn, to, in_words);
         }
         if refuses {
             self.set_affiliation(turn, &person, Affiliated::new(Affiliation::None), None);

@@ -86,7 +86,10 @@ fn f33_whoever_refuses_is_no_member_and_the_organiser_is_told() {
             "<message to='{bubble}'><x xmlns='{MUC}#user'><decline to='romeo@house'><reason>no</reason></decline></x></message>"
         ),
     );
-    assert!(house.one(&romeo).as_str().contains("<decline from='juliet@house'><reason>no</reason>"));
+    let told = house.one(&romeo);
+    assert!(told.as_str().contains("<decline from='juliet@house'><reason>no</reason>"));
+    let said = "juliet@house does not want to come into the bubble Verona. Reason: no";
+    assert_eq!(bodies(std::slice::from_ref(&told)), [said], "33: whatever the client knows of rooms");
     is_error(&join(&mut house, &juliet, &bubble, "juliet")[0], "registration-required");
 }
 
