@@ -24,7 +24,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request};
-use axum::http::StatusCode;
+use axum::http::uri::Authority;
+use axum::http::{Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -113,8 +114,28 @@ fn router<C: Connection>(app: &App) -> Router {
         .merge(files::routes(app).layer(middleware::from_fn(private_only)))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(middleware::from_fn(well_formed))
         .layer(middleware::map_response(answer::secure_headers))
         .layer(middleware::map_response(move |response| count(requests.clone(), response)))
+}
+
+/// RFC 9112 3.2: a request of HTTP/1.1 names one host. RFC 9110 9.1: a method that nobody has heard of is not implemented.
+async fn well_formed(request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_named = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    if !is_named {
+        return answer::problem(StatusCode::BAD_REQUEST, "The header Host names one host.", request.headers());
+    }
+    let known =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH, Method::TRACE];
+    if !known.contains(request.method()) {
+        return answer::problem(StatusCode::NOT_IMPLEMENTED, "This method is not known here.", request.headers());
+    }
+    next.run(request).await
 }
 
 async fn count(requests: Arc<Requests>, response: Response) -> Response {
@@ -152,6 +173,28 @@ mod tests {
         unlimited: true,
         proxy: true,
     };
+
+    #[test]
+    fn rfc9112_3_2_a_request_names_one_host_and_rfc9110_9_1_its_method_is_known() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let status = |version: Version, method: &str, hosts: &[&str]| {
+            let mut routes = Router::new().route("/", get(|| async { "" })).layer(middleware::from_fn(well_formed));
+            let mut request = Request::builder().version(version).method(method);
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            runtime.block_on(routes.call(request.body(Body::empty()).expect("a request"))).expect("an answer").status()
+        };
+        for host in ["example.org", "example.org:5443", "[::1]:5280", "127.0.0.1", ""] {
+            assert_eq!(status(Version::HTTP_11, "GET", &[host]), StatusCode::OK, "{host}");
+        }
+        for hosts in [&[][..], &["a", "b"], &["><\"bad host"], &["a/b"]] {
+            assert_eq!(status(Version::HTTP_11, "GET", hosts), StatusCode::BAD_REQUEST, "{hosts:?}");
+        }
+        assert_eq!(status(Version::HTTP_10, "GET", &[]), StatusCode::OK);
+        assert_eq!(status(Version::HTTP_11, "FROB", &["a"]), StatusCode::NOT_IMPLEMENTED);
+        assert_eq!(status(Version::HTTP_11, "PATCH", &["a"]), StatusCode::METHOD_NOT_ALLOWED);
+    }
 
     #[test]
     fn b2_no_stream_begins_where_somebody_may_listen() {
