@@ -97,7 +97,10 @@ fn elsewhere(config: &Config) -> String {
 
 fn shown(contents: &Contents) -> String {
     let Contents { owners, items, entries, bytes } = contents;
-    format!("{owners} accounts,\n  {items} items, {entries} messages, {:.1} MiB", *bytes as f64 / 1024.0 / 1024.0)
+    format!(
+        "{owners} accounts, rooms and services,\n  {items} items, {entries} messages, {:.1} MiB",
+        *bytes as f64 / 1024.0 / 1024.0
+    )
 }
 
 fn fill(config: &Config, to: &Path) -> Result<Contents, String> {

@@ -177,7 +177,7 @@ fn database(folder: &Path) -> Finding {
     match backup::check(folder) {
         Ok(contents) => {
             let mib = contents.bytes as f64 / 1024.0 / 1024.0;
-            Finding::ok(about, format!("sound; {} accounts, {mib:.1} MiB", contents.owners))
+            Finding::ok(about, format!("sound; {mib:.1} MiB of {} accounts, rooms and services", contents.owners))
         }
         Err(error) => Finding::error(about, error.to_string(), "Restore the last backup: iris restore. Then look at the disk."),
     }
