@@ -64,7 +64,8 @@ fn too_many(accounts_max: usize) -> Bounce {
 }
 
 fn no_account(jid: &Jid) -> Bounce {
-    Bounce::new(Condition::ItemNotFound).text(format!("there is no account {}", jid.to_bare()))
+    let of_session = jid.resource().map(|_| format!(", or it has no session {jid}")).unwrap_or_default();
+    Bounce::new(Condition::ItemNotFound).text(format!("there is no account {}{of_session}", jid.to_bare()))
 }
 
 /// What an order came to.

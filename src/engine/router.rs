@@ -43,6 +43,11 @@ impl Hosts {
         self.get(domain).filter(|doors| doors.parent.is_none())
     }
 
+    /// In whose name the house speaks to somebody who has not said, or not rightly, whom they mean (RFC 6120 4.9.1.2).
+    pub fn any_domain(&self) -> Option<&str> {
+        self.iter().filter(|doors| doors.parent.is_none()).map(|doors| &*doors.domain).min()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Doors>> {
         self.by_domain.values()
     }
