@@ -46,8 +46,13 @@ pub fn error_xml(stanza: &Stanza, from: Option<&str>, bounce: &Bounce) -> String
 
 /// For a stanza that never left its sender's session. `None`: it must not be answered.
 pub fn error_to_sender(stanza: &Stanza, bounce: &Bounce) -> Option<Arc<Wire>> {
-    let subscription = matches!(stanza.stype(), StanzaType::Subscribe | StanzaType::Subscribed);
-    if !answerable(stanza) && !subscription {
+    // Whoever asks for a subscription, or wants to enter a room (XEP-0045 7.2), waits for an answer.
+    let is_awaited = match stanza.stype() {
+        StanzaType::Subscribe | StanzaType::Subscribed => true,
+        StanzaType::Available => stanza.to().is_some(),
+        _ => false,
+    };
+    if !(answerable(stanza) || stanza.kind() == Kind::Presence && is_awaited) {
         return None;
     }
     // RFC 6120 8.3.1: from the address the stanza was sent to. What is no address stands nowhere: without a `from` it comes from the

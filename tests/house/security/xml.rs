@@ -429,6 +429,8 @@ fn a18_impossible_addresses_are_told_to_their_sender_only() {
         for (kind, stanza) in [
             ("message", format!("<message id='p' to='{to}'><body>x</body></message>")),
             ("iq", format!("<iq id='p' type='get' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>")),
+            // Whoever wants to enter a room waits for an answer.
+            ("presence", format!("<presence id='p' to='{to}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")),
         ] {
             mallory.send(&stanza);
             let answer = mallory.read_stanza();
