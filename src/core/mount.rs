@@ -24,7 +24,7 @@ use crate::mailing::Mailing;
 use crate::registration::{Offer, Registrar, Reply as RegistrarReply, Request};
 use crate::room::Room;
 use crate::step::{Flow, Step};
-use crate::store::{Entry, Item, Shape, Shelf, StoreError};
+use crate::store::{Entry, EntryId, Item, Shape, Shelf, StoreError};
 use crate::task::{Cx, TaskFuture};
 use crate::turn::{Reply, StateSlot, Turn};
 use crate::xml::el::El;
@@ -113,7 +113,7 @@ impl Mount<'_> {
         self.doors.items.push(domain.to_owned());
     }
 
-    /// What lives behind this service. `load` makes its memory of what lies on `shelves` (and of the last entries of `tail`); both
+    /// What lives behind this service. `load` makes its memory of what lies on `shelves` (and of the end of the log `tail`); both
     /// are empty for one that does not exist yet. When storage has refused a change it is read anew, and `load` gets what it was, to
     /// keep what was never stored (who is there).
     pub fn entities<T: 'static>(
@@ -121,7 +121,7 @@ impl Mount<'_> {
         slot: &StateSlot<T>,
         shelves: &[Shelf],
         tail: Option<(Shelf, u32)>,
-        load: impl Fn(&[Item], &[Entry], Option<T>) -> T + Send + Sync + 'static,
+        load: impl Fn(&[Item], Tail<'_>, Option<T>) -> T + Send + Sync + 'static,
         hear: impl Fn(&mut HostTurn<'_>, &Arc<Stanza>) -> Reply + Send + Sync + 'static,
     ) -> Result<(), MountError> {
         if self.doors.parent.is_none() {
@@ -130,9 +130,9 @@ impl Mount<'_> {
         if shelves.iter().any(|shelf| shelf.shape == Shape::Log) {
             return Err(self.bug("a log cannot be woken"));
         }
-        let load: LoadEntityFn = Box::new(move |items, entries, before| {
+        let load: LoadEntityFn = Box::new(move |items, tail, before| {
             let before = before.and_then(|before| before.downcast().ok()).map(|before| *before);
-            Box::new(load(items, entries, before))
+            Box::new(load(items, tail, before))
         });
         let (woken, alarm, closing, conversation) = (Vec::new(), Vec::new(), Vec::new(), None);
         let (index, shelves, hear) = (slot.index(), shelves.to_vec(), Box::new(hear));

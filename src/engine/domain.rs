@@ -2,15 +2,15 @@
 //! working on. Everything for it arrives here, in order, whoever sent it from whatever shard.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::effects::{Effect, Effects};
 use iris_core::error::{Bounce, Condition};
 use iris_core::host::HostQuestions;
-use iris_core::mount::{Doors, GetOrSet};
-use iris_core::store::{Entry, Item, OwnerId, Shelf, Ticket, Woken, Write};
+use iris_core::mount::{Doors, GetOrSet, Tail};
+use iris_core::store::{Item, OwnerId, Shelf, Ticket, Woken, Write};
 use iris_core::task::{Asked, Cx, Finish, Pending};
 use iris_core::time::{Mono, Now};
 use iris_core::turn::{House, Reply};
@@ -18,6 +18,8 @@ use iris_core::{BareJid, Changed, Envelope, HostTurn, Jid, Kind, SessionRef, Sta
 
 /// Tasks of one domain at once, whoever they are for; of one caller `Limits::tasks_per_account_max`.
 const TASKS_MAX: usize = 4_096;
+/// What one sender may say while something of theirs is being worked on.
+const HELD_STANZAS_MAX: usize = 512;
 
 pub struct DomainEntity {
     pub doors: Arc<Doors>,
@@ -31,6 +33,11 @@ pub struct DomainEntity {
     pub last_state: Ticket,
     tasks: usize,
     tasks_of: HashMap<BareJid, usize>,
+    /// What a sender says while a presence or a message of theirs is being worked on (a room is being made): heard behind it
+    /// (RFC 6120 10.1).
+    held: HashMap<Jid, VecDeque<Box<Envelope>>>,
+    /// Held no more, to be heard now.
+    released: VecDeque<Box<Envelope>>,
     /// Behind a service: it wants to stay (`HostTurn::stay_awake`).
     awake: bool,
     /// When it last had a turn.
@@ -46,8 +53,8 @@ pub struct DomainEntity {
 pub struct Found<'a> {
     /// `None`: nothing was ever kept for it.
     pub woken: Option<&'a Woken>,
-    /// The last entries of the log that its service wants to know (`Entities::tail`).
-    pub tail: &'a [Entry],
+    /// Of the log that its service wants to know (`Entities::tail`).
+    pub tail: Tail<'a>,
     /// What it was, if it is read anew.
     pub before: Option<Box<dyn Any>>,
 }
@@ -104,6 +111,8 @@ impl DomainEntity {
             last_state: 0,
             tasks: 0,
             tasks_of: HashMap::new(),
+            held: HashMap::new(),
+            released: VecDeque::new(),
             awake: false,
             heard: Mono::default(),
             resting: false,
@@ -202,6 +211,15 @@ impl DomainEntity {
             return self.hear_for_component(cx, envelope);
         }
         if let Some(entities) = doors.entities.as_ref().filter(|_| self.is_behind()) {
+            if let Some(held) = self.held.get_mut(&envelope.from) {
+                // Whoever has left is not kept for want of room here.
+                if held.len() >= HELD_STANZAS_MAX && envelope.stanza.stype() != StanzaType::Unavailable {
+                    let what = format!("at most {HELD_STANZAS_MAX} stanzas wait for the one before them");
+                    return Outcome::Bounce(envelope, Bounce::over(what, Changed::ByNobody("wait for an answer")));
+                }
+                held.push_back(envelope);
+                return Outcome::Nothing;
+            }
             let stanza = envelope.stanza.clone();
             let reply = self.with_turn(cx, Some(&envelope), |turn| (entities.hear)(turn, &stanza));
             return self.answer(cx, envelope, reply);
@@ -280,6 +298,9 @@ impl DomainEntity {
                 }
                 *of_caller += 1;
                 self.tasks += 1;
+                if self.is_behind() && envelope.stanza.kind() != Kind::Iq {
+                    self.held.entry(envelope.from.clone()).or_default();
+                }
                 let shared = Cx::default();
                 let future = begin(shared.clone());
                 let asked = Asked { envelope, session: None };
@@ -287,6 +308,11 @@ impl DomainEntity {
                 Outcome::Nothing
             }
         }
+    }
+
+    /// What was held for the sake of work that has ended.
+    pub(crate) fn take_released(&mut self) -> VecDeque<Box<Envelope>> {
+        std::mem::take(&mut self.released)
     }
 
     /// The turn in which work ends.
@@ -299,6 +325,9 @@ impl DomainEntity {
                 if *of_caller == 0 {
                     self.tasks_of.remove(&caller);
                 }
+            }
+            if asked.envelope.stanza.kind() != Kind::Iq {
+                self.released.extend(self.held.remove(&asked.envelope.from).into_iter().flatten());
             }
         }
         let reply = match finish {

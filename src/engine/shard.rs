@@ -72,6 +72,8 @@ pub enum ResumeError {
 enum Input {
     FromSession(SessionRef, Arc<Stanza>, Receipt),
     Stanza(Box<Envelope>),
+    /// An answer for one of its sessions.
+    Out(SessionRef, Box<Out>),
     Bind {
         bind: Box<Bind>,
         pipe: u64,
@@ -347,6 +349,7 @@ impl Shard {
                 Post::Burst(to, outs) => self.burst(to, outs),
                 Post::FanOut(envelope, to) => self.fan_out_here(&envelope, to),
                 Post::Tail(key, woken, rows) => self.tail_loaded(key, woken, rows),
+                Post::TailTags(key, woken, entries, rows) => self.tail_tags_loaded(&key, &woken, &entries, rows),
                 Post::InHost(domain, f, reply) => self.inbox.push_back((domain, Input::Host(f, reply))),
                 Post::InAccount(account, f, reply) => self.in_account(&account, f, reply),
                 Post::Survey(domain, reply) => reply(self.present(&domain)),
@@ -444,6 +447,7 @@ impl Shard {
                 cause = envelope.after;
                 entity.hear_route(&mut cx, envelope);
             }
+            Input::Out(at, out) => cx.fx.list.push(Effect::Out(at, *out)),
             Input::Bind { bind, pipe, reply } => bound = binding::bind(entity, &mut cx, *bind, pipe, reply),
             Input::Resume { login_us, reply, .. } if !entity.is_open_to(login_us) => reply(Err(ResumeError::NotFound)),
             Input::Resume { previd, h, pipe, reply, .. } => bound = lives::resume(entity, &mut cx, &previd, h, pipe, reply),

@@ -25,7 +25,6 @@ impl Room {
         match stanza.stype() {
             StanzaType::Available => self.available(turn, stanza),
             StanzaType::Unavailable => {
-                self.entering.retain(|it| it != turn.from);
                 let strip = self.forged(turn, stanza);
                 self.leave(turn, stanza, &strip, &[]);
                 Reply::Sent
@@ -99,11 +98,6 @@ impl Room {
         if let Err(why) = self.nickname(turn, turn.to.resource().map_or("", |nick| nick.as_str())) {
             return why.into();
         }
-        // It said so already, and is answered once.
-        if self.entering.contains(turn.from) {
-            return Reply::Sent;
-        }
-        self.entering.push(turn.from.clone());
         let admission = service::Admission::of(turn, &self.service);
         let (stanza, creator) = (stanza.clone(), turn.from.to_bare());
         let as_bubble = self.service.bubbles && turn.is_local();
@@ -117,12 +111,8 @@ impl Room {
                 };
                 Finish::HostTurn(Box::new(move |turn| {
                     let made = turn.with_state(&ROOM_STATE, |turn, room| {
-                        let waits =
-                            room.entering.iter().position(|it| it == turn.from).map(|at| room.entering.remove(at)).is_some();
                         let reply = match plan {
-                            Ok(plan) if waits => room.created(turn, &stanza, plan.as_deref()),
-                            // It has left meanwhile.
-                            Ok(_) => Reply::Sent,
+                            Ok(plan) => room.created(turn, &stanza, plan.as_deref()),
                             Err(why) => why.into(),
                         };
                         if admitted.is_ok() && room.stage == Stage::Absent {
@@ -156,7 +146,7 @@ impl Room {
 
     /// The one who speaks is the owner of a room that was not there before.
     pub fn open_new(&mut self, turn: &mut HostTurn<'_>) {
-        *self = Room { entering: std::mem::take(&mut self.entering), ..Room::absent(self.service.clone()) };
+        *self = Room::absent(self.service.clone());
         let owner = Affiliated::new(Affiliation::Owner);
         self.affiliations.set(bare(turn.from), Some(owner));
         self.config.creator = bare(turn.from).to_owned();

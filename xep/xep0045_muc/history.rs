@@ -154,13 +154,6 @@ impl Past {
         })
     }
 
-    /// See `tag`.
-    pub fn tag(&self) -> u64 {
-        let Some((real, _)) = parts(&self.entry) else { return 0 };
-        let person = jids::bare(real);
-        self.el().map_or(0, |message| tag(person, &message))
-    }
-
     pub fn subject_text(&self) -> Option<String> {
         Some(self.el()?.child(ns::CLIENT, "subject")?.text().into_owned())
     }

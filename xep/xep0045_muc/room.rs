@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use iris_core::store::{Entry, EntryId, Item, Shelf};
+use iris_core::mount::Tail;
+use iris_core::store::{EntryId, Item, Shelf};
 use iris_core::xml::{Stamps, Stanza, Strip};
 use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType, jids};
 
@@ -55,7 +56,7 @@ pub struct Room {
     pub occupants: Occupants,
     pub subject: Option<Past>,
     pub history: VecDeque<Past>,
-    /// The end of what was said before the room was read, by `history::tag`: some of it may be sent again.
+    /// What was said shortly before the house started, by `history::tag`: some of it may be sent again.
     pub kept_before: BTreeMap<u64, EntryId>,
     pub invitations: Invitations,
     pub slow: SlowMode,
@@ -69,8 +70,6 @@ pub struct Room {
     pub relay: Relay,
     /// See `messages`: the last private messages.
     pub whispers: VecDeque<u64>,
-    /// Those who wait for the room to be made by their coming in.
-    pub entering: Vec<Jid>,
     /// There is none, and yet something lies on disk under its name: of one that was not to outlive its occupants, when the house died.
     pub left_over: bool,
     /// Somebody had no place in this bubble.
@@ -108,7 +107,7 @@ impl<'a> Announcement<'a> {
 }
 
 impl Room {
-    pub fn load(service: Arc<Service>, items: &[Item], tail: &[Entry], before: Option<Room>) -> Room {
+    pub fn load(service: Arc<Service>, items: &[Item], tail: Tail<'_>, before: Option<Room>) -> Room {
         let of = |shelf: Shelf| items.iter().filter(move |item| item.shelf == shelf);
         let config = of(ROOM).next().and_then(|item| RoomConfig::decode(&item.value, &service.settings));
         let mut room = Room::absent(service);
@@ -120,7 +119,7 @@ impl Room {
             }
             (_, before) => before,
         };
-        room.left_over = config.is_none() && !(items.is_empty() && tail.is_empty());
+        room.left_over = config.is_none() && !(items.is_empty() && tail.entries.is_empty());
         if let Some(config) = config {
             room.stage = Stage::Open;
             room.config = config;
@@ -129,9 +128,8 @@ impl Room {
             room.requests = of(REQUESTS).map(|item| (item.key.clone(), text(item))).collect();
             room.invitations = Invitations::load(of(invite::SHELF));
             room.subject = of(SUBJECT).next().and_then(|item| Past::restore(&item.value));
-            room.kept_before =
-                tail.iter().map(|entry| (Past::of_entry(entry).tag(), entry.id)).filter(|(tag, _)| *tag != 0).collect();
-            room.history = tail.iter().map(Past::of_entry).filter(Past::is_shown).collect();
+            room.kept_before = tail.tags.iter().copied().collect();
+            room.history = tail.entries.iter().map(Past::of_entry).filter(Past::is_shown).collect();
             room.trim_history();
             room.tokens = tokens::load(of(tokens::SHELF));
             room.voices = Voices::load(of(voices::SHELF));
@@ -179,7 +177,6 @@ impl Room {
             activity: Activity::default(),
             relay: Relay::default(),
             whispers: VecDeque::new(),
-            entering: Vec::new(),
             left_over: false,
             was_full: Cell::new(false),
             service,

@@ -52,8 +52,17 @@ pub type HostMessageFn = Box<dyn Fn(&mut HostTurn<'_>, &Stanza) -> Option<Result
 pub type HostEventFn = Box<dyn Fn(&mut HostTurn<'_>) + Send + Sync>;
 pub type HostPresenceFn = Box<dyn Fn(&mut HostTurn<'_>, &Arc<Stanza>) + Send + Sync>;
 pub type HearFn = Box<dyn Fn(&mut HostTurn<'_>, &Arc<Stanza>) -> Reply + Send + Sync>;
-/// Out of what lies on the shelves, the last entries of the log, and what it was before, when it is only read anew.
-pub type LoadEntityFn = Box<dyn Fn(&[Item], &[Entry], Option<Box<dyn Any>>) -> Box<dyn Any> + Send + Sync>;
+/// Out of what lies on the shelves, the end of the log, and what it was before, when it is only read anew.
+pub type LoadEntityFn = Box<dyn Fn(&[Item], Tail<'_>, Option<Box<dyn Any>>) -> Box<dyn Any> + Send + Sync>;
+
+/// What is known of the log of something that lives behind a service when it is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tail<'a> {
+    /// The last entries, ascending.
+    pub entries: &'a [Entry],
+    /// Soon after a start or a refusal: by what entries are known that may be sent again (`Write::Append`).
+    pub tags: &'a [(u64, EntryId)],
+}
 pub type StepFn = Box<dyn Fn(&mut Turn<'_>) -> Flow + Send + Sync>;
 pub type EventFn = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
 pub type FarewellFn = Box<dyn Fn(BareJid, Cx) -> Pin<Box<dyn Future<Output = Result<(), StoreError>>>> + Send + Sync>;

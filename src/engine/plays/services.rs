@@ -46,7 +46,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             Some((SUNG, 2)),
             |items, tail, before: Option<Choir>| Choir {
                 rules: items.iter().map(|item| item.key.to_string()).collect(),
-                sung: tail.iter().map(|entry| String::from_utf8_lossy(&entry.entry).into_owned()).collect(),
+                sung: tail.entries.iter().map(|entry| String::from_utf8_lossy(&entry.entry).into_owned()).collect(),
                 singers: before.map(|before| before.singers).unwrap_or_default(),
             },
             hear,

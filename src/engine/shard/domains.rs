@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use iris_core::mount::Tail;
+
+use super::lives::RESENT_TAGS_MAX;
 use super::*;
 use crate::domain::{Around, DomainEntity, Found, Outcome, listens_to};
 
@@ -148,7 +151,7 @@ impl Shard {
         };
         let tail = doors.entities.as_ref().filter(|_| key.contains('@')).and_then(|entities| entities.tail);
         let Some((woken, (shelf, max))) = woken.clone().zip(tail) else {
-            return self.domain_read(key, woken.as_ref(), &[], waiting);
+            return self.domain_read(key, woken.as_ref(), Tail::default(), waiting);
         };
         let (home, key, owner) = (self.inbound[usize::from(self.id)].clone(), key.clone(), woken.owner);
         self.entities.insert(key.clone(), Slot::Loading { waiting, sessions: Vec::new() });
@@ -158,25 +161,58 @@ impl Shard {
         self.store.read(after, Read::Log { owner, shelf, query }, then);
     }
 
-    /// The last entries of its log are there as well.
+    /// The last entries of its log are there as well; soon after a restart or a refusal, one more read before it lives.
     pub(super) fn tail_loaded(&mut self, key: Arc<str>, woken: Box<Woken>, rows: Result<Rows, StoreError>) {
         let Some(Slot::Loading { .. }) = self.entities.get(&key) else { return };
-        let Some(Slot::Loading { waiting, sessions }) = self.entities.remove(&key) else { return };
+        let entries = match rows {
+            Ok(Rows::Log(page)) => page.entries,
+            Ok(_) => return self.unread(&key, &StoreError::Broken("another answer than was asked for".into())),
+            Err(why) => return self.unread(&key, &why),
+        };
+        let tail = self.hosts.of_key(&key).and_then(|doors| doors.entities.as_ref()?.tail);
+        let Some((since, (shelf, _))) = self.resent_since().zip(tail) else {
+            return self.tail_read(&key, &woken, Tail { entries: &entries, tags: &[] });
+        };
+        let read = Read::Tags { owner: woken.owner, shelf, since, max: RESENT_TAGS_MAX };
+        let home = self.inbound[usize::from(self.id)].clone();
+        let then = Box::new(move |rows| home.post_one(Post::TailTags(key, woken, entries, rows)));
+        self.store.read(0, read, then);
+    }
+
+    pub(super) fn tail_tags_loaded(
+        &mut self,
+        key: &Arc<str>,
+        woken: &Woken,
+        entries: &[Entry],
+        rows: Result<Rows, StoreError>,
+    ) {
         match rows {
-            Ok(Rows::Log(page)) => self.domain_read(&key, Some(&woken), &page.entries, waiting),
-            Err(StoreError::Refused) => {
-                self.entities.insert(key.clone(), Slot::Loading { waiting, sessions });
-                self.read_account(key, 0);
-            }
-            Ok(_) | Err(_) => {
-                tracing::error!(entity = &*key, "its log cannot be read from storage");
-                let why = Bounce::new(Condition::InternalServerError);
-                waiting.into_iter().for_each(|input| self.reject(input, &why));
-            }
+            Ok(Rows::Tags(tags)) => self.tail_read(key, woken, Tail { entries, tags: &tags }),
+            Ok(_) => self.unread(key, &StoreError::Broken("another answer than was asked for".into())),
+            Err(why) => self.unread(key, &why),
         }
     }
 
-    fn domain_read(&mut self, key: &Arc<str>, woken: Option<&Woken>, tail: &[Entry], waiting: Vec<Input>) {
+    fn tail_read(&mut self, key: &Arc<str>, woken: &Woken, tail: Tail<'_>) {
+        if let Some(Slot::Loading { .. }) = self.entities.get(key)
+            && let Some(Slot::Loading { waiting, .. }) = self.entities.remove(key)
+        {
+            self.domain_read(key, Some(woken), tail, waiting);
+        }
+    }
+
+    fn unread(&mut self, key: &Arc<str>, why: &StoreError) {
+        let Some(Slot::Loading { .. }) = self.entities.get(key) else { return };
+        if *why == StoreError::Refused {
+            return self.read_account(key.clone(), 0);
+        }
+        tracing::error!(entity = &**key, "its log cannot be read from storage");
+        let Some(Slot::Loading { waiting, .. }) = self.entities.remove(key) else { return };
+        let why = Bounce::new(Condition::InternalServerError);
+        waiting.into_iter().for_each(|input| self.reject(input, &why));
+    }
+
+    fn domain_read(&mut self, key: &Arc<str>, woken: Option<&Woken>, tail: Tail<'_>, waiting: Vec<Input>) {
         let jid = Jid::new(key).ok().filter(|jid| *jid.as_str() == **key);
         let (Some(doors), Some(jid)) = (self.hosts.of_key(key).cloned(), jid) else {
             return waiting.into_iter().for_each(|input| self.reject(input, &Bounce::nobody()));
@@ -318,7 +354,13 @@ impl Shard {
                 let cause = envelope.after;
                 self.with_domain(key, cause, |entity, cx| entity.hear(cx, envelope));
             }
-            Input::Finished(asked, finish) => self.with_domain(key, 0, |entity, cx| entity.finish(cx, asked, finish)),
+            Input::Finished(asked, finish) => {
+                self.with_domain(key, 0, |entity, cx| entity.finish(cx, asked, finish));
+                let Some(Slot::Domain(entity)) = self.entities.get_mut(key) else { return };
+                for envelope in entity.take_released() {
+                    self.run_domain(key, Input::Stanza(envelope));
+                }
+            }
             Input::Host(f, reply) => self.with_domain(key, 0, |entity, cx| {
                 let result = entity.with_turn(cx, None, f);
                 cx.fx.list.push(Effect::AfterCommit(Box::new(move |kept| reply(kept.map(|()| result)))));

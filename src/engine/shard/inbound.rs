@@ -6,7 +6,7 @@ use iris_core::ask::Present;
 use iris_core::effects::Out;
 use iris_core::host::Known;
 use iris_core::receipt::Settled;
-use iris_core::store::{OwnerId, Rows, Shelf, StoreError, Woken};
+use iris_core::store::{Entry, OwnerId, Rows, Shelf, StoreError, Woken};
 use iris_core::task::{AccountFn, Answered, HostFn};
 use iris_core::turn::House;
 use iris_core::{Ask, AskReply, BareJid, Envelope, Jid};
@@ -38,6 +38,8 @@ pub enum Post {
     Burst(Jid, Vec<Out>),
     /// The last entries of the log of something behind a service, which was read before.
     Tail(Arc<str>, Box<Woken>, Result<Rows, StoreError>),
+    /// What of that log may be sent again, beside those entries.
+    TailTags(Arc<str>, Box<Woken>, Vec<Entry>, Result<Rows, StoreError>),
     /// To be done in the turn of a domain of ours, of a service or of what lives behind one.
     InHost(Arc<str>, HostFn, HostReply),
     /// To be done in the turn of an account.

@@ -21,7 +21,7 @@ use iris_core::Ask;
 /// again, though a part of it was kept (its sender's copy; or all of it, when nobody knows what a failed fsync left): for this long
 /// accounts read the tags of what they kept last, so that it is known.
 const RESENT_WINDOW: Duration = Duration::from_secs(600);
-const RESENT_TAGS_MAX: u32 = 1_000;
+pub(super) const RESENT_TAGS_MAX: u32 = 1_000;
 
 impl Shard {
     // --- accounts ---------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ impl Shard {
     }
 
     /// From when on what was kept may be sent again; `None`: nothing is, any more.
-    fn resent_since(&self) -> Option<EntryId> {
+    pub(super) fn resent_since(&self) -> Option<EntryId> {
         let recent = |moment: &Now| self.now.mono.since(moment.mono) < RESENT_WINDOW;
         let moments = [Some(self.house.started), self.last_refusal];
         let earliest = moments.into_iter().flatten().filter(recent).map(|moment| moment.wall_us).min()?;

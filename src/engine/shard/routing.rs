@@ -71,8 +71,9 @@ impl Shard {
         self.answer_from(envelope, xml);
     }
 
-    /// Send the asker what `envelope.to` says. A session of this shard gets it at once, without another turn; but a message's
-    /// error takes the way of a message, because the other devices of who sent it want to know too (XEP-0280 6.1).
+    /// Send the asker what `envelope.to` says. A session of this shard gets it without being sought, behind what was said to it before
+    /// (RFC 6120 10.1); but a message's error takes the way of a message, because the other devices of who sent it want to know too
+    /// (XEP-0280 6.1).
     pub(super) fn answer_from(&mut self, mut envelope: Box<Envelope>, xml: String) {
         let home = envelope.receipt.as_ref().map(Receipt::home).filter(|home| home.shard == self.id);
         let own = home
@@ -81,7 +82,11 @@ impl Shard {
         match own {
             Some(at) => {
                 let wire = iris_core::effects::made(xml, iris_core::xml::wire::Hold::Flush);
-                self.out(at, Out { after: envelope.after, ..Out::new(wire, iris_core::effects::To::Full) });
+                let out = Out { after: envelope.after, ..Out::new(wire, iris_core::effects::To::Full) };
+                match self.sessions.get(at).filter(|_| !self.inbox.is_empty()).map(|session| session.account.clone()) {
+                    Some(account) => self.inbox.push_back((account, Input::Out(at, Box::new(out)))),
+                    None => self.out(at, out),
+                }
             }
             None => {
                 if let Ok(stanza) = Stanza::parse(xml.as_bytes(), &self.house.names) {
@@ -121,6 +126,7 @@ impl Shard {
                 }
             }
             Input::End(..)
+            | Input::Out(..)
             | Input::Redeliver(_)
             | Input::Marks(_)
             | Input::Resumed(_)

@@ -288,6 +288,23 @@ fn i1_a_message_sent_again_after_a_restart_is_there_once() {
     }
 }
 
+/// More was said behind it than the room shows to who comes in.
+#[test]
+fn i1_a_message_sent_again_after_a_restart_is_known_however_much_was_said_behind_it() {
+    let (mut house, room, romeo) = alone(0, &[("persistentroom", "1")]);
+    let said = format!("<message to='{room}' type='groupchat' id='m1'><body>once</body></message>");
+    house.send(&romeo, &said);
+    let id = stanza_id(&house.one(&romeo));
+    for more in 0..60 {
+        say(&mut house, &romeo, &room, &format!("more {more}"));
+    }
+    let mut house = house.restart(ROOMS, Duration::from_secs(60));
+    let romeo = house.online(ROMEO);
+    join(&mut house, &romeo, &room, "romeo");
+    house.send(&romeo, &said);
+    assert_eq!(stanza_id(&house.one(&romeo)), id);
+}
+
 /// Pushes what a member's account hears of a room to whatever client is online.
 const LISTENER: iris_core::Room = iris_core::Room {
     card: iris_core::Card { xep: None, name: "Listener", version: "0", status: iris_core::Status::Complete, needs: &[] },

@@ -72,14 +72,18 @@ fn s7_2_11_who_says_it_twice_at_once_makes_one_room_and_is_in_it_once() {
 }
 
 #[test]
-fn s7_14_who_leaves_before_the_room_is_made_leaves_no_room() {
+fn s7_14_who_leaves_while_the_room_is_made_leaves_no_room() {
     for shard in [0, 1] {
         let (mut house, room) = (house(), room_on(shard));
         let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
         house.feed(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>"));
         house.feed(&romeo, &format!("<presence to='{room}/romeo' type='unavailable'/>"));
         house.run();
-        house.nothing(&romeo);
+        let heard = house.recv(&romeo);
+        assert!(
+            codes(&heard[0]).contains(&201) && heard.last().is_some_and(|it| it.as_str().contains("<destroy/>")),
+            "{heard:?}"
+        );
         let items =
             house.iq(&juliet, "get", Some("conference.house"), "<query xmlns='http://jabber.org/protocol/disco#items'/>");
         assert!(!items.as_str().contains(&room), "{}", items.as_str());
@@ -466,4 +470,41 @@ fn d2_nor_under_what_others_say_of_themselves() {
     let paris = house.online(PARIS);
     house.send(&paris, &format!("<presence to='{room}/paris'><x xmlns='{MUC}'/>{too_much}</presence>"));
     is_error(&house.one(&paris), "not-acceptable");
+}
+
+/// RFC 6120 10.1: what one stream says to one address is heard in its order, also while the room is being made.
+#[test]
+fn s7_2_11_what_stands_behind_the_presence_that_makes_a_room_is_heard_behind_it() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = house.online(ROMEO);
+        let all = format!(
+            "<presence to='{room}/romeo'><x xmlns='{MUC}'/></presence>\
+             <iq type='set' id='c' to='{room}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query></iq>\
+             <message to='{room}' type='groupchat' id='m'><body>first</body></message>\
+             <presence to='{room}/romeo' type='unavailable'/>\
+             <presence to='{room}/monty'><x xmlns='{MUC}'/></presence>"
+        );
+        let stanzas =
+            Stanza::parse(format!("<all xmlns='jabber:client'>{all}</all>").as_bytes(), &house.shards[0].house().names);
+        let stanzas = stanzas.expect("XML");
+        for child in stanzas.children() {
+            house.feed(&romeo, std::str::from_utf8(stanzas.child_el(child).bytes()).expect("text"));
+        }
+        house.run();
+        let heard = house.recv(&romeo);
+        let parts = [
+            &["<presence ", "code='110'", "code='201'"][..],
+            &["<subject/>"],
+            &["<iq ", "id='c'", "type='result'"],
+            &["<body>first</body>"],
+            &["<presence ", "type='unavailable'", "code='110'"],
+            &["<presence ", "/monty'", "code='201'"],
+            &["<subject/>"],
+        ];
+        assert_eq!(heard.len(), parts.len(), "{heard:?}");
+        for (it, parts) in heard.iter().zip(parts) {
+            assert!(parts.iter().all(|part| it.as_str().contains(part)), "{parts:?}: {}", it.as_str());
+        }
+    }
 }
