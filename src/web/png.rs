@@ -106,7 +106,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_drawn_can_be_read() {
         for size in [1, 8, 21, 900] {
-            let dark = |x: u32, y: u32| (x * 7 + y * 3) % 5 == 0;
+            let dark = |x: u32, y: u32| (x * 7 + y * 3).is_multiple_of(5);
             let pixels = read(&black_on_white(size, dark));
             assert_eq!(pixels.len(), size as usize);
             for (y, row) in pixels.iter().enumerate() {

@@ -81,7 +81,7 @@ fn if_shown(turn: &mut HostTurn<'_>, stanza: Arc<Stanza>, to: Jid, shows: Shows)
     let from = turn.jid.clone();
     turn.tell_account(to.to_bare(), move |turn| {
         let is_shown = |card: &SessionCard| {
-            let is_it = to.resource().is_none() || to == Jid::from(card.jid.clone());
+            let is_it = to.resource().is_none() || *to.as_str() == *card.jid.as_str();
             let presence = card.available.as_ref().filter(|_| is_it).map(|available| &available.presence);
             presence.is_some_and(|presence| {
                 let show = presence.child_named(ns::CLIENT, "show").map(|show| presence.child_el(show).text().into_owned());

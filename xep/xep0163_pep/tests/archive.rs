@@ -14,11 +14,9 @@ fn scene() -> (House, [Client; 3]) {
     let people = ["romeo@house/orchard", "juliet@house/balcony", "nurse@house/hall"].map(|jid| house.online(jid));
     for n in 1..=3 {
         let item = format!("<publish node='{NODE}'><item id='{n}'><x xmlns='urn:x'>{n}</x></item></publish>");
-        let options = format!(
-            "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+        let options = "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
              <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-             <field var='pubsub#max_items'><value>10</value></field></x></publish-options>"
-        );
+             <field var='pubsub#max_items'><value>10</value></field></x></publish-options>";
         let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{item}{options}</pubsub>");
         let answer = house.iq(&people[0], "set", None, &pubsub);
         assert_eq!(answer.attr("type").as_deref(), Some("result"), "{}", answer.as_str());
