@@ -30,6 +30,7 @@ impl Shard {
     pub(super) fn wake(&mut self, key: Arc<str>, input: Input) {
         if let Input::Finished(..)
         | Input::End(..)
+        | Input::Out(..)
         | Input::Redeliver(_)
         | Input::Marks(_)
         | Input::Resumed(_)
