@@ -65,6 +65,23 @@ fn c9_nobody_lives_under_a_name_that_is_read_as_anothers() {
     assert_eq!(house.ask(boxed, Ask::Credentials), Some(AskAnswer::Credentials(None)));
 }
 
+/// That nobody has a name is remembered for a while (security B10), and not longer than it is true.
+#[test]
+fn b10_a_name_that_nobody_had_is_somebodys_as_soon_as_the_account_is_made() {
+    let mut house = House::with(&[]);
+    let has_login = |house: &mut House| match house.ask("newcomer@house", Ask::Credentials) {
+        Some(AskAnswer::Credentials(login)) => login.is_some(),
+        other => panic!("{other:?}"),
+    };
+    assert!(!has_login(&mut house) && !has_login(&mut house));
+    house.user("newcomer@house");
+    assert!(has_login(&mut house));
+    house.ask("newcomer@house", Ask::Remove);
+    assert!(!has_login(&mut house));
+    house.user("newcomer@house");
+    assert!(has_login(&mut house));
+}
+
 #[test]
 fn subscriptions_let_people_see_each_other() {
     let mut house = House::with(&[]);

@@ -156,6 +156,9 @@ pub struct Shard {
     hosts: Hosts,
     store: Arc<dyn Store>,
     entities: HashMap<Arc<str>, Slot, Seeded>,
+    /// Names to log in under that nobody has, until when that is believed. An account that was asked stays awake for a while and answers
+    /// at once; whoever guesses must not learn from the time it takes that there is none (security B10).
+    nobodies: HashMap<Arc<str>, Mono, Seeded>,
     /// What an entity behind a service was, while it is read anew.
     reloading: HashMap<Arc<str>, Box<dyn Any>>,
     sessions: Sessions,
@@ -205,6 +208,7 @@ impl Shard {
             hosts: Hosts::default(),
             store,
             entities: HashMap::default(),
+            nobodies: HashMap::default(),
             reloading: HashMap::new(),
             sessions: Sessions::of_shard(id),
             inbox: VecDeque::new(),

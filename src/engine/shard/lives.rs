@@ -23,6 +23,9 @@ use iris_core::Ask;
 const RESENT_WINDOW: Duration = Duration::from_secs(600);
 pub(super) const RESENT_TAGS_MAX: u32 = 1_000;
 
+/// Names that nobody has, remembered by one shard.
+const NOBODIES_MAX: usize = 4_096;
+
 impl Shard {
     // --- accounts ---------------------------------------------------------------------------------------------------------
 
@@ -41,6 +44,9 @@ impl Shard {
         {
             // It is about something that is over; nothing on disk needs to know.
             return self.reject(input, &Bounce::nobody());
+        }
+        if matches!(input, Input::Ask(Ask::Credentials, _)) && self.is_nobody(&key) {
+            return self.nobody(vec![input], Vec::new());
         }
         self.entities.insert(key.clone(), Slot::Loading { waiting: vec![input], sessions: Vec::new() });
         let after = if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket };
@@ -93,8 +99,14 @@ impl Shard {
         let (woken, new) = match woken {
             Some(woken) => (woken, false),
             None if makes => (new_account(iris_core::store::OwnerId(self.house.clock.mint(self.now).0)), true),
-            None => return self.nobody(waiting, sessions),
+            None => {
+                if waiting.iter().any(|input| matches!(input, Input::Ask(Ask::Credentials, _))) {
+                    self.note_nobody(key);
+                }
+                return self.nobody(waiting, sessions);
+            }
         };
+        self.nobodies.remove(&key);
         let mut entity = AccountEntity::load(jid, doors.clone(), &woken, sessions, self.now.mono);
         entity.new = new;
         entity.tags_epoch = self.progress.epoch;
@@ -179,6 +191,23 @@ impl Shard {
         if let Some(Slot::Tagging { entity, waiting, woken, .. }) = self.entities.remove(key) {
             self.entities.insert(key.clone(), Slot::Awake(entity));
             self.live(key, waiting, woken);
+        }
+    }
+
+    /// Was that found out as short a time ago as an account stays awake?
+    fn is_nobody(&mut self, key: &str) -> bool {
+        let (now, grace) = (self.now.mono, self.house.limits.account_grace);
+        let known = self.nobodies.get_mut(key).filter(|until| now < **until);
+        known.map(|until| *until = now + grace).is_some()
+    }
+
+    fn note_nobody(&mut self, key: Arc<str>) {
+        let now = self.now.mono;
+        if self.nobodies.len() >= NOBODIES_MAX {
+            self.nobodies.retain(|_, until| now < *until);
+        }
+        if self.nobodies.len() < NOBODIES_MAX {
+            self.nobodies.insert(key, now + self.house.limits.account_grace);
         }
     }
 

@@ -7,6 +7,10 @@ use tokio::time::timeout_at;
 /// For a person who fills in a form (XEP-0077 3.1), once the stream has shown that it may.
 const REGISTRATION_TIME: Duration = Duration::from_secs(300);
 
+/// An account that is asleep is read with all it has, one that is awake answers at once, and of one that is not there nothing is read: who
+/// only sees how long an answer takes must not see which it was (security B10).
+const LOOK_UP_TIME_MIN: Duration = Duration::from_millis(5);
+
 impl Pipe {
     /// Until there is a session, or the connection ends, or it moves to where its account lives.
     pub(super) async fn negotiate(
@@ -353,7 +357,9 @@ impl Pipe {
 
     /// Ask it for its login.
     async fn look_up(&mut self, it: &mut Negotiator, account: &BareJid, ask: Ask) -> Result<Vec<Action>, End> {
+        let until = Instant::now() + LOOK_UP_TIME_MIN;
         let answer = self.ask(account, ask).await?;
+        tokio::time::sleep_until(until.into()).await;
         let banned = !self.place.unlimited && self.worker.shared.guard.is_banned(self.peer, account, Instant::now());
         self.step(|env| it.looked_up(answer, banned, env))
     }
