@@ -368,7 +368,12 @@ fn b10_an_unknown_user_looks_like_a_known_one() {
     let challenge = |user: &str| {
         let scram = Scram::new("SCRAM-SHA-256", user, PASSWORD);
         let mut client = secure(&scene);
+        let began = Instant::now();
         let challenge = scram.begin(&mut client).expect("a challenge");
+        assert!(
+            began.elapsed() >= Duration::from_millis(5),
+            "{user}: an account that is awake and one that is none would be quicker"
+        );
         let last = scram.without_proof(&challenge);
         let answer = scram.respond(&mut client, &format!("{last},p={}", STANDARD.encode([0; 32])));
         (challenge.attribute('s').to_owned(), challenge.attribute('i').to_owned(), answer)
