@@ -9,7 +9,7 @@ const REGISTRATION_TIME: Duration = Duration::from_secs(300);
 
 /// An account that is asleep is read with all it has, one that is awake answers at once, and of one that is not there nothing is read: who
 /// only sees how long an answer takes must not see which it was (security B10).
-const LOOK_UP_TIME_MIN: Duration = Duration::from_millis(5);
+const LOOK_UP_TIME_MIN: Duration = Duration::from_millis(2);
 
 impl Pipe {
     /// Until there is a session, or the connection ends, or it moves to where its account lives.
