@@ -101,8 +101,12 @@ async fn create(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> R
         return Err(Bounce::new(Condition::BadRequest).limit(what, Changed::ByNobody("invite the others when it is there")));
     }
     let name = answers.text("name").unwrap_or_default().trim().to_owned();
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(Bounce::new(Condition::NotAcceptable).text("name: is empty or too long"));
+    if name.is_empty() {
+        return Err(Bounce::new(Condition::NotAcceptable).text("name: is empty"));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        let what = format!("name: has at most {NAME_BYTES_MAX} bytes");
+        return Err(Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("choose a shorter one")));
     }
     let plan = allowance(&owner, cx).await?;
     if members.len() + 1 > plan.bubble_members_max as usize {

@@ -15,7 +15,7 @@ use iris_core::ask::AskAnswer;
 use iris_core::command::{Command, Done, Note, Stage, Who};
 use iris_core::form::{Field, Form, Submitted};
 use iris_core::xml::Build;
-use iris_core::{Ask, BareJid, Bounce, Condition, Cx, HostTurn, Jid, Mount, MountError};
+use iris_core::{Ask, BareJid, Bounce, Changed, Condition, Cx, HostTurn, Jid, Mount, MountError};
 
 use super::ROOM_STATE;
 use super::affiliations::Affiliated;
@@ -115,7 +115,8 @@ fn which(service: &str, answers: &Submitted) -> Result<(String, Option<String>),
     }
     let reason = answers.text("reason").map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
     if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-        return Err(Bounce::new(Condition::NotAcceptable).text("the reason is too long"));
+        let what = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+        return Err(Bounce::new(Condition::NotAcceptable).limit(what, Changed::ByNobody("say less")));
     }
     Ok((bare(&jid).to_owned(), reason))
 }
