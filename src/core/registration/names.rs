@@ -14,17 +14,21 @@ pub fn address(username: &str, domain: &str) -> Result<BareJid, Refused> {
     if username.is_empty() || username.chars().count() > CHARS_MAX {
         return Err(Refused::UsernameInvalid);
     }
-    // XEP-0029 and its heirs: what separates the parts of an address is in none of them; some more is only there to deceive.
-    let deceives = |c: char| c.is_whitespace() || c.is_control() || "\"&'/:<>@\\".contains(c) || is_invisible(c);
     if username.chars().any(deceives) {
         return Err(Refused::UsernameInvalid);
     }
     let node = localpart(username).map_err(|_| Refused::UsernameInvalid)?;
     let domain = DomainPart::new(domain).map_err(|_| Refused::UsernameInvalid)?;
-    if !node.as_str().chars().any(char::is_alphanumeric) || node.as_str().chars().any(is_invisible) {
+    // Preparing makes other letters of some: a small `﹨` becomes the `\`, with which XEP-0106 writes what no name may have.
+    if !node.as_str().chars().any(char::is_alphanumeric) || node.as_str().chars().any(deceives) {
         return Err(Refused::UsernameInvalid);
     }
     Ok(BareJid::from_parts(Some(&node), &domain))
+}
+
+/// What separates the parts of an address is in none of them (XEP-0029 and its heirs); some more is only there to deceive.
+fn deceives(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || "\"&'/:<>@\\".contains(c) || is_invisible(c)
 }
 
 /// Joiners, marks of direction, fillers: two names that differ by these look the same.
@@ -131,6 +135,13 @@ mod tests {
         }
         assert_eq!(of(&"a".repeat(CHARS_MAX)).map(|jid| jid.len()), Ok(CHARS_MAX + "@house".len()));
         assert_eq!(of(&"a".repeat(CHARS_MAX + 1)), Err(Refused::UsernameInvalid));
+    }
+
+    #[test]
+    fn c9_what_preparing_makes_of_a_name_may_be_asked_for_too() {
+        for small in ["romeo\u{fe68}", "romeo\u{fe68}20montague", "romeo＼40house"] {
+            assert_eq!(of(small), Err(Refused::UsernameInvalid), "{small:?}");
+        }
     }
 
     #[test]
