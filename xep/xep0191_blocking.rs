@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use iris_core::jids::address;
 use iris_core::store::{Item, Shelf};
+use iris_core::xml::names::NameId;
 use iris_core::xml::{Build, El};
 use iris_core::{
     At, BareJid, Bounce, Card, Changed, Condition, ErrorType, Flow, GetOrSet, Jid, Kind, Mount, MountError, Relation, Reply,
@@ -21,6 +22,7 @@ use list::List;
 
 const NS: &str = "urn:xmpp:blocking";
 const ERRORS: &str = "urn:xmpp:blocking:errors";
+const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 
 pub const ROOM: Room = Room {
     card: Card { xep: Some(191), name: "Blocking Command", version: "1.3", status: Status::Complete, needs: &[30] },
@@ -42,7 +44,8 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "block", block)?;
     m.iq_named(At::OwnAccount, GetOrSet::Set, NS, "unblock", unblock)?;
     m.on(Step::SentGuard, sent);
-    m.on(Step::ReceivedGuard, received);
+    let muc_user = m.name(MUC_USER, "x");
+    m.on(Step::ReceivedGuard, move |turn| received(turn, muc_user));
     Ok(())
 }
 
@@ -229,14 +232,16 @@ fn blocked(stanza: &Stanza, to: &Jid) -> String {
 }
 
 /// Section 3.3: nothing comes from somebody who is blocked, and nobody is here for them.
-fn received(turn: &mut Turn<'_>) -> Flow {
+fn received(turn: &mut Turn<'_>, muc_user: NameId) -> Flow {
     if blocks_nobody(turn) {
         return Flow::Go;
     }
     let Some(envelope) = turn.envelope.as_deref() else { return Flow::Go };
-    let (from, kind, stype) = (envelope.from.clone(), envelope.stanza.kind(), envelope.stanza.stype());
+    let (from, stanza) = (envelope.from.clone(), envelope.stanza.clone());
+    let (kind, stype) = (stanza.kind(), stanza.stype());
     if !is_blocked(turn, &from) {
-        return Flow::Go;
+        let invites = inviter(&stanza, muc_user).is_some_and(|inviter| is_blocked(turn, &inviter));
+        return if invites { Flow::Drop("a room speaks for somebody who is blocked") } else { Flow::Go };
     }
     match (kind, stype) {
         // A room would take the error for the end of an occupant.
@@ -246,6 +251,14 @@ fn received(turn: &mut Turn<'_>) -> Flow {
         (Kind::Message, _) | (Kind::Iq, StanzaType::Get | StanzaType::Set) => Flow::Bounce(Bounce::nobody()),
         _ => Flow::Drop("its sender is blocked"),
     }
+}
+
+/// Who lets a room say that one is invited, or that an invitation is declined (XEP-0045 7.8.2): a block holds for what somebody lets
+/// others say too (security C7). Silently, for a room may tell the inviter what came back.
+fn inviter(stanza: &Stanza, muc_user: NameId) -> Option<Jid> {
+    let said = stanza.child_el(stanza.child(muc_user)?);
+    let by = said.child(MUC_USER, "invite").or_else(|| said.child(MUC_USER, "decline"))?;
+    Jid::new(&by.attr("from")?).ok()
 }
 
 #[cfg(test)]

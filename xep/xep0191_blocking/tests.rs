@@ -291,3 +291,40 @@ fn s3_3_a_request_that_was_not_answered_is_not_repeated_to_the_blocked_one() {
     house.online(JULIET);
     assert!(house.hear(&iago).iter().any(|it| it.contains("type='subscribe'")), "unblocked she asks again");
 }
+
+#[test]
+fn c7_nobody_who_is_blocked_invites_through_a_room() {
+    let (mut house, romeo, juliet) = lovers();
+    let tybalt = house.online("tybalt@house/square");
+    let enter = |house: &mut House, who: &Client, nick: &str| {
+        let muc = "<x xmlns='http://jabber.org/protocol/muc'/>";
+        house.send(who, &format!("<presence to='hall@conference.house/{nick}'>{muc}</presence>"));
+        house.recv(who);
+    };
+    enter(&mut house, &romeo, "romeo");
+    let instant = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+    house.iq(&romeo, "set", Some("hall@conference.house"), instant);
+    enter(&mut house, &tybalt, "tybalt");
+    house.recv(&romeo);
+    let said = |inside: &str| {
+        format!("<message to='hall@conference.house'><x xmlns='http://jabber.org/protocol/muc#user'>{inside}</x></message>")
+    };
+    let invite = |to: &str| said(&format!("<invite to='{to}'/>"));
+    house.send(&romeo, &invite("juliet@house"));
+    assert!(house.one(&juliet).as_str().contains("<invite from='romeo@house"));
+    command(&mut house, &juliet, "block", &["romeo@house"]);
+    house.recv(&romeo);
+    house.send(&romeo, &invite("juliet@house"));
+    house.nothing(&juliet);
+    house.nothing(&romeo);
+    // Nor does anybody decline an invitation of somebody who has blocked them meanwhile.
+    let decline = said("<decline to='romeo@house'/>");
+    house.send(&romeo, &invite("tybalt@house"));
+    house.send(&tybalt, &decline);
+    assert!(house.one(&romeo).as_str().contains("<decline from='tybalt@house"));
+    house.send(&romeo, &invite("tybalt@house"));
+    command(&mut house, &romeo, "block", &["tybalt@house"]);
+    house.recv(&tybalt);
+    house.send(&tybalt, &decline);
+    house.nothing(&romeo);
+}
