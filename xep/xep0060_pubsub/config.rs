@@ -155,6 +155,8 @@ impl Config {
 enum Wrong {
     Unknown,
     Value,
+    /// This service knows the option and does not have it: what it does all the same.
+    Fixed(&'static str),
 }
 
 impl Config {
@@ -178,6 +180,14 @@ impl Config {
                         Some((what, changed)) => refused.limit(what, changed),
                         None => refused.text(format!("{var} cannot have that value")),
                     });
+                }
+                Err(Wrong::Fixed(only)) => {
+                    let why = if only.is_empty() {
+                        format!("there is no {var} here")
+                    } else {
+                        format!("{var} can only be {only} here")
+                    };
+                    return Err(Bounce::new(Condition::NotAcceptable).text(why));
                 }
             }
         }
@@ -216,7 +226,9 @@ impl Config {
         }
         match FIXED.iter().find(|(name, _)| *name == var) {
             Some((_, fixed)) if fixed.contains(&one(values).unwrap_or_default()) => Ok(()),
-            Some(_) => Err(Wrong::Value),
+            // XEP-0248 7.1.3.
+            Some((NODE_TYPE, _)) => Err(Wrong::Value),
+            Some((_, fixed)) => Err(Wrong::Fixed(fixed.first().copied().unwrap_or_default())),
             None => Err(Wrong::Unknown),
         }
     }
