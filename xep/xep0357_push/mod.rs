@@ -201,13 +201,21 @@ fn node_of(el: &El<'_>) -> Result<Option<Box<str>>, Bounce> {
 fn may_be_asked(turn: &Turn<'_>, jid: &Jid) -> Result<(), Bounce> {
     let refused = |why: &str| Err(Bounce::new(Condition::NotAcceptable).text(why));
     let domain = jid.domain().as_str();
-    let unbracketed = domain.trim_start_matches('[').trim_end_matches(']');
-    if unbracketed.parse::<core::net::IpAddr>().is_ok() {
+    if domain.starts_with('[') || ends_in_a_number(domain) {
         return refused("a push service has a name, not a number");
     }
     let is_server = jid.node().is_none() && jid.resource().is_none() && domain != turn.host();
     let own_client = jid.resource().is_some() && jid.to_bare() == *turn.me();
     if is_server || own_client { Ok(()) } else { refused("a push service is a server of its own") }
+}
+
+/// Resolvers take `127.1`, `2130706433` and `0x7f.1` for addresses as well; no top-level domain looks like it.
+fn ends_in_a_number(domain: &str) -> bool {
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    match last.strip_prefix("0x") {
+        Some(hex) => hex.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => last.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 /// The first value of a field.

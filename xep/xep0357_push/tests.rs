@@ -170,9 +170,19 @@ fn s6_disabling_one_node_or_all_of_a_service() {
 fn d9_what_cannot_be_a_push_service_is_refused() {
     let (mut house, _) = house();
     let juliet = house.online("juliet@house/balcony");
-    for jid in
-        ["juliet@house", "romeo@house/orchard", "romeo@house", "victim@away/phone", "house", "127.0.0.1", "[::1]", "10.0.0.1"]
-    {
+    for jid in [
+        "juliet@house",
+        "romeo@house/orchard",
+        "romeo@house",
+        "victim@away/phone",
+        "house",
+        "127.0.0.1",
+        "[::1]",
+        "10.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "127.0x1",
+    ] {
         refused(&mut house, &juliet, &format!("<enable xmlns='urn:xmpp:push:0' jid='{jid}' node='n'/>"), "not-acceptable");
     }
     refused(&mut house, &juliet, "<enable xmlns='urn:xmpp:push:0' node='n'/>", "bad-request");
