@@ -124,14 +124,13 @@ impl From<io::Error> for End {
 }
 
 /// A connection that has just been accepted.
-pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place: Place) {
+pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, place: Place) {
     let peer = socket.peer_addr().map(|peer| peer.ip());
     let Ok(peer) = peer else { return };
     // Small stanzas go out at once; what belongs together is written together anyway.
     if socket.set_nodelay(true).is_err() {
         return;
     }
-    let Ok(stream) = TcpStream::from_std(socket) else { return };
     let open = Open::accepted(worker.shared.clone(), place.service);
     let house = worker.shared.house();
     let scanner = Scanner::new(XmlLimits::PRE_AUTH, house.names.clone());
@@ -139,7 +138,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: std::net::TcpStream, place
     let knocking = !place.unlimited && !place.proxied;
     let mut pipe = Pipe {
         worker: worker.clone(),
-        way: Way::Socket(stream),
+        way: Way::Socket(socket),
         peer,
         place,
         tls: None,

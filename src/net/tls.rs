@@ -15,6 +15,7 @@ mod error;
 mod tests;
 mod witness;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rustls::server::UnbufferedServerConnection;
@@ -66,6 +67,14 @@ enum Phase {
     Open,
     PeerClosed,
     Failed,
+}
+
+/// A certificate and its `tls-server-end-point`, if that is defined.
+type EndPoint = (Arc<CertifiedKey>, Option<Box<[u8]>>);
+
+thread_local! {
+    /// Of the connection before: most are shown the same, and reading a certificate is a fiftieth of a login.
+    static END_POINT: RefCell<Option<EndPoint>> = const { RefCell::new(None) };
 }
 
 impl TlsSession {
@@ -302,7 +311,14 @@ impl TlsSession {
 
     /// Channel binding `tls-server-end-point` (RFC 5929 4), once open; `None` when it is undefined for the certificate.
     pub fn tls_server_end_point(&self) -> Option<Box<[u8]>> {
-        crate::certs::end_point(self.certified_key.as_ref()?.cert.first()?)
+        let shown = self.certified_key.as_ref()?;
+        END_POINT.with_borrow_mut(|last| match last {
+            Some((key, end_point)) if Arc::ptr_eq(key, shown) => end_point.clone(),
+            _ => {
+                let end_point = crate::certs::end_point(shown.cert.first()?);
+                last.insert((shown.clone(), end_point)).1.clone()
+            }
+        })
     }
 }
 

@@ -117,7 +117,8 @@ impl Worker {
         }
     }
 
-    pub fn serve(self: &Rc<Self>, socket: TcpStream, place: Place) {
+    /// A connection of this thread's poller.
+    pub fn serve(self: &Rc<Self>, socket: tokio::net::TcpStream, place: Place) {
         let worker = self.clone();
         tokio::task::spawn_local(async move { pipe::serve(worker, socket, place).await });
     }
@@ -174,7 +175,10 @@ async fn turner(worker: Rc<Worker>) {
     loop {
         for command in worker.shared.workers[usize::from(worker.id)].take_commands() {
             match command {
-                Command::Serve(socket, place) => worker.serve(socket, place),
+                Command::Serve(socket, place) => match tokio::net::TcpStream::from_std(socket) {
+                    Ok(socket) => worker.serve(socket, place),
+                    Err(error) => tracing::debug!(%error, "a connection was lost"),
+                },
                 Command::Adopt(traveller) => {
                     let worker = worker.clone();
                     tokio::task::spawn_local(async move { pipe::adopt(worker, *traveller).await });
@@ -255,10 +259,7 @@ async fn accept(worker: Rc<Worker>, bound: Bound) {
                 turn = turn.wrapping_add(1);
                 let target = turn % worker.shared.workers.len();
                 if target == usize::from(worker.id) {
-                    match socket.into_std() {
-                        Ok(socket) => worker.serve(socket, place),
-                        Err(error) => tracing::debug!(%error, "a connection was lost"),
-                    }
+                    worker.serve(socket, place);
                 } else if let Ok(socket) = socket.into_std() {
                     worker.shared.workers[target].command(Command::Serve(socket, place));
                 }
