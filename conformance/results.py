@@ -52,7 +52,7 @@ def report(mode, server, folder, parts):
         page = HERE / "RESULTS.md" if server == "iris" else folder.parent / f"RESULTS-{server}.md"
         page.write_text(markdown(rows, count, server), encoding="utf-8")
     print(
-        f"\n{count['exception']} exceptions with a reason in conformance/suites/expected.toml, {count['skipped']} parts skipped, "
+        f"\n{count['exception']} exceptions with a reason in conformance/suites/expected.toml, {count['none']} undecided, {count['skipped']} parts skipped, "
         f"{os.environ.get('SECONDS_TAKEN', '?')} s; wire logs and pictures in conformance/out"
     )
     print(f"{count['ok']} passed, {count['FAIL']} failed")
@@ -109,7 +109,7 @@ def markdown(rows, count, server):
         "# Conformance: other people's clients and suites",
         "",
         f"Written by `conformance/run full` on {datetime.date.today().isoformat()} with the server {versions(server)[0]}: "
-        f"**{count['ok']} passed, {count['FAIL']} failed**, {count['exception']} exceptions with a reason, {count['skipped']} parts skipped.",
+        f"**{count['ok']} passed, {count['FAIL']} failed**, {count['exception']} exceptions with a reason, {count['none']} undecided (`none`: its own text says why), {count['skipped']} parts skipped.",
         "",
         "| program | version |",
         "| --- | --- |",
