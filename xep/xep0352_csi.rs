@@ -125,6 +125,25 @@ mod tests {
         assert!(heard.contains("<body>hi") && !heard.contains("<show>away"), "{heard}");
     }
 
+    /// XEP-0045 7.6: under another nickname there is one more when nobody has heard that the old one is gone.
+    #[test]
+    fn s3_2_who_speaks_under_a_new_nickname_is_not_there_twice() {
+        let (mut house, romeo, juliet) = lovers();
+        let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
+        house.send(&romeo, &format!("<presence to='hall@conference.house/romeo'>{x}</presence>"));
+        let form = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+        house.iq(&romeo, "set", Some("hall@conference.house"), form);
+        house.send(&juliet, &format!("<presence to='hall@conference.house/juliet'>{x}</presence>"));
+        house.recv(&juliet);
+        house.send(&romeo, "<presence to='hall@conference.house/dove'/>");
+        house.nothing(&juliet);
+        house.send(&romeo, "<message to='hall@conference.house' type='groupchat'><body>hi</body></message>");
+        let heard = house.hear(&juliet);
+        assert_eq!(heard.len(), 3, "in their order: {heard:?}");
+        assert!(heard[0].contains("/romeo'") && heard[0].contains("<status code='303'/>"), "{heard:?}");
+        assert!(heard[1].contains("/dove'") && heard[2].contains("<body>hi"), "{heard:?}");
+    }
+
     /// XEP-0045 11.2, 8.2: that it is no longer in a room a client hears at once: later there is no stream to tell it on.
     #[test]
     fn s3_2_who_is_taken_out_of_a_room_is_not_kept_waiting() {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::declare::missing;
+use super::el::El;
 use super::escape::push_attr;
 use super::names::Mix;
 use super::ns;
@@ -94,6 +95,23 @@ impl Hold {
         }
     }
 
+    /// What a room of ours says of an occupant stands beside what that one has sent.
+    fn in_room(said: &[u8], from: &str) -> Option<Self> {
+        let says = |code: &[u8]| memchr::memmem::find(said, code).is_some();
+        let origin = Origin::new(from);
+        if says(b"code='110'") {
+            return Some(Self::Pass(Sender::Bare(origin.bare)));
+        }
+        if says(b"code='303'") {
+            // XEP-0045 7.6: who goes on under another nickname is nobody else, and that is heard before they are heard under it.
+            let x = El::parse(said.get(memchr::memmem::find(said, X_OF_ROOM)?..)?)?;
+            let next = x.child(MUC_USER, "item")?.attr("nick")?;
+            let full = key(&*format!("{}/{next}", jids::bare(from)));
+            return Some(Self::Coalesce { key: origin.full, from: Origin { full, ..origin } });
+        }
+        None
+    }
+
     /// News: the latest about `item` of `node` is enough. (An empty `item`: about the node.)
     pub fn news(from: &str, node: &str, item: &str) -> Self {
         Self::Coalesce { key: key((from, node, item)), from: Origin::new(from) }
@@ -101,6 +119,7 @@ impl Hold {
 }
 
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+const X_OF_ROOM: &[u8] = b"<x xmlns='http://jabber.org/protocol/muc#user'>";
 
 /// Status 110.
 fn is_own_in_room(stanza: &Stanza) -> bool {
@@ -257,10 +276,8 @@ pub fn render(stanza: &Stanza, stamps: &Stamps) -> Wire {
         Some(from) => std::borrow::Cow::Borrowed(&**from),
         None => stanza.from().unwrap_or_default(),
     };
-    // What a room of ours says of an occupant stands beside what that one has sent.
-    let says_own = |extra: &[u8]| memchr::memmem::find(extra, b"code='110'").is_some();
-    let hold = match stanza.kind() {
-        Kind::Presence if stamps.extra.as_deref().is_some_and(says_own) => Hold::Pass(Sender::Bare(Origin::new(&from).bare)),
+    let hold = match (stanza.kind(), &stamps.extra) {
+        (Kind::Presence, Some(said)) => Hold::in_room(said, &from).unwrap_or_else(|| Hold::of(stanza, &from)),
         _ => Hold::of(stanza, &from),
     };
     Wire { bytes: out.into(), to_at, hold }
