@@ -1,6 +1,6 @@
 //! Rooms (XEP-0045): messages to all occupants, and many people joining at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
@@ -8,9 +8,11 @@ use super::flow::Flow;
 use super::{Bench, users};
 use crate::client::Goal;
 use crate::frame;
-use crate::measure::{Mark, Span};
+use crate::measure::{Latencies, Mark, Span};
 use crate::pool::Pool;
 use crate::report::Outcome;
+
+const COMING_BACK_ROUNDS: usize = 9;
 
 pub fn address(bench: &Bench, room: usize) -> String {
     format!("room{room}@conference.{}", bench.options.domain)
@@ -99,5 +101,33 @@ pub fn messages(bench: &mut Bench) -> Result<Vec<Outcome>> {
     }
     let (deliveries, span) = flow.closed(&mut bench.pool, 1, o.warmup, o.seconds, o.pid)?;
     let key = if o.rooms == 1 { format!("room-{}", o.occupants) } else { format!("rooms-{}x{}", o.rooms, o.occupants) };
-    Ok(vec![Outcome::new(&key, span.server_us(deliveries), "us").spent(deliveries, span).note("one message at a time".into())])
+    let mut outcomes =
+        vec![Outcome::new(&key, span.server_us(deliveries), "us").spent(deliveries, span).note("one message at a time".into())];
+    if o.rooms == 1 && o.occupants >= 1_000 && !o.is_limit() {
+        outcomes.push(coming_back(bench)?);
+    }
+    Ok(outcomes)
+}
+
+/// How long the last of many waits from setting out until it knows everybody: its own presence comes last (7.2.2).
+fn coming_back(bench: &mut Bench) -> Result<Outcome> {
+    let (room, who) = (address(bench, 0), bench.options.occupants - 1);
+    let mut times = Latencies::default();
+    for _ in 0..COMING_BACK_ROUNDS {
+        bench.pool.send(who, format!("<presence to='{room}/n{who}' type='unavailable'/>").as_bytes());
+        bench.settle(0.5)?;
+        let began = Instant::now();
+        join(&mut bench.pool, who, &room);
+        let mut seen = 0;
+        bench.pool.until(Duration::from_secs(60), "coming back", &mut |_, index, stanza| {
+            let heard = index == who && is_occupant(stanza);
+            seen += usize::from(heard);
+            Ok(heard && frame::has(stanza, "110"))
+        })?;
+        times.add(u64::try_from(began.elapsed().as_nanos())?);
+        ensure!(seen == who + 1, "{seen} presences");
+    }
+    let value = times.quantile_ms(0.5);
+    let note = format!("median of {COMING_BACK_ROUNDS}, worst {:.1} ms", times.quantile_ms(1.0));
+    Ok(Outcome::new(&format!("room-come-back-{}", who + 1), value, "ms").note(note))
 }
