@@ -165,19 +165,6 @@ pub(super) fn is_char(c: u32) -> bool {
     matches!(c, 0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x10000..=0x10FFFF)
 }
 
-/// NameStartChar above ASCII, XML 1.0 section 2.3.
-pub(super) fn is_name_start(c: u32) -> bool {
-    matches!(c,
-        0xC0..=0xD6 | 0xD8..=0xF6 | 0xF8..=0x2FF | 0x370..=0x37D | 0x37F..=0x1FFF
-        | 0x200C..=0x200D | 0x2070..=0x218F | 0x2C00..=0x2FEF | 0x3001..=0xD7FF
-        | 0xF900..=0xFDCF | 0xFDF0..=0xFFFD | 0x10000..=0xEFFFF)
-}
-
-/// NameChar above ASCII, XML 1.0 section 2.3.
-pub(super) fn is_name(c: u32) -> bool {
-    is_name_start(c) || matches!(c, 0xB7 | 0x300..=0x36F | 0x203F..=0x2040)
-}
-
 /// Whether these bytes may be a namespace name. Namespace names are URIs (Namespaces in XML 1.0
 /// section 2.1), so white space and the characters RFC 3986 excludes cannot occur, and a parser that
 /// uses one of them to separate namespace and local name (CVE-2022-25236) is not led astray.

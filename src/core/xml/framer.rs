@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::chars::{self, Decoded, NAME, NAME_START, SPACE, decode, is, skip_text, skip_value};
 use super::error::{XmlError, XmlErrorKind as Kind, refuse};
+use super::letters;
 use super::limits::{NAME_BYTES_MAX, XmlLimits};
 use super::names::NameTable;
 use super::scan::StreamHeader;
@@ -531,10 +532,10 @@ impl Framer {
             } else if c >= 0x80 {
                 let first = p == self.name_start || p == self.colon + 1;
                 match decode(b, p) {
-                    Decoded::Char(c, _) if first && !chars::is_name_start(c) => {
+                    Decoded::Char(c, _) if first && !letters::is_name_start(c) => {
                         return refuse(Kind::NotWellFormed, p);
                     }
-                    Decoded::Char(c, len) if chars::is_name(c) => p += len,
+                    Decoded::Char(c, len) if letters::is_name(c) => p += len,
                     Decoded::Cut => return Ok((p, false)),
                     _ => return refuse(Kind::NotWellFormed, p),
                 }

@@ -15,6 +15,7 @@ pub mod el;
 pub mod error;
 pub mod escape;
 mod framer;
+mod letters;
 pub mod limits;
 pub mod names;
 pub mod payload;

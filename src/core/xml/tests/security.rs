@@ -165,9 +165,33 @@ fn a5_names_are_xml_names() {
         assert_eq!(refusal(format!("<message {name}='x'/>").as_bytes()), NotWellFormed, "{name}");
         assert_eq!(refusal(format!("<message xmlns:p='urn:p' p:{name}='x'/>").as_bytes()), NotWellFormed, "{name}");
     }
-    for name in ["ä", "_", "a1-.", "a\u{b7}", "a\u{300}", "\u{44f}", "\u{10000}", "\u{200c}a", "\u{effff}"] {
+    for name in ["ä", "_", "a1-.", "a\u{b7}", "a\u{300}", "\u{44f}", "数", "한", "ひ々", "\u{905}\u{903}"] {
         let s = stanza(&format!("<{name} xmlns='urn:a' {name}='1'/>"));
         assert_eq!(s.name(), ("urn:a", name));
+    }
+}
+
+/// Names of the fifth edition of XML 1.0 for which a client that reads with expat would end its stream, again at every login.
+#[test]
+fn a6_names_that_not_every_parser_knows_are_refused() {
+    for name in [
+        "😀",
+        "\u{221}",
+        "\u{370}",
+        "\u{1d00}",
+        "\u{2071}",
+        "\u{3001}",
+        "\u{feff}",
+        "\u{ff21}",
+        "\u{10000}",
+        "\u{200c}a",
+        "\u{effff}",
+        "a\u{487}",
+        "a\u{203f}",
+    ] {
+        assert_eq!(refusal(format!("<message><{name} xmlns='urn:a'/></message>").as_bytes()), NotWellFormed, "{name}");
+        assert_eq!(refusal(format!("<message><x xmlns='urn:a' {name}='1'/></message>").as_bytes()), NotWellFormed, "{name}");
+        assert_eq!(refusal(format!("<message><{name}:x xmlns:{name}='urn:a'/></message>").as_bytes()), NotWellFormed, "{name}");
     }
 }
 
