@@ -34,13 +34,9 @@ const fn classes() -> [u8; 256] {
         if b != b'<' && b != b'&' && b != b'"' && b != b'\'' {
             t[i] |= PLAIN_VALUE;
         }
-        if !matches!(b, b' ' | b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`' | b'&' | 0x7F) {
+        if !matches!(b, b' ' | b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`' | b'&' | b'[' | b']' | 0x7F) {
             t[i] |= URI;
         }
-        i += 1;
-    }
-    while i < 256 {
-        t[i] = URI;
         i += 1;
     }
     t[b' ' as usize] |= SPACE;
@@ -169,8 +165,47 @@ pub(super) fn is_char(c: u32) -> bool {
 /// section 2.1), so white space and the characters RFC 3986 excludes cannot occur, and a parser that
 /// uses one of them to separate namespace and local name (CVE-2022-25236) is not led astray.
 /// References are legal but never needed, and two parsers disagree about them easily: refused.
+///
+/// And it has the shape of a URI or a relative reference (RFC 3986 4.1), because libxml2 ends its document at one that has not. No IRI: it
+/// would not be the same name for everybody. Nor an address in brackets, which nothing is named by.
 pub(super) fn is_namespace_name(uri: &[u8]) -> bool {
-    uri.iter().all(|&b| is(b, URI))
+    uri.iter().all(|&b| is(b, URI)) && has_shape(uri)
+}
+
+fn has_shape(uri: &[u8]) -> bool {
+    let (uri, fragment) = cut(uri, b'#').unwrap_or((uri, &[]));
+    let first = uri.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(uri.len());
+    let (scheme, rest) = match uri.iter().take(first).position(|&b| b == b':') {
+        Some(at) => (uri.get(..at), uri.get(at + 1..).unwrap_or_default()),
+        None => (None, uri),
+    };
+    let is_scheme = |name: &[u8]| {
+        name.first().is_some_and(u8::is_ascii_alphabetic)
+            && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    };
+    let is_authority = |rest: &[u8]| {
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+        let authority = rest.get(..end).unwrap_or_default();
+        let (_, host) = cut(authority, b'@').unwrap_or((&[], authority));
+        // libxml2 wants digits behind the colon, RFC 3986 does not insist.
+        let is_port = |(_, port): (&[u8], &[u8])| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+        !host.contains(&b'@') && cut(host, b':').is_none_or(is_port)
+    };
+    scheme.is_none_or(is_scheme)
+        && rest.strip_prefix(b"//").is_none_or(is_authority)
+        && !fragment.contains(&b'#')
+        && [uri, fragment].iter().all(|part| has_whole_escapes(part))
+}
+
+fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(at, text)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// `%` and two digits.
+fn has_whole_escapes(text: &[u8]) -> bool {
+    let is_whole = |at: usize| text.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    memchr::memchr_iter(b'%', text).all(is_whole)
 }
 
 /// The character a reference `&name;` stands for; `name` is what lies between `&` and `;`.
@@ -203,6 +238,48 @@ fn number(digits: &[u8], radix: u32) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a7_a_namespace_name_is_a_uri() {
+        let good = [
+            "jabber:client",
+            "vcard-temp",
+            "storage:bookmarks",
+            "http://jabber.org/protocol/muc#user",
+            "urn:xmpp:mam:2",
+            "urn:x:%41~b",
+            "eu.siacs.conversations.axolotl",
+            "http://a@b.example:80/x?y=z:1#?/",
+            "x/y:z",
+            "//host/x",
+            "mailto:a@b",
+            "google:mail:notify",
+        ];
+        for uri in good {
+            assert!(is_namespace_name(uri.as_bytes()), "{uri}");
+        }
+        let bad = [
+            "::urn:x",
+            ":x",
+            "-urn:2",
+            "1a:b",
+            "urn:é",
+            "urn:\u{2028}",
+            "http;://a",
+            "urn:x#y#z",
+            "urn:%4",
+            "urn:%zz",
+            "http://a:b/c",
+            "http://a@b@c/",
+            "http://[::1]/",
+            "urn: x",
+            "urn:x}",
+            "a b",
+        ];
+        for uri in bad {
+            assert!(!is_namespace_name(uri.as_bytes()), "{uri}");
+        }
+    }
 
     /// Eight bytes at a time find what one byte at a time finds, for every byte at every place.
     #[test]
