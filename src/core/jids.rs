@@ -1,6 +1,5 @@
-//! Addresses. The crate `jid` reads them for us, with the stringprep of RFC 6122 (Unicode 3.2, so no emoji in a resource or a nickname)
-//! as most servers do; RFC 7622 would let younger letters and symbols be. This is what it leaves out, and what the house relies on,
-//! held against a corpus and at random.
+//! Addresses (RFC 7622). The crate `jid` reads them for us, prepared by `../stringprep`; this is what it leaves out, and what the house
+//! relies on, held against a corpus and at random.
 
 use jid::{Error, Jid, NodePart};
 

@@ -508,3 +508,16 @@ fn s7_2_11_what_stands_behind_the_presence_that_makes_a_room_is_heard_behind_it(
         }
     }
 }
+
+/// RFC 7622 3.4: what people call themselves today.
+#[test]
+fn s7_2_1_a_nickname_may_have_an_emoji() {
+    let (mut house, room, romeo) = alone(0, &[]);
+    let juliet = house.online(JULIET);
+    let heard = join(&mut house, &juliet, &room, "Giulia 😀");
+    assert_eq!(codes(&heard[1]), [110]);
+    assert_eq!(from(&house.one(&romeo)), format!("{room}/Giulia 😀"));
+    say(&mut house, &juliet, &room, "hi");
+    let said = house.one(&romeo);
+    assert_eq!((from(&said), bodies(&[said])), (format!("{room}/Giulia 😀"), vec!["hi".into()]));
+}
