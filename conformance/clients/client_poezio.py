@@ -155,6 +155,8 @@ async def history(stage):
         stage.accounts.add(poezio.jid)
         phone = await stage.client("romeo-poezio").login()
         await phone.expect_body(said[-1])
+        # Poezio asks for what was before now, in whole seconds: what was said in this second is not before.
+        await asyncio.sleep(1.1)
         async with poezio.running("history") as romeo:
             await poezio.command(romeo, f"message {juliet.boundjid.bare}")
             for body in said:
