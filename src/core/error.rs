@@ -27,6 +27,11 @@ impl ErrorType {
             ErrorType::Wait => "wait",
         }
     }
+
+    pub fn parse(text: &str) -> Option<ErrorType> {
+        use ErrorType::{Auth, Cancel, Continue, Modify, Wait};
+        [Auth, Cancel, Continue, Modify, Wait].into_iter().find(|it| it.as_str() == text)
+    }
 }
 
 macro_rules! conditions {
@@ -36,6 +41,7 @@ macro_rules! conditions {
         pub enum Condition { $($variant),* }
         impl Condition {
             pub const fn as_str(self) -> &'static str { match self { $(Condition::$variant => $name),* } }
+            pub fn parse(text: &str) -> Option<Condition> { match text { $($name => Some(Condition::$variant),)* _ => None } }
             pub const fn default_type(self) -> ErrorType { match self { $(Condition::$variant => ErrorType::$kind),* } }
         }
     };

@@ -22,7 +22,13 @@ const OPEN_PER_INVITER_MAX: usize = 500;
 const REASON_BYTES_MAX: usize = 4_096;
 
 /// What comes back from an address that is nobody's (RFC 6121 8.5.1, RFC 6120 8.3.3), or whose owner wants nothing from here.
-const NO_SUCH_ADDRESS: &[&str] = &["service-unavailable", "item-not-found", "gone", "jid-malformed", "remote-server-not-found"];
+const NO_SUCH_ADDRESS: &[Condition] = &[
+    Condition::ServiceUnavailable,
+    Condition::ItemNotFound,
+    Condition::Gone,
+    Condition::JidMalformed,
+    Condition::RemoteServerNotFound,
+];
 
 /// Invitations of a room that stays. Key: the bare JIDs of invitee and inviter with a space between.
 pub const SHELF: Shelf = Shelf::map("muc-invitation");
@@ -120,7 +126,7 @@ impl Room {
     }
 
     /// 7.8.2: "If the inviter supplies a non-existent JID, the room SHOULD return an <item-not-found/> error to the inviter."
-    pub fn invitation_failed(&mut self, turn: &mut HostTurn<'_>, condition: &str) {
+    pub fn invitation_failed(&mut self, turn: &mut HostTurn<'_>, condition: Option<Condition>) {
         let invitee = bare(turn.from).to_owned();
         let inviters = self.answered(turn, &invitee);
         if inviters.is_empty() {
@@ -144,7 +150,8 @@ impl Room {
             }
         }
         // They would hold a place of the plan for ever. Whose server could not be asked may still come.
-        let is_nobody = NO_SUCH_ADDRESS.contains(&condition) && self.affiliations.of(&invitee) == Affiliation::Member;
+        let is_nobody =
+            condition.is_some_and(|it| NO_SUCH_ADDRESS.contains(&it)) && self.affiliations.of(&invitee) == Affiliation::Member;
         if self.config.bubble.is_some() && is_nobody {
             self.set_affiliation(turn, &invitee, Affiliated::new(Affiliation::None), None);
         }

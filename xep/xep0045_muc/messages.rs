@@ -5,30 +5,27 @@ use std::time::Duration;
 
 use iris_core::store::{EntryId, Write};
 use iris_core::xml::wire::{self};
-use iris_core::xml::{El, Stanza, Strip};
-use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, Said, hash, ns};
+use iris_core::xml::{Stanza, Strip};
+use iris_core::{Bounce, Condition, HostTurn, Kind, Reply, Said, hash, ns};
 
 use super::association::{Affiliation, Role};
 use super::history::{self, ARCHIVE, Past};
 use super::pace::ACTIVITY;
 use super::room::{Room, SUBJECT};
-use super::{USER, relay, stanzas};
+use super::{USER, stanzas, whispers};
 
 /// RFC 6121, 8.5.3; XEP-0045 17.2.2: errors that say that nobody is there.
-const NOBODY_THERE: &[&str] = &[
-    "gone",
-    "item-not-found",
-    "recipient-unavailable",
-    "redirect",
-    "remote-server-not-found",
-    "remote-server-timeout",
-    "service-unavailable",
-    "internal-server-error",
-    "jid-malformed",
+const NOBODY_THERE: &[Condition] = &[
+    Condition::Gone,
+    Condition::ItemNotFound,
+    Condition::RecipientUnavailable,
+    Condition::Redirect,
+    Condition::RemoteServerNotFound,
+    Condition::RemoteServerTimeout,
+    Condition::ServiceUnavailable,
+    Condition::InternalServerError,
+    Condition::JidMalformed,
 ];
-
-/// Private messages of which an error may still come.
-const WHISPERS_MAX: usize = 2_000;
 
 /// After a start, messages may be sent again.
 const SENT_AGAIN_TIME: Duration = Duration::from_secs(600);
@@ -139,57 +136,41 @@ impl Room {
         if !self.config.allow_pm.lets(speaker.role) {
             return Bounce::new(Condition::Forbidden).text("private messages are not allowed here").into();
         }
-        let (from, mut whispers) = (speaker.jid.clone(), Vec::new());
+        let from = speaker.jid.clone();
         let extra = stanzas::occupant_id(&speaker.id) + &format!("<x xmlns='{USER}'/>");
         let stamps = stanzas::stamps(&from, self.forged(turn, stanza), extra, None);
         let wire = Arc::new(wire::render(stanza, &stamps));
         for session in &to.sessions {
-            if let Some(it) = whispered(&session.jid, &from, stanza) {
-                whispers.push(it);
-            }
+            self.whispers.add(turn.now.mono, stanza, (turn.from, &from), (&to.jid, &session.jid));
             turn.send_wire(from.clone(), session.jid.clone(), stanza.clone(), stamps.clone(), wire.clone());
         }
-        self.whispers.extend(whispers);
-        let over = self.whispers.len().saturating_sub(WHISPERS_MAX);
-        self.whispers.drain(..over);
         Reply::Sent
     }
 
     /// An error from somebody who is there: they cannot be reached (11.1, 17.2.2), or whoever had told them something is to know.
     pub fn hear_error(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
-        let condition = stanza.child_named(ns::CLIENT, "error").and_then(|child| condition(&stanza.child_el(child)));
-        let Some(speaker) = self.speaker(turn) else {
+        let error = stanza.child_named(ns::CLIENT, "error").map(|child| stanza.child_el(child));
+        let condition = error.as_ref().and_then(whispers::condition);
+        let Some(occupant_id) = self.speaker(turn).map(|it| stanzas::occupant_id(&it.id)) else {
             if stanza.kind() == Kind::Message && turn.to.resource().is_none() {
-                self.invitation_failed(turn, condition.as_deref().unwrap_or_default());
+                self.invitation_failed(turn, condition);
             }
             return Reply::Sent;
         };
+        let is_message = stanza.kind() == Kind::Message;
+        let answers = if is_message { self.whispers.answered(turn.now.mono, stanza, turn.from, turn.to) } else { None };
         // XEP-0191 3.3: for somebody whom they have blocked nobody is there, and yet they are.
-        let is_private = condition.as_deref() == Some("service-unavailable")
-            && whispered(turn.from, turn.to, stanza).is_some_and(|it| self.whispers.contains(&it));
-        if !is_private && condition.as_deref().is_none_or(|condition| NOBODY_THERE.contains(&condition)) {
+        let is_private = condition == Some(Condition::ServiceUnavailable) && answers.is_some();
+        if !is_private && condition.is_none_or(|condition| NOBODY_THERE.contains(&condition)) {
             self.gone_by_error(turn);
             return Reply::Sent;
         }
-        let to = turn.to.resource().and_then(|nick| self.occupants.by_nick(nick.as_str()));
-        if let Some(to) = to.filter(|_| stanza.kind() == Kind::Message)
-            && let Some(error) = relay::rewritten(turn, stanza, stanza.id().as_deref(), &self.forged(turn, stanza))
+        if let (Some(it), Some(error)) = (answers.filter(|it| self.occupants.by_session(&it.by).is_some()), error)
+            && let Some(told) = stanzas::made(turn, &whispers::rewritten(&error, stanza.id().as_deref()))
         {
-            let from = speaker.jid.clone();
-            let stamps = stanzas::stamps(&from, Strip::default(), stanzas::occupant_id(&speaker.id), None);
-            let to = to.sessions.iter().map(|session| session.jid.clone()).collect();
-            turn.fan_out_stamped(from, error, stamps, to);
+            let stamps = stanzas::stamps(&it.to_occupant, Strip::default(), occupant_id, None);
+            turn.fan_out_stamped(it.to_occupant, told, stamps, [it.by].into());
         }
         Reply::Sent
     }
-}
-
-/// A private message, as an error knows it: who has got it, from which occupant, under which id.
-fn whispered(to: &Jid, from: &Jid, stanza: &Stanza) -> Option<u64> {
-    let id = stanza.id().filter(|id| !id.is_empty())?;
-    Some(hash::stable(&[to.as_str().as_bytes(), from.as_str().as_bytes(), id.as_bytes()]))
-}
-
-fn condition(error: &El<'_>) -> Option<String> {
-    error.children().find(|child| child.ns() == ns::STANZAS && child.local() != "text").map(|child| child.local().to_owned())
 }

@@ -8,7 +8,7 @@
 //! between occupants), `disco_room`, `succession` (of owners), `oversight` (what administrators of the domain
 //! may do), `away` (who is told what they have become), `archive` (who reads it),
 //! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations),
-//! `voices`. `service` knows all rooms,
+//! `voices`, `whispers` (errors that answer private messages). `service` knows all rooms,
 //! `search` finds them; `bubble` is the room of a team.
 
 use std::sync::Arc;
@@ -54,6 +54,7 @@ mod tokens;
 mod vcard;
 mod versions;
 mod voices;
+mod whispers;
 
 use room::Room;
 use service::Service;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iris_core::time::Mono;
-use iris_core::xml::{Build, Stanza, Strip};
-use iris_core::{Bounce, Changed, Condition, HostTurn, Jid, Kind, Reply, StanzaType, ns};
+use iris_core::xml::{Build, Stanza};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Jid, Reply, StanzaType, ns};
 
 use super::occupants::Occupant;
 use super::room::{Room, bare};
@@ -93,7 +93,7 @@ impl Room {
             let what = "too many questions in this room, or of yours, wait for an answer";
             return Bounce::over(what, Changed::ByNobody("ask again when some are answered")).into();
         };
-        if let Some(asked) = rewritten(turn, stanza, Some(&relayed_id(number)), &Strip::default()) {
+        if let Some(asked) = rewritten(turn, stanza, &relayed_id(number)) {
             turn.send_as(from, of, asked);
         }
         Reply::Sent
@@ -106,7 +106,7 @@ impl Room {
             return Reply::Sent;
         }
         if let Some(question) = self.relay.open.remove(&number)
-            && let Some(answer) = rewritten(turn, stanza, Some(&question.id), &Strip::default())
+            && let Some(answer) = rewritten(turn, stanza, &question.id)
         {
             turn.send_as(question.as_occupant, question.asker, answer);
         }
@@ -114,13 +114,12 @@ impl Room {
     }
 }
 
-/// The same iq or message under another id. An error's child does not name the content namespace: it is ours as well.
-pub fn rewritten(turn: &HostTurn<'_>, stanza: &Stanza, id: Option<&str>, strip: &Strip) -> Option<Arc<Stanza>> {
-    let name = if stanza.kind() == Kind::Iq { "iq" } else { "message" };
+/// The same iq under another id. An error's child does not name the content namespace: it is ours as well.
+fn rewritten(turn: &HostTurn<'_>, stanza: &Stanza, id: &str) -> Option<Arc<Stanza>> {
     let mut xml = Build::new();
-    xml.open_ns(name, ns::CLIENT).attr_opt("type", stanza.attr("type").as_deref()).attr_opt("id", id);
+    xml.open_ns("iq", ns::CLIENT).attr_opt("type", stanza.attr("type").as_deref()).attr("id", id);
     xml.attr_opt("xml:lang", stanza.lang().as_deref());
-    for (_, child) in stanza.children().iter().enumerate().filter(|(index, _)| !strip.contains(*index)) {
+    for child in stanza.children() {
         let el = stanza.child_el(child);
         if el.is(ns::CLIENT, "error") {
             // Without `by` (RFC 6120 8.3.1): whose server or client it was, would be a real address.

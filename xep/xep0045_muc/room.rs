@@ -23,6 +23,7 @@ use super::stanzas::{self, Actor, Says};
 use super::tokens::{self, Token};
 use super::versions::{self, Versions};
 use super::voices::{self, Voices};
+use super::whispers::Whispers;
 
 /// The configuration, under the key ``; the last change of the subject (`history::Past`) under its own.
 pub const ROOM: Shelf = Shelf::record("muc-room");
@@ -68,8 +69,7 @@ pub struct Room {
     pub changing: String,
     pub activity: Activity,
     pub relay: Relay,
-    /// See `messages`: the last private messages.
-    pub whispers: VecDeque<u64>,
+    pub whispers: Whispers,
     /// There is none, and yet something lies on disk under its name: of one that was not to outlive its occupants, when the house died.
     pub left_over: bool,
     /// Somebody had no place in this bubble.
@@ -176,7 +176,7 @@ impl Room {
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
-            whispers: VecDeque::new(),
+            whispers: Whispers::default(),
             left_over: false,
             was_full: Cell::new(false),
             service,

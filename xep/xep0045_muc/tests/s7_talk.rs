@@ -115,11 +115,11 @@ fn s7_5_a_private_message() {
 #[test]
 fn d2_private_messages_are_for_those_whom_the_owner_lets() {
     let (mut house, room, romeo, juliet) = both(0, &[]);
-    for (policy, may_romeo, may_juliet) in
+    for (policy, mayromeo, may_juliet) in
         [("none", false, false), ("moderators", true, false), ("participants", true, true), ("anyone", true, true)]
     {
         is_result(&configure(&mut house, &romeo, &room, &[("allowpm", policy)]));
-        for (from, to, nick, may) in [(&romeo, &juliet, "juliet", may_romeo), (&juliet, &romeo, "romeo", may_juliet)] {
+        for (from, to, nick, may) in [(&romeo, &juliet, "juliet", mayromeo), (&juliet, &romeo, "romeo", may_juliet)] {
             house.recv(from);
             house.recv(to);
             house.send(from, &format!("<message to='{room}/{nick}' type='chat'><body>psst</body></message>"));
@@ -445,7 +445,7 @@ fn s17_2_2_a_client_that_cannot_be_reached_is_no_longer_there() {
         )
     };
     house.send(&juliet, &error("feature-not-implemented"));
-    assert!(house.one(&romeo).as_str().contains("feature-not-implemented"));
+    house.nothing(&romeo);
     house.send(&juliet, &error("recipient-unavailable"));
     let seen = house.one(&romeo);
     assert_eq!((seen.attr("type").as_deref(), codes(&seen)), (Some("unavailable"), vec![333]), "11.1");
@@ -532,6 +532,8 @@ fn d2_nor_does_an_error_about_a_message() {
         "<error by='{}' type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
         romeo.jid.to_bare()
     );
+    house.send(&juliet, &format!("<message to='{room}/romeo' type='chat' id='e1'><body>psst</body></message>"));
+    house.recv(&romeo);
     house.send(&romeo, &format!("<message to='{room}/juliet' type='error' id='e1'>{error}</message>"));
     let told = house.one(&juliet);
     is_error(&told, "resource-constraint");
@@ -574,4 +576,105 @@ fn d2_whoever_asks_much_leaves_others_their_questions() {
     house.recv(&romeo);
     house.send(&nurse, &ask(0));
     assert!(house.one(&romeo).as_str().contains("jabber:iq:version"));
+}
+
+fn refused(inside: &str, text: &str) -> String {
+    format!(
+        "<error by='juliet@house' type='modify' code='406'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>{inside}</not-acceptable>\
+         <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='it'>{text}</text><body>{inside}</body>\
+         <too-fast xmlns='urn:example:pace' {inside}='1'>{inside}</too-fast><more xmlns='urn:example:pace'/></error>"
+    )
+}
+
+#[test]
+fn d2_an_error_is_no_way_around_who_may_send_private_messages() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("allowpm", "none"), ("moderatedroom", "1")]);
+        let error = refused("smuggled", "smuggled");
+        house.recv(&juliet);
+        for id in ["", "id=''", "id='p1'"] {
+            house
+                .send(&juliet, &format!("<message to='{room}/romeo' type='error' {id}><body>smuggled</body>{error}</message>"));
+            house.nothing(&romeo);
+            house.nothing(&juliet);
+        }
+    }
+}
+
+#[test]
+fn s7_5_an_error_answers_a_private_message_once_and_says_no_more_than_an_error() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        let nurse = house.online(NURSE);
+        join(&mut house, &nurse, &room, "nurse");
+        let whisper = format!("<message to='{room}/juliet' type='chat' id='p1'><body>psst</body></message>");
+        house.recv(&romeo);
+        house.recv(&juliet);
+        house.send(&romeo, &whisper);
+        assert_eq!(bodies(&house.recv(&juliet)), ["psst"]);
+        let answer = |id: &str| {
+            let error = refused("smuggled", &"é".repeat(2_000));
+            format!(
+                "<message to='{room}/romeo' type='error' id='{id}'><body>smuggled</body>{error}<x xmlns='urn:example:x'/></message>"
+            )
+        };
+        // Another one, another message.
+        house.send(&nurse, &answer("p1"));
+        house.send(&juliet, &answer("p2"));
+        house.nothing(&romeo);
+        house.send(&juliet, &answer("p1"));
+        let told = house.one(&romeo);
+        is_error(&told, "not-acceptable");
+        let text = told.as_str();
+        assert_eq!((from(&told), told.id().as_deref()), (format!("{room}/juliet"), Some("p1")), "{text}");
+        assert!(text.contains("<error type='modify'>") && text.contains("<too-fast xmlns='urn:example:pace'/>"), "{text}");
+        assert!(text.contains("xml:lang='it'>éé") && text.contains("<occupant-id "), "{text}");
+        assert!(!["smuggled", "juliet@house", "urn:example:x", "<more", "<body"].iter().any(|it| text.contains(it)), "{text}");
+        assert_eq!(text.matches('é').count(), 512, "bytes of a text: 1,024");
+        house.send(&juliet, &answer("p1"));
+        house.nothing(&romeo);
+        // One that comes late answers nothing.
+        house.send(&romeo, &whisper);
+        house.advance(std::time::Duration::from_secs(16 * 60));
+        house.recv(&romeo);
+        house.recv(&juliet);
+        house.send(&juliet, &answer("p1"));
+        house.nothing(&romeo);
+    }
+}
+
+#[test]
+fn s7_5_an_error_finds_whoever_has_sent_the_private_message() {
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    let tybalt = house.online(TYBALT);
+    let tablet = house.online("romeo@house/tablet");
+    join(&mut house, &tablet, &room, "romeo");
+    house.send(&romeo, &format!("<message to='{room}/juliet' type='chat' id='p1'><body>psst</body></message>"));
+    // They are called otherwise since, and somebody else as they were.
+    house.send(&romeo, &format!("<presence to='{room}/montague'/>"));
+    house.send(&juliet, &format!("<presence to='{room}/capulet'/>"));
+    join(&mut house, &tybalt, &room, "romeo");
+    for client in [&romeo, &tablet, &tybalt, &juliet] {
+        house.recv(client);
+    }
+    house.send(&juliet, &format!("<message to='{room}/romeo' type='error' id='p1'>{}</message>", refused("x", "no")));
+    house.nothing(&tybalt);
+    house.nothing(&tablet);
+    let told = house.one(&romeo);
+    is_error(&told, "not-acceptable");
+    assert_eq!(from(&told), format!("{room}/juliet"), "from where it was sent to");
+}
+
+/// XEP-0191 3.3 again: an id is no condition for that.
+#[test]
+fn d2_nobody_is_put_out_by_whom_they_have_blocked() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        let block = format!("<block xmlns='urn:xmpp:blocking'><item jid='{room}/romeo'/></block>");
+        is_result(&house.iq(&juliet, "set", None, &block));
+        house.recv(&juliet);
+        house.send(&romeo, &format!("<message to='{room}/juliet' type='chat'><body>psst</body></message>"));
+        is_error(&house.one(&romeo), "service-unavailable");
+        house.nothing(&juliet);
+    }
 }
