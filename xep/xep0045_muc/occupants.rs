@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use iris_core::Jid;
-use iris_core::time::Mono;
 use iris_core::xml::wire::{self, Wire};
 use iris_core::xml::{Stamps, Stanza, Strip};
 
@@ -45,8 +44,8 @@ pub struct Occupant {
     pub sessions: Vec<Session>,
     /// Rendered once each: with the real address, and without.
     shown: [OnceCell<Shown>; 2],
-    /// When they have asked for voice and were not answered (7.13).
-    pub asks_for_voice: Option<Mono>,
+    /// They have asked for voice and were not answered (7.13).
+    pub asks_for_voice: bool,
     /// XEP-0317: `<hats/>`, or nothing.
     pub hats: Arc<str>,
     /// XEP-0175.
@@ -64,7 +63,7 @@ impl Occupant {
             affiliation,
             sessions: Vec::new(),
             shown: Default::default(),
-            asks_for_voice: None,
+            asks_for_voice: false,
             hats: Arc::from(""),
             guest: false,
         }

@@ -14,7 +14,7 @@ pub const ACTIVITY: Shelf = Shelf::record("muc-activity");
 const HOUR_US: u64 = 3_600_000_000;
 /// The hour that has begun, and a day.
 const HOURS: usize = 25;
-/// People whose last word is remembered.
+/// People whose last word, or request, is remembered.
 const SPEAKERS_MAX: usize = 2_000;
 
 /// When each has spoken last.
@@ -46,6 +46,41 @@ impl SlowMode {
             self.last.insert(person.clone(), now);
         }
         Ok(())
+    }
+}
+
+/// Who has done something lately that disturbs others, whatever nicknames they had meanwhile and whether they were here all the time.
+#[derive(Debug)]
+pub struct Lately {
+    pause: Duration,
+    last: HashMap<Arc<str>, Mono>,
+}
+
+impl Lately {
+    pub fn new(pause: Duration) -> Lately {
+        Lately { pause, last: HashMap::new() }
+    }
+
+    /// May this person do it now? Then they have. Otherwise: how long it takes until they may.
+    pub fn again(&mut self, person: &str, now: Mono) -> Result<(), Duration> {
+        if let Some(last) = self.last.get(person).filter(|last| now.since(**last) < self.pause) {
+            return Err(self.pause - now.since(*last));
+        }
+        if self.last.len() >= SPEAKERS_MAX {
+            let pause = self.pause;
+            self.last.retain(|_, last| now.since(*last) < pause);
+        }
+        // So many in so short a time are no people who want something.
+        if self.last.len() >= SPEAKERS_MAX && !self.last.contains_key(person) {
+            return Err(self.pause);
+        }
+        self.last.insert(Arc::from(person), now);
+        Ok(())
+    }
+
+    /// They were answered.
+    pub fn forget(&mut self, person: &str) {
+        self.last.remove(person);
     }
 }
 
@@ -130,5 +165,21 @@ mod tests {
         assert!(refused.text.is_some_and(|text| text.contains("20 seconds") && text.contains("wait 5")));
         assert!(slow.speak(&romeo, at(20), 20).is_ok());
         assert!(slow.speak(&romeo, at(21), 0).is_ok());
+    }
+
+    #[test]
+    fn d2_what_is_remembered_of_people_is_bounded_and_ends() {
+        let mut lately = Lately::new(Duration::from_secs(60));
+        let at = |seconds| Mono(Duration::from_secs(seconds));
+        for n in 0..SPEAKERS_MAX {
+            assert_eq!(lately.again(&format!("p{n}@away"), at(0)), Ok(()));
+        }
+        assert_eq!(lately.again("p0@away", at(20)), Err(Duration::from_secs(40)));
+        assert_eq!(lately.again("romeo@house", at(59)), Err(Duration::from_secs(60)));
+        lately.forget("p1@away");
+        assert_eq!(lately.again("romeo@house", at(59)), Ok(()));
+        assert_eq!(lately.again("p0@away", at(60)), Ok(()));
+        assert_eq!(lately.again("juliet@house", at(60)), Ok(()));
+        assert_eq!(lately.last.len(), 3);
     }
 }

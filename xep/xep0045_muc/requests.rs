@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iris_core::form::{Field, Form};
 use iris_core::xml::{Build, El};
-use iris_core::{Bounce, Changed, Condition, HostTurn, Reply, jids, ns};
+use iris_core::{Bounce, Changed, Condition, ErrorType, HostTurn, Reply, jids, ns};
 
 use super::affiliations::Affiliated;
 use super::association::{Affiliation, Role};
@@ -17,8 +17,8 @@ const IQ_REGISTER: &str = "jabber:iq:register";
 /// Requests for membership of one room at once.
 const REQUESTS_MAX: usize = 500;
 
-/// Between two requests for voice of one person.
-const VOICE_TIME: Duration = Duration::from_secs(60);
+/// Between two requests of one person for voice, or two to become a member.
+pub const PAUSE: Duration = Duration::from_secs(60);
 /// Requests for voice that somebody is shown who comes in.
 const VOICES_SHOWN_MAX: usize = 50;
 
@@ -57,12 +57,11 @@ impl Room {
         if occupant.role != Role::Visitor {
             return Bounce::new(Condition::NotAllowed).text("you have voice").into();
         }
+        occupant.asks_for_voice = true;
         // Whoever asks again and again disturbs nobody. Who cancels the form has not said whose it was: after a while one may ask again.
-        let now = turn.now.mono;
-        if occupant.asks_for_voice.is_some_and(|before| now.since(before) < VOICE_TIME) {
+        if self.asked_for_voice.again(&occupant.person, turn.now.mono).is_err() {
             return Reply::Sent;
         }
-        occupant.asks_for_voice = Some(now);
         let form = voice_form(occupant).to_ask();
         self.tell_those(turn, |it| it.role == Role::Moderator, &form);
         Reply::Sent
@@ -70,7 +69,7 @@ impl Room {
 
     /// Nobody may have been there to grant it: a moderator who comes in later sees who waits.
     pub fn show_voice_requests(&self, turn: &mut HostTurn<'_>) {
-        for occupant in self.occupants.iter().filter(|it| it.asks_for_voice.is_some()).take(VOICES_SHOWN_MAX) {
+        for occupant in self.occupants.iter().filter(|it| it.asks_for_voice).take(VOICES_SHOWN_MAX) {
             self.tell_one(turn, turn.from.clone(), &voice_form(occupant).to_ask());
         }
     }
@@ -84,7 +83,8 @@ impl Room {
         let by_nick = || field(form, "muc#roomnick").map(|nick| nick::key(&nick).into());
         let Some(key) = by_jid.or_else(by_nick) else { return Bounce::new(Condition::ItemNotFound).into() };
         let Some(occupant) = self.occupants.by_key_mut(&key) else { return Bounce::new(Condition::ItemNotFound).into() };
-        occupant.asks_for_voice = None;
+        occupant.asks_for_voice = false;
+        self.asked_for_voice.forget(&occupant.person);
         if is_yes(field(form, "muc#request_allow")) && occupant.role == Role::Visitor {
             let actor = self.actor(turn);
             self.set_role(turn, &key, Role::Participant, Some(&actor), None);
@@ -163,6 +163,14 @@ impl Room {
         if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
+        let is_new = affiliation == Affiliation::None && self.requests.iter().all(|(jid, _)| **jid != *person);
+        if is_new && let Err(wait) = self.asked_for_membership.again(&person, turn.now.mono) {
+            let seconds = PAUSE.as_secs();
+            let what = format!("one person asks to become a member once in {seconds} seconds");
+            let help = format!("wait {} more", wait.as_secs_f64().ceil());
+            let soon = Bounce::new(Condition::PolicyViolation).kind(ErrorType::Wait);
+            return soon.limit(what, Changed::ByNobody(&help)).into();
+        }
         // Whoever may come in and speak anyway is a member by saying so; into a room of members an admin lets people, and in a moderated
         // one membership is a voice (5.1.2).
         if affiliation == Affiliation::None && (self.config.members_only || self.config.moderated) {
@@ -235,6 +243,7 @@ impl Room {
             return why.into();
         }
         self.drop_request(turn, &person);
+        self.asked_for_membership.forget(&person);
         if is_allowed {
             let actor = self.actor(turn);
             // Somebody may have been given it meanwhile, or be here under it.

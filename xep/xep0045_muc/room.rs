@@ -16,8 +16,9 @@ use super::hats::{self, Hats};
 use super::history::Past;
 use super::invite::{self, Invitations};
 use super::occupants::{Occupant, Occupants, Session};
-use super::pace::{ACTIVITY, Activity, SlowMode};
+use super::pace::{ACTIVITY, Activity, Lately, SlowMode};
 use super::relay::Relay;
+use super::requests;
 use super::service::{self, Service};
 use super::stanzas::{self, Actor, Says};
 use super::tokens::{self, Token};
@@ -61,6 +62,9 @@ pub struct Room {
     pub kept_before: BTreeMap<u64, EntryId>,
     pub invitations: Invitations,
     pub slow: SlowMode,
+    /// See `requests`: who has asked for voice, and who to become a member.
+    pub asked_for_voice: Lately,
+    pub asked_for_membership: Lately,
     pub tokens: BTreeMap<Arc<str>, Token>,
     pub hats: Hats,
     pub versions: Versions,
@@ -169,6 +173,8 @@ impl Room {
             kept_before: BTreeMap::new(),
             invitations: Invitations::default(),
             slow: SlowMode::default(),
+            asked_for_voice: Lately::new(requests::PAUSE),
+            asked_for_membership: Lately::new(requests::PAUSE),
             tokens: BTreeMap::new(),
             hats: Hats::default(),
             versions: Versions::default(),
@@ -393,7 +399,7 @@ impl Room {
             return self.remove(turn, key, &[307], actor, reason);
         }
         occupant.role = role;
-        occupant.asks_for_voice = occupant.asks_for_voice.filter(|_| role < Role::Participant);
+        occupant.asks_for_voice &= role < Role::Participant;
         occupant.changed();
         let (person, is_guest) = (occupant.person.clone(), occupant.guest);
         let usual = occupant.affiliation.role(self.config.moderated);

@@ -11,6 +11,7 @@ mod away;
 mod bubbles;
 mod family;
 mod forged;
+mod often;
 mod oversight;
 mod s10_owner;
 mod s7_enter;

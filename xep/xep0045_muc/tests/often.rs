@@ -1,0 +1,94 @@
+//! How often somebody may disturb others (security D2).
+
+use std::time::Duration;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn count(heard: &[Stanza], what: &str) -> usize {
+    heard.iter().filter(|it| it.as_str().contains(what)).count()
+}
+
+#[test]
+fn d2_whoever_goes_and_comes_again_asks_for_voice_no_more_often() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo) = alone(shard, &[("moderatedroom", "1")]);
+        let juliet = house.online(JULIET);
+        let ask = format!(
+            "<message to='{room}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#request</value></field>\
+             <field var='muc#role'><value>participant</value></field></x></message>"
+        );
+        let mut visit = |house: &mut House, n: usize| {
+            join(house, &juliet, &room, &format!("juliet{n}"));
+            house.send(&juliet, &ask);
+            leave(house, &juliet, &room, &format!("juliet{n}"));
+        };
+        (0..10).for_each(|n| visit(&mut house, n));
+        assert_eq!(count(&house.recv(&romeo), "muc#request_allow"), 1);
+        house.advance(MINUTE);
+        (10..20).for_each(|n| visit(&mut house, n));
+        assert_eq!(count(&house.recv(&romeo), "muc#request_allow"), 1);
+        // Who has asked too early is still somebody who waits; and who was answered may ask again.
+        join(&mut house, &juliet, &room, "juliet");
+        house.send(&juliet, &ask);
+        leave(&mut house, &romeo, &room, "romeo");
+        assert_eq!(count(&join(&mut house, &romeo, &room, "romeo"), "muc#request_allow"), 1);
+        house.send(
+            &romeo,
+            &format!(
+                "<message to='{room}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#request</value></field>\
+                 <field var='muc#roomnick'><value>juliet</value></field><field var='muc#request_allow'><value>0</value></field></x></message>"
+            ),
+        );
+        house.recv(&romeo);
+        house.send(&juliet, &ask);
+        assert_eq!(count(&house.recv(&romeo), "muc#request_allow"), 1);
+    }
+}
+
+#[test]
+fn d2_whoever_registers_and_gives_up_disturbs_nobody_more_often_than_once_a_minute() {
+    for (moderated, told) in [("1", "muc#register_allow"), ("0", "affiliation='member'")] {
+        let (mut house, room, romeo) = alone(0, &[("moderatedroom", moderated), ("persistentroom", "1")]);
+        let juliet = house.online(JULIET);
+        let form = |nick: &str| {
+            format!(
+                "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register\
+                 </value></field><field var='muc#register_roomnick'><value>{nick}</value></field></x></query>"
+            )
+        };
+        let remove = "<query xmlns='jabber:iq:register'><remove/></query>";
+        is_result(&house.iq(&juliet, "set", Some(&room), &form("jule")));
+        // Another nickname is no other request.
+        is_result(&house.iq(&juliet, "set", Some(&room), &form("juliet")));
+        is_result(&house.iq(&juliet, "set", Some(&room), remove));
+        for _ in 0..10 {
+            let again = house.iq(&juliet, "set", Some(&room), &form("juliet"));
+            is_error(&again, "policy-violation");
+            let text = again.as_str();
+            assert!(
+                text.contains("type='wait'") && text.contains("60 seconds") && text.contains("same for everybody"),
+                "{text}"
+            );
+            is_error(&house.iq(&juliet, "set", Some(&room), remove), "registration-required");
+        }
+        assert_eq!(count(&house.recv(&romeo), told), 1);
+        house.advance(MINUTE);
+        is_result(&house.iq(&juliet, "set", Some(&room), &form("juliet")));
+        assert_eq!(count(&house.recv(&romeo), told), 1);
+        if moderated == "1" {
+            // Whoever was answered may ask again.
+            house.send(
+                &romeo,
+                &format!(
+                    "<message to='{room}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#register</value></field>\
+                     <field var='muc#register_roomnick'><value>juliet</value></field><field var='muc#register_allow'><value>0</value></field>\
+                     </x></message>"
+                ),
+            );
+            is_result(&house.iq(&juliet, "set", Some(&room), &form("juliet")));
+            assert_eq!(count(&house.recv(&romeo), told), 1);
+        }
+    }
+}
