@@ -1,11 +1,13 @@
 //! Invitations that the room passes on, and what became of them (7.8.2, 9.5). A direct one (XEP-0249) is none of the room's business.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use iris_core::store::{Item, Shelf};
+use iris_core::time::Mono;
 use iris_core::xml::{Build, El, Stanza};
-use iris_core::{Bounce, Changed, Condition, HostTurn, Jid, Reply, jids};
+use iris_core::{Bounce, Changed, Condition, ErrorType, HostTurn, Jid, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role};
@@ -20,6 +22,11 @@ const OPEN_MAX: usize = 1_000;
 /// Of one inviter: a bubble may begin with so many.
 const OPEN_PER_INVITER_MAX: usize = 500;
 const REASON_BYTES_MAX: usize = 4_096;
+
+/// Invitations of one person within `MINUTE`; people whose invitations are counted.
+const SENT_PER_INVITER_MAX: usize = 100;
+const INVITERS_MAX: usize = 1_000;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What comes back from an address that is nobody's (RFC 6121 8.5.1, RFC 6120 8.3.3), or whose owner wants nothing from here.
 const NO_SUCH_ADDRESS: &[Condition] = &[
@@ -38,12 +45,47 @@ pub const SHELF: Shelf = Shelf::map("muc-invitation");
 #[derive(Debug, Default)]
 pub struct Invitations {
     open: VecDeque<(Arc<str>, Jid)>,
+    sent: Sent,
+}
+
+/// Who has invited whom within the last minute, by the bare JIDs, whatever has become of it.
+#[derive(Debug, Default)]
+struct Sent {
+    by: HashMap<Arc<str>, VecDeque<(Mono, Arc<str>)>>,
+}
+
+impl Sent {
+    fn forget_before(&mut self, now: Mono) {
+        self.by.retain(|_, sent| {
+            let over = sent.iter().take_while(|(at, _)| now.since(*at) >= MINUTE).count();
+            sent.drain(..over);
+            !sent.is_empty()
+        });
+    }
+
+    fn has(&self, inviter: &str, invitee: &str) -> bool {
+        self.by.get(inviter).is_some_and(|sent| sent.iter().any(|(_, to)| **to == *invitee))
+    }
+
+    /// May so many more be sent now? Otherwise: how long it takes until they may.
+    fn has_place(&self, inviter: &str, more: usize, now: Mono) -> Result<(), Duration> {
+        let Some(sent) = self.by.get(inviter) else {
+            return if self.by.len() < INVITERS_MAX { Ok(()) } else { Err(MINUTE) };
+        };
+        let over = (sent.len() + more).saturating_sub(SENT_PER_INVITER_MAX);
+        let last = over.checked_sub(1).and_then(|at| sent.get(at));
+        last.map_or(Ok(()), |(at, _)| Err(MINUTE.saturating_sub(now.since(*at))))
+    }
+
+    fn add(&mut self, inviter: &str, invitee: &str, now: Mono) {
+        self.by.entry(Arc::from(inviter)).or_default().push_back((now, Arc::from(invitee)));
+    }
 }
 
 impl Invitations {
     pub fn load<'a>(items: impl Iterator<Item = &'a Item>) -> Invitations {
         let read = |item: &Item| item.key.split_once(' ').and_then(|(of, by)| Some((Arc::from(of), Jid::new(by).ok()?)));
-        Invitations { open: items.filter_map(read).take(OPEN_MAX).collect() }
+        Invitations { open: items.filter_map(read).take(OPEN_MAX).collect(), sent: Sent::default() }
     }
 
     /// The one that is forgotten for it, if any: of who invites many the oldest of theirs, not those of others.
@@ -57,6 +99,11 @@ impl Invitations {
         let forgotten = over.and_then(|at| self.open.remove(at));
         self.open.push_back((Arc::from(invitee), inviter));
         forgotten
+    }
+
+    /// Sent within the last minute, and neither accepted nor refused: whoever has it needs no other.
+    fn is_fresh(&self, invitee: &str, inviter: &str) -> bool {
+        self.sent.has(inviter, invitee) && self.open.iter().any(|(of, by)| **of == *invitee && bare(by) == inviter)
     }
 
     pub fn keys(&self) -> impl Iterator<Item = String> {
@@ -177,7 +224,7 @@ impl Room {
         if let Err(why) = self.may_invite(turn) {
             return why.into();
         }
-        let mut invitees = Vec::with_capacity(invites.len());
+        let mut invitees: Vec<(Jid, Words)> = Vec::with_capacity(invites.len());
         for invite in &invites {
             let Some(Ok(to)) = invite.attr("to").map(|to| jids::address(&to)) else {
                 return Bounce::new(Condition::JidMalformed).into();
@@ -191,15 +238,27 @@ impl Room {
             if self.affiliation_of(&to) == Affiliation::Outcast {
                 return Bounce::new(Condition::NotAllowed).text("whom you invite is banned here").into();
             }
-            invitees.push((to, words));
+            if invitees.iter().all(|(other, _)| bare(other) != bare(&to)) {
+                invitees.push((to, words));
+            }
         }
+        let (inviter, now) = (turn.from.clone(), turn.now.mono);
+        self.invitations.sent.forget_before(now);
         let joining = |to: &Jid| self.config.members_only && self.affiliation_of(to) < Affiliation::Member;
         let more = invitees.iter().filter(|(to, _)| joining(to)).count();
         if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
-        let inviter = turn.from.clone();
+        // Whom that makes a member has something new to hear.
+        invitees.retain(|(to, _)| joining(to) || !self.invitations.is_fresh(bare(to), bare(&inviter)));
+        if let Err(wait) = self.invitations.sent.has_place(bare(&inviter), invitees.len(), now) {
+            let what = format!("one person invites at most {SENT_PER_INVITER_MAX} people a minute into a room");
+            let help = format!("go on in {} seconds", wait.as_secs_f64().ceil());
+            let soon = Bounce::new(Condition::PolicyViolation).kind(ErrorType::Wait);
+            return soon.limit(what, Changed::ByNobody(&help)).into();
+        }
         for (to, words) in invitees {
+            self.invitations.sent.add(bare(&inviter), bare(&to), now);
             // 9.5: "any invitation sent SHOULD automatically trigger the addition of the invitee to the member list"; in an open room
             // it MUST NOT.
             if self.config.members_only && self.affiliation_of(&to) < Affiliation::Member {

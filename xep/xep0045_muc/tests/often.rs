@@ -19,7 +19,7 @@ fn d2_whoever_goes_and_comes_again_asks_for_voice_no_more_often() {
             "<message to='{room}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{MUC}#request</value></field>\
              <field var='muc#role'><value>participant</value></field></x></message>"
         );
-        let mut visit = |house: &mut House, n: usize| {
+        let visit = |house: &mut House, n: usize| {
             join(house, &juliet, &room, &format!("juliet{n}"));
             house.send(&juliet, &ask);
             leave(house, &juliet, &room, &format!("juliet{n}"));
@@ -91,4 +91,68 @@ fn d2_whoever_registers_and_gives_up_disturbs_nobody_more_often_than_once_a_minu
             assert_eq!(count(&house.recv(&romeo), told), 1);
         }
     }
+}
+
+fn invitations(room: &str, to: impl Iterator<Item = String>) -> String {
+    let invites: String = to.map(|to| format!("<invite to='{to}'><reason>come</reason></invite>")).collect();
+    format!("<message to='{room}' id='i'><x xmlns='{MUC}#user'>{invites}</x></message>")
+}
+
+#[test]
+fn d2_a_stranger_is_invited_once_however_often_somebody_says_so() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, nurse) = {
+            let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1")]);
+            let nurse = house.online(NURSE);
+            join(&mut house, &nurse, &room, "nurse");
+            (house, room, romeo, nurse)
+        };
+        let juliet = house.online(JULIET);
+        let twenty = invitations(&room, (0..20).map(|n| if n % 2 == 0 { "juliet@house".into() } else { JULIET.into() }));
+        house.recv(&romeo);
+        (0..50).for_each(|_| house.send(&romeo, &twenty));
+        assert_eq!(count(&house.recv(&juliet), "<invite from='romeo@house'"), 1);
+        // It has arrived: there is nothing to say.
+        house.nothing(&romeo);
+        // Somebody else's is another one.
+        house.send(&nurse, &invitations(&room, ["juliet@house".to_owned()].into_iter()));
+        assert_eq!(count(&house.recv(&juliet), "<invite from='nurse@house'"), 1);
+        house.advance(MINUTE);
+        house.send(&romeo, &twenty);
+        assert_eq!(count(&house.recv(&juliet), "<invite "), 1);
+        // Who has answered is asked anew.
+        house.send(&juliet, &format!("<message to='{room}'><x xmlns='{MUC}#user'><decline to='romeo@house'/></x></message>"));
+        house.send(&romeo, &twenty);
+        assert_eq!(count(&house.recv(&juliet), "<invite "), 1);
+    }
+}
+
+#[test]
+fn d2_so_many_invitations_a_minute_and_whoever_has_no_more_hears_so() {
+    let (mut house, room, romeo, nurse) = both(0, &[]);
+    let last = house.online("p99@house/x");
+    let over = house.online("p100@house/x");
+    for from in [0, 20, 40, 60, 80] {
+        house.send(&romeo, &invitations(&room, (from..from + 20).map(|n| format!("p{n}@house"))));
+    }
+    assert_eq!(count(&house.recv(&last), "<invite "), 1);
+    house.recv(&romeo);
+    // All of a message or nothing of it; nor does it help to ask the same ones again.
+    house.send(&romeo, &invitations(&room, (99..101).map(|n| format!("p{n}@house"))));
+    let told = house.one(&romeo);
+    is_error(&told, "policy-violation");
+    let text = told.as_str();
+    assert!(
+        text.contains("type='wait'") && text.contains("100 people a minute") && text.contains("same for everybody"),
+        "{text}"
+    );
+    house.nothing(&over);
+    house.nothing(&last);
+    // Others have their own.
+    house.send(&nurse, &invitations(&room, ["p100@house".to_owned()].into_iter()));
+    assert_eq!(count(&house.recv(&over), "<invite "), 1);
+    house.advance(MINUTE);
+    house.recv(&romeo);
+    house.send(&romeo, &invitations(&room, ["p100@house".to_owned()].into_iter()));
+    assert_eq!(count(&house.recv(&over), "<invite from='romeo@house'"), 1);
 }
