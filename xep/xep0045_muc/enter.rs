@@ -254,14 +254,15 @@ impl Room {
         if self.stage == Stage::Locked && affiliation != Affiliation::Owner {
             return Err(Bounce::new(Condition::ItemNotFound));
         }
-        if self.config.archived {
-            return Err(bubble::is_archived());
-        }
         if affiliation == Affiliation::Outcast {
             return Err(Bounce::new(Condition::Forbidden));
         }
         if self.config.members_only && affiliation < Affiliation::Member {
             return Err(Bounce::new(Condition::RegistrationRequired));
+        }
+        // To those who have no business here it is what any room is.
+        if self.config.archived {
+            return Err(bubble::is_archived());
         }
         let given = join.child(MUC, "password").map(|it| it.text().into_owned());
         match &self.config.password {

@@ -426,3 +426,18 @@ fn s7_10_a_member_of_a_bubble_registers_a_nickname() {
     assert_eq!(item(&join(&mut house, &juliet, &bubble, "jule")[0])[0], "member");
     is_error(&join(&mut house, &romeo, &bubble, "jule")[0], "conflict");
 }
+
+#[test]
+fn f35_that_a_bubble_is_archived_only_those_hear_who_belong_to_it() {
+    let mut house = house();
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    let (tybalt, paris) = (house.online(TYBALT), house.online(PARIS));
+    let bubble = made(&mut house, &romeo, "Verona", &["juliet@house", "paris@house"]);
+    is_result(&set_affiliation(&mut house, &romeo, &bubble, "paris@house", "outcast"));
+    let before = [&tybalt, &paris].map(|who| join(&mut house, who, &bubble, "x")[0].as_str().to_owned());
+    is_result(&command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]));
+    let after = [&tybalt, &paris].map(|who| join(&mut house, who, &bubble, "x")[0].as_str().to_owned());
+    assert_eq!(before, after, "nothing has changed for them");
+    let told = join(&mut house, &juliet, &bubble, "juliet");
+    assert!(told[0].as_str().contains("archived"), "{}", told[0].as_str());
+}
