@@ -281,7 +281,9 @@ impl Room {
         }
         let most = self.config.occupants_max;
         let full = Bounce::new(Condition::ServiceUnavailable).kind(iris_core::ErrorType::Wait);
-        Err(full.limit(format!("the room has its {most} people"), Changed::ByOwners("room")))
+        let is_services = most >= self.service.settings.occupants_max;
+        let changed = if is_services { Changed::ByOperator } else { Changed::ByOwners("room") };
+        Err(full.limit(format!("the room has its {most} people"), changed))
     }
 
     /// 7.2.8: is it a nickname, and is it free for the one who speaks?

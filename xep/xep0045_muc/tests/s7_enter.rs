@@ -521,3 +521,22 @@ fn s7_2_1_a_nickname_may_have_an_emoji() {
     let said = house.one(&romeo);
     assert_eq!((from(&said), bodies(&[said])), (format!("{room}/Giulia 😀"), vec!["hi".into()]));
 }
+
+#[test]
+fn s7_2_9_of_a_full_room_is_said_who_can_change_it() {
+    for (most, set, who) in [(2, "2", "whoever runs this server"), (5, "2", "the owners of the room"), (5, "none", "")] {
+        let mut house = House::with_config(ROOMS, &format!("[xep.muc]\noccupants_max = {most}\n"));
+        let room = room_on(0);
+        opened(&mut house, &room, &[("maxusers", set)]);
+        let juliet = house.online(JULIET);
+        is_in(&join(&mut house, &juliet, &room, "juliet"));
+        let nurse = house.online(NURSE);
+        let heard = join(&mut house, &nurse, &room, "nurse");
+        if who.is_empty() {
+            is_in(&heard);
+        } else {
+            is_error(&heard[0], "service-unavailable");
+            assert!(heard[0].as_str().contains(who), "{who}: {}", heard[0].as_str());
+        }
+    }
+}
