@@ -62,12 +62,12 @@ impl Room {
         }
     }
 
-    /// Who may see whom (9.2, 9.5, 10.5; security D2): admins everybody, members each other where addresses are no secret.
+    /// Who may see whom (9.2, 9.5, 10.5; security D2): admins everybody, members each other where addresses are no secret, and the roles
+    /// that the owners have chosen (7.11) where they see addresses anyway.
     pub fn may_list(&self, standing: Standing, affiliation: Affiliation) -> bool {
-        let may_see_members = self.config.non_anonymous
-            && affiliation >= Affiliation::Member
-            && (standing.affiliation >= Affiliation::Member || self.config.get_member_list.has(standing.role));
-        standing.affiliation >= Affiliation::Admin || may_see_members
+        let is_member = self.config.non_anonymous && standing.affiliation >= Affiliation::Member;
+        let is_chosen = self.config.get_member_list.has(standing.role) && self.shows_addresses_to(standing.role);
+        standing.affiliation >= Affiliation::Admin || (affiliation >= Affiliation::Member && (is_member || is_chosen))
     }
 
     fn list_affiliation(&self, standing: Standing, affiliation: Affiliation) -> Reply {

@@ -304,7 +304,10 @@ impl RoomConfig {
                 )
                 .value(self.allow_pm.as_str()),
                 self.presence_broadcast.field(&var("presencebroadcast"), "Whose presence is shown"),
-                self.get_member_list.field(&var("getmemberlist"), "Who may see the list of members"),
+                self.get_member_list.field(
+                    &var("getmemberlist"),
+                    "Who may see the list of members (participants and visitors: only where everybody sees real addresses)",
+                ),
                 boolean("enablearchiving", "What is said is kept, and can be read later", self.archive),
                 boolean("enablelogging", "The archive can be read by whoever may enter, without entering", self.logging),
                 Field::text(&var("slow_mode_duration"), "Seconds between two messages of one person; 0 for none")

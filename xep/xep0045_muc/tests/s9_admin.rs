@@ -203,3 +203,51 @@ fn s10_3_what_somebody_becomes_who_is_not_here_is_told_to_those_who_may_know() {
         house.nothing(&juliet);
     }
 }
+
+/// 7.11, 9.5, and who may see real addresses (7.2.4).
+#[test]
+fn s7_11_who_may_see_the_list_of_members_in_every_room_for_every_choice() {
+    let (mut house, room, romeo) = alone(1, &[("moderatedroom", "1")]);
+    let names = [NURSE, JULIET, TYBALT, PARIS, "benvolio@house/x", "escalus@house/x"];
+    let [visitor, participant, moderator, member, outsider, admin_outside] = names.map(|it| house.online(it));
+    for (client, nick) in [(&visitor, "nurse"), (&participant, "juliet"), (&moderator, "tybalt"), (&member, "paris")] {
+        is_in(&join(&mut house, client, &room, nick));
+    }
+    is_result(&set_role(&mut house, &romeo, &room, "juliet", "participant"));
+    is_result(&set_role(&mut house, &romeo, &room, "tybalt", "moderator"));
+    is_result(&set_affiliation(&mut house, &romeo, &room, "paris@house", "member"));
+    is_result(&set_affiliation(&mut house, &romeo, &room, "escalus@house", "admin"));
+    let roles = ["visitor", "participant", "moderator"];
+    for (whois, chosen) in ["moderators", "anyone"].into_iter().flat_map(|whois| (0..8).map(move |chosen| (whois, chosen))) {
+        let chosen: Vec<&str> =
+            roles.into_iter().enumerate().filter(|(bit, _)| chosen & (1 << bit) != 0).map(|it| it.1).collect();
+        let values: String = chosen.iter().map(|it| format!("<value>{it}</value>")).collect();
+        let form = format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_getmemberlist'>{values}</field>\
+             <field var='muc#roomconfig_whois'><value>{whois}</value></field></x>"
+        );
+        is_result(&owner(&mut house, &romeo, &room, "set", &form));
+        let is_open = whois == "anyone";
+        for (client, may) in [
+            (&visitor, is_open && chosen.contains(&"visitor")),
+            (&participant, is_open && chosen.contains(&"participant")),
+            // Who sees the addresses of all who are here anyway.
+            (&moderator, chosen.contains(&"moderator")),
+            (&member, is_open),
+            (&outsider, false),
+            (&admin_outside, true),
+            (&romeo, true),
+        ] {
+            for list in ["member", "admin", "owner", "outcast"] {
+                let answer = admin(&mut house, client, &room, "get", &format!("<item affiliation='{list}'/>"));
+                let is_admin = [&admin_outside, &romeo].iter().any(|it| it.jid == client.jid);
+                let expected = if list == "outcast" { is_admin } else { may };
+                let is = answer.attr("type").as_deref() == Some("result");
+                assert_eq!(is, expected, "{} {list} {whois} {chosen:?}: {}", client.jid, answer.as_str());
+            }
+        }
+    }
+    let asked = owner(&mut house, &romeo, &room, "get", "");
+    let label = "Who may see the list of members (participants and visitors: only where everybody sees real addresses)";
+    assert!(asked.as_str().contains(label), "{}", asked.as_str());
+}
