@@ -167,10 +167,13 @@ impl Room {
                 "Everybody with voice may change the subject",
                 it.change_subject,
             ))
-            // 6.4: "any field defined for the muc#roomconfig FORM_TYPE can be included": clients show by these two what a member may do.
-            .field(Field::boolean("muc#roomconfig_allowinvites", "Members may invite others", it.allow_invites))
+            // 6.4: "any field defined for the muc#roomconfig FORM_TYPE can be included": clients show by these what a member may do.
             .field(Field::text("muc#roomconfig_allowpm", "Who may send private messages").value(it.allow_pm.as_str()))
             .field(Field::text("muc#maxhistoryfetch", "Most messages shown").value(it.history_max.to_string()));
+        // 5.1.1, 9.5: into an open room everybody who is in it invites.
+        if it.members_only {
+            form = form.field(Field::boolean("muc#roomconfig_allowinvites", "Members may invite others", it.allow_invites));
+        }
         if !it.lang.is_empty() {
             form = form.field(Field::text("muc#roominfo_lang", "Language").value(&it.lang));
         }

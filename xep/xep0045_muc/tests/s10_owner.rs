@@ -347,3 +347,17 @@ fn s6_4_the_room_says_whether_members_invite_and_who_sends_private_messages() {
     says(&info, "allowinvites", "0");
     says(&info, "allowpm", "anyone");
 }
+
+/// 5.1.1: everybody who is in an open room invites. 9.5: what can be chosen is about rooms of members.
+#[test]
+fn s9_5_only_a_room_of_members_says_whether_members_invite() {
+    for (chosen, shard) in [("0", 0), ("1", 1)] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("allowinvites", chosen)]);
+        let nurse = house.online(NURSE);
+        assert!(!info_of(&mut house, &juliet, &room).as_str().contains("allowinvites"));
+        house.send(&juliet, &format!("<message to='{room}'><x xmlns='{MUC}#user'><invite to='nurse@house'/></x></message>"));
+        assert!(house.one(&nurse).as_str().contains("<invite from='juliet@house'"));
+        configure(&mut house, &romeo, &room, &[("membersonly", "1")]);
+        assert!(info_of(&mut house, &juliet, &room).as_str().contains("allowinvites"));
+    }
+}
