@@ -162,7 +162,8 @@ async fn archive(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> 
         })
     });
     let members: usize = archived.await?.unwrap_or_else(|| Err(Bounce::new(Condition::ItemNotFound)))?;
-    let note = format!("The bubble is archived: {} and told so.", have_left(members));
+    let told = if members == 1 { "has been told so" } else { "have been told so" };
+    let note = format!("The bubble is archived: {} and {told}.", have_left(members));
     let form = Form::default().field(Field::text("members", "Members who have left").value(members.to_string()));
     Ok(Done::empty().note(Note::Info, note).form(&form))
 }

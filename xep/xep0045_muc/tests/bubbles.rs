@@ -441,3 +441,17 @@ fn f35_that_a_bubble_is_archived_only_those_hear_who_belong_to_it() {
     let told = join(&mut house, &juliet, &bubble, "juliet");
     assert!(told[0].as_str().contains("archived"), "{}", told[0].as_str());
 }
+
+#[test]
+fn f35_whoever_archives_is_told_so_in_a_sentence() {
+    for (members, sentence) in [
+        (vec![], "The bubble is archived: its only member has left and has been told so."),
+        (vec!["juliet@house"], "The bubble is archived: its 2 members have left and have been told so."),
+    ] {
+        let mut house = house();
+        let (romeo, _juliet) = (house.online(ROMEO), house.online(JULIET));
+        let bubble = made(&mut house, &romeo, "Verona", &members);
+        let answer = command(&mut house, &romeo, "archive", &[("jid", &[&bubble])]);
+        assert!(answer.as_str().contains(sentence), "{}", answer.as_str());
+    }
+}
