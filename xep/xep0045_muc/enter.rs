@@ -1,6 +1,7 @@
 //! Coming in, changing and going: presence to an occupant's address (7.2, 7.6, 7.7, 7.14).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use iris_core::entitlements::Plan;
 use iris_core::xml::{El, Stamps, Stanza, Strip};
@@ -19,6 +20,8 @@ const MORE_FOR_ADMINS_MAX: usize = 10;
 const PRESENCE_BYTES_MAX: usize = 32 * 1024;
 /// Clients of one occupant.
 const SESSIONS_PER_OCCUPANT_MAX: usize = 32;
+/// Between two changes of presence of one occupant that everybody is told (security D2).
+const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Room {
     pub fn hear_presence(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
@@ -194,7 +197,7 @@ impl Room {
         }
         let codes: Vec<u16> = codes.iter().copied().chain((nick != wanted).then_some(210)).collect();
         let mav = self.show_affiliations(turn, join, Standing { affiliation, role });
-        self.welcome(turn, &key, join, &codes, &mav);
+        self.welcome(turn, &key, join, &codes, &mav, true);
         if affiliation >= Affiliation::Admin {
             self.show_requests(turn);
         }
@@ -206,13 +209,14 @@ impl Room {
     }
 
     /// 7.2: the whole order of events for one who comes in.
-    fn welcome(&self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>, codes: &[u16], mav: &str) {
+    /// `is_news`: others are told as well.
+    fn welcome(&self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>, codes: &[u16], mav: &str, is_news: bool) {
         let client = turn.from.clone();
         self.show_everybody(turn, key, &client);
         let Some(occupant) = self.occupants.by_key(key) else { return };
         let Some(session) = occupant.sessions.last() else { return };
         let it = Announcement::of(occupant, session);
-        if self.config.presence_broadcast.has(occupant.role) {
+        if is_news && self.config.presence_broadcast.has(occupant.role) {
             self.announce_to_others(turn, occupant, &it);
         }
         let mut own = codes.to_vec();
@@ -222,7 +226,10 @@ impl Room {
         let others: Vec<Jid> =
             occupant.sessions.iter().map(|session| session.jid.clone()).filter(|jid| *jid != client).collect();
         let jid = session.jid.as_str();
-        self.present(turn, occupant, &it, Some(jid), &[110], others);
+        if is_news {
+            occupant.waits.set(false);
+            self.present(turn, occupant, &it, Some(jid), &[110], others);
+        }
         self.present_with(turn, occupant, &it, Some(jid), (&own, mav), vec![client]);
         self.show_history(turn, join);
         self.show_subject(turn);
@@ -299,30 +306,65 @@ impl Room {
 
     // --- being there --------------------------------------------------------------------------------------------------------
 
-    /// 7.2.1: it has lost step, and gets everything again.
+    /// 7.2.1: it has lost step, and gets everything again. To others it is a change of presence.
     fn enter_again(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>, join: &El<'_>) -> Reply {
         let strip = self.forged(turn, stanza);
         self.occupants.update(turn.from, stanza.clone(), strip);
         if let Some(key) = self.occupants.key_of(turn.from).cloned() {
-            self.welcome_again(turn, &key, join);
+            let is_news = self.may_tell_update(turn, &key);
+            self.welcome_again(turn, &key, join, is_news);
         }
         Reply::Sent
     }
 
-    fn welcome_again(&mut self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>) {
+    fn welcome_again(&mut self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>, is_news: bool) {
         let standing = self.occupants.by_key(key).map(Occupant::standing);
         let mav = standing.map(|standing| self.show_affiliations(turn, join, standing)).unwrap_or_default();
-        self.welcome(turn, key, join, &[], &mav);
+        self.welcome(turn, key, join, &[], &mav, is_news);
     }
 
     /// 7.7.
     fn update(&mut self, turn: &mut HostTurn<'_>, stanza: &Arc<Stanza>) -> Reply {
         let strip = self.forged(turn, stanza);
         self.occupants.update(turn.from, stanza.clone(), strip);
-        if let Some(key) = self.occupants.key_of(turn.from).cloned() {
+        if let Some(key) = self.occupants.key_of(turn.from).cloned()
+            && self.may_tell_update(turn, &key)
+        {
             self.announce_change(turn, &key, None, None);
         }
         Reply::Sent
+    }
+
+    /// A change is told at once, and of those that come within a second after it the last, with the next round: everybody hears of
+    /// each. Whoever comes in meanwhile sees it, and what is told for another reason tells it too.
+    fn may_tell_update(&mut self, turn: &mut HostTurn<'_>, key: &str) -> bool {
+        let now = turn.now.mono;
+        let Some(occupant) = self.occupants.by_key_mut(key) else { return false };
+        let Some(told) = occupant.told.filter(|told| now.since(*told) < UPDATE_PAUSE) else {
+            occupant.told = Some(now);
+            return true;
+        };
+        occupant.waits.set(true);
+        if self.round.is_none_or(|at| at < now) {
+            self.round = Some(told + UPDATE_PAUSE);
+            turn.alarm(told + UPDATE_PAUSE);
+        }
+        false
+    }
+
+    /// The round: one for all who have something to tell, so a room has one timer.
+    pub fn tell_updates(&mut self, turn: &mut HostTurn<'_>) {
+        let now = turn.now.mono;
+        if self.round.is_some_and(|at| at > now) {
+            return;
+        }
+        self.round = None;
+        for key in self.occupants.keys(|it| it.waits.get()) {
+            if let Some(occupant) = self.occupants.by_key_mut(&key) {
+                occupant.told = Some(now);
+            }
+            self.announce_change(turn, &key, None, None);
+        }
     }
 
     /// 7.6; with `join` it has lost step as well (7.2.1), and gets everything.
@@ -358,7 +400,7 @@ impl Room {
         self.occupants.update(turn.from, stanza.clone(), strip);
         if let Some(key) = self.occupants.rename(&key, wanted, jid.into()) {
             match join {
-                Some(join) => self.welcome_again(turn, &key, join),
+                Some(join) => self.welcome_again(turn, &key, join, true),
                 None => self.announce_change(turn, &key, None, None),
             }
         }

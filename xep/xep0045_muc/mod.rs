@@ -174,6 +174,9 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.on_entity_woken(|turn| {
             turn.with_state(&ROOM_STATE, |turn, room| room.woken(turn));
         });
+        s.on_alarm(|turn| {
+            turn.with_state(&ROOM_STATE, |turn, room| room.tell_updates(turn));
+        });
         s.conversations_behind(|turn, reader| {
             let conversation = turn.with_state(&ROOM_STATE, |turn, room| room.conversation(turn, reader));
             conversation.unwrap_or_else(|| Err(Bounce::nobody()))

@@ -1,10 +1,11 @@
 //! Who is there: occupants by nickname, each with the clients through which they are there (7.2.8).
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use iris_core::Jid;
+use iris_core::time::Mono;
 use iris_core::xml::wire::{self, Wire};
 use iris_core::xml::{Stamps, Stanza, Strip};
 
@@ -46,6 +47,9 @@ pub struct Occupant {
     shown: [OnceCell<Shown>; 2],
     /// They have asked for voice and were not answered (7.13).
     pub asks_for_voice: bool,
+    /// When a change of what their clients say of themselves was told last, and whether one waits (`enter`).
+    pub told: Option<Mono>,
+    pub waits: Cell<bool>,
     /// XEP-0317: `<hats/>`, or nothing.
     pub hats: Arc<str>,
     /// XEP-0175.
@@ -64,6 +68,8 @@ impl Occupant {
             sessions: Vec::new(),
             shown: Default::default(),
             asks_for_voice: false,
+            told: None,
+            waits: Cell::new(false),
             hats: Arc::from(""),
             guest: false,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use iris_core::mount::Tail;
 use iris_core::store::{EntryId, Item, Shelf};
+use iris_core::time::Mono;
 use iris_core::xml::{Stamps, Stanza, Strip};
 use iris_core::{Bounce, Condition, HostTurn, Jid, Kind, Reply, StanzaType, jids};
 
@@ -73,6 +74,8 @@ pub struct Room {
     pub changing: String,
     pub activity: Activity,
     pub relay: Relay,
+    /// When changes of presence that wait are told (`enter`).
+    pub round: Option<Mono>,
     pub whispers: Whispers,
     /// There is none, and yet something lies on disk under its name: of one that was not to outlive its occupants, when the house died.
     pub left_over: bool,
@@ -182,6 +185,7 @@ impl Room {
             changing: String::new(),
             activity: Activity::default(),
             relay: Relay::default(),
+            round: None,
             whispers: Whispers::default(),
             left_over: false,
             was_full: Cell::new(false),
@@ -355,6 +359,7 @@ impl Room {
     pub fn announce_change(&self, turn: &mut HostTurn<'_>, key: &str, actor: Option<&Actor>, reason: Option<&str>) {
         let Some(occupant) = self.occupants.by_key(key) else { return };
         let Some(session) = occupant.sessions.last() else { return };
+        occupant.waits.set(false);
         self.announce(turn, occupant, &Announcement { actor, reason, ..Announcement::of(occupant, session) });
     }
 

@@ -156,3 +156,83 @@ fn d2_so_many_invitations_a_minute_and_whoever_has_no_more_hears_so() {
     house.send(&romeo, &invitations(&room, ["p100@house".to_owned()].into_iter()));
     assert_eq!(count(&house.recv(&over), "<invite from='romeo@house'"), 1);
 }
+
+fn statuses(heard: &[Stanza]) -> Vec<String> {
+    let status = |it: &Stanza| Some(it.as_str().split_once("<status>")?.1.split_once("</status>")?.0.to_owned());
+    heard.iter().filter_map(status).collect()
+}
+
+#[test]
+fn d2_of_many_changes_of_presence_the_first_is_told_and_then_the_last_of_each_second() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        let update = |house: &mut House, n: u32| {
+            house.send(&juliet, &format!("<presence to='{room}/juliet'><status>{n}</status></presence>"));
+        };
+        (0..500).for_each(|n| update(&mut house, n));
+        assert_eq!(statuses(&house.recv(&romeo)), ["0"], "at once");
+        // Whoever comes meanwhile sees how she is.
+        let tybalt = house.online(TYBALT);
+        assert_eq!(statuses(&join(&mut house, &tybalt, &room, "tybalt")), ["499"]);
+        house.recv(&romeo);
+        house.advance(Duration::from_secs(1));
+        assert_eq!(statuses(&house.recv(&romeo)), ["499"]);
+        assert_eq!(statuses(&house.recv(&juliet)).last().map(String::as_str), Some("499"), "she sees what the others see");
+        // 100 a second for ten seconds.
+        for n in 0..1_000 {
+            update(&mut house, n);
+            house.advance(Duration::from_millis(10));
+        }
+        house.advance(Duration::from_secs(1));
+        let seen = statuses(&house.recv(&romeo));
+        assert!((10..=12).contains(&seen.len()), "{seen:?}");
+        assert_eq!(seen.last().map(String::as_str), Some("999"));
+        house.advance(Duration::from_secs(60));
+        house.nothing(&romeo);
+        update(&mut house, 7);
+        assert_eq!(statuses(&house.recv(&romeo)), ["7"], "after a pause at once again");
+    }
+}
+
+#[test]
+fn d2_joins_leaves_nicknames_and_roles_wait_for_nothing() {
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    let update = |house: &mut House, n: u32, nick: &str| {
+        house.send(&juliet, &format!("<presence to='{room}/{nick}'><status>{n}</status></presence>"));
+    };
+    update(&mut house, 1, "juliet");
+    update(&mut house, 2, "juliet");
+    assert_eq!(statuses(&house.recv(&romeo)), ["1"]);
+    // What is told for another reason tells how she is now, and nothing is left to tell.
+    set_role(&mut house, &romeo, &room, "juliet", "moderator");
+    assert_eq!(statuses(&house.recv(&romeo)), [] as [&str; 0], "heard with the answer");
+    update(&mut house, 3, "juliet");
+    update(&mut house, 4, "jule");
+    let seen = house.recv(&romeo);
+    assert_eq!((seen.len(), codes(&seen[0]), from(&seen[1])), (2, vec![303], format!("{room}/jule")));
+    assert_eq!(statuses(&seen), ["4"]);
+    let tablet = house.online("juliet@house/tablet");
+    join(&mut house, &tablet, &room, "jule");
+    assert_eq!(house.recv(&romeo).len(), 1, "another client of hers");
+    update(&mut house, 5, "jule");
+    leave(&mut house, &juliet, &room, "jule");
+    leave(&mut house, &tablet, &room, "jule");
+    let seen = house.recv(&romeo);
+    assert_eq!(seen.last().and_then(|it| it.attr("type")).as_deref(), Some("unavailable"), "{seen:?}");
+    join(&mut house, &juliet, &room, "juliet");
+    assert_eq!(house.recv(&romeo).len(), 1);
+    house.advance(Duration::from_secs(5));
+    house.nothing(&romeo);
+}
+
+/// 7.2.1: what it has lost it gets, as often as it says so; the others have lost nothing.
+#[test]
+fn d2_to_join_again_and_again_is_no_way_around_it() {
+    let (mut house, room, romeo, juliet) = both(0, &[]);
+    for n in 0..20 {
+        is_in(&join_with(&mut house, &juliet, &room, "juliet", &format!("<history maxstanzas='{n}'/>")));
+    }
+    assert_eq!(house.recv(&romeo).len(), 1);
+    house.advance(Duration::from_secs(1));
+    assert_eq!(house.recv(&romeo).len(), 1);
+}
