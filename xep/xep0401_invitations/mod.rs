@@ -89,7 +89,9 @@ static INTRODUCED_TO: StateSlot<Option<BareJid>> = StateSlot::new();
 fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     let settings: Settings = m.config()?;
     if settings.lifetime_hours == 0 {
-        return Err(m.wrong::<Settings>("lifetime_hours", "lifetime_hours is a number from 1: a link that is over at once is none"));
+        return Err(
+            m.wrong::<Settings>("lifetime_hours", "lifetime_hours is a number from 1: a link that is over at once is none")
+        );
     }
     let page = page(m);
     commands::mount(m, &settings, &page)?;
