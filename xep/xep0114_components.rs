@@ -144,7 +144,9 @@ mod tests {
 
     #[test]
     fn c1_it_speaks_for_nobody_else() {
-        for from in ["from='romeo@house'", "from='bot.house.example'", "from='@@'", ""] {
+        for from in
+            ["from='romeo@house'", "from='bot.house.example'", "from='@@'", "from='a b@house'", "from='a b@x.bot.house'", ""]
+        {
             let mut house = House::with_config(ROOMS, CONFIG);
             let romeo = house.online("romeo@house/orchard");
             let bot = house.component("bot.house");
@@ -152,6 +154,27 @@ mod tests {
             house.nothing(&romeo);
             assert!(house.is_over(&bot), "{from}");
         }
+    }
+
+    #[test]
+    fn one_odd_name_is_an_error_and_the_stream_goes_on() {
+        let mut house = House::with_config(ROOMS, CONFIG);
+        let romeo = house.online("romeo@house/orchard");
+        let bot = house.component("bot.house");
+        let long = format!("{}@bot.house", "x".repeat(1_024));
+        for from in ["a b@bot.house", "a@b@bot.house/1", "@bot.house", "echo@bot.house./", "echo@BOT.house/", &long] {
+            house.send(&bot, &format!("<message from='{from}' to='romeo@house' id='m'><body>hi</body></message>"));
+            let error = house.one(&bot);
+            assert!(error.as_str().contains("<jid-malformed "), "{from}: {}", error.as_str());
+            assert_eq!((error.to().as_deref(), error.id().as_deref()), (Some("bot.house"), Some("m")), "{from}");
+            // What must not be answered is not.
+            house.send(&bot, &format!("<message from='{from}' to='romeo@house' type='error'/>"));
+            house.send(&bot, &format!("<iq from='{from}' to='romeo@house' type='result' id='r'/>"));
+            house.nothing(&bot);
+            house.nothing(&romeo);
+        }
+        house.send(&bot, "<message from='echo@bot.house' to='romeo@house'><body>still there</body></message>");
+        assert!(house.one(&romeo).as_str().contains("still there"));
     }
 
     #[test]

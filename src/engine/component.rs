@@ -45,11 +45,18 @@ impl DomainEntity {
         if self.link != Some(at) {
             return cx.fx.list.push(Effect::Settle(receipt.settle()));
         }
-        let own = |from: &iris_core::Jid| from.domain() == self.jid.domain();
-        let Some(from) = stanza.from_jid().ok().flatten().filter(own) else {
-            cx.fx.list.push(Effect::Settle(receipt.settle()));
-            let why = StreamError::new("invalid-from").text(format!("you are {}, and speak for nobody else", self.jid));
-            return cx.fx.list.push(Effect::End(at, why));
+        let from = match stanza.from_jid() {
+            Ok(Some(from)) if from.domain() == self.jid.domain() => from,
+            // A name that somebody of another network has, and that is none here, is not worth the stream of all others.
+            Err(_) if stanza.from().is_some_and(|from| self.would_be_own(&from)) => {
+                let why = Bounce::new(Condition::JidMalformed).text("the \"from\" of this stanza is no address");
+                return cx.fx.list.push(Effect::Settle(receipt.refuse(why)));
+            }
+            _ => {
+                cx.fx.list.push(Effect::Settle(receipt.settle()));
+                let why = StreamError::new("invalid-from").text(format!("you are {}, and speak for nobody else", self.jid));
+                return cx.fx.list.push(Effect::End(at, why));
+            }
         };
         let why = match stanza.to_jid() {
             Ok(Some(to)) => {
@@ -62,5 +69,13 @@ impl DomainEntity {
             Err(_) => Bounce::new(Condition::JidMalformed),
         };
         cx.fx.list.push(Effect::Settle(receipt.refuse(why)));
+    }
+
+    /// Is what stands where an address has its domain our domain? The name before it may be anything, so the last `@` counts.
+    fn would_be_own(&self, from: &str) -> bool {
+        let bare = iris_core::jids::bare(from);
+        let domain = bare.rsplit_once('@').map_or(bare, |(_, domain)| domain);
+        let domain = jid::DomainPart::new(domain.strip_suffix('.').unwrap_or(domain));
+        domain.is_ok_and(|domain| &*domain == self.jid.domain())
     }
 }

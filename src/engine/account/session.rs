@@ -248,9 +248,14 @@ impl Session {
             };
             // A refusal is told first, then the stanza counts as handled: it was answered.
             if let Some(error) = refused.and_then(|bounce| reply::error_to_sender(&done.stanza, &bounce)) {
-                let out = match done.stanza.from().filter(|_| self.is_component()) {
-                    Some(from) => Out::new(reply::addressed(&error, &from), To::Nobody),
-                    None => Out::new(error, To::Full),
+                let out = match self.is_component() {
+                    // For whom it spoke; what is no address stands nowhere, and the component hears of it itself.
+                    true => {
+                        let from = done.stanza.from_jid().ok().flatten();
+                        let to = from.as_ref().map_or(self.card.jid.domain().as_str(), |from| from.as_str());
+                        Out::new(reply::addressed(&error, to), To::Nobody)
+                    }
+                    false => Out::new(error, To::Full),
                 };
                 self.push(out, limits);
             }
