@@ -15,11 +15,15 @@ pub struct Hosts {
 
 impl Hosts {
     pub fn new(doors: impl IntoIterator<Item = Doors>) -> Hosts {
-        let mut by_domain = HashMap::default();
+        let mut all: Vec<Doors> = Vec::new();
         for mut doors in doors {
-            for service in std::mem::take(&mut doors.services).into_iter().chain([doors]) {
-                by_domain.insert(service.domain.clone(), Arc::new(service));
-            }
+            all.append(&mut doors.services);
+            all.push(doors);
+        }
+        let house: Arc<[String]> = all.iter().map(|doors| doors.domain.clone()).collect();
+        let mut by_domain = HashMap::default();
+        for doors in all {
+            by_domain.insert(doors.domain.clone(), Arc::new(Doors { house: house.clone(), ..doors }));
         }
         Hosts { by_domain }
     }

@@ -87,7 +87,9 @@ fn admissible(
         None => {}
     }
     let admins = turn.doors.admins.iter().filter_map(|admin| admin.node().map(|node| node.as_str()));
-    if !is_given && names::is_official(local, admins) {
+    // Whole names of domains, not their labels: juliet of juliet.example is a person.
+    let domains = turn.doors.house.iter().map(String::as_str);
+    if !is_given && names::is_official(local, admins.chain(domains)) {
         return Err(Refused::UsernameReserved);
     }
     long_enough(password, offer)?;

@@ -199,16 +199,31 @@ fn d10_an_existing_account_is_never_overwritten() {
 
 #[test]
 fn d10_the_houses_own_names_are_nobodys() {
-    let mut house = House::with_config(ROOMS, OPEN);
+    let bot = "[[xep.components.component]]\ndomain = \"irc.example\"\nsecret = \"northnorthwest\"\n";
+    let mut house = House::with_config(ROOMS, &format!("{OPEN}{bot}"));
+    let invitation = free(&mut house);
     for name in ["admin", "аdmin", "postmaster"] {
         assert_eq!(register(&mut house, name, None), Err(Refused::UsernameReserved), "{name}");
     }
-    for name in ["house", "a b", "x@house", ""] {
-        let outcome = register(&mut house, name, None);
-        assert!(matches!(outcome, Err(Refused::UsernameInvalid)) || name == "house", "{name}: {outcome:?}");
+    // Domains, their services, programs that are domains; of the domain itself and of its neighbours; with the look of one.
+    let domains =
+        ["house", "HOUSE", "h0use", "away", "conference.house", "conference-house", "pubsub.away", "irc.example", "ircexample"];
+    for name in domains {
+        assert_eq!(register(&mut house, name, None), Err(Refused::UsernameReserved), "{name}");
+        assert_eq!(register(&mut house, name, Some(&invitation)), Err(Refused::UsernameReserved), "{name}, invited");
     }
-    let (token, _) = invite(&mut house, Purpose::Account { username: Some("support".into()) }, None).expect("an invitation");
-    assert_eq!(register(&mut house, "support", Some(&token)), Ok(None), "whom the administrator names comes in");
+    for name in ["a b", "x@house", ""] {
+        assert_eq!(register(&mut house, name, None), Err(Refused::UsernameInvalid), "{name}");
+    }
+    for name in ["houses", "conference", "irc"] {
+        assert_eq!(register(&mut house, name, None), Ok(None), "{name}");
+    }
+    for name in ["support", "house"] {
+        let (token, _) = invite(&mut house, Purpose::Account { username: Some(name.into()) }, None).expect("an invitation");
+        assert_eq!(register(&mut house, name, Some(&token)), Ok(None), "{name}: whom the administrator names comes in");
+    }
+    house.user("conference.house@house");
+    assert!(credentials(&mut house, "conference.house@house").is_some(), "whom the administrator makes is there");
 }
 
 #[test]

@@ -176,6 +176,8 @@ pub struct Doors {
     pub registration: Option<(Offer, Registrar)>,
     /// Administrators of the domain by configuration, sorted.
     pub admins: Vec<BareJid>,
+    /// All domains of the house and all their services, this one among them. Whoever puts the house together says it.
+    pub house: Arc<[String]>,
     /// What its users may have.
     pub entitlements: Arc<dyn Entitlements>,
     pub steps: [Vec<StepFn>; Step::COUNT],
@@ -230,6 +232,7 @@ impl Doors {
             host_states: Vec::new(),
             registration: None,
             admins: Vec::new(),
+            house: Arc::default(),
             entitlements: Arc::new(Plans::default()),
             steps: std::array::from_fn(|_| Vec::new()),
             events: std::array::from_fn(|_| Vec::new()),
