@@ -22,7 +22,7 @@ use crate::ports::derive;
 mod invitations;
 mod moving;
 
-pub(crate) use moving::{check_roster, look_through};
+pub(crate) use moving::{check_roster, look_through, look_through_pep, pep_part};
 
 pub struct HouseAdmin {
     net: Arc<Net>,

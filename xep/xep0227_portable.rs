@@ -90,6 +90,22 @@ pub struct Moving {
     pep: pep::Nodes,
 }
 
+/// The two elements for an account's nodes: neither says anything without the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PepPart {
+    /// Their options and their people.
+    Nodes,
+    Items,
+}
+
+pub fn pep_part(child: &El<'_>) -> Option<PepPart> {
+    match (child.ns(), child.local()) {
+        (pubsub::OWNER, "pubsub") => Some(PepPart::Nodes),
+        (pubsub::NS, "pubsub") => Some(PepPart::Items),
+        _ => None,
+    }
+}
+
 pub struct MovingEntry {
     pub shelf: Shelf,
     pub id: EntryId,
@@ -103,6 +119,15 @@ impl Moving {
     /// One child of a `<user/>`; of an archive one `<result/>` stands for itself. `now_us`: nothing is later. False: that is
     /// nothing we know.
     pub fn take(&mut self, child: &El<'_>, owner: &BareJid, now_us: u64) -> bool {
+        match pep_part(child) {
+            Some(PepPart::Nodes) => self.pep.owned(child, owner, now_us),
+            Some(PepPart::Items) => self.pep.published(child),
+            None => return self.other(child, owner, now_us),
+        }
+        true
+    }
+
+    fn other(&mut self, child: &El<'_>, owner: &BareJid, now_us: u64) -> bool {
         match (child.ns(), child.local()) {
             (VCARD, "vCard") => self.items.push((vcard_temp::SHELF, "".into(), owned(child))),
             (PRIVATE, "query") => self.private(child),
@@ -116,8 +141,6 @@ impl Moving {
             // Schema: <offline-messages/> is of the file's own namespace.
             (NS, "offline-messages") => child.children().for_each(|message| self.offline(&message, owner, now_us)),
             (NS_MAM, "archive") => child.children().for_each(|result| self.archived(&result, owner, now_us)),
-            (pubsub::OWNER, "pubsub") => self.pep.owned(child, owner, now_us),
-            (pubsub::NS, "pubsub") => self.pep.published(child),
             (MAM, "prefs") => match preferences::move_in(child) {
                 Some(kept) => self.items.push((preferences::SHELF, "".into(), kept)),
                 None => self.notes.push("archive preferences: they cannot be read".into()),

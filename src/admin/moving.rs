@@ -14,6 +14,7 @@ use iris_engine::account::roster;
 use iris_engine::negotiate::sasl::{Credentials, ITERATIONS_MIN};
 use iris_engine::{Ask, Login};
 use iris_xep::xep0227_portable as portable;
+use iris_xep::xep0227_portable::PepPart;
 
 use super::HouseAdmin;
 use crate::cli::control::{AccountPart, AccountPiece, Secret, UserExport, UserImport, check_served};
@@ -285,7 +286,8 @@ pub(crate) fn check_roster(jid: &BareJid, contacts: usize, max: usize) -> Result
     }
 }
 
-/// What of one child of a `<user/>` will not be kept, and how many contacts it brings.
+/// What of one child of a `<user/>` will not be kept, and how many contacts it brings. Of those of which only all together say what
+/// becomes of them (`pep_part`): see `look_through_pep`.
 pub(crate) fn look_through(jid: &BareJid, child: &str) -> (Vec<String>, usize) {
     match convert(jid, std::slice::from_ref(&child.to_owned()), None) {
         Ok(converted) => {
@@ -294,6 +296,16 @@ pub(crate) fn look_through(jid: &BareJid, child: &str) -> (Vec<String>, usize) {
         }
         Err(why) => (vec![why], 0),
     }
+}
+
+/// What of a user's nodes and items will not be kept. `children`: all that `pep_part` knows.
+pub(crate) fn look_through_pep(jid: &BareJid, children: &[String]) -> Vec<String> {
+    convert(jid, children, Some(&[])).map_or_else(|why| vec![why], |converted| converted.notes)
+}
+
+/// Is this child about nodes, and on which side?
+pub(crate) fn pep_part(child: &str) -> Option<PepPart> {
+    El::parse(child.as_bytes()).and_then(|child| portable::pep_part(&child))
 }
 
 /// Depth and size, before anybody walks through it.

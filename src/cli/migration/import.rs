@@ -1,7 +1,7 @@
 //! `iris import`: the file is read twice. First it is checked to its end, then the users move in: several at once, each in order.
 //!
-//! A user's first part (credentials, roster and what else is not a message) is one write: kill -9 leaves it or not. The archive follows
-//! in parts; the same import again puts nothing there twice.
+//! A user's first part (credentials, roster and what else there is little of) is one write: kill -9 leaves it or not. The archive follows
+//! in parts, at last the nodes with their items; the same import again puts nothing there twice.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,10 @@ use clap::Args;
 use iris_core::BareJid;
 use iris_core::xml::El;
 use iris_engine::negotiate::sasl::{Credentials, ScramRecord, check_password};
+use iris_xep::xep0227_portable::PepPart;
 
 use super::reader::{Piece, Place as Spot, read};
+use crate::admin::{look_through_pep, pep_part};
 use crate::cli::control::{AccountPart, Admin, Client, Secret, check_served};
 use crate::cli::users::{open_any, refused, scram};
 use crate::cli::{Failure, Place, say};
@@ -75,6 +77,14 @@ impl Notes {
         known.0 += 1;
     }
 
+    fn knows(&self, note: &str) -> bool {
+        self.0.contains_key(note)
+    }
+
+    fn append(&mut self, mut others: Notes) {
+        self.0.append(&mut others.0);
+    }
+
     fn text(&self, max: usize) -> String {
         let mut text = String::new();
         for (note, (count, spot)) in self.0.iter().take(max) {
@@ -107,7 +117,7 @@ pub(in crate::cli) fn import(arguments: &ImportArguments) -> Result<(), Failure>
     let existing: HashSet<String> = rows.into_iter().map(|row| row.jid).collect();
     let roster_items_max = place.load(Overrides::default())?.limits.roster_items_max;
     let check = Check { only: only.as_deref(), domains: &domains, existing: &existing, update: *update, roster_items_max };
-    let found = check.run(file).map_err(cannot)?;
+    let mut found = check.run(file).map_err(cannot)?;
     let bad_text = listed(&found.bad, if *dry_run { DRY_SHOWN_MAX } else { SHOWN_MAX });
     if *dry_run {
         let end = summary("would be", &found);
@@ -121,6 +131,7 @@ pub(in crate::cli) fn import(arguments: &ImportArguments) -> Result<(), Failure>
     let doors = Doors::open(admin, place)?;
     let failed = move_in(file, only.as_deref(), &found, *update, &doors)
         .map_err(|why| Failure::new(why, "Some users were imported; the same with --update goes on."))?;
+    found.notes.append(failed.notes);
     let text = format!("{bad_text}{}", found.notes.text(SHOWN_MAX));
     if failed.users.is_empty() {
         return say(&format!("{text}{}", summary("were", &found)));
@@ -192,6 +203,9 @@ struct Current {
     jid: BareJid,
     records: Vec<ScramRecord>,
     contacts: usize,
+    /// Nodes and items, and where the last of them stand.
+    pep: Vec<String>,
+    pep_spot: Option<Spot>,
 }
 
 impl Check<'_> {
@@ -214,7 +228,8 @@ impl Check<'_> {
                     Ok(Some(jid)) => {
                         found.users += 1;
                         found.existing += usize::from(self.existing.contains(jid.as_str()));
-                        current = Some(Current { spot: spot.clone(), jid, records: Vec::new(), contacts: 0 });
+                        let (records, pep) = (Vec::new(), Vec::new());
+                        current = Some(Current { spot: spot.clone(), jid, records, contacts: 0, pep, pep_spot: None });
                     }
                     Err(why) => found.refuse(spot, spot, why),
                 }
@@ -226,6 +241,10 @@ impl Check<'_> {
                     Ok(false) => {
                         let (notes, contacts) = crate::admin::look_through(&user.jid, &xml);
                         user.contacts += contacts;
+                        if notes.is_empty() && pep_part(&xml).is_some() {
+                            user.pep.push(xml);
+                            user.pep_spot = Some(spot.clone());
+                        }
                         for note in notes {
                             found.notes.add(spot, note);
                         }
@@ -238,9 +257,11 @@ impl Check<'_> {
                 }
             }
             Piece::UserEnd => {
-                if let Some(user) = current.take()
-                    && let Err(why) = crate::admin::check_roster(&user.jid, user.contacts, self.roster_items_max)
-                {
+                let Some(user) = current.take() else { return };
+                if let Some(spot) = &user.pep_spot {
+                    look_through_pep(&user.jid, &user.pep).into_iter().for_each(|note| found.notes.add(spot, note));
+                }
+                if let Err(why) = crate::admin::check_roster(&user.jid, user.contacts, self.roster_items_max) {
                     self.withdraw(&mut found, &user.spot, &user, why);
                 }
             }
@@ -324,6 +345,8 @@ impl Doors {
 #[derive(Default)]
 struct Failed {
     users: Vec<(Spot, String)>,
+    /// Of which the check knew nothing.
+    notes: Notes,
 }
 
 type Work = (Spot, AccountPart);
@@ -336,7 +359,7 @@ fn move_in(file: &Path, only: Option<&str>, found: &Found, update: bool, doors: 
             let (sender, receiver) = sync_channel(WAITING_PARTS_MAX);
             senders.push(sender);
             let failed = &failed;
-            scope.spawn(move || work(doors.at(worker), &receiver, failed));
+            scope.spawn(move || work(doors.at(worker), &receiver, found, failed));
         }
         let mut moving: Option<Moving> = None;
         let mut number = 0;
@@ -364,7 +387,7 @@ fn move_in(file: &Path, only: Option<&str>, found: &Found, update: bool, doors: 
     Ok(failed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn work(admin: &dyn Admin, parts: &Receiver<Work>, failed: &Mutex<Failed>) {
+fn work(admin: &dyn Admin, parts: &Receiver<Work>, found: &Found, failed: &Mutex<Failed>) {
     let mut given_up: Option<BareJid> = None;
     for (spot, part) in parts {
         let jid = part.jid.0.clone();
@@ -373,11 +396,15 @@ fn work(admin: &dyn Admin, parts: &Receiver<Work>, failed: &Mutex<Failed>) {
             continue;
         }
         let outcome = admin.account_import(&part);
-        // What was left out is known since the file was checked.
-        if let Err(why) = outcome {
-            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.users.push((spot, format!("{jid}: {why}")));
-            given_up = Some(jid);
+        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(notes) => {
+                notes.into_iter().filter(|note| !found.notes.knows(note)).for_each(|note| failed.notes.add(&spot, note));
+            }
+            Err(why) => {
+                failed.users.push((spot, format!("{jid}: {why}")));
+                given_up = Some(jid);
+            }
         }
     }
 }
@@ -390,6 +417,9 @@ struct Moving {
     records: Vec<ScramRecord>,
     children: Vec<String>,
     bytes: usize,
+    /// They wait for the last child, because parts have an end: items without the options of their node would be left out.
+    nodes: Vec<String>,
+    items: Vec<String>,
     update: bool,
     /// Records that the account was made with.
     made_with: Option<usize>,
@@ -398,14 +428,22 @@ struct Moving {
 
 impl Moving {
     fn new(spot: Spot, jid: BareJid, password: Option<String>, update: bool, worker: usize) -> Moving {
-        let (records, children) = (Vec::new(), Vec::new());
-        Moving { spot, jid, password, records, children, bytes: 0, update, made_with: None, worker }
+        let (records, children, nodes, items) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Moving { spot, jid, password, records, children, bytes: 0, nodes, items, update, made_with: None, worker }
     }
 
     fn take(&mut self, xml: String, senders: &[SyncSender<Work>]) {
         if child(&xml, &mut self.records) == Ok(true) {
             return;
         }
+        match pep_part(&xml) {
+            Some(PepPart::Nodes) => self.nodes.push(xml),
+            Some(PepPart::Items) => self.items.push(xml),
+            None => self.put(xml, senders),
+        }
+    }
+
+    fn put(&mut self, xml: String, senders: &[SyncSender<Work>]) {
         self.bytes += xml.len();
         self.children.push(xml);
         if self.bytes >= PART_BYTES {
@@ -414,6 +452,14 @@ impl Moving {
     }
 
     fn end(mut self, senders: &[SyncSender<Work>]) {
+        let (nodes, items) = (std::mem::take(&mut self.nodes), std::mem::take(&mut self.items));
+        self.children.extend(nodes.iter().cloned());
+        for xml in items {
+            if self.children.is_empty() {
+                self.children.extend(nodes.iter().cloned());
+            }
+            self.put(xml, senders);
+        }
         if self.made_with != Some(self.records.len()) || !self.children.is_empty() {
             self.send(senders);
         }

@@ -224,6 +224,57 @@ fn a_file_with_mistakes_imports_nobody_unless_they_are_to_be_left_out() {
     assert!(!data.iris(&["user", "list"]).contains("z@localhost"));
 }
 
+/// Nothing says who may read the items of a node without a configuration. That shows when all of a user has been read.
+#[test]
+fn items_that_are_left_out_are_named_by_the_dry_run_and_by_the_import() {
+    let data = Data::new();
+    let pubsub = "http://jabber.org/protocol/pubsub";
+    let item = "<item id='1'><tune xmlns='http://jabber.org/protocol/tune'/></item>";
+    let user = |name: &str, nodes: &[&str], options: &str| {
+        let items: String = nodes.iter().map(|node| format!("<items node='{node}'>{item}</items>")).collect();
+        format!("<user name='{name}'>\n{options}<pubsub xmlns='{pubsub}'>{items}</pubsub></user>\n")
+    };
+    let tune = format!("<pubsub xmlns='{pubsub}#owner'><configure node='tune'/></pubsub>");
+    let users = [user("juliet", &["tune", "mood"], &tune), user("romeo", &["tune"], &tune), user("nurse", &["mood"], "")];
+    let whole = format!("<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>\n{}</host></server-data>", users.concat());
+    let from = file(&data, "nodes.xml", &whole);
+    let note = "PEP: 1 items of mood were left out: nothing says who may read them";
+    for arguments in [&["import", "--dry-run", &from][..], &["import", &from], &["import", "--update", &from]] {
+        let said = flat(&data.iris(arguments));
+        assert!(said.contains(note) && !said.contains("items of tune"), "{arguments:?}: {said}");
+        assert!(said.contains("nodes.xml:3:") && said.contains("(2 times)"), "{arguments:?}: {said}");
+    }
+}
+
+/// A part that is sent is as large as it has grown; what belongs together is not torn apart by that.
+#[test]
+fn items_and_their_node_move_in_together_whatever_is_between_them() {
+    let data = Data::new();
+    let pubsub = "http://jabber.org/protocol/pubsub";
+    let tune = format!("<pubsub xmlns='{pubsub}#owner'><configure node='tune'/></pubsub>");
+    let items = format!(
+        "<pubsub xmlns='{pubsub}'><items node='tune'><item id='1'><tune xmlns='http://jabber.org/protocol/tune'/></item></items></pubsub>"
+    );
+    let long = "x".repeat(900_000);
+    let between: String =
+        (0..3).map(|n| format!("<query xmlns='jabber:iq:private'><e xmlns='urn:example:{n}'>{long}</e></query>")).collect();
+    let users = format!(
+        "<user name='juliet' password='to be or not'>{tune}{between}{items}</user>\n\
+         <user name='romeo' password='to be or not'>{items}{between}{tune}</user>\n"
+    );
+    let from = file(
+        &data,
+        "torn.xml",
+        &format!("<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>\n{users}</host></server-data>"),
+    );
+    let said = flat(&data.iris(&["import", &from]));
+    assert!(said.contains("2 accounts were imported.") && !said.contains("left out"), "{said}");
+    let moved = data.path().join("moved.xml");
+    data.iris(&["export", "--domain", "localhost", &moved.display().to_string()]);
+    let moved = std::fs::read_to_string(moved).expect("the export");
+    assert_eq!(moved.matches("<tune xmlns=").count(), 2, "of juliet and of romeo");
+}
+
 /// However many there are: a file is mended once.
 #[test]
 fn a_dry_run_names_every_bad_user() {
