@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use iris_core::Jid;
 use iris_core::xml::limits::XmlLimits;
 use tokio::sync::{Notify, oneshot};
 
@@ -22,7 +21,7 @@ use crate::origin::Page;
 use crate::pipe;
 use crate::worker::Command;
 pub use session::Answer;
-use session::{BAD_REQUEST, ITEM_NOT_FOUND, POLICY_VIOLATION, Session, terminal};
+use session::{BAD_REQUEST, IMPROPER_ADDRESSING, ITEM_NOT_FOUND, POLICY_VIOLATION, Session, terminal};
 
 /// A POST to `/http-bind`.
 #[derive(Clone, Debug)]
@@ -133,7 +132,8 @@ impl Shared {
 
     fn bosh_session(self: &Arc<Self>, request: &Request, body: &body::Body) -> Result<Arc<Link>, Answer> {
         let refuse = |condition| Err(terminal(condition, body.ver.is_some()));
-        let Some(to) = body.to.as_deref().and_then(|to| Jid::new(to).ok()) else { return refuse("improper-addressing") };
+        let to = body.to.as_deref().and_then(|to| iris_core::jids::address(to).ok());
+        let Some(to) = to else { return refuse(IMPROPER_ADDRESSING) };
         let page = match &request.origin {
             None => None,
             Some(origin) => match Page::new(origin, request.host.as_deref()) {

@@ -112,6 +112,8 @@ enum Left {
 pub const BAD_REQUEST: &str = "bad-request";
 pub const ITEM_NOT_FOUND: &str = "item-not-found";
 pub const POLICY_VIOLATION: &str = "policy-violation";
+const HOST_UNKNOWN: &str = "host-unknown";
+pub const IMPROPER_ADDRESSING: &str = "improper-addressing";
 const REMOTE_STREAM_ERROR: &str = "remote-stream-error";
 const REMOTE_CONNECTION_FAILED: &str = "remote-connection-failed";
 
@@ -448,6 +450,10 @@ impl Session {
             }
         } else if element.starts_with("<close ") {
             self.over = Some(None);
+        } else if element.starts_with("<stream:error") && element.contains("<host-unknown ") {
+            // It is about the `to` of a body, so BOSH has a word of its own for it. With a stream error in it the body would be
+            // `remote-stream-error` (XEP-0206 2).
+            self.over = Some(Some(HOST_UNKNOWN));
         } else {
             if element.starts_with("<stream:error") {
                 self.over = Some(Some(REMOTE_STREAM_ERROR));

@@ -284,11 +284,35 @@ fn d7_no_jsonp_no_get_no_large_bodies_and_nothing_but_one_body() {
     }
     let bomb = format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{}", session(1, ""));
     assert!(asked(&mut Http::connect(scene.server.http), &bomb).text().contains("bad-request"));
-    for (to, condition) in [("nowhere.example", "host-unknown"), ("", "improper-addressing")] {
-        let body = session(7, "").replace(DOMAIN, to);
+    scene.canary();
+}
+
+#[test]
+fn s17_2_who_asks_for_no_domain_of_ours_is_told_so_by_a_terminal_condition() {
+    let mut scene = Scene::new();
+    let to = |to: &str| session(7, "").replace(&format!("to='{DOMAIN}'"), to);
+    for (body, condition) in [
+        (to("to='nowhere.example'"), "host-unknown"),
+        (to("to='conference.localhost'"), "host-unknown"),
+        (to("to='alice@localhost'"), "host-unknown"),
+        (to("to=''"), "improper-addressing"),
+        (to("to='@@'"), "improper-addressing"),
+        (to(""), "improper-addressing"),
+    ] {
         let answer = asked(&mut Http::connect(scene.server.http), &body).text();
-        assert!(answer.contains(condition), "{to}: {answer}");
+        assert!(answer.contains(&format!("type='terminate' condition='{condition}'")), "{body}: {answer}");
+        assert!(!answer.contains("<stream:error"), "{body}: {answer}");
     }
+    // The dot at the end of a domain is no part of its name.
+    let answer = asked(&mut Http::connect(scene.server.http), &to(&format!("to='{DOMAIN}.'"))).text();
+    assert!(answer.contains("sid='") && !answer.contains("terminate"), "{answer}");
+    // And when the stream is begun anew for one.
+    let mut it = Bosh::open(pair(&scene));
+    let blob = STANDARD.encode(format!("\0mallory\0{PASSWORD}"));
+    it.ask(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{blob}</auth>"), "<success");
+    it.say("xmpp:restart='true' to='nowhere.example'", "");
+    let answer = it.connections[it.turn].response().text();
+    assert!(answer.contains("type='terminate' condition='host-unknown'"), "{answer}");
     scene.canary();
 }
 
