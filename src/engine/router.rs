@@ -11,9 +11,12 @@ use jid::Jid;
 #[derive(Clone, Default)]
 pub struct Hosts {
     by_domain: HashMap<String, Arc<Doors>, hash::Seeded>,
+    /// The first of the configuration.
+    own: Option<String>,
 }
 
 impl Hosts {
+    /// In the order of the configuration, in which the first domain is the house's own.
     pub fn new(doors: impl IntoIterator<Item = Doors>) -> Hosts {
         let mut all: Vec<Doors> = Vec::new();
         for mut doors in doors {
@@ -21,11 +24,12 @@ impl Hosts {
             all.push(doors);
         }
         let house: Arc<[String]> = all.iter().map(|doors| doors.domain.clone()).collect();
+        let own = all.iter().find(|doors| doors.parent.is_none()).map(|doors| doors.domain.clone());
         let mut by_domain = HashMap::default();
         for doors in all {
             by_domain.insert(doors.domain.clone(), Arc::new(Doors { house: house.clone(), ..doors }));
         }
-        Hosts { by_domain }
+        Hosts { by_domain, own }
     }
 
     /// The doors of the entity with this key: a domain, a service, or a bare JID of one.
@@ -48,8 +52,8 @@ impl Hosts {
     }
 
     /// In whose name the house speaks to somebody who has not said, or not rightly, whom they mean (RFC 6120 4.9.1.2).
-    pub fn any_domain(&self) -> Option<&str> {
-        self.iter().filter(|doors| doors.parent.is_none()).map(|doors| &*doors.domain).min()
+    pub fn own_domain(&self) -> Option<&str> {
+        self.own.as_deref()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Doors>> {

@@ -245,7 +245,7 @@ impl Negotiator {
             is_domain.then(|| env.hosts.domain(to.domain().as_str()).cloned()).flatten()
         });
         let from = host.as_ref().or(self.doors.as_ref()).map(|doors| doors.domain.clone());
-        let from = from.or_else(|| env.hosts.any_domain().map(str::to_owned));
+        let from = from.or_else(|| env.hosts.own_domain().map(str::to_owned));
         // RFC 6120 4.9.1.2: an error follows a header, also when the client's header was the mistake.
         self.answer_header(from.as_deref(), header.from.as_deref(), env);
         if header.default_ns != ns::CLIENT {
@@ -318,7 +318,7 @@ impl Negotiator {
     /// What the scanner, a limit or a deadline refused.
     pub fn fail(&mut self, error: &StreamError, env: &mut Env<'_>) -> Vec<Action> {
         if !self.opened {
-            let from = self.domain().or_else(|| env.hosts.any_domain()).map(str::to_owned);
+            let from = self.domain().or_else(|| env.hosts.own_domain()).map(str::to_owned);
             self.answer_header(from.as_deref(), None, env);
         }
         env.out.extend_from_slice(error.to_xml().as_bytes());

@@ -91,9 +91,14 @@ fn header(to: &str) -> StreamHeader {
 
 impl Client {
     fn new(transport: Transport) -> Client {
+        Client::serving(transport, [A, B])
+    }
+
+    /// The domains in the order of the configuration.
+    fn serving(transport: Transport, domains: [&str; 2]) -> Client {
         let mut names = NameTable::new();
         let config = RoomConfig::parse("").expect("no configuration");
-        let doors = [A, B].map(|domain| Doors::open(domain, &[FEATURED], &mut names, &config).expect("the rooms mount"));
+        let doors = domains.map(|domain| Doors::open(domain, &[FEATURED], &mut names, &config).expect("the rooms mount"));
         Client {
             it: Negotiator::new(transport),
             hosts: Hosts::new(doors),

@@ -35,6 +35,19 @@ fn s4_9_1_2_an_error_in_the_header_is_told_behind_a_header_of_ours() {
 }
 
 #[test]
+fn s4_9_1_2_whoever_means_nobody_of_ours_is_answered_by_the_first_domain_of_the_configuration() {
+    for order in [[A, B], [B, A]] {
+        let mut client = Client::serving(Transport::StartTls, order);
+        client.header(&header("c.test"));
+        assert!(client.heard.contains(&format!(" from='{}'", order[0])), "{}", client.heard);
+        // No header at all.
+        let mut client = Client::serving(Transport::StartTls, order);
+        client.step(|it, env| it.fail(&StreamError::new("not-well-formed"), env));
+        assert!(client.heard.contains(&format!(" from='{}'", order[0])), "{}", client.heard);
+    }
+}
+
+#[test]
 fn s4_7_5_a_higher_minor_version_is_ours() {
     let mut client = Client::new(Transport::StartTls);
     assert!(client.header(&StreamHeader { version: Some("1.9".into()), ..header(A) }).is_empty());
