@@ -157,7 +157,8 @@ impl About for Reception {
 /// Whom to turn to, and where each kind of client comes in.
 fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) -> Domain {
     let mut endpoints: Vec<(String, String)> = Vec::new();
-    for listener in &config.listeners {
+    // One for a proxy hears nobody who does not begin with the proxy's words.
+    for listener in config.listeners.iter().filter(|listener| !listener.proxy_protocol) {
         let what = match listener.kind {
             ListenKind::C2s => "XMPP with STARTTLS",
             ListenKind::C2sTls => "XMPP with TLS",
@@ -179,6 +180,7 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
         endpoints,
         open: false,
         password_chars_min: 0,
+        guests: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     say(&mut about, hosts);
@@ -191,6 +193,7 @@ fn say(about: &mut Domain, hosts: &Hosts) {
     let contacts = doors.map(|doors| doors.contacts.as_slice()).unwrap_or_default();
     about.contacts = contacts.iter().map(|(field, uri)| (purpose(field), uri.clone())).collect();
     about.open = offer.is_some_and(|offer| offer.open);
+    about.guests = doors.is_some_and(|doors| doors.guests);
     about.password_chars_min = offer.map_or(0, |offer| offer.password_chars_min);
 }
 

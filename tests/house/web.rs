@@ -82,6 +82,21 @@ fn d11_no_spelling_of_a_path_leads_to_the_inside() {
 }
 
 #[test]
+fn the_first_page_names_the_doors_that_people_can_use_and_says_where_guests_may_come_in() {
+    let listener = |kind: &str| {
+        let proxied = kind == "c2s-tls";
+        format!("[[listen]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:0\"\nproxy_protocol = {proxied}\n")
+    };
+    let listeners: String = ["c2s-plain", "c2s", "c2s-tls", "https", "http"].map(listener).concat();
+    let mut scene = Scene::with(&format!("{listeners}[xep.anonymous]\ndomains = [\"localhost\"]\n"));
+    let page = Http::connect(scene.server.http).get("/").text();
+    assert!(page.contains("XMPP with STARTTLS") && !page.contains("XMPP with TLS"), "{page}");
+    let (first, second) = page.split_once(">other.test</h2>").expect("two domains");
+    assert!(first.contains("as a guest") && !second.contains("as a guest"), "{page}");
+    scene.canary();
+}
+
+#[test]
 fn errors_are_short_and_in_the_form_that_was_asked_for() {
     let mut scene = Scene::new();
     let mut http = Http::connect(scene.server.http);

@@ -28,6 +28,8 @@ pub struct Domain {
     /// Everybody may make an account.
     pub open: bool,
     pub password_chars_min: usize,
+    /// Whoever has no account may come in.
+    pub guests: bool,
     pub version: String,
 }
 
@@ -69,6 +71,10 @@ fn about(domain: &Domain, several: bool) -> String {
              will be <code>you@{name}</code>.</p>"
         )
     };
+    let guests = match domain.guests {
+        true => "<p>Without an account you may come in as a guest, with an app that can do that (SASL ANONYMOUS).</p>",
+        false => "",
+    };
     let rows: String = domain
         .endpoints
         .iter()
@@ -93,7 +99,7 @@ fn about(domain: &Domain, several: bool) -> String {
         format!("<section><{h}>Contact</{h}><table>{contacts}</table></section>")
     };
     format!(
-        "<section>{heading}<{h}>An account</{h}>{account}</section>\
+        "<section>{heading}<{h}>An account</{h}>{account}{guests}</section>\
          <section><{h}>Connect</{h}><p>Apps find all of this by themselves. If yours asks:</p><table>{rows}</table></section>{contacts}"
     )
 }
