@@ -1,8 +1,9 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iris_core::limits::Limits;
 use iris_core::{Stanza, effects::StreamError};
 use iris_engine::shard::ResumeError;
+use iris_engine::testing::constant_time::{alike, bent};
 use iris_engine::testing::{Client, House};
 
 use crate::ROOMS;
@@ -372,4 +373,19 @@ fn connections_that_broke_do_not_lock_a_person_out() {
     let _newest = house.try_login("juliet@house/3").expect("a place");
     let waits = |client: &Client| house.shards[usize::from(client.at.shard)].session(client.at).is_some();
     assert_eq!(broken.iter().map(waits).collect::<Vec<_>>(), [false, true, true], "the one that waited longest made room");
+}
+
+#[test]
+fn b11_a_guessed_id_is_refused_as_slowly_wherever_it_is_wrong() {
+    let (mut house, _, juliet, id) = begin();
+    house.cut(&juliet);
+    let guesses = [bent(&id, 0), bent(&id, id.len() - 1)];
+    alike("resumption id", 20_000, |which| {
+        let begun = Instant::now();
+        let outcome = house.resume(&juliet, &guesses[which], 0);
+        let took = begun.elapsed().as_nanos();
+        assert!(matches!(outcome, Some(Err(ResumeError::NotFound))));
+        took
+    });
+    assert!(house.resume(&juliet, &id, 0).is_some_and(|outcome| outcome.is_ok()), "it is still there");
 }

@@ -148,6 +148,10 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use iris_engine::testing::constant_time::{alike, bent};
+
     use super::super::file::Purpose;
     use super::*;
 
@@ -201,5 +205,21 @@ mod tests {
         assert_eq!(seal.open_pass(&pass_token), Some(pass));
         assert_eq!(seal.open_slot(&pass_token), None, "who may look may not put");
         assert_eq!(seal.open_pass(&token), None);
+    }
+
+    #[test]
+    fn b11_a_forged_token_is_refused_as_slowly_wherever_it_is_wrong() {
+        let seal = Seal::new([1; 16]);
+        let token = seal.sign_slot(&slot(&seal));
+        let code = token.find('.').expect("two parts") + 1;
+        // Of the last letter of the code not all bits count.
+        let forged = [bent(&token, code), bent(&token, token.len() - 2)];
+        alike("upload token", 5_000, |which| {
+            let begun = Instant::now();
+            let slot = seal.open_slot(&forged[which]);
+            let took = begun.elapsed().as_nanos();
+            assert_eq!(slot, None);
+            took
+        });
     }
 }

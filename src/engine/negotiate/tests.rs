@@ -16,6 +16,7 @@ use crate::Login;
 
 use crate as engine;
 
+mod component;
 mod fast;
 mod fuzzed;
 mod headers;

@@ -25,6 +25,7 @@ use crate::router::{Hosts, shard_of};
 use crate::shard::{Bind, Inbound, Shard};
 use crate::{Known, turn_house};
 
+pub mod constant_time;
 mod ports;
 
 pub const SHARDS: u16 = 2;

@@ -1,7 +1,7 @@
 //! B: TLS, STARTTLS, SASL.
 //!
-//! B11 (constant time) is measured where it happens, without a network between: `negotiate/sasl/tests/b11_constant_time.rs`. Tokens
-//! (`negotiate/fast.rs`), components' proofs (`negotiate/component.rs`) and ids of XEP-0198 (`shard/lives.rs`) are compared in the same way.
+//! B11 (constant time) is measured where it happens, without a network between: `negotiate/sasl/tests/b11_constant_time.rs` for SCRAM,
+//! and tests of the same name for tokens and components' proofs (`negotiate/tests`), ids of XEP-0198 and tokens of uploads (their rooms).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

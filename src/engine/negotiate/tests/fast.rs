@@ -1,11 +1,16 @@
 //! XEP-0484: how a client proves to have a token. What the account makes of it is tested in its room (`xep0484_fast`).
 
+use std::time::Instant;
+
 use iris_core::clients::{Admission, Admitted, Token, TokenRefused};
 use iris_core::{Ask, AskAnswer};
+use jid::DomainPart;
 
 use super::sasl2::{authenticate, desk};
 use super::*;
-use crate::negotiate::sasl::Hash;
+use crate::negotiate::fast::{HtMechanism, Proof};
+use crate::negotiate::sasl::{Hash, Offered};
+use crate::testing::constant_time::alike;
 
 const AGENT: &str = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>";
 const AGENT_ID: u128 = 0xd4565fa7_4d72_4749_b3d3_740edbf87770;
@@ -253,4 +258,38 @@ fn xep0386_a_client_that_is_known_binds_as_that() {
     assert_eq!((bind.agent, bind.client.as_deref()), (Some(AGENT_ID), Some("abc")));
     client.step(|it, env| it.bound(Ok((session(), desk(), String::new())), env));
     client.heard("<bound ");
+}
+
+#[test]
+fn b11_a_wrong_token_is_refused_as_slowly_wherever_it_is_wrong() {
+    let (token, kept) = token_for("HT-SHA-256-NONE");
+    let (_, other) = token_for("HT-SHA-256-NONE");
+    let client = Client::open();
+    let good = mac(&token, "Initiator", &[]);
+    let wrong_at = |at: usize| {
+        let mut mac = good.clone();
+        mac[at] ^= 1;
+        mac
+    };
+    let offered = Offered::new(DomainPart::new(A).expect("a domain").into_owned(), &[], Vec::new(), None);
+    let proof = |mac: Vec<u8>| {
+        let message = [b"alice\0".as_slice(), &mac].concat();
+        Proof::read(HtMechanism::None, &offered, &message).expect("a message")
+    };
+    let proofs = [proof(wrong_at(0)), proof(wrong_at(31))];
+    let tokens = [kept, other];
+    let cases: [(&str, [(&Proof, &[Token]); 2]); 2] = [
+        ("where it is wrong", [(&proofs[0], &tokens), (&proofs[1], &tokens)]),
+        ("whether there are tokens", [(&proofs[0], &tokens), (&proofs[0], &[])]),
+    ];
+    for (what, kinds) in cases {
+        alike(what, 5_000, |which| {
+            let (proof, tokens) = kinds[which];
+            let begun = Instant::now();
+            let found = proof.check(tokens, &client.policy.secret);
+            let took = begun.elapsed().as_nanos();
+            assert!(found.is_none());
+            took
+        });
+    }
 }
