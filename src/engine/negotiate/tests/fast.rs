@@ -278,7 +278,8 @@ fn b11_a_wrong_token_is_refused_as_slowly_wherever_it_is_wrong() {
     };
     let proofs = [proof(wrong_at(0)), proof(wrong_at(31))];
     let tokens = [kept, other];
-    let cases: [(&str, [(&Proof, &[Token]); 2]); 2] = [
+    type Kind<'a> = (&'a Proof, &'a [Token]);
+    let cases: [(&str, [Kind<'_>; 2]); 2] = [
         ("where it is wrong", [(&proofs[0], &tokens), (&proofs[1], &tokens)]),
         ("whether there are tokens", [(&proofs[0], &tokens), (&proofs[0], &[])]),
     ];
