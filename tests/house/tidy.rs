@@ -375,6 +375,7 @@ fn one_crypto_provider_and_it_is_not_ring() {
 #[test]
 fn the_top_level_is_as_designed() {
     let expected = [
+        ".cargo",
         ".ci",
         ".git",
         ".gitignore",
