@@ -122,7 +122,7 @@ fn coming_back(bench: &mut Bench) -> Result<Outcome> {
         bench.pool.until(Duration::from_secs(60), "coming back", &mut |_, index, stanza| {
             let heard = index == who && is_occupant(stanza);
             seen += usize::from(heard);
-            Ok(heard && frame::has(stanza, "110"))
+            Ok(heard && (frame::has(stanza, "'110'") || frame::has(stanza, "\"110\"")))
         })?;
         times.add(u64::try_from(began.elapsed().as_nanos())?);
         ensure!(seen == who + 1, "{seen} presences");
