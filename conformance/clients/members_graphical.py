@@ -111,6 +111,9 @@ class Gajim:
         """By the address of the room, as a click on it does; the dialogue that opens says first where it leads, then enters."""
         self.room = room
         await self.desktop.run("gajim", f"xmpp:{room}?join")
+        await self._window("Start / Join Chat")
+        # Its list is narrowed down to the room when it has been drawn: the key before that opens whoever stands first.
+        await asyncio.sleep(1.5)
         await self._press_return_until("Start / Join Chat", lambda: self.is_in(room), "Gajim's entering the room")
 
     async def enter_again(self, room):
