@@ -1,6 +1,7 @@
-//! Requests that the house makes over HTTP: to a store of files (S3), to push services, and whoever else speaks it. One client: HTTP/1.1,
-//! TLS by rustls; it knows whose certificates are believed (`trust.rs`) and whom it may connect to (`reach.rs`), follows no
-//! redirect, and every wait has an end.
+//! Whom the house connects to. Requests over HTTP: to a store of files (S3), to push services, and whoever else speaks it. One client:
+//! HTTP/1.1, TLS by rustls; it knows whose certificates are believed (`trust.rs`) and whom it may connect to (`reach.rs`), follows no
+//! redirect, and every wait has an end. Servers of other domains (`servers.rs`): where they are found, and a connection to one; what is
+//! spoken there is not known here.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,9 +19,11 @@ pub use rustls::ClientConfig;
 use tokio::time::{Sleep, sleep, timeout};
 
 mod reach;
+mod servers;
 mod trust;
 
 pub use reach::Reach;
+pub use servers::{NoServer, Rules, Servers, Target};
 pub use trust::Trust;
 
 /// From the first byte of a request to the head of the answer: the request may be some megabytes, and the way slow.

@@ -1,5 +1,5 @@
 //! Whom it connects to. Everything that the house asks by HTTP goes through this one door: the addresses of a name are looked up
-//! here, each is judged, and the very address that was judged is connected to.
+//! here, each is judged, and the very address that was judged is connected to. `servers.rs` judges by the same list.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -107,7 +107,7 @@ async fn connect(reach: &Reach, uri: &Uri) -> Result<TcpStream, Trouble> {
 }
 
 /// Can it be reached from everywhere? The special registries of IANA (RFC 6890) for IPv4 and IPv6, what embeds an IPv4 address by it.
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
