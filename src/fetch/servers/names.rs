@@ -10,6 +10,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, TokioResolver, system_conf};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::NoServer;
@@ -19,6 +20,8 @@ const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 /// How often an SRV record may be somewhere else (CNAME). The resolver has a limit of its own for addresses, 8 as well.
 const ALIASES_MAX: usize = 8;
+/// Questions that are asked at the same time: each has a socket of its own. More wait, and their time runs (security E5).
+pub(super) const QUESTIONS_MAX: usize = 128;
 /// Answers that are remembered.
 const CACHE_ANSWERS_MAX: u64 = 1_024;
 /// How long at most: whoever moves is found again.
@@ -107,6 +110,8 @@ pub(super) struct Names {
     /// Nothing if no name server is configured.
     resolver: Option<TokioResolver>,
     hosts: Hosts,
+    /// Room for questions.
+    questions: Semaphore,
     /// Of all questions of one call together.
     time_max: Duration,
 }
@@ -128,7 +133,7 @@ impl Names {
             let built = builder.with_options(options(time_max)).build();
             resolver = Some(built.map_err(|why| format!("the DNS cannot be asked: {why}"))?);
         }
-        Ok(Names { resolver, hosts, time_max })
+        Ok(Names { resolver, hosts, questions: Semaphore::new(QUESTIONS_MAX), time_max })
     }
 
     /// Is there a name server to ask?
@@ -174,8 +179,14 @@ impl Names {
         self.in_time(services(resolver, name)).await
     }
 
+    /// What asks one question after the other.
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, NoServer>>) -> Result<T, NoServer> {
-        timeout(self.time_max, asked).await.unwrap_or_else(|_| Err(silence()))
+        let in_turn = async {
+            // Nobody closes it.
+            let _room = self.questions.acquire().await;
+            asked.await
+        };
+        timeout(self.time_max, in_turn).await.unwrap_or_else(|_| Err(silence()))
     }
 }
 

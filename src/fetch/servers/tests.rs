@@ -1,13 +1,16 @@
 //! Against a name server on loopback that says whatever a test wants: UDP, and TCP for what does not fit into a packet.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
 
 use hickory_resolver::Hosts;
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
@@ -257,6 +260,39 @@ fn e4_a_name_server_that_is_silent_is_given_up() {
     assert_eq!(found(&servers, "b.example").expect("what was said"), ["x.b.example:5269"]);
     assert!(matches!(nobody(reached(&servers, "b.example")), NoServer::Timeout(_)));
     assert!(begun.elapsed() < IMPATIENCE * 12, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn e5_of_very_many_questions_some_are_asked_at_once() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    silent.set_nonblocking(true).expect("a socket that does not wait");
+    let address = silent.local_addr().expect("an address");
+    let names = Names::new(vec![names::name_server(address)], hosts(""), PATIENCE).expect("a resolver");
+    let servers = Servers::with(Rules::default(), 1, names).expect("servers");
+    let mut asked = BTreeSet::new();
+    on(async {
+        let servers = Arc::new(servers);
+        let mut waiting = JoinSet::new();
+        for n in 0..names::QUESTIONS_MAX {
+            let servers = servers.clone();
+            // Two questions each.
+            waiting.spawn(async move { servers.of(&format!("{n}.a.example")).await });
+        }
+        let mut packet = [0; 4_096];
+        let mut quiet = 0;
+        while quiet < 10 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            quiet += 1;
+            while let Ok(bytes) = silent.recv(&mut packet) {
+                let question = Message::from_vec(&packet[..bytes]).expect("a question");
+                // The same question again is no other one.
+                if asked.insert(question.queries.first().expect("a question").name().to_ascii()) {
+                    quiet = 0;
+                }
+            }
+        }
+    });
+    assert_eq!(asked.len(), names::QUESTIONS_MAX);
 }
 
 #[test]
