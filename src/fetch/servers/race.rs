@@ -197,6 +197,8 @@ mod tests {
         assert_eq!(won.expect("the last"), at("[2001:db8::3]:1"));
         let expected = ["[2001:db8::1]:2", "192.0.2.1:2", "[2001:db8::2]:2", "[2001:db8::3]:1"];
         assert_eq!(who(&order), expected.map(at));
+        // Else it would have been three times the wait.
+        assert!(order[3].1 < NEXT_AFTER * 2, "{order:?}");
     }
 
     #[test]
