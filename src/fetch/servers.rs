@@ -104,6 +104,7 @@ pub struct Servers {
     named: HashMap<String, Vec<Target>>,
     /// The last number of its source of randomness.
     seed: AtomicU64,
+    /// `CONNECT_TIME_MAX`, but for tests.
     connect_time_max: Duration,
 }
 

@@ -263,6 +263,15 @@ fn e4_a_name_server_that_is_silent_is_given_up() {
 }
 
 #[test]
+fn connecting_has_an_end_whatever_takes_so_long() {
+    let mut servers = made("a.example SILENT", Rules::default(), PATIENCE);
+    servers.connect_time_max = IMPATIENCE;
+    let begun = Instant::now();
+    assert!(matches!(nobody(on(servers.connect(&Target::plain("a.example".to_owned())))), NoServer::Timeout(_)));
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn e5_of_very_many_questions_some_are_asked_at_once() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     silent.set_nonblocking(true).expect("a socket that does not wait");
