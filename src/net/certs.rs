@@ -9,6 +9,7 @@
 mod client;
 pub mod dev;
 mod error;
+pub mod peer;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,6 +28,7 @@ use rustls::sign::CertifiedKey;
 pub use client::{ClientNames, client_auth};
 pub use error::{CertError, Fault, Warning};
 pub use source::Source;
+pub(crate) use source::a_label;
 pub use x509::{chain_fault, end_point};
 
 /// A certificate that ends sooner is worth a warning; renewal runs 30 days ahead, so this one has failed twice.
@@ -145,6 +147,12 @@ impl Certificates {
         self.table.load().choose(server_name).clone()
     }
 
+    /// The certificate that speaks for one of our domains, in whatever script it is written: the one configured for it, or
+    /// one that covers it. Unlike [`Self::leaf_for`] never just any.
+    pub fn leaf_of(&self, domain: &str) -> Option<Arc<Leaf>> {
+        self.table.load().named(&a_label(domain)).cloned()
+    }
+
     /// One per configured domain, in the order of the configuration.
     pub fn leaves(&self) -> Vec<Arc<Leaf>> {
         self.table.load().leaves.clone()
@@ -214,12 +222,12 @@ impl Table {
         let Some(server_name) = server_name else { return &self.default };
         let name = server_name.trim_end_matches('.').to_ascii_lowercase();
         let parents = || std::iter::successors(parent(&name), |above| parent(above));
-        self.domains
-            .get(name.as_str())
-            .or_else(|| self.names.get(name.as_str()))
-            .or_else(|| self.wildcards.get(parent(&name)?))
-            .or_else(|| parents().find_map(|above| self.domains.get(above)))
-            .unwrap_or(&self.default)
+        self.named(&name).or_else(|| parents().find_map(|above| self.domains.get(above))).unwrap_or(&self.default)
+    }
+
+    /// `name` in lower case and A-labels.
+    fn named(&self, name: &str) -> Option<&Arc<Leaf>> {
+        self.domains.get(name).or_else(|| self.names.get(name)).or_else(|| self.wildcards.get(parent(name)?))
     }
 
     fn differences(&self, new: &Self) -> Vec<Box<str>> {

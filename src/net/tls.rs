@@ -1,4 +1,4 @@
-//! TLS of an accepted connection, as a value: bytes in, bytes out, no socket.
+//! TLS of a connection, accepted or made by us, as a value: bytes in, bytes out, no socket.
 //!
 //! A [`TlsSession`] stands on rustls' unbuffered API, so that an idle connection owns no read or write buffer at all:
 //! the three `Vec`s of [`TlsSession::read`] are the worker's scratch space, shared by every connection of a thread.
@@ -6,26 +6,37 @@
 //!
 //! The unbuffered API has neither an exporter nor the SNI; `tls/witness.rs` tells how both are had nevertheless.
 //!
-//! Not done here: timers (a stalled handshake is ended by the pipe), client certificates of other servers (the
-//! parameter is there, see [`server_config`]), 0-RTT (refused: replayable, RFC 8446 8).
+//! We are the client only towards other servers ([`TlsSession::connect`]). In either role their certificate is judged
+//! after the handshake, `certs/peer.rs`: whoever has a bad one may still be let in by dialback, so the handshake only
+//! sees to it that nobody shows a certificate without its key (`tls/peer.rs`).
+//!
+//! Not done here: timers (a stalled handshake is ended by the pipe), 0-RTT (refused: replayable, RFC 8446 8), resumption
+//! as a client (streams between servers live long).
 
 mod config;
 mod error;
+mod peer;
+mod side;
 #[cfg(test)]
 mod tests;
 mod witness;
 
 use std::cell::RefCell;
+use std::mem;
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::sign::CertifiedKey;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, WriteTraffic};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
 
 pub(crate) use config::provider;
 pub use config::{ALPN_CLIENT, ALPN_HTTP, ALPN_SERVER, ClientAuth, closed_config, server_config};
 pub use error::TlsError;
+pub use peer::{peer_client_config, peer_server_auth};
+use side::{Records, Side};
 use witness::Witness;
 
 /// Plain bytes in one record at most (RFC 8446 5.1, RFC 5246 6.2.1).
@@ -50,10 +61,12 @@ pub enum TlsState {
     PeerClosed,
 }
 
-/// The server's side of one TLS connection. `Send`, may move between threads at any point.
+/// Our side of one TLS connection. `Send`, may move between threads at any point.
 pub struct TlsSession {
-    connection: UnbufferedServerConnection,
+    connection: Side,
     phase: Phase,
+    /// Records with the first pieces of a message that a server sent after the handshake; empty but for moments.
+    pieces: Vec<u8>,
     /// Sees what passes between rustls and its configuration; freed when the handshake ends.
     witness: Option<Arc<Witness>>,
     server_name: Option<Box<str>>,
@@ -83,15 +96,43 @@ impl TlsSession {
     /// # Errors
     /// [`TlsError::Config`] when rustls refuses the configuration.
     pub fn accept(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
-        let (config, witness) = Witness::stand_in(&config);
-        Ok(Self {
-            connection: UnbufferedServerConnection::new(config).map_err(TlsError::Config)?,
+        let (config, witness) = Witness::of_server(&config);
+        let connection = UnbufferedServerConnection::new(config).map_err(TlsError::Config)?;
+        Ok(Self::new(Side::Server(connection), witness))
+    }
+
+    /// A session with the server of `domain`, whose ClientHello is ready: a [`Self::read`] of nothing appends it to `out`.
+    ///
+    /// SNI is the domain of the stream, never the host that DNS named (RFC 6120 5.4.3.1, XEP-0368 3); in A-labels, and
+    /// none if the domain is an IP address (RFC 6066 3), which may stand in brackets.
+    ///
+    /// Under TLS 1.3 the session is open before the server has looked at our certificate: it may refuse it later
+    /// ([`TlsError::Alert`]).
+    ///
+    /// # Errors
+    /// [`TlsError::Name`] when `domain` can be no name in DNS; [`TlsError::Config`] when rustls refuses the
+    /// configuration.
+    pub fn connect(config: Arc<ClientConfig>, domain: &str) -> Result<Self, TlsError> {
+        let name = server_name(domain).ok_or(TlsError::Name)?;
+        let (config, witness) = Witness::of_client(&config);
+        let sni = match &name {
+            ServerName::DnsName(name) if config.enable_sni => Some(name.as_ref().into()),
+            _ => None,
+        };
+        let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError::Config)?;
+        Ok(Self { server_name: sni, ..Self::new(Side::Client(connection), witness) })
+    }
+
+    fn new(connection: Side, witness: Arc<Witness>) -> Self {
+        Self {
+            connection,
             phase: Phase::Handshaking,
+            pieces: Vec::new(),
             witness: Some(witness),
             server_name: None,
             certified_key: None,
             tls_exporter: None,
-        })
+        }
     }
 
     /// Digests what arrived.
@@ -108,10 +149,25 @@ impl TlsSession {
             incoming.clear();
             return Err(TlsError::Closed);
         }
+        if !self.pieces.is_empty() {
+            incoming.splice(..0, mem::take(&mut self.pieces));
+        }
         let mut digested = 0;
-        let done = self
-            .digest(incoming, &mut digested, plain, out)
-            .and_then(|()| self.check_rest(incoming.get(digested..).unwrap_or_default()));
+        let done = match &mut self.connection {
+            Side::Server(connection) => digest(connection, incoming, &mut digested, plain, out),
+            Side::Client(connection) => digest(connection, incoming, &mut digested, plain, out),
+        };
+        let done = done.and_then(|closed| {
+            // Never closed during a handshake (rustls does not believe an unauthenticated alert), but perhaps in one packet
+            // with its last message.
+            if self.phase == Phase::Handshaking && (closed || !self.connection.is_handshaking()) {
+                self.open();
+            }
+            if closed {
+                self.phase = Phase::PeerClosed;
+            }
+            self.check_rest(incoming.get(digested..).unwrap_or_default())
+        });
         if let Err(error) = done {
             incoming.clear();
             self.fail(out);
@@ -123,62 +179,23 @@ impl TlsSession {
             return Ok(TlsState::PeerClosed);
         }
         incoming.drain(..digested.min(incoming.len()));
+        if self.phase == Phase::Open && holds_complete_record(incoming) {
+            // rustls needs the pieces at the next *write* too: it indexes them in the buffer, and panics on an empty one.
+            self.pieces.extend(incoming.drain(..));
+        }
         Ok(match self.phase {
             Phase::Handshaking => TlsState::Handshaking,
             _ => TlsState::Open,
         })
     }
 
-    fn digest(
-        &mut self,
-        incoming: &mut [u8],
-        digested: &mut usize,
-        plain: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), TlsError> {
-        loop {
-            // A cursor instead of draining after each record: many small records in one packet would be moved again
-            // and again.
-            let rest = incoming.get_mut(*digested..).unwrap_or_default();
-            let status = self.connection.process_tls_records(rest);
-            *digested = digested.saturating_add(status.discard);
-            match status.state.map_err(TlsError::from_rustls)? {
-                ConnectionState::ReadTraffic(mut traffic) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = record.map_err(TlsError::from_rustls)?;
-                        *digested = digested.saturating_add(record.discard);
-                        plain.extend_from_slice(record.payload);
-                    }
-                }
-                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                // Cannot happen with `max_early_data_size` 0; another configuration is not ours.
-                ConnectionState::ReadEarlyData(_) => return Err(TlsError::EarlyData),
-                ConnectionState::PeerClosed | ConnectionState::Closed => {
-                    // Never during a handshake (rustls does not believe an unauthenticated alert), but perhaps in one
-                    // packet with its last message.
-                    if self.phase == Phase::Handshaking {
-                        self.open();
-                    }
-                    self.phase = Phase::PeerClosed;
-                    return Ok(());
-                }
-                // Nothing more to do with these bytes. Under TLS 1.3 a server may *write* before the client's Finished
-                // arrived; we wait for it, so that nothing is said to somebody who only replays a ClientHello.
-                _ => break,
-            }
-        }
-        if self.phase == Phase::Handshaking && !self.connection.is_handshaking() {
-            self.open();
-        }
-        Ok(())
-    }
-
     fn open(&mut self) {
         self.phase = Phase::Open;
         if let Some(witness) = self.witness.take() {
             let seen = witness.take();
-            self.server_name = seen.server_name;
+            if matches!(self.connection, Side::Server(_)) {
+                self.server_name = seen.server_name;
+            }
             self.certified_key = seen.certified_key;
             self.tls_exporter =
                 self.connection.negotiated_cipher_suite().and_then(|suite| seen.exporter?.channel_binding(suite));
@@ -190,9 +207,14 @@ impl TlsSession {
         match self.phase {
             Phase::Handshaking if rest.len() > HANDSHAKE_INCOMING_BYTES_MAX => Err(TlsError::HandshakeTooLarge),
             // A complete record that stays means: a handshake message in pieces. After the handshake a client has only
-            // KeyUpdate to send, five bytes. rustls would need the pieces at the next *write* too (it indexes them in
-            // the buffer, and panics on an empty one), so such a peer is refused instead.
-            Phase::Open if holds_complete_record(rest) => Err(TlsError::FragmentedHandshake),
+            // KeyUpdate to send, five bytes, and cuts them for no good reason.
+            Phase::Open if holds_complete_record(rest) => match self.connection {
+                Side::Server(_) => Err(TlsError::FragmentedHandshake),
+                // A server has tickets. Several in one flight are cut where a record is full, and one may have 64 KiB: the
+                // certificates that we showed are in it.
+                Side::Client(_) if rest.len() > HANDSHAKE_INCOMING_BYTES_MAX => Err(TlsError::HandshakeTooLarge),
+                Side::Client(_) => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -206,9 +228,7 @@ impl TlsSession {
         if plain.is_empty() {
             return Ok(());
         }
-        let records = plain.len().div_ceil(RECORD_PLAIN_BYTES_MAX);
-        let room = plain.len() + records * RECORD_OVERHEAD_BYTES_MAX;
-        let done = self.with_traffic(out, |traffic, out| fill(out, room, |space| traffic.encrypt(plain, space)));
+        let done = self.say(Saying::Data(plain), out);
         if matches!(done, Err(TlsError::KeysExhausted)) {
             self.fail(out);
         }
@@ -218,28 +238,18 @@ impl TlsSession {
     /// Appends the alert that says "nothing more from me" (RFC 8446 6.1); nothing during a handshake or after an error.
     pub fn close_notify(&mut self, out: &mut Vec<u8>) {
         // An error here means that there is nobody left to be told.
-        let _ = self
-            .with_traffic(out, |traffic, out| fill(out, RECORD_OVERHEAD_BYTES_MAX, |space| traffic.queue_close_notify(space)));
+        let _ = self.say(Saying::CloseNotify, out);
     }
 
-    fn with_traffic(
-        &mut self,
-        out: &mut Vec<u8>,
-        act: impl FnOnce(&mut WriteTraffic<'_, rustls::server::ServerConnectionData>, &mut Vec<u8>) -> Result<(), TlsError>,
-    ) -> Result<(), TlsError> {
+    fn say(&mut self, saying: Saying<'_>, out: &mut Vec<u8>) -> Result<(), TlsError> {
         match self.phase {
             Phase::Handshaking => return Err(TlsError::NotOpen),
             Phase::Failed => return Err(TlsError::Closed),
             Phase::Open | Phase::PeerClosed => {}
         }
-        loop {
-            // No input here; that this is safe while input waits elsewhere is what `check_rest` sees to.
-            match self.connection.process_tls_records(&mut []).state.map_err(TlsError::from_rustls)? {
-                ConnectionState::WriteTraffic(mut traffic) => return act(&mut traffic, out),
-                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                _ => return Err(TlsError::Closed),
-            }
+        match &mut self.connection {
+            Side::Server(connection) => say(connection, &mut self.pieces, saying, out),
+            Side::Client(connection) => say(connection, &mut self.pieces, saying, out),
         }
     }
 
@@ -247,17 +257,10 @@ impl TlsSession {
     fn fail(&mut self, out: &mut Vec<u8>) {
         self.phase = Phase::Failed;
         self.witness = None;
-        // Only while something is queued: beyond that rustls would look into an input that is no longer there.
-        while self.connection.wants_write() {
-            match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    if encode(&mut data, out).is_err() {
-                        return;
-                    }
-                }
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => while traffic.next_record().is_some() {},
-                _ => return,
-            }
+        self.pieces = Vec::new();
+        match &mut self.connection {
+            Side::Server(connection) => last_words(connection, out),
+            Side::Client(connection) => last_words(connection, out),
         }
     }
 
@@ -276,12 +279,12 @@ impl TlsSession {
         self.connection.negotiated_cipher_suite().map(|suite| suite.suite())
     }
 
-    /// The protocol chosen by ALPN; `None` when the client offered none (RFC 7301).
+    /// The protocol chosen by ALPN; `None` when the client offered none, or the server ignored it (RFC 7301).
     pub fn alpn(&self) -> Option<&[u8]> {
         self.connection.alpn_protocol()
     }
 
-    /// The host the client asked for by SNI, lower case, once open (RFC 6066 3).
+    /// The host the client asked for by SNI, lower case, once open (RFC 6066 3). As a client: what we ask for.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
@@ -291,12 +294,12 @@ impl TlsSession {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// The client's certificate chain, when one was asked for and given; leaf first.
-    pub fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+    /// The peer's certificate chain, leaf first; a client gives one only when it was asked for.
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.connection.peer_certificates()
     }
 
-    /// The certificate this very connection was shown, whatever was reloaded since.
+    /// The certificate that we showed on this very connection, whatever was reloaded since; as a client, if we were asked.
     pub fn certified_key(&self) -> Option<&Arc<CertifiedKey>> {
         self.certified_key.as_ref()
     }
@@ -311,6 +314,10 @@ impl TlsSession {
 
     /// Channel binding `tls-server-end-point` (RFC 5929 4), once open; `None` when it is undefined for the certificate.
     pub fn tls_server_end_point(&self) -> Option<Box<[u8]>> {
+        if matches!(self.connection, Side::Client(_)) {
+            // The server's certificate is the peer's. One of a kind, no need to remember it.
+            return self.is_open().then(|| crate::certs::end_point(self.peer_certificates()?.first()?))?;
+        }
         let shown = self.certified_key.as_ref()?;
         END_POINT.with_borrow_mut(|last| match last {
             Some((key, end_point)) if Arc::ptr_eq(key, shown) => end_point.clone(),
@@ -319,6 +326,94 @@ impl TlsSession {
                 last.insert((shown.clone(), end_point)).1.clone()
             }
         })
+    }
+}
+
+/// What goes out through [`say`].
+#[derive(Clone, Copy)]
+enum Saying<'a> {
+    Data(&'a [u8]),
+    CloseNotify,
+}
+
+/// The name in SNI: lower case, A-labels. `None`: neither a name in DNS nor an address.
+fn server_name(domain: &str) -> Option<ServerName<'static>> {
+    let bare = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(domain);
+    match bare.parse() {
+        Ok(address) => Some(ServerName::IpAddress(std::net::IpAddr::into(address))),
+        Err(_) => ServerName::try_from(crate::certs::a_label(domain.trim_end_matches('.'))).ok(),
+    }
+}
+
+/// Lets rustls have all of `incoming`; `digested` is how much of it may go. Did the peer send `close_notify`?
+fn digest<C: Records>(
+    connection: &mut C,
+    incoming: &mut [u8],
+    digested: &mut usize,
+    plain: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<bool, TlsError> {
+    loop {
+        // A cursor instead of draining after each record: many small records in one packet would be moved again
+        // and again.
+        let rest = incoming.get_mut(*digested..).unwrap_or_default();
+        let status = connection.records(rest);
+        *digested = digested.saturating_add(status.discard);
+        match status.state.map_err(TlsError::from_rustls)? {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record.map_err(TlsError::from_rustls)?;
+                    *digested = digested.saturating_add(record.discard);
+                    plain.extend_from_slice(record.payload);
+                }
+            }
+            ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
+            ConnectionState::TransmitTlsData(data) => data.done(),
+            // Cannot happen with `max_early_data_size` 0; another configuration is not ours.
+            ConnectionState::ReadEarlyData(_) => return Err(TlsError::EarlyData),
+            ConnectionState::PeerClosed | ConnectionState::Closed => return Ok(true),
+            // Nothing more to do with these bytes. Under TLS 1.3 a server may *write* before the client's Finished
+            // arrived; we wait for it, so that nothing is said to somebody who only replays a ClientHello.
+            _ => return Ok(false),
+        }
+    }
+}
+
+/// Has rustls encrypt something. `pieces` is the beginning of what will arrive, as far as rustls has seen it.
+fn say<C: Records>(connection: &mut C, pieces: &mut [u8], saying: Saying<'_>, out: &mut Vec<u8>) -> Result<(), TlsError> {
+    loop {
+        // No other input here: that this is safe while some waits elsewhere is what `read` sees to.
+        match connection.records(pieces).state.map_err(TlsError::from_rustls)? {
+            ConnectionState::WriteTraffic(mut traffic) => {
+                return match saying {
+                    Saying::Data(plain) => {
+                        let records = plain.len().div_ceil(RECORD_PLAIN_BYTES_MAX);
+                        let room = plain.len() + records * RECORD_OVERHEAD_BYTES_MAX;
+                        fill(out, room, |space| traffic.encrypt(plain, space))
+                    }
+                    Saying::CloseNotify => fill(out, RECORD_OVERHEAD_BYTES_MAX, |space| traffic.queue_close_notify(space)),
+                };
+            }
+            ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
+            ConnectionState::TransmitTlsData(data) => data.done(),
+            _ => return Err(TlsError::Closed),
+        }
+    }
+}
+
+/// What rustls wants to have sent although nothing will be read any more.
+fn last_words<C: Records>(connection: &mut C, out: &mut Vec<u8>) {
+    // Only while something is queued: beyond that rustls would look into an input that is no longer there.
+    while connection.wants_write() {
+        match connection.records(&mut []).state {
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                if encode(&mut data, out).is_err() {
+                    return;
+                }
+            }
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => while traffic.next_record().is_some() {},
+            _ => return,
+        }
     }
 }
 

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::RootCertStore;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use x509_parser::der_parser::asn1_rs::{Any, Utf8String};
 use x509_parser::extensions::GeneralName;
@@ -15,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::tls::{ClientAuth, provider};
 
 /// id-on-xmppAddr (RFC 6120 13.7.1.4).
-const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
+pub(super) const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
 
 /// More alternative names than this are not looked at (security B5).
 const NAMES_MAX: usize = 64;
@@ -60,7 +59,7 @@ impl ClientNames {
 }
 
 /// `[0] EXPLICIT UTF8String`.
-fn utf8(value: &[u8]) -> Option<String> {
+pub(super) fn utf8(value: &[u8]) -> Option<String> {
     let (rest, outer) = Any::from_der(value).ok()?;
     let (inner_rest, text) = Utf8String::from_der(outer.data).ok()?;
     (rest.is_empty() && inner_rest.is_empty()).then(|| text.string())
@@ -72,15 +71,7 @@ fn utf8(value: &[u8]) -> Option<String> {
 /// What is wrong with a file.
 pub fn client_auth(authorities: &Path, revoked: Option<&Path>) -> Result<ClientAuth, String> {
     let in_file = |path: &Path, why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(authorities).map_err(|why| in_file(authorities, &why))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|why| in_file(authorities, &why))?;
-        roots.add(certificate).map_err(|why| in_file(authorities, &why))?;
-    }
-    if roots.is_empty() {
-        return Err(in_file(authorities, &"there is no certificate in it"));
-    }
+    let (roots, _) = super::peer::read(authorities)?;
     let mut lists = Vec::new();
     if let Some(path) = revoked {
         for list in CertificateRevocationListDer::pem_file_iter(path).map_err(|why| in_file(path, &why))? {

@@ -129,7 +129,7 @@ impl Source {
 }
 
 /// A domain as it comes in SNI and stands in certificates (RFC 6066 3, RFC 5890 2.3.2.1): lower case, A-labels.
-pub(super) fn a_label(domain: &str) -> String {
+pub(crate) fn a_label(domain: &str) -> String {
     // What is no host name (an address in brackets) stays what it is.
     idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase())
 }

@@ -21,13 +21,14 @@ pub const ALPN_HTTP: &[u8] = b"http/1.1";
 /// ALPN of direct TLS, server to server (XEP-0368).
 pub const ALPN_SERVER: &[u8] = b"xmpp-server";
 
-/// Whether clients are asked for a certificate (SASL EXTERNAL, RFC 6120 13.7.2).
+/// Whether clients are asked for a certificate (SASL EXTERNAL, RFC 6120 13.7.2): people by `certs::client_auth`, other
+/// servers by [`super::peer_server_auth`].
 #[derive(Clone, Debug, Default)]
 pub enum ClientAuth {
     /// Not asked.
     #[default]
     None,
-    /// Asked and judged by this verifier.
+    /// Asked and judged by this verifier; that of other servers leaves the judgement to `certs::peer`.
     Verify(Arc<dyn ClientCertVerifier>),
 }
 

@@ -23,6 +23,8 @@ pub enum TlsError {
     Closed,
     /// The keys protected as many records as they may (TLS 1.2, where they cannot be changed).
     KeysExhausted,
+    /// The domain can be no name in DNS, so no server of it can be asked for.
+    Name,
     /// Our own configuration is at fault.
     Config(Error),
 }
@@ -47,6 +49,7 @@ impl fmt::Display for TlsError {
             Self::NotOpen => write!(f, "data was to be written before the TLS handshake ended"),
             Self::Closed => write!(f, "the TLS session is closed"),
             Self::KeysExhausted => write!(f, "the TLS keys are used up, the peer has to connect anew"),
+            Self::Name => write!(f, "the domain cannot be the name of a server"),
             Self::Config(error) => write!(f, "the TLS configuration was refused: {error}"),
         }
     }

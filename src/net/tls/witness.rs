@@ -2,17 +2,19 @@
 //!
 //! rustls asks its configuration which certificate to show and tells it the secrets it derives (meant for key logs).
 //! So each session gets a copy of the configuration in which one object listens at both places and passes everything on.
-//! rustls drops that copy when the handshake ends; the secret lives until the 32 bytes of the channel binding are made.
+//! The secret lives until the 32 bytes of the channel binding are made, at the handshake's end. There rustls drops the
+//! copy of a server's configuration; a client's stays as long as the connection (a few hundred bytes).
 
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::hash::Hash;
 use rustls::crypto::tls13::OkmBlock;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{KeyLog, ServerConfig, SupportedCipherSuite};
+use rustls::{ClientConfig, KeyLog, ServerConfig, SignatureScheme, SupportedCipherSuite};
 
 /// The name rustls (and NSS) give to the exporter_secret of RFC 8446 7.1.
 const EXPORTER_SECRET: &str = "EXPORTER_SECRET";
@@ -21,9 +23,15 @@ const EXPORTER_SECRET: &str = "EXPORTER_SECRET";
 const CHANNEL_BINDING_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 
 pub(super) struct Witness {
-    resolver: Arc<dyn ResolvesServerCert>,
+    resolver: Resolver,
     key_log: Arc<dyn KeyLog>,
     seen: Mutex<Seen>,
+}
+
+/// Who really chooses our certificate.
+enum Resolver {
+    Server(Arc<dyn ResolvesServerCert>),
+    Client(Arc<dyn ResolvesClientCert>),
 }
 
 #[derive(Default)]
@@ -38,13 +46,25 @@ pub(super) struct Exporter(OkmBlock);
 
 impl Witness {
     /// The same configuration with a witness in it.
-    pub fn stand_in(config: &ServerConfig) -> (Arc<ServerConfig>, Arc<Self>) {
-        let witness =
-            Arc::new(Self { resolver: config.cert_resolver.clone(), key_log: config.key_log.clone(), seen: Mutex::default() });
+    pub fn of_server(config: &ServerConfig) -> (Arc<ServerConfig>, Arc<Self>) {
+        let witness = Self::new(Resolver::Server(config.cert_resolver.clone()), &config.key_log);
         let mut config = config.clone();
         config.cert_resolver = witness.clone();
         config.key_log = witness.clone();
         (Arc::new(config), witness)
+    }
+
+    /// As [`Self::of_server`].
+    pub fn of_client(config: &ClientConfig) -> (Arc<ClientConfig>, Arc<Self>) {
+        let witness = Self::new(Resolver::Client(config.client_auth_cert_resolver.clone()), &config.key_log);
+        let mut config = config.clone();
+        config.client_auth_cert_resolver = witness.clone();
+        config.key_log = witness.clone();
+        (Arc::new(config), witness)
+    }
+
+    fn new(resolver: Resolver, key_log: &Arc<dyn KeyLog>) -> Arc<Self> {
+        Arc::new(Self { resolver, key_log: key_log.clone(), seen: Mutex::default() })
     }
 
     pub fn take(&self) -> Seen {
@@ -55,7 +75,8 @@ impl Witness {
 impl ResolvesServerCert for Witness {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let server_name = hello.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
-        let key = self.resolver.resolve(hello);
+        let Resolver::Server(resolver) = &self.resolver else { return None };
+        let key = resolver.resolve(hello);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.server_name = server_name;
         seen.certified_key.clone_from(&key);
@@ -63,7 +84,24 @@ impl ResolvesServerCert for Witness {
     }
 
     fn only_raw_public_keys(&self) -> bool {
-        self.resolver.only_raw_public_keys()
+        matches!(&self.resolver, Resolver::Server(resolver) if resolver.only_raw_public_keys())
+    }
+}
+
+impl ResolvesClientCert for Witness {
+    fn resolve(&self, authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let Resolver::Client(resolver) = &self.resolver else { return None };
+        let key = resolver.resolve(authorities, schemes);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).certified_key.clone_from(&key);
+        key
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        matches!(&self.resolver, Resolver::Client(resolver) if resolver.only_raw_public_keys())
+    }
+
+    fn has_certs(&self) -> bool {
+        matches!(&self.resolver, Resolver::Client(resolver) if resolver.has_certs())
     }
 }
 
