@@ -65,8 +65,6 @@ pub enum TlsState {
 pub struct TlsSession {
     connection: Side,
     phase: Phase,
-    /// Records with the first pieces of a message that a server sent after the handshake; empty but for moments.
-    pieces: Vec<u8>,
     /// Sees what passes between rustls and its configuration; freed when the handshake ends.
     witness: Option<Arc<Witness>>,
     server_name: Option<Box<str>>,
@@ -120,14 +118,13 @@ impl TlsSession {
             _ => None,
         };
         let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError::Config)?;
-        Ok(Self { server_name: sni, ..Self::new(Side::Client(connection), witness) })
+        Ok(Self { server_name: sni, ..Self::new(Side::Client { connection, pieces: Box::default() }, witness) })
     }
 
     fn new(connection: Side, witness: Arc<Witness>) -> Self {
         Self {
             connection,
             phase: Phase::Handshaking,
-            pieces: Vec::new(),
             witness: Some(witness),
             server_name: None,
             certified_key: None,
@@ -149,13 +146,15 @@ impl TlsSession {
             incoming.clear();
             return Err(TlsError::Closed);
         }
-        if !self.pieces.is_empty() {
-            incoming.splice(..0, mem::take(&mut self.pieces));
-        }
         let mut digested = 0;
         let done = match &mut self.connection {
             Side::Server(connection) => digest(connection, incoming, &mut digested, plain, out),
-            Side::Client(connection) => digest(connection, incoming, &mut digested, plain, out),
+            Side::Client { connection, pieces } => {
+                if !pieces.is_empty() {
+                    incoming.splice(..0, mem::take(pieces));
+                }
+                digest(connection, incoming, &mut digested, plain, out)
+            }
         };
         let done = done.and_then(|closed| {
             // Never closed during a handshake (rustls does not believe an unauthenticated alert), but perhaps in one packet
@@ -179,9 +178,12 @@ impl TlsSession {
             return Ok(TlsState::PeerClosed);
         }
         incoming.drain(..digested.min(incoming.len()));
-        if self.phase == Phase::Open && holds_complete_record(incoming) {
-            // rustls needs the pieces at the next *write* too: it indexes them in the buffer, and panics on an empty one.
-            self.pieces.extend(incoming.drain(..));
+        if let Side::Client { pieces, .. } = &mut self.connection
+            && self.phase == Phase::Open
+            && holds_complete_record(incoming)
+        {
+            // rustls needs them at the next *write* too: it indexes them in the buffer, and panics on an empty one.
+            *pieces = incoming.drain(..).collect();
         }
         Ok(match self.phase {
             Phase::Handshaking => TlsState::Handshaking,
@@ -212,8 +214,8 @@ impl TlsSession {
                 Side::Server(_) => Err(TlsError::FragmentedHandshake),
                 // A server has tickets. Several in one flight are cut where a record is full, and one may have 64 KiB: the
                 // certificates that we showed are in it.
-                Side::Client(_) if rest.len() > HANDSHAKE_INCOMING_BYTES_MAX => Err(TlsError::HandshakeTooLarge),
-                Side::Client(_) => Ok(()),
+                Side::Client { .. } if rest.len() > HANDSHAKE_INCOMING_BYTES_MAX => Err(TlsError::HandshakeTooLarge),
+                Side::Client { .. } => Ok(()),
             },
             _ => Ok(()),
         }
@@ -248,8 +250,9 @@ impl TlsSession {
             Phase::Open | Phase::PeerClosed => {}
         }
         match &mut self.connection {
-            Side::Server(connection) => say(connection, &mut self.pieces, saying, out),
-            Side::Client(connection) => say(connection, &mut self.pieces, saying, out),
+            // A server has no pieces: `check_rest`.
+            Side::Server(connection) => say(connection, &mut [], saying, out),
+            Side::Client { connection, pieces } => say(connection, pieces, saying, out),
         }
     }
 
@@ -257,10 +260,9 @@ impl TlsSession {
     fn fail(&mut self, out: &mut Vec<u8>) {
         self.phase = Phase::Failed;
         self.witness = None;
-        self.pieces = Vec::new();
         match &mut self.connection {
             Side::Server(connection) => last_words(connection, out),
-            Side::Client(connection) => last_words(connection, out),
+            Side::Client { connection, .. } => last_words(connection, out),
         }
     }
 
@@ -314,7 +316,7 @@ impl TlsSession {
 
     /// Channel binding `tls-server-end-point` (RFC 5929 4), once open; `None` when it is undefined for the certificate.
     pub fn tls_server_end_point(&self) -> Option<Box<[u8]>> {
-        if matches!(self.connection, Side::Client(_)) {
+        if matches!(self.connection, Side::Client { .. }) {
             // The server's certificate is the peer's. One of a kind, no need to remember it.
             return self.is_open().then(|| crate::certs::end_point(self.peer_certificates()?.first()?))?;
         }

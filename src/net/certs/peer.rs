@@ -3,6 +3,9 @@
 //! The handshake has shown that the peer has its key (`tls/peer.rs`). Here it is judged by whom it was issued, for when
 //! and for whom; never by its common name (RFC 9525 2). Revocation is not looked at: public authorities issue for weeks now.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -205,11 +208,11 @@ fn reason(error: &Error, leaf: &X509Certificate<'_>) -> String {
 fn names(certificate: &X509Certificate<'_>, domain: &str, heard: Heard) -> bool {
     let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return false };
     let mut names = alternative.value.general_names.iter().take(NAMES_MAX);
-    let bare = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(domain);
+    let domain = a_label(domain.strip_suffix('.').unwrap_or(domain));
+    let bare = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&domain);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return names.any(|name| matches!(name, GeneralName::IPAddress(octets) if is_address(octets, address)));
     }
-    let domain = a_label(domain.strip_suffix('.').unwrap_or(domain));
     // What is no host name is nobody's: a domain that calls itself `*.example.org` would be the name of a wildcard.
     if !is_host_name(&domain) {
         return false;
@@ -235,11 +238,13 @@ fn covers(name: &str, domain: &str) -> bool {
     }
 }
 
+/// Letters, digits, hyphens and underscores; the last label is no number, which would be an address in an odd spelling.
 fn is_host_name(domain: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    domain.split('.').all(is_label)
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    domain.split('.').all(is_label) && !domain.rsplit('.').next().is_some_and(is_number)
 }
 
 fn is_address(octets: &[u8], address: IpAddr) -> bool {

@@ -74,12 +74,12 @@ impl fmt::Debug for Own {
 
 /// Believes every certificate, but only those who have its key.
 #[derive(Debug)]
-struct Possession {
+pub(super) struct Possession {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Possession {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { algorithms: provider().signature_verification_algorithms }
     }
 }

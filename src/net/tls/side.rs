@@ -10,7 +10,11 @@ use rustls::unbuffered::UnbufferedStatus;
 /// A connection of rustls. What works on records is compiled once for each, and chosen by one `match` a call.
 pub(super) enum Side {
     Server(UnbufferedServerConnection),
-    Client(UnbufferedClientConnection),
+    Client {
+        connection: UnbufferedClientConnection,
+        /// Records with the first pieces of a message that the server sent after the handshake; empty but for moments.
+        pieces: Box<[u8]>,
+    },
 }
 
 /// What both connections can do; rustls has it as methods of the same name, but behind no trait.
@@ -53,7 +57,7 @@ impl Deref for Side {
     fn deref(&self) -> &CommonState {
         match self {
             Self::Server(connection) => connection,
-            Self::Client(connection) => connection,
+            Self::Client { connection, .. } => connection,
         }
     }
 }

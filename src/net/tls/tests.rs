@@ -2,6 +2,7 @@
 
 mod binding;
 mod hostile;
+mod peer;
 mod policy;
 mod transfer;
 

@@ -1,7 +1,7 @@
 //! Peers that do not play by the rules: an alert or silence, never a panic, never unbounded memory.
 
 use aws_lc_rs::aead;
-use rustls::ConnectionTrafficSecrets;
+use rustls::{ConnectionTrafficSecrets, ExtractedSecrets};
 
 use super::policy::{client_hello, extension, fatal_alert, modern_extensions, records};
 use super::*;
@@ -11,17 +11,17 @@ fn fresh(world: &World) -> Pair {
 }
 
 /// xorshift: the same bytes in every run.
-struct Noise(u64);
+pub(super) struct Noise(pub u64);
 
 impl Noise {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).unwrap()
     }
 }
@@ -160,8 +160,8 @@ fn b5_a_forged_close_notify_does_not_end_a_handshake_well() {
     }
 }
 
-/// The client's keys, to make records that no decent library makes.
-struct Forger {
+/// The keys of one end, to make records that no decent library makes.
+pub(super) struct Forger {
     key: aead::LessSafeKey,
     iv: [u8; 12],
     sequence: u64,
@@ -170,14 +170,17 @@ struct Forger {
 impl Forger {
     /// Takes the connection over from the client's library.
     fn from(pair: &mut Pair, client: ClientConnection) -> Self {
-        let secrets = std::mem::replace(&mut pair.client, client).dangerous_extract_secrets().unwrap();
+        Self::with(std::mem::replace(&mut pair.client, client).dangerous_extract_secrets().unwrap())
+    }
+
+    pub fn with(secrets: ExtractedSecrets) -> Self {
         let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else { panic!("not AES-128") };
         let key = aead::UnboundKey::new(&aead::AES_128_GCM, key.as_ref()).unwrap();
         Self { key: aead::LessSafeKey::new(key), iv: iv.as_ref().try_into().unwrap(), sequence }
     }
 
     /// RFC 8446 5.2 and 5.3.
-    fn record(&mut self, content_type: u8, content: &[u8]) -> Vec<u8> {
+    pub fn record(&mut self, content_type: u8, content: &[u8]) -> Vec<u8> {
         let mut nonce = self.iv;
         for (byte, sequence) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
             *byte ^= sequence;
