@@ -23,6 +23,7 @@ mod witness;
 
 use std::cell::RefCell;
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
@@ -341,9 +342,9 @@ enum Saying<'a> {
 /// The name in SNI: lower case, A-labels. `None`: neither a name in DNS nor an address.
 fn server_name(domain: &str) -> Option<ServerName<'static>> {
     let bare = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(domain);
-    match bare.parse() {
-        Ok(address) => Some(ServerName::IpAddress(std::net::IpAddr::into(address))),
-        Err(_) => ServerName::try_from(crate::certs::a_label(domain.trim_end_matches('.'))).ok(),
+    match bare.parse::<IpAddr>() {
+        Ok(address) => Some(ServerName::IpAddress(address.into())),
+        Err(_) => ServerName::try_from(crate::certs::a_label(domain.strip_suffix('.').unwrap_or(domain))).ok(),
     }
 }
 

@@ -457,7 +457,7 @@ fn a_certificate_that_signed_itself_is_believed_when_the_operator_named_it() {
     let other = Authority::root(Authority::params("Other"));
     for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
         let mut params = leaf(&["example.org"]);
-        params.is_ca = is_ca.clone();
+        params.is_ca = is_ca;
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let chain = [certificate.der().clone()];
         let named = trusting(&[&other.pem, &certificate.pem()]);
