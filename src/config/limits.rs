@@ -117,4 +117,9 @@ limits! {
     clients_per_account_max: Count 1..=NO_BOUND "How many clients of one account are remembered, and have tokens.";
     tasks_per_account_max: Count 1..=NO_BOUND "Archive queries and other long work of one account at once.";
     questions_per_account_max: Count 1..=NO_BOUND "Questions of the server to the clients of one account that are not answered yet.";
+    peer_stanza_size_bytes_max: Bytes STANZA_LEAST..=STANZA_MOST "Bytes of one stanza of another server; at least stanza_size_bytes_max.";
+    peer_stanza_rate_per_second_max: Count 0..=NO_BOUND "Stanzas per second of one stream of another server; 0 for no limit.";
+    peer_stanza_rate_burst_max: Count 0..=NO_BOUND "How many more it may send at once before that holds.";
+    peer_idle_timeout: Time SECOND..=FOREVER "A stream between servers on which nothing is said for this long is closed; the next word opens another.";
+    peer_queue_timeout: Time SECOND..=FOREVER "How long what is for another server waits while that cannot be reached; then its sender gets it back.";
 }

@@ -112,8 +112,21 @@ impl HostTurn<'_> {
         deadline: Duration,
         then: impl FnOnce(&mut HostTurn<'_>, Option<&Stanza>) + 'static,
     ) -> bool {
+        self.iq_for(None, to, kind, payload, deadline, then)
+    }
+
+    /// The same on behalf of somebody, of whom so many questions are open and no more (`HOST_QUESTIONS_PER_PERSON_MAX`).
+    pub fn iq_for(
+        &mut self,
+        person: Option<&BareJid>,
+        to: Jid,
+        kind: GetOrSet,
+        payload: &str,
+        deadline: Duration,
+        then: impl FnOnce(&mut HostTurn<'_>, Option<&Stanza>) + 'static,
+    ) -> bool {
         let until = self.now.mono + deadline;
-        let Some(id) = self.questions.add(to.clone(), until, Box::new(then)) else { return false };
+        let Some(id) = self.questions.add(to.clone(), person, until, Box::new(then)) else { return false };
         let sent = self.send(to, &kind.question(&id, payload));
         debug_assert!(sent.is_ok(), "our own question is not XML: {sent:?}");
         self.fx.list.push(Effect::Alarm(until));
@@ -219,17 +232,21 @@ pub type HostThen = Box<dyn FnOnce(&mut HostTurn<'_>, Option<&Stanza>)>;
 
 /// Questions of one domain that are not answered yet.
 pub const HOST_QUESTIONS_MAX: usize = 8_192;
+/// Of these on behalf of one person: one who asks the silent keeps nobody else from asking.
+pub const HOST_QUESTIONS_PER_PERSON_MAX: usize = 32;
 
 /// What a domain has asked others (`HostTurn::iq`).
 #[derive(Default)]
 pub struct HostQuestions {
     open: HashMap<u64, HostQuestion>,
+    of_person: HashMap<BareJid, usize>,
     last: u64,
 }
 
 struct HostQuestion {
     /// Only this one can answer.
     of: Jid,
+    person: Option<BareJid>,
     until: Mono,
     then: HostThen,
 }
@@ -238,12 +255,19 @@ struct HostQuestion {
 const QUESTION: &str = "ask-d";
 
 impl HostQuestions {
-    fn add(&mut self, of: Jid, until: Mono, then: HostThen) -> Option<String> {
+    fn add(&mut self, of: Jid, person: Option<&BareJid>, until: Mono, then: HostThen) -> Option<String> {
         if self.open.len() >= HOST_QUESTIONS_MAX {
             return None;
         }
+        if let Some(person) = person {
+            let count = self.of_person.entry(person.clone()).or_default();
+            if *count >= HOST_QUESTIONS_PER_PERSON_MAX {
+                return None;
+            }
+            *count += 1;
+        }
         self.last += 1;
-        self.open.insert(self.last, HostQuestion { of, until, then });
+        self.open.insert(self.last, HostQuestion { of, person: person.cloned(), until, then });
         Some(format!("{QUESTION}{:x}", self.last))
     }
 
@@ -259,12 +283,25 @@ impl HostQuestions {
         if self.open.get(&id)?.of != *by {
             return None;
         }
-        Some(self.open.remove(&id)?.then)
+        self.take(id)
+    }
+
+    fn take(&mut self, id: u64) -> Option<HostThen> {
+        let question = self.open.remove(&id)?;
+        if let Some(person) = &question.person
+            && let Some(count) = self.of_person.get_mut(person)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_person.remove(person);
+            }
+        }
+        Some(question.then)
     }
 
     pub fn overdue(&mut self, now: Mono) -> Vec<HostThen> {
         let late: Vec<u64> = self.open.iter().filter(|(_, it)| it.until <= now).map(|(id, _)| *id).collect();
-        late.into_iter().filter_map(|id| Some(self.open.remove(&id)?.then)).collect()
+        late.into_iter().filter_map(|id| self.take(id)).collect()
     }
 }
 
@@ -316,5 +353,26 @@ impl Facts {
             facts.resize_with(index + 1, || None);
         }
         facts[index] = Some(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_has_so_many_questions_asked_at_once() {
+        let mut questions = HostQuestions::default();
+        let [romeo, juliet] = ["romeo@house", "juliet@house"].map(|jid| BareJid::new(jid).expect("a JID"));
+        let silent = Jid::new("silent.test").expect("a JID");
+        let until = Mono(Duration::from_secs(60));
+        let ask = |questions: &mut HostQuestions, person: &BareJid| {
+            questions.add(silent.clone(), Some(person), until, Box::new(|_, _| {})).is_some()
+        };
+        assert!((0..HOST_QUESTIONS_PER_PERSON_MAX).all(|_| ask(&mut questions, &romeo)));
+        assert!(!ask(&mut questions, &romeo) && ask(&mut questions, &juliet));
+        // Answered or overdue, they count no more.
+        assert_eq!(questions.overdue(until).len(), HOST_QUESTIONS_PER_PERSON_MAX + 1);
+        assert!(ask(&mut questions, &romeo) && questions.of_person.len() == 1);
     }
 }

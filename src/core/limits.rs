@@ -59,6 +59,15 @@ pub struct Limits {
     pub tasks_per_account_max: usize,
     /// Questions of the server to one account's clients that are not answered yet.
     pub questions_per_account_max: usize,
+    /// Streams between servers. One stanza (RFC 6120 13.12; more than a client's, since servers wrap what clients say).
+    pub peer_stanza_size_bytes_max: usize,
+    /// Stanzas per second of one stream of another server, and how many at once before that holds. 0: no limit.
+    pub peer_stanza_rate_per_second_max: u32,
+    pub peer_stanza_rate_burst_max: u32,
+    /// How long a stream between servers on which nothing is said stays open.
+    pub peer_idle_timeout: Duration,
+    /// How long what is for another server waits while that cannot be reached.
+    pub peer_queue_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -100,6 +109,11 @@ impl Default for Limits {
             clients_per_account_max: 64,
             tasks_per_account_max: 64,
             questions_per_account_max: 64,
+            peer_stanza_size_bytes_max: 512 * 1024,
+            peer_stanza_rate_per_second_max: 2_000,
+            peer_stanza_rate_burst_max: 10_000,
+            peer_idle_timeout: Duration::from_secs(900),
+            peer_queue_timeout: Duration::from_secs(60),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod negotiate;
 mod path;
 #[cfg(test)]
 mod plays;
+pub mod remote;
 mod router;
 pub mod sessions;
 pub mod shard;
@@ -20,5 +21,7 @@ pub use iris_core::login::Login;
 use iris_core::turn as turn_house;
 pub use iris_core::{Ask, AskAnswer};
 pub use known::Known;
-pub use router::{Hosts, Route, bare_str, decide, shard_of};
-pub use shard::{Bind, BindReply, Census, Counters, HostReply, Inbound, LinkReply, Post, ResumeReply, Shard, TurnReply};
+pub use router::{Hosts, Peers, Route, bare_str, decide, shard_of};
+pub use shard::{
+    Bind, BindReply, Census, Counters, HostReply, Inbound, LinkReply, Post, ResumeReply, Shard, TurnReply, Unreached,
+};

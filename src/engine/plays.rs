@@ -13,7 +13,9 @@ use crate::testing::House;
 mod domains;
 mod farewells;
 mod plans;
+mod remotes;
 mod services;
+mod waiting;
 
 const ROMEO: &str = "romeo@house/orchard";
 const JULIET: &str = "juliet@house/balcony";

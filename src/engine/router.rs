@@ -1,6 +1,6 @@
 //! Who a stanza is for: one decision, taken once per stanza.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use iris_core::hash;
@@ -13,6 +13,28 @@ pub struct Hosts {
     by_domain: HashMap<String, Arc<Doors>, hash::Seeded>,
     /// The first of the configuration.
     own: Option<String>,
+    peers: Peers,
+}
+
+/// Which domains of others the house speaks with. A name stands for everything below it too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Peers {
+    /// It is a house of its own.
+    #[default]
+    Nobody,
+    AllBut(Arc<HashSet<String>>),
+    Only(Arc<HashSet<String>>),
+}
+
+impl Peers {
+    fn has(&self, domain: &str) -> bool {
+        let above = || std::iter::successors(Some(domain), |it| it.split_once('.').map(|(_, rest)| rest));
+        match self {
+            Peers::Nobody => false,
+            Peers::AllBut(names) => !above().any(|name| names.contains(name)),
+            Peers::Only(names) => above().any(|name| names.contains(name)),
+        }
+    }
 }
 
 impl Hosts {
@@ -29,7 +51,22 @@ impl Hosts {
         for doors in all {
             by_domain.insert(doors.domain.clone(), Arc::new(Doors { house: house.clone(), ..doors }));
         }
-        Hosts { by_domain, own }
+        Hosts { by_domain, own, peers: Peers::Nobody }
+    }
+
+    /// These other domains are spoken with.
+    pub fn with_peers(self, peers: Peers) -> Hosts {
+        Hosts { peers, ..self }
+    }
+
+    /// Is that another's domain with which we speak? Nobody else speaks for one of ours.
+    pub fn speaks_with(&self, domain: &str) -> bool {
+        self.get(domain).is_none() && self.peers.has(domain)
+    }
+
+    /// Does the house speak with anybody else at all?
+    pub fn has_peers(&self) -> bool {
+        self.peers != Peers::Nobody
     }
 
     /// The doors of the entity with this key: a domain, a service, or a bare JID of one.
@@ -90,4 +127,25 @@ pub fn bare_str(jid: &Jid) -> &str {
 /// The home of an entity among `shards`: the same in every run, so that a test can choose.
 pub fn shard_of(key: &str, shards: u16) -> u16 {
     (hash::stable(&[key.as_bytes()]) % u64::from(shards.max(1))) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_list_stands_for_what_is_below_it() {
+        let names = || Arc::new(HashSet::from(["bad.example".to_owned()]));
+        for (domain, listed) in [
+            ("bad.example", true),
+            ("chat.bad.example", true),
+            ("notbad.example", false),
+            ("example", false),
+            ("good.example", false),
+        ] {
+            assert_eq!(Peers::Only(names()).has(domain), listed, "{domain}");
+            assert_eq!(Peers::AllBut(names()).has(domain), !listed, "{domain}");
+            assert!(!Peers::Nobody.has(domain));
+        }
+    }
 }

@@ -30,6 +30,7 @@ use crate::account::{self, AccountEntity, reply, roster, seen};
 use crate::domain::DomainEntity;
 use crate::known::Known;
 use crate::path::{self, Ctx};
+use crate::remote::Remote;
 use crate::router::{Hosts, Route, bare_str, decide, shard_of};
 use crate::sessions::Sessions;
 
@@ -43,6 +44,7 @@ mod inbound;
 mod lives;
 mod pipes;
 mod promises;
+mod remotes;
 mod routing;
 mod tasks;
 
@@ -53,6 +55,7 @@ pub use components::LinkReply;
 pub use domains::{HostReply, TurnReply};
 pub use inbound::{Inbound, Post};
 use pipes::enable;
+pub use remotes::Unreached;
 
 /// The answer to a resume: the session and `h`; `None` when there is no such session.
 pub type ResumeReply = Box<dyn FnOnce(Result<(SessionRef, u32), ResumeError>)>;
@@ -125,6 +128,8 @@ enum Slot {
     },
     Awake(Box<AccountEntity>),
     Domain(Box<DomainEntity>),
+    /// A domain of others, as one of ours speaks to it.
+    Remote(Box<Remote>),
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +146,8 @@ enum Timer {
     Overdue(Arc<str>),
     /// May it sleep, that lives behind a service?
     Entity(Arc<str>),
+    /// What waits for another server, or the next try to reach it.
+    Remote(Arc<str>),
 }
 
 struct Running {
@@ -182,6 +189,12 @@ pub struct Shard {
     last_ticket: Ticket,
     /// Sessions whose pipe has something to do.
     wakes: Vec<SessionRef>,
+    /// Other servers to which a stream is wanted.
+    dials: Vec<Arc<str>>,
+    /// Entities that are other servers, which of them are not spoken with yet, and what waits for all of them.
+    remotes: usize,
+    openings: remotes::Openings,
+    waiting_bytes: usize,
     /// Of the accounts of a domain (`@domain`), and of the domain itself.
     shelves: HashMap<String, Arc<[Shelf]>>,
     /// What the domains have published.
@@ -225,12 +238,17 @@ impl Shard {
             next_task: 0,
             last_ticket: 0,
             wakes: Vec::new(),
+            dials: Vec::new(),
+            remotes: 0,
+            openings: remotes::Openings::default(),
+            waiting_bytes: 0,
             shelves: HashMap::new(),
             facts: Facts::default(),
             now: Now::default(),
         };
         shard.set_hosts(hosts);
         shard.wake_domains();
+        shard.wake_remotes();
         shard
     }
 
@@ -240,6 +258,7 @@ impl Shard {
         self.set_hosts(hosts);
         self.domains_reloaded();
         self.wake_domains();
+        self.remotes_reloaded();
     }
 
     /// New doors: swapped between turns.
@@ -259,7 +278,7 @@ impl Shard {
             match slot {
                 Slot::Awake(entity) => entity.doors = doors.clone(),
                 Slot::Domain(entity) => entity.doors = doors.clone(),
-                Slot::Loading { .. } | Slot::Tagging { .. } => {}
+                Slot::Loading { .. } | Slot::Tagging { .. } | Slot::Remote(_) => {}
             }
         }
     }
@@ -350,6 +369,8 @@ impl Shard {
                 Post::Parted(key, owner, outcome) => self.parted(key, owner, outcome),
                 Post::Answer { task, question, answer } => self.answer_task(task, question, answer),
                 Post::Host(envelope) => self.accept_host(envelope),
+                Post::Remote(key, envelope) => self.accept_remote(key, envelope),
+                Post::WakeRemote(key) => self.wake_remote(key),
                 Post::Burst(to, outs) => self.burst(to, outs),
                 Post::FanOut(envelope, to) => self.fan_out_here(&envelope, to),
                 Post::Tail(key, woken, rows) => self.tail_loaded(key, woken, rows),
@@ -370,10 +391,14 @@ impl Shard {
         match self.entities.get_mut(&key) {
             Some(Slot::Awake(_)) => self.tag_again(&key, input),
             Some(Slot::Domain(_)) => self.run_domain_guarded(&key, input),
+            Some(Slot::Remote(_)) => self.run_remote(&key, input),
             Some(Slot::Loading { waiting, .. } | Slot::Tagging { waiting, .. }) => {
                 // What a client sends waits at that client's expense; what the house makes of it has a bound of its own.
                 let has_credit = !matches!(&input, Input::Stanza(envelope) if envelope.receipt.is_none());
-                if has_credit || waiting.len() < self.house.limits.loading_inputs_max {
+                // A roster may have many contacts at one place, and all are told at once who has come.
+                let limits = &self.house.limits;
+                let max = if Shard::is_remote(&key) { limits.output_stanzas_max } else { limits.loading_inputs_max };
+                if has_credit || waiting.len() < max {
                     waiting.push(input);
                 } else {
                     self.counters().loading_full.one();
@@ -523,6 +548,7 @@ impl Shard {
             // Of a guest nothing is kept, whatever a room wants to.
             Some(Slot::Awake(entity)) => (&mut entity.last_state, !entity.guest),
             Some(Slot::Domain(entity)) => (&mut entity.last_state, true),
+            Some(Slot::Remote(remote)) => (&mut remote.last_state, true),
             Some(Slot::Loading { .. } | Slot::Tagging { .. }) | None => return cause,
         };
         let mut ticket = cause.max(*last_state);

@@ -506,6 +506,15 @@ fn answer_probe(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelope: Box<
     settle(cx, &mut envelope);
 }
 
+/// Somebody shows themselves to this account alone, or has a server of their own, which says it to each of us: and how their client can be
+/// asked what it wants to hear (XEP-0115, XEP-0390). An account has that to tell also while it sleeps (XEP-0163 4.3.3), and whoever is told
+/// only while somebody is here would know it by that.
+pub(crate) fn shows_client(envelope: &Envelope) -> bool {
+    let stanza = &envelope.stanza;
+    let has = |ns: &str| stanza.child_named(ns, "c").is_some();
+    stanza.stype() == StanzaType::Available && stanza.to().is_some() && (has(iris_core::ns::CAPS) || has("urn:xmpp:caps"))
+}
+
 /// A client asks after somebody in particular (XEP-0318); what a server asks at each login has no address in it.
 pub(crate) fn asks_itself(envelope: &Envelope) -> bool {
     envelope.stanza.stype() == StanzaType::Probe && envelope.stanza.to().is_some()

@@ -41,6 +41,12 @@ pub struct Session {
     pub address: Option<core::net::IpAddr>,
     /// The last time the client said anything at all.
     pub heard: Mono,
+    /// A stream between servers, one way: ours to them, or theirs to us.
+    pub peer: bool,
+    /// Of such a stream: the last time that something was said on it.
+    pub spoke: Mono,
+    /// Of such a stream: what was refused of it, whose senders hear that another way.
+    pub refusals: Vec<(Arc<Stanza>, Bounce)>,
     /// Its pipe waits for credit.
     pub thirsty: bool,
     /// XEP-0198: since when an `<r/>` is not answered, as far as anybody has looked.
@@ -155,6 +161,9 @@ impl Session {
             probes: true,
             pipe: None,
             heard: now.mono,
+            peer: false,
+            spoke: now.mono,
+            refusals: Vec::new(),
             thirsty: false,
             asked_alive: false,
             owes_since: None,
@@ -247,7 +256,9 @@ impl Session {
                 _ => None,
             };
             // A refusal is told first, then the stanza counts as handled: it was answered.
-            if let Some(error) = refused.and_then(|bounce| reply::error_to_sender(&done.stanza, &bounce)) {
+            if self.peer {
+                self.refusals.extend(refused.map(|bounce| (done.stanza, bounce)));
+            } else if let Some(error) = refused.and_then(|bounce| reply::error_to_sender(&done.stanza, &bounce)) {
                 let out = match self.is_component() {
                     // For whom it spoke; what is no address stands nowhere, and the component hears of it itself.
                     true => {
@@ -273,7 +284,11 @@ impl Session {
         if self.over.is_some() && !self.parting {
             return Ok(());
         }
-        if self.queue.len() + self.held.len() >= limits.output_stanzas_max || self.queue_bytes >= limits.output_bytes_max {
+        // What a stream to another server holds, that server's entity bounds (`remote.rs`).
+        let is_bounded = self.peer && !self.account.is_empty();
+        let full =
+            self.queue.len() + self.held.len() >= limits.output_stanzas_max || self.queue_bytes >= limits.output_bytes_max;
+        if full && !is_bounded {
             return Err(out);
         }
         self.enqueue(out);
@@ -445,6 +460,12 @@ impl Session {
     }
 
     // --- XEP-0198 -----------------------------------------------------------------------------------------------------
+
+    /// It was asked for and is not to be had: what was written has left for good.
+    pub fn disable_sm(&mut self) {
+        (0..std::mem::take(&mut self.sent)).for_each(|_| self.forget(0));
+        self.sm = None;
+    }
 
     /// `<enable/>`: `answer` is `<enabled/>`; what was queued before it is not counted.
     pub fn enable_sm(&mut self, id: Option<String>, answer: String, limits: &Limits) {

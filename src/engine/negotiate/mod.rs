@@ -29,6 +29,7 @@ mod fast;
 mod features;
 mod offering;
 mod passwordless;
+pub mod peer;
 mod register;
 pub mod sasl;
 mod sasl1;

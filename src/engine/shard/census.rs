@@ -31,6 +31,10 @@ pub struct Census {
     pub entities_loading: u64,
     /// Domains, services, and what lives behind services.
     pub hosts_awake: u64,
+    /// Streams between servers: theirs to us, ours to them; and what waits for one of ours.
+    pub peer_streams_in: u64,
+    pub peer_streams_out: u64,
+    pub peer_stanzas_waiting: u64,
     pub output_stanzas: u64,
     pub output_bytes: u64,
     /// Of the output: waits until somebody looks.
@@ -54,6 +58,9 @@ impl core::ops::Add for Census {
             accounts_awake: self.accounts_awake + other.accounts_awake,
             entities_loading: self.entities_loading + other.entities_loading,
             hosts_awake: self.hosts_awake + other.hosts_awake,
+            peer_streams_in: self.peer_streams_in + other.peer_streams_in,
+            peer_streams_out: self.peer_streams_out + other.peer_streams_out,
+            peer_stanzas_waiting: self.peer_stanzas_waiting + other.peer_stanzas_waiting,
             output_stanzas: self.output_stanzas + other.output_stanzas,
             output_bytes: self.output_bytes + other.output_bytes,
             held_stanzas: self.held_stanzas + other.held_stanzas,
@@ -71,6 +78,8 @@ impl Shard {
         let mut census = Census { inputs: self.inbox.len() as u64, tasks: self.tasks.len() as u64, ..Census::default() };
         for session in self.sessions.iter() {
             match session.pipe {
+                _ if Shard::is_inbound(session) => census.peer_streams_in += 1,
+                _ if session.peer => census.peer_streams_out += 1,
                 Some(_) => census.sessions_attached += 1,
                 None => census.sessions_detached += 1,
             }
@@ -82,6 +91,7 @@ impl Shard {
                 Slot::Awake(_) => census.accounts_awake += 1,
                 Slot::Loading { .. } | Slot::Tagging { .. } => census.entities_loading += 1,
                 Slot::Domain(_) => census.hosts_awake += 1,
+                Slot::Remote(remote) => census.peer_stanzas_waiting += remote.waiting() as u64,
             }
         }
         census

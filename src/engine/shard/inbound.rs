@@ -32,6 +32,10 @@ pub enum Post {
     },
     /// A stanza for a domain of ours.
     Host(Box<Envelope>),
+    /// A stanza for another server, by the pair of domains.
+    Remote(Arc<str>, Box<Envelope>),
+    /// Something for that pair is on disk.
+    WakeRemote(Arc<str>),
     /// The same to each of these accounts, which live on this shard.
     FanOut(Box<Envelope>, Vec<Jid>),
     /// See `Effect::Burst`.

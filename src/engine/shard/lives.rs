@@ -15,6 +15,7 @@ use iris_core::{BareJid, Event, SessionRef, login};
 use super::{AccountEntity, Input, Post, ResumeError, ResumeReply, Shard, Slot, Timer, new_account};
 use crate::account::session::{Resuming, SILENCE, Session};
 use crate::path::{self, Ctx};
+use crate::remote;
 use iris_core::Ask;
 
 /// After a restart a message may be sent again by a client that never got its ack, and after a refusal by one that was told to try
@@ -48,12 +49,22 @@ impl Shard {
         if matches!(input, Input::Ask(Ask::Credentials, _)) && self.is_nobody(&key) {
             return self.nobody(vec![input], Vec::new());
         }
+        if Shard::is_remote(&key)
+            && let Err(why) = self.take_remote(&key, &input)
+        {
+            return self.reject(input, &why);
+        }
         self.entities.insert(key.clone(), Slot::Loading { waiting: vec![input], sessions: Vec::new() });
         let after = if self.progress.is_refused(self.last_ticket) { 0 } else { self.last_ticket };
         self.read_account(key, after);
     }
 
     pub(super) fn read_account(&mut self, key: Arc<str>, after: Ticket) {
+        if Shard::is_remote(&key) {
+            let home = self.inbound[usize::from(self.id)].clone();
+            let read = Read::Wake { name: remote::stored_name(&key), shelves: Arc::from([remote::SHELF]) };
+            return self.store.read(after, read, Box::new(move |rows| home.post_one(Post::Woken(key, rows))));
+        }
         let shelves_of = key.find('@').map_or(&*key, |at| &key[at..]);
         let Some(shelves) = self.shelves.get(shelves_of).cloned() else {
             return self.loaded(key, Ok(Rows::Woken(None)));
@@ -76,11 +87,17 @@ impl Shard {
             }
             Ok(_) | Err(_) => {
                 tracing::error!("an account cannot be read from storage");
+                if Shard::is_remote(&key) {
+                    self.leave_remote(&key);
+                }
                 let why = Bounce::new(iris_core::Condition::InternalServerError);
                 waiting.drain(..).for_each(|input| self.reject(input, &why));
                 return self.abandon(sessions);
             }
         };
+        if Shard::is_remote(&key) {
+            return self.remote_loaded(&key, woken.as_ref(), waiting);
+        }
         if !key.contains('@') || self.hosts.is_behind_service(&key) {
             return self.domain_loaded(&key, woken, waiting);
         }
@@ -301,6 +318,7 @@ impl Shard {
                 Timer::Question(task, question) => self.answer_task(task, question, Answered::Lost),
                 Timer::Entity(key) => self.entity_rested(&key),
                 Timer::Overdue(key) => self.inbox.push_back((key, Input::Overdue)),
+                Timer::Remote(key) => self.remote_timer(&key),
             }
         }
     }
@@ -350,6 +368,9 @@ impl Shard {
         let limits = &house.limits;
         let now = self.now.mono;
         let Some(session) = self.sessions.get_mut(at).filter(|session| session.looked_at == when) else { return };
+        if session.peer {
+            return self.peer_timer(at);
+        }
         let key = session.account.clone();
         if let Some(since) = session.detached_at {
             if now >= since + limits.resume_timeout {
@@ -377,14 +398,18 @@ impl Shard {
         }
     }
 
-    /// End every stream of this shard (the process stops).
-    pub fn end_all(&mut self, error: &StreamError) {
+    /// End the streams of this shard, those with other servers (`peers`) or all the rest (the process stops).
+    pub fn end_all(&mut self, error: &StreamError, peers: bool) {
         let all: Vec<SessionRef> = self.sessions.iter_refs().collect();
         for at in all {
-            if let Some(session) = self.sessions.get(at) {
-                let key = session.account.clone();
-                self.inbox.push_back((key, Input::End(at, error.clone())));
+            let Some(session) = self.sessions.get_mut(at).filter(|session| session.peer == peers) else { continue };
+            if Shard::is_inbound(session) {
+                session.over = Some(error.clone());
+                self.wakes.push(at);
+                continue;
             }
+            let key = session.account.clone();
+            self.inbox.push_back((key, Input::End(at, error.clone())));
         }
     }
 }

@@ -40,7 +40,7 @@ impl Shard {
         }
         let Some(session) = self.sessions.get_mut(at) else { return Ok(()) };
         if stanza.kind() == Kind::Other {
-            if session.is_component() {
+            if session.is_component() && !session.peer {
                 return Err(StreamError::new("unsupported-stanza-type"));
             }
             let name = stanza.name_id();
@@ -60,7 +60,9 @@ impl Shard {
                 return Ok(());
             }
             if name == self.known.sm_enable {
-                match enable(session, stanza.attr("resume"), &self.house, random) {
+                // Between servers nothing is resumed: a new stream says again what was not acknowledged.
+                let resume = stanza.attr("resume").filter(|_| !session.peer);
+                match enable(session, resume, &self.house, random) {
                     Ok((id, enabled)) => session.enable_sm(id, enabled, &self.house.limits),
                     Err(failed) => session.answer_nonza(failed, &self.house.limits),
                 }
@@ -72,6 +74,12 @@ impl Shard {
                 session.answer_nonza(failed.to_owned(), &self.house.limits);
                 return self.look_soon(at);
             }
+        }
+        if session.peer && stanza.kind() == Kind::Other {
+            if stanza.is(iris_core::ns::SM, "failed") {
+                session.disable_sm();
+            }
+            return self.look_soon(at);
         }
         let stanza = Arc::new(stanza);
         let receipt = session.receive(stanza.clone());
@@ -122,6 +130,9 @@ impl Shard {
             Some(_) => {}
         }
         let pulled = session.pull(&self.progress, out, bytes_max);
+        if session.peer && !out.bytes.is_empty() {
+            session.spoke = self.now.mono;
+        }
         let over = session.over.clone();
         if !session.marks.is_empty() {
             let key = session.account.clone();
@@ -141,6 +152,10 @@ impl Shard {
         }
         session.pipe = None;
         if session.over.is_some() {
+            self.sessions.remove(at);
+            return;
+        }
+        if Shard::is_inbound(session) {
             self.sessions.remove(at);
             return;
         }

@@ -57,8 +57,14 @@ impl Shard {
         let is_stale = |slot: &Slot| match slot {
             Slot::Awake(entity) => refused(entity.last_state),
             Slot::Domain(entity) => refused(entity.last_state),
-            Slot::Loading { .. } | Slot::Tagging { .. } => false,
+            Slot::Loading { .. } | Slot::Tagging { .. } | Slot::Remote(_) => false,
         };
+        let progress = &self.progress;
+        for slot in self.entities.values_mut() {
+            if let Slot::Remote(remote) = slot {
+                remote.forget_refused(progress);
+            }
+        }
         let stale: Vec<Arc<str>> =
             self.entities.iter().filter(|(_, slot)| is_stale(slot)).map(|(key, _)| key.clone()).collect();
         for key in stale {
@@ -108,6 +114,10 @@ impl Shard {
     pub(super) fn look_at(&mut self, at: SessionRef) {
         let Some(session) = self.sessions.get_mut(at) else { return };
         let moved = session.advance(&self.progress, &self.house.limits);
+        if !session.refusals.is_empty() {
+            self.tell_refused(at);
+        }
+        let Some(session) = self.sessions.get_mut(at) else { return };
         if lives::complete_resume(session, self.now.mono) {
             self.wakes.push(at);
             let key = session.account.clone();

@@ -23,20 +23,19 @@ impl Shard {
             Route::Host => self.send_host(envelope),
             // Of a client elsewhere it is not known which news it wants: better none (XEP-0163 4.3.2).
             Route::Remote if envelope.news_of.is_some() || envelope.news_only => self.done(&mut envelope),
-            Route::Remote => self.unreachable(envelope),
+            Route::Remote => self.send_remote(envelope),
         }
     }
 
     /// RFC 6120 10.4. Presence for this very address is answered too: who enters a room waits for it (XEP-0045 7.2). What is said to all
     /// contacts at once has no `to`, and a subscription waits as it would for a contact who is silent (RFC 6121 3.1.2).
-    fn unreachable(&mut self, envelope: Box<Envelope>) {
-        let why = Bounce::new(Condition::RemoteServerNotFound);
+    pub(super) fn unreachable(&mut self, envelope: Box<Envelope>, why: &Bounce) {
         let it = &envelope.stanza;
         if it.kind() == Kind::Presence && it.stype() == StanzaType::Available && it.to().is_some() {
-            let xml = reply::error_xml(it, Some(envelope.to.as_str()), &why);
+            let xml = reply::error_xml(it, Some(envelope.to.as_str()), why);
             self.answer_from(envelope, xml);
         } else {
-            self.bounce(envelope, &why);
+            self.bounce(envelope, why);
         }
     }
 
@@ -53,7 +52,8 @@ impl Shard {
         // A client of ours asks after somebody in particular whose presence it may see (`probe_out`): that is worth a read.
         let asked =
             asleep && account::presence::asks_itself(&envelope) && self.hosts.domain(envelope.from.domain().as_str()).is_some();
-        if asleep && idle_talk && !asked && envelope.interests.is_empty() {
+        let wants_news = || !envelope.interests.is_empty() || account::presence::shows_client(&envelope);
+        if asleep && idle_talk && !asked && !wants_news() {
             // Nobody is there to see it, and a probe learns nothing: it never wakes an account. But the last news of an account are
             // there also while it sleeps, for a client that wants them (XEP-0163 4.3.3).
             return self.done(&mut envelope);

@@ -21,11 +21,12 @@ use iris_core::xml::wire::Output;
 use iris_core::{Ask, AskAnswer, BareJid, Enrolled, FullJid, SessionRef, Stanza};
 
 use crate::account::session::Pulled;
-use crate::router::{Hosts, shard_of};
+use crate::router::{Hosts, Peers, shard_of};
 use crate::shard::{Bind, Inbound, Shard};
 use crate::{Known, turn_house};
 
 pub mod constant_time;
+mod far;
 mod ports;
 
 pub const SHARDS: u16 = 2;
@@ -42,8 +43,11 @@ pub struct House {
     pub store: Arc<MemoryStore>,
     pub now: Now,
     names: Arc<NameTable>,
+    /// Other servers that it speaks with.
+    peers: Peers,
     next_pipe: u64,
     counter: u64,
+    links: Vec<far::Link>,
     /// What the house was ordered (XEP-0133).
     pub stops: ports::Stops,
     /// What was not wanted any more among the files.
@@ -84,7 +88,7 @@ impl House {
 
     /// A process that was stopped and started again on the same store.
     pub fn restart(&self, rooms: &[Room], later: Duration) -> House {
-        let mut house = House::build(rooms, "", Limits::default(), self.store.clone());
+        let mut house = House::build_with(rooms, "", Limits::default(), self.store.clone(), self.peers.clone());
         house.now = Now { mono: self.now.mono, wall_us: self.now.wall_us + later.as_micros() as u64 };
         house
     }
@@ -101,7 +105,7 @@ impl House {
 
     fn reload_with(&mut self, rooms: &[Room], config: &str, mailing: Option<Mailing>) {
         let mut names = NameTable::clone(&self.names);
-        let hosts = hosts(rooms, config, mailing, &mut names);
+        let hosts = hosts(rooms, config, mailing, &mut names).with_peers(self.peers.clone());
         self.names = Arc::new(names);
         for shard in &mut self.shards {
             let house = turn_house::House { names: self.names.clone(), ..turn_house::House::clone(shard.house()) };
@@ -111,12 +115,16 @@ impl House {
     }
 
     pub fn build(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>) -> House {
+        House::build_with(rooms, config, limits, store, Peers::Nobody)
+    }
+
+    fn build_with(rooms: &[Room], config: &str, limits: Limits, store: Arc<MemoryStore>, peers: Peers) -> House {
         let now = Now { mono: Mono::default(), wall_us: BEGIN_US };
         let (stops, forgotten, pushed) = (ports::Stops::default(), ports::Forgotten::default(), ports::Pushed::default());
         let mails = ports::Mails::default();
         let mut names = NameTable::new();
         let known = Known::intern(&mut names);
-        let hosts = hosts(rooms, config, Some(mailing()), &mut names);
+        let hosts = hosts(rooms, config, Some(mailing()), &mut names).with_peers(peers.clone());
         let enrolled = Arc::new(enrolled(&hosts, &store));
         let names = Arc::new(names);
         let clock = Arc::new(HouseClock::above(store.floor()));
@@ -136,7 +144,7 @@ impl House {
         let shards = (0..SHARDS)
             .map(|id| Shard::new(id, house.clone(), known, hosts.clone(), store.clone() as Arc<dyn Store>, inbound.clone()))
             .collect();
-        House { shards, store, now, names, next_pipe: 1, counter: 0, stops, forgotten, pushed, mails }
+        House { shards, store, now, names, peers, next_pipe: 1, counter: 0, links: Vec::new(), stops, forgotten, pushed, mails }
     }
 
     fn shard(&mut self, account: &str) -> &mut Shard {
