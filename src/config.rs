@@ -7,6 +7,7 @@
 
 mod check;
 pub mod error;
+mod federation;
 mod files;
 mod keys;
 mod limits;
@@ -28,6 +29,7 @@ use iris_core::mount::{MountError, RoomConfig};
 use iris_core::{BareJid, Jid};
 
 pub use error::{ConfigError, Problem};
+pub use federation::Federation;
 pub use files::{Files, FilesKind, S3, Secret};
 pub use mail::Mail;
 pub use values::parse_duration;
@@ -58,6 +60,7 @@ pub struct Config {
     pub web: Web,
     pub store: Store,
     pub files: Files,
+    pub federation: Federation,
     pub mail: Mail,
     /// Where it was read, and what the rooms have yet to read.
     pub source: Source,
@@ -98,6 +101,10 @@ pub enum ListenKind {
     Http,
     /// Programs that are domains of their own (XEP-0114), without TLS: on loopback or a private network.
     Component,
+    /// Other servers; STARTTLS is required.
+    S2s,
+    /// Other servers with direct TLS (XEP-0368).
+    S2sTls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +278,7 @@ impl Config {
             web: Web::default(),
             store: Store { kind: StoreKind::Sqlite },
             files: Files::default(),
+            federation: Federation::default(),
             mail: Mail::default(),
             source: Source::default(),
         }
@@ -376,6 +384,8 @@ impl ListenKind {
         ("https", ListenKind::Https),
         ("http", ListenKind::Http),
         ("component", ListenKind::Component),
+        ("s2s", ListenKind::S2s),
+        ("s2s-tls", ListenKind::S2sTls),
     ];
 
     /// As in the configuration.
@@ -385,7 +395,8 @@ impl ListenKind {
 
     /// Does it show a certificate?
     pub fn uses_tls(self) -> bool {
-        matches!(self, ListenKind::C2s | ListenKind::C2sTls | ListenKind::Https)
+        use ListenKind::{C2s, C2sTls, Https, S2s, S2sTls};
+        matches!(self, C2s | C2sTls | Https | S2s | S2sTls)
     }
 }
 

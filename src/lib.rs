@@ -199,13 +199,15 @@ impl Running {
         }
         let told = |config: &Config| config::Web { origins: Default::default(), ..config.web.clone() };
         let asks = |config: &Config| config::Tls { certificates: None, ..config.tls.clone() };
-        let restart: [(&str, bool); 6] = [
+        let federation = |config: &Config| config::Federation { only: None, except: Vec::new(), ..config.federation.clone() };
+        let restart: [(&str, bool); 7] = [
             ("listen", config.listeners != current.listeners),
             ("domains", wanted != current.domains),
             ("data_dir", config.data_dir != current.data_dir),
             ("accounts", config.accounts != current.accounts),
             ("web", told(&config) != told(&current)),
             ("tls.client_ca", asks(&config) != asks(&current)),
+            ("federation", federation(&config) != federation(&current)),
         ];
         for (table, _) in restart.iter().filter(|(_, differs)| *differs) {
             tracing::warn!("{table} has changed in the configuration: that takes effect at the next start");

@@ -163,6 +163,7 @@ fn about(domain: &str, config: &Config, hosts: &Hosts, discovery: &Discovery) ->
             ListenKind::C2s => "XMPP with STARTTLS",
             ListenKind::C2sTls => "XMPP with TLS",
             ListenKind::C2sPlain | ListenKind::Https | ListenKind::Http | ListenKind::Component => continue,
+            ListenKind::S2s | ListenKind::S2sTls => continue,
         };
         let found = (what.to_owned(), format!("{domain}, port {}", listener.address.port()));
         if !endpoints.contains(&found) {

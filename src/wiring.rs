@@ -16,12 +16,15 @@ use iris_core::time::datetime;
 use iris_core::time::{HouseClock, Mono, Now};
 use iris_core::turn::House;
 use iris_core::xml::names::NameTable;
+use iris_engine::negotiate::peer::PeerRules;
 use iris_engine::negotiate::sasl::FakeSalt;
 use iris_engine::negotiate::{HouseSecret, Policy};
-use iris_engine::{Hosts, Known};
+use iris_engine::{Hosts, Known, Peers};
+use iris_fetch::{Rules, Servers};
+use iris_net::certs::peer::Authorities;
 use iris_net::certs::{Certificates, Source, dev};
 use iris_net::origin::Origins;
-use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ClientAuth, closed_config, server_config};
+use iris_net::tls::{ALPN_CLIENT, ALPN_HTTP, ALPN_SERVER, ClientAuth, closed_config, peer_server_auth, server_config};
 use iris_net::{Http, Net, Place, Service, Setup, Tls};
 use iris_store::{SqliteOptions, SqliteStore};
 use iris_web::{Discovery, Site};
@@ -87,7 +90,7 @@ pub fn mount_with(config: &Config, vapid: Option<&Vapid>, mut names: NameTable) 
             "Remove it from domains, or give the service another name in its [xep.*] table.",
         ));
     }
-    Ok(Mounted { hosts: Hosts::new(doors), names, known })
+    Ok(Mounted { hosts: Hosts::new(doors).with_peers(peers(config)), names, known })
 }
 
 /// Ids ascend whatever the clock does, and an id is a time: what is written now looks as if it were of then.
@@ -145,6 +148,49 @@ pub fn client_auth(config: &Config) -> Result<ClientAuth, String> {
     iris_net::certs::client_auth(authorities, config.tls.client_crl.as_deref()).map_err(|why| {
         crate::cli::operator_message(why, "tls.client_ca and tls.client_crl in the configuration name PEM files.")
     })
+}
+
+/// With whom the house speaks.
+pub fn peers(config: &Config) -> Peers {
+    let names = |names: &[String]| Arc::new(names.iter().cloned().collect());
+    match &config.federation.only {
+        _ if !config.federates() => Peers::Nobody,
+        Some(only) => Peers::Only(names(only)),
+        None => Peers::AllBut(names(&config.federation.except)),
+    }
+}
+
+/// How it does.
+fn speaking(config: &Config, certificates: &Arc<Certificates>) -> Result<Option<Arc<iris_net::Peers>>, String> {
+    if !config.federates() {
+        return Ok(None);
+    }
+    let federation = &config.federation;
+    let authorities = match &federation.authorities {
+        Some(file) => Authorities::from_file(file),
+        None => Authorities::system(),
+    };
+    let authorities = authorities.map_err(|why| {
+        let remedy = "[federation] authorities = \"FILE\" names those whose certificates other servers have.";
+        crate::cli::operator_message(why, remedy)
+    })?;
+    let reach = Rules {
+        allowed: federation.private_addresses.clone(),
+        named: federation.servers.clone(),
+        name_server: federation.name_server,
+    };
+    // Each thread has its own; what is wrong with the rules is known now.
+    let servers = Servers::new(reach.clone(), 0)
+        .map_err(|why| crate::cli::operator_message(why, "[federation] servers says where the servers of some domains are."))?;
+    if !servers.can_look_up() {
+        tracing::warn!("no name server is configured (/etc/resolv.conf): only other servers that [federation] names are found");
+    }
+    Ok(Some(Arc::new(iris_net::Peers {
+        rules: PeerRules { certificate_required: federation.certificate_required },
+        reach,
+        authorities,
+        certificates: certificates.clone(),
+    })))
 }
 
 /// What streams of any domain may do.
@@ -219,6 +265,11 @@ pub fn network(
         config.map_err(|error| error.to_string())
     };
     let clients = client_auth(config)?;
+    let peers = match &opening {
+        Some(opening) => speaking(config, &opening.certificates)?,
+        None => None,
+    };
+    let peer_tls = |alpn: &[&[u8]]| peers.is_some().then(|| tls(alpn, peer_server_auth())).transpose();
     let setup = Setup {
         house,
         known: mounted.known,
@@ -230,8 +281,11 @@ pub fn network(
             direct: tls(&[ALPN_CLIENT], clients)?,
             // A browser would ask its user which certificate to show.
             web: tls(&[ALPN_CLIENT, ALPN_HTTP], ClientAuth::None)?,
+            peers: peer_tls(&[])?,
+            peers_direct: peer_tls(&[ALPN_SERVER])?,
             mail_is_address: config.tls.client_mail_is_address,
         },
+        peers,
         http,
         places,
         origins: origins(config),
@@ -289,6 +343,8 @@ fn places(config: &Config) -> Vec<Place> {
             ListenKind::Https => Service::Https,
             ListenKind::Http => Service::Http,
             ListenKind::Component => Service::Component,
+            ListenKind::S2s => Service::Peer { direct: false },
+            ListenKind::S2sTls => Service::Peer { direct: true },
         },
         unlimited: listener.unlimited,
         proxied: listener.proxy_protocol,
@@ -305,6 +361,8 @@ pub fn kind_of(service: Service) -> ListenKind {
         Service::Https => ListenKind::Https,
         Service::Http => ListenKind::Http,
         Service::Component => ListenKind::Component,
+        Service::Peer { direct: false } => ListenKind::S2s,
+        Service::Peer { direct: true } => ListenKind::S2sTls,
     }
 }
 

@@ -77,6 +77,8 @@ fn purpose(kind: ListenKind) -> &'static str {
         ListenKind::Https => "web (HTTPS), clients by ALPN",
         ListenKind::Http => "web, metrics and health (HTTP, no TLS)",
         ListenKind::Component => "components (no TLS)",
+        ListenKind::S2s => "other servers, STARTTLS",
+        ListenKind::S2sTls => "other servers, direct TLS",
     }
 }
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -32,6 +33,7 @@ pub(super) fn start(log: Log) -> Result<(), Failure> {
     };
     let first = Mutex::new(filter.clone());
     let (filter, handle) = reload::Layer::new(filter);
+    let filter = filter.and(filter_fn(is_wanted));
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
@@ -110,6 +112,11 @@ fn parse(text: &str) -> Result<Targets, Failure> {
             format!("For example: {VARIABLE}=debug, or {VARIABLE}=info,iris_net=debug"),
         )
     })
+}
+
+/// The library that asks the DNS tells on its own of packets that strangers send: only whoever asks for its details hears of them.
+fn is_wanted(of: &Metadata<'_>) -> bool {
+    !of.target().starts_with("hickory") || *of.level() >= tracing::Level::DEBUG
 }
 
 fn level(level: Level) -> LevelFilter {

@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config, reading: &mut Reading) {
     certificates(config, reading);
     limits(config, reading);
     super::files::check(config, reading);
+    super::federation::check(config, reading);
     super::mail::check(config, reading);
 }
 
@@ -135,6 +136,11 @@ fn certificates(config: &Config, reading: &mut Reading) {
 fn limits(config: &Config, reading: &mut Reading) {
     let stanza = config.limits.stanza_size_bytes_max;
     let too_small = [
+        (
+            "peer_stanza_size_bytes_max",
+            config.limits.peer_stanza_size_bytes_max,
+            "what clients say could not be said to others",
+        ),
         ("unsettled_bytes_max", config.limits.unsettled_bytes_max, "the largest stanza could never be read"),
         ("output_bytes_max", config.limits.output_bytes_max, "the largest stanza could never be delivered"),
     ];

@@ -52,6 +52,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "web", about: "WebSocket, BOSH and discovery, on listeners of kind https and http.", keys: WEB },
     Section { name: "store", about: "", keys: STORE },
     Section { name: "files", about: super::files::ABOUT, keys: super::files::KEYS },
+    Section { name: "federation", about: super::federation::ABOUT, keys: super::federation::KEYS },
     Section { name: "mail", about: super::mail::ABOUT, keys: super::mail::KEYS },
 ];
 
@@ -145,7 +146,8 @@ pub(super) const LISTEN_KEYS: &[Key<ListenTable>] = &[
         name: "kind",
         about: "c2s: clients, STARTTLS required. c2s-tls: clients, direct TLS. c2s-plain: clients without TLS, only with \
                 dev = true and on loopback. https: the web, and clients that ask for XMPP by ALPN. http: the web without TLS, for \
-                a proxy on this machine, with metrics and health.",
+                a proxy on this machine, with metrics and health. component: programs (XEP-0114). s2s: other servers, STARTTLS required \
+                (port 5269). s2s-tls: other servers, direct TLS (port 5270).",
         set: |listen, given| {
             listen.kind = Some(values::choice(given, ListenKind::ALL)?);
             Ok(())

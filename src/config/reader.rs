@@ -59,6 +59,7 @@ impl Reading {
             push,
             &mut mail.password_file,
             &mut mail.authorities,
+            &mut config.federation.authorities,
         ] {
             *path = path.take().map(|path| folder.join(path));
         }

@@ -107,6 +107,13 @@ address = "[::]:5222"
 kind = "c2s-tls"
 address = "[::]:5223"
 
+# Other XMPP servers; without it, this one is by itself. The certificate has
+# to name {domain}; for rooms and channels also *.{domain}.
+# DNS: _xmpp-server._tcp.{domain}. SRV 0 5 5269 <this host>.
+[[listen]]
+kind = "s2s"
+address = "[::]:5269"
+
 # The web: WebSocket, BOSH, discovery, pages. Also on 443, if nothing else is.
 [[listen]]
 kind = "https"

@@ -165,6 +165,26 @@ pub const METRICS: &[Metric] = &[
     metric(Gauge, "iris_hosts_awake", &[], "Domains, services and rooms in memory.", |seen, out| {
         out.known(census(seen, |census| census.hosts_awake));
     }),
+    metric(
+        Gauge,
+        "iris_peer_streams",
+        &[("way", "in, out")],
+        "Streams between servers: in, theirs to us; out, ours to them.",
+        |seen, out| {
+            if let Some(census) = &seen.census {
+                out.by("way", [("in", census.peer_streams_in), ("out", census.peer_streams_out)]);
+            }
+        },
+    ),
+    metric(
+        Gauge,
+        "iris_peer_stanzas_waiting",
+        &[],
+        "Stanzas for other servers that wait for a stream to them.",
+        |seen, out| {
+            out.known(census(seen, |census| census.peer_stanzas_waiting));
+        },
+    ),
     metric(Gauge, "iris_entities_loading", &[], "Accounts, domains and rooms that are being read.", |seen, out| {
         out.known(census(seen, |census| census.entities_loading));
     }),

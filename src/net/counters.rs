@@ -31,8 +31,16 @@ pub struct Counters {
 }
 
 /// Each kind of listener once, whatever else it does.
-pub const SERVICES: [Service; 6] =
-    [Service::StartTls, Service::Tls { web: false }, Service::Plain, Service::Https, Service::Http, Service::Component];
+pub const SERVICES: [Service; 8] = [
+    Service::StartTls,
+    Service::Tls { web: false },
+    Service::Plain,
+    Service::Https,
+    Service::Http,
+    Service::Component,
+    Service::Peer { direct: false },
+    Service::Peer { direct: true },
+];
 
 /// What becomes of a connection, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +85,8 @@ fn number(service: Service) -> usize {
         Service::Https => 3,
         Service::Http => 4,
         Service::Component => 5,
+        Service::Peer { direct: false } => 6,
+        Service::Peer { direct: true } => 7,
     }
 }
 

@@ -8,6 +8,7 @@ mod guests;
 mod http;
 mod listener;
 pub mod origin;
+mod peers;
 mod pipe;
 mod proxy;
 mod registrar;
@@ -44,6 +45,7 @@ use guests::Guests;
 pub use http::{Http, HttpConnection, HttpStream, WebSocketRequest};
 pub use listener::{BindError, Listening};
 use origin::Origins;
+pub use peers::Peers;
 use worker::{Command, Handle};
 
 /// A place where clients come in.
@@ -74,6 +76,8 @@ pub enum Service {
     Http,
     /// Components (XEP-0114), in the clear: for this machine or a network of one's own.
     Component,
+    /// Other servers: with STARTTLS, or in TLS from the first byte (XEP-0368). Of a connection that we open: to one.
+    Peer { direct: bool },
 }
 
 /// Everything the network needs to know.
@@ -89,6 +93,8 @@ pub struct Setup {
     pub places: Vec<Place>,
     /// Which web pages may speak here.
     pub origins: Origins,
+    /// Other servers; `None`: nobody is spoken with.
+    pub peers: Option<Arc<Peers>>,
     /// Shards, one thread each.
     pub workers: u16,
     /// Addresses for which rate limits, bans and shapers are lifted.
@@ -104,6 +110,9 @@ pub struct Tls {
     pub direct: Arc<ServerConfig>,
     /// `xmpp-client` or `http/1.1`.
     pub web: Arc<ServerConfig>,
+    /// Other servers: STARTTLS, and direct (`xmpp-server`, when there is an ALPN).
+    pub peers: Option<Arc<ServerConfig>>,
+    pub peers_direct: Option<Arc<ServerConfig>>,
     /// A mail address in a client's certificate is its JID (XEP-0178 2, step 11.3).
     pub mail_is_address: bool,
 }
@@ -113,6 +122,7 @@ pub(crate) struct Shared {
     house: ArcSwap<House>,
     policy: ArcSwap<Policy>,
     pub origins: ArcSwap<Origins>,
+    pub peers: Option<Arc<Peers>>,
     pub tls: Tls,
     pub http: Http,
     pub guard: Guard,
@@ -170,6 +180,7 @@ impl Net {
             counters: Counters::default(),
             registrations: registrar::Registrations::default(),
             house: ArcSwap::new(setup.house),
+            peers: setup.peers,
             policy: ArcSwap::new(setup.policy),
             origins: ArcSwap::from_pointee(setup.origins),
             tls: setup.tls,
@@ -348,8 +359,15 @@ impl Net {
     /// Tell everybody `system-shutdown`, let them have what is theirs, end. Less than 2 s.
     pub fn stop(&self) {
         self.let_last_words_be_heard();
+        let error = StreamError::new("system-shutdown");
+        if self.shared.peers.is_some() {
+            for worker in &self.shared.workers {
+                worker.command(Command::Part(error.clone()));
+            }
+            self.let_last_words_be_heard();
+        }
         for worker in &self.shared.workers {
-            worker.command(Command::Stop(StreamError::new("system-shutdown")));
+            worker.command(Command::Stop(error.clone()));
         }
         for thread in self.threads().drain(..) {
             if thread.join().is_err() {
@@ -360,11 +378,13 @@ impl Net {
 }
 
 impl Net {
-    /// Rooms tell who is in them that the house closes (XEP-0045 11.2), and clients that read get it before their stream ends. What
-    /// one shard has said to another's clients is there in the second round at the earliest.
+    /// Rooms tell who is in them that the house closes (XEP-0045 11.2), and clients that read get it before their stream ends; so do
+    /// other servers, also who has gone. What one shard has said to another's clients is there in the next round at the earliest.
     fn let_last_words_be_heard(&self) {
         let until = Instant::now() + LAST_WORDS_TIME_MAX;
-        for round in 0_u32.. {
+        // Rounds in a row in which nobody had anything left.
+        let mut quiet = 0;
+        while quiet < 2 {
             let (sender, receiver) = std::sync::mpsc::channel();
             for worker in &self.shared.workers {
                 let sender = sender.clone();
@@ -383,9 +403,7 @@ impl Net {
                     Err(_) => return,
                 }
             }
-            if round > 0 && left == 0 {
-                return;
-            }
+            quiet = if left == 0 { quiet + 1 } else { 0 };
             std::thread::sleep(Duration::from_millis(2));
         }
     }

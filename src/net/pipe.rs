@@ -31,16 +31,20 @@ mod component;
 mod door;
 mod framed;
 mod front;
+mod peer;
 mod rate;
 mod session;
 mod wake;
 mod way;
 
-pub(crate) use door::random_text;
+pub(crate) use door::{random, random_text};
 use framed::Unread;
 pub(crate) use framed::{Framing, WebSocket};
 use front::Spoken;
+use peer::PeerEnd;
+pub(crate) use peer::{Initiated, initiate, part, speak};
 use rate::Rate;
+use session::Pause;
 pub(crate) use wake::Wake;
 use way::{Detached, Way};
 
@@ -80,6 +84,10 @@ pub(crate) struct Pipe {
     knocking: bool,
     /// Counted among the open connections; a BOSH session is none.
     open: Option<Open>,
+    /// It is a stream of another server.
+    peer_end: Option<Box<PeerEnd>>,
+    /// Of such a stream: its last word is said.
+    is_parting: bool,
 }
 
 /// A pipe between two workers.
@@ -105,6 +113,10 @@ enum Errand {
     Negotiate(Box<Negotiator>, Option<(BareJid, Ask)>),
     /// A component's (XEP-0114): which one it has shown to be.
     Component(Option<Arc<str>>),
+    /// A stream of another server; encrypted from the first byte?
+    Receive { direct: bool },
+    /// One of ours to another server, for this pair of domains. Everything is negotiated.
+    Speak { key: Arc<str>, acknowledges: bool },
 }
 
 /// How a connection ends.
@@ -131,6 +143,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, place: Place) {
     if socket.set_nodelay(true).is_err() {
         return;
     }
+    if matches!(place.service, Service::Peer { .. }) && peer::watch(&socket).is_err() {
+        return;
+    }
     let open = Open::accepted(worker.shared.clone(), place.service);
     let house = worker.shared.house();
     let scanner = Scanner::new(XmlLimits::PRE_AUTH, house.names.clone());
@@ -150,6 +165,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, place: Place) {
         ended: false,
         knocking,
         open: Some(open),
+        peer_end: None,
+        is_parting: false,
     };
     let deadline = Instant::now() + house.limits.negotiation_timeout;
     match Box::pin(pipe.front(deadline)).await {
@@ -159,6 +176,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, place: Place) {
             pipe.live(Errand::Negotiate(Box::new(negotiator), None), deadline).await;
         }
         Ok(Spoken::Component) => pipe.live(Errand::Component(None), deadline).await,
+        Ok(Spoken::Peer { direct }) => pipe.live(Errand::Receive { direct }, deadline).await,
         Ok(Spoken::Http) => pipe.hand_over(),
         Err(end) => {
             pipe.no_longer_knocking();
@@ -237,6 +255,8 @@ pub(crate) async fn adopt(worker: Rc<Worker>, traveller: Traveller) {
         ended: false,
         knocking: traveller.knocking,
         open: traveller.open,
+        peer_end: None,
+        is_parting: false,
     };
     pipe.live(traveller.errand, traveller.deadline).await;
 }
@@ -250,6 +270,13 @@ impl Pipe {
         let begun = match errand {
             Errand::Negotiate(negotiator, arrived) => Box::pin(self.negotiate(*negotiator, arrived, deadline)).await,
             Errand::Component(domain) => Box::pin(self.begin_component(domain, deadline)).await,
+            Errand::Receive { direct } => Box::pin(self.receive_peer(direct, deadline)).await,
+            Errand::Speak { key, acknowledges } => {
+                let pipe = worker.pipe_id();
+                let at = worker.shard.borrow_mut().linked_to(worker.now(), &key, pipe, acknowledges);
+                worker.kick();
+                at.map(|at| (at, pipe)).ok_or(End::Said)
+            }
         };
         let end = match begun {
             Ok(at) => {

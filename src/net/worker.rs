@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::listener::Bound;
+use crate::peers::{self, Dialling};
 use crate::pipe::{self, Traveller, Wake};
 use crate::{Place, Service, Shared};
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Serve(TcpStream, Place),
     /// A connection whose account lives here.
     Adopt(Box<Traveller>),
+    /// End everybody's stream but those with other servers, which have to be told who has gone.
+    Part(StreamError),
     Stop(StreamError),
 }
 
@@ -71,6 +74,7 @@ pub(crate) struct Worker {
     pub stop_signal: Notify,
     /// Connections of this thread.
     pub open: Cell<usize>,
+    pub dialling: Dialling,
 }
 
 /// Buffers for one read or one write: a connection that is silent holds none.
@@ -155,6 +159,7 @@ pub(crate) fn run(
         stopping: RefCell::default(),
         stop_signal: Notify::new(),
         open: Cell::new(0),
+        dialling: Dialling::default(),
     });
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async move {
@@ -171,6 +176,7 @@ pub(crate) fn run(
 /// Turn the shard whenever there is work, and wake the pipes that have something to do.
 async fn turner(worker: Rc<Worker>) {
     let mut wakes = Vec::new();
+    let mut dials = Vec::new();
     let mut stop_at: Option<Instant> = None;
     loop {
         for command in worker.shared.workers[usize::from(worker.id)].take_commands() {
@@ -183,8 +189,12 @@ async fn turner(worker: Rc<Worker>) {
                     let worker = worker.clone();
                     tokio::task::spawn_local(async move { pipe::adopt(worker, *traveller).await });
                 }
+                Command::Part(error) => worker.shard.borrow_mut().end_all(&error, false),
                 Command::Stop(error) => {
-                    worker.shard.borrow_mut().end_all(&error);
+                    // Somebody may have come meanwhile.
+                    for peers in [false, true] {
+                        worker.shard.borrow_mut().end_all(&error, peers);
+                    }
                     *worker.stopping.borrow_mut() = Some(error);
                     worker.stop_signal.notify_waiters();
                     stop_at = Some(Instant::now() + STOP_TIME_MAX);
@@ -195,9 +205,13 @@ async fn turner(worker: Rc<Worker>) {
             let mut shard = worker.shard.borrow_mut();
             let more = shard.turn(worker.now(), TURN_BUDGET);
             shard.take_wakes(&mut wakes);
+            shard.take_dials(&mut dials);
             (more, shard.next_timeout())
         };
         debug_assert!(receipt::take_lost().is_empty());
+        for key in dials.drain(..) {
+            tokio::task::spawn_local(peers::dial(worker.clone(), key));
+        }
         {
             let pipes = worker.pipes.borrow();
             for at in wakes.drain(..) {

@@ -99,7 +99,7 @@ fn arrows_between_crates_point_downwards() {
         ("iris-store", &["iris-core", "iris-fetch"]),
         ("iris-web", &["iris-core"]),
         ("iris-connectors", &["iris-core", "iris-fetch"]),
-        ("iris-net", &["iris-core", "iris-engine"]),
+        ("iris-net", &["iris-core", "iris-engine", "iris-fetch"]),
         // The load generator drives any server: it knows none.
         ("iris-bench", &[]),
     ];

@@ -32,6 +32,35 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     for domain in &config.domains {
         findings.extend(of(&folder, domain));
     }
+    if config.federates() {
+        findings.extend(services(config, &folder));
+    }
+    findings
+}
+
+/// Between servers each service shows a certificate of its own name (RFC 6120 13.7.1.2): rooms and channels that have none are nobody's
+/// elsewhere.
+fn services(config: &Config, folder: &Path) -> Vec<Finding> {
+    let Ok(mounted) = crate::wiring::mount(config) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for domain in &config.domains {
+        let Ok(source) = Source::find(folder, domain) else { continue };
+        let Ok((certificates, _)) = Certificates::load(std::slice::from_ref(&source), SystemTime::now()) else { continue };
+        let of_domain =
+            mounted.hosts.iter().filter(|doors| doors.parent.as_deref() == Some(domain) && doors.component.is_none());
+        let mut missing: Vec<&str> = of_domain
+            .map(|doors| doors.domain.as_str())
+            .filter(|service| certificates.leaves().iter().all(|leaf| !leaf.covers(service)))
+            .collect();
+        missing.sort_unstable();
+        if !missing.is_empty() {
+            findings.push(Finding::warn(
+                &format!("certificate {domain}"),
+                format!("it does not speak for {}: other servers do not speak with these", missing.join(", ")),
+                format!("Get one with these among its names, or with *.{domain}."),
+            ));
+        }
+    }
     findings
 }
 
@@ -144,5 +173,24 @@ mod tests {
             let found = found.iter().find(|it| it.what.contains(what)).unwrap_or_else(|| panic!("{what}: {found:?}"));
             assert_eq!((found.grade, found.remedy.is_empty()), (grade, false), "{found:?}");
         }
+    }
+
+    #[test]
+    fn services_that_no_certificate_speaks_for_are_found_where_other_servers_are_spoken_with() {
+        let folder = tempfile::tempdir().expect("a folder");
+        dev::create(folder.path(), &["example.org"]).expect("certificates");
+        for end in ["crt", "key"] {
+            let file = |domain: &str| folder.path().join(format!("{domain}.{end}"));
+            std::fs::copy(file("example.org"), file("other.example")).expect("a copy");
+        }
+        let text = format!(
+            "domains = [\"example.org\", \"other.example\"]\n[[listen]]\nkind = \"s2s\"\naddress = \"127.0.0.1:0\"\n\
+             [tls]\ncertificates = \"{}\"\n",
+            folder.path().display()
+        );
+        let config = Config::parse(&text, None, &crate::config::Overrides::default()).expect("a configuration");
+        let found = services(&config, folder.path());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].about.contains("other.example") && found[0].what.contains("conference.other.example"), "{found:?}");
     }
 }

@@ -63,15 +63,15 @@ fn of(config: &Config, server: SocketAddr, domain: &str) -> Result<Vec<Finding>,
     let port = |kind| config.listeners.iter().find(|it| it.kind == kind).map(|it| it.address.port());
     let has_addresses = addresses(server, domain)?;
     let mut findings = Vec::new();
-    // XEP-0368 2, RFC 6120 3.2.1; for servers to come the records are looked at, and their lack is no mistake yet.
-    for (service, kind, needed) in [
-        ("_xmpp-client._tcp", Some(ListenKind::C2s), true),
-        ("_xmpps-client._tcp", Some(ListenKind::C2sTls), true),
-        ("_xmpp-server._tcp", None, false),
-        ("_xmpps-server._tcp", None, false),
+    // XEP-0368 2, RFC 6120 3.2.1.
+    for (service, kind, default_port) in [
+        ("_xmpp-client._tcp", ListenKind::C2s, Some(5222)),
+        ("_xmpps-client._tcp", ListenKind::C2sTls, None),
+        ("_xmpp-server._tcp", ListenKind::S2s, Some(5269)),
+        ("_xmpps-server._tcp", ListenKind::S2sTls, None),
     ] {
         let about = format!("dns {service}.{domain}");
-        let serves = kind.is_some_and(listens);
+        let serves = listens(kind);
         let records = query(server, &format!("{service}.{domain}"), SRV)?;
         let targets: Vec<(u16, String)> = records
             .into_iter()
@@ -81,15 +81,14 @@ fn of(config: &Config, server: SocketAddr, domain: &str) -> Result<Vec<Finding>,
             })
             .collect();
         if targets.is_empty() {
-            let default = if service == "_xmpp-client._tcp" && has_addresses {
-                " (clients then try the domain itself, port 5222)"
-            } else {
-                ""
+            let default = match default_port.filter(|_| has_addresses) {
+                Some(port) => format!(" (the domain itself is tried then, port {port})"),
+                None => String::new(),
             };
             let what = format!("there is no record{default}");
-            let want = kind.and_then(port).unwrap_or(5222);
+            let want = port(kind).or(default_port).unwrap_or_default();
             let remedy = format!("Add it: {service}.{domain}. 3600 IN SRV 0 5 {want} {domain}.");
-            match needed && serves {
+            match serves {
                 true if has_addresses => findings.push(Finding::warn(&about, what, remedy)),
                 true => findings.push(Finding::error(&about, what, remedy)),
                 false => findings.push(Finding::ok(&about, what)),
@@ -117,13 +116,13 @@ fn judge(
     config: &Config,
     server: SocketAddr,
     about: &str,
-    kind: Option<ListenKind>,
+    kind: ListenKind,
     port: u16,
     target: &str,
 ) -> Result<Finding, String> {
     if target.is_empty() || target == "." {
         // RFC 2782: "the service is decidedly not available".
-        let serves = kind.is_some_and(|kind| config.listeners.iter().any(|it| it.kind == kind));
+        let serves = config.listeners.iter().any(|it| it.kind == kind);
         return Ok(match serves {
             true => Finding::error(about, "says that there is no such service, but it listens here", "Correct the record."),
             false => Finding::ok(about, "says that there is no such service"),
@@ -137,10 +136,8 @@ fn judge(
             "Give the target an A or AAAA record.",
         ));
     }
-    let listens = kind.is_none_or(|kind| {
-        let both = |it: ListenKind| it == kind || (kind == ListenKind::C2sTls && it == ListenKind::Https);
-        config.listeners.iter().any(|it| both(it.kind) && it.address.port() == port)
-    });
+    let both = |it: ListenKind| it == kind || (kind == ListenKind::C2sTls && it == ListenKind::Https);
+    let listens = config.listeners.iter().any(|it| both(it.kind) && it.address.port() == port);
     Ok(match listens {
         true => Finding::ok(about, format!("points to {shown}")),
         false => Finding::warn(

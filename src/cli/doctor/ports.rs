@@ -56,8 +56,10 @@ fn ask(listener: &Listener, domain: &str, mut socket: TcpStream) -> Result<(), S
     let header: &[u8] = if listener.proxy_protocol { b"PROXY UNKNOWN\r\n" } else { b"" };
     timed.and_then(|()| socket.write_all(header)).map_err(|why| why.to_string())?;
     match listener.kind {
-        ListenKind::C2s | ListenKind::C2sPlain => stream(socket, domain),
-        ListenKind::C2sTls => stream(secured(socket, domain, b"xmpp-client")?, domain),
+        ListenKind::C2s | ListenKind::C2sPlain => stream(socket, "jabber:client", domain),
+        ListenKind::C2sTls => stream(secured(socket, domain, b"xmpp-client")?, "jabber:client", domain),
+        ListenKind::S2s => stream(socket, "jabber:server", domain),
+        ListenKind::S2sTls => stream(secured(socket, domain, b"xmpp-server")?, "jabber:server", domain),
         ListenKind::Https => request(secured(socket, domain, b"http/1.1")?, domain),
         ListenKind::Http => request(socket, domain),
         ListenKind::Component => component(socket, domain),
@@ -76,9 +78,9 @@ fn secured(socket: TcpStream, domain: &str, alpn: &[u8]) -> Result<StreamOwned<C
     }
 }
 
-fn stream(socket: impl Read + Write, domain: &str) -> Result<(), String> {
+fn stream(socket: impl Read + Write, namespace: &str, domain: &str) -> Result<(), String> {
     let header = format!(
-        "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='jabber:client' \
+        "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='{namespace}' \
          xmlns:stream='http://etherx.jabber.org/streams'>"
     );
     let told = |answer: &[u8]| answer.windows(7).any(|it| it == b"stream:") && answer.ends_with(b">");

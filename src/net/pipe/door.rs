@@ -405,7 +405,7 @@ impl Pipe {
     }
 }
 
-pub(super) fn random(bytes: &mut [u8]) {
+pub(crate) fn random(bytes: &mut [u8]) {
     // Without randomness nothing can be authenticated safely; the kernel's source does not fail once it is seeded.
     if let Err(error) = getrandom::fill(bytes) {
         tracing::error!(%error, "no randomness");

@@ -10,6 +10,7 @@ pub(super) enum Spoken {
     Xmpp(Transport),
     Http,
     Component,
+    Peer { direct: bool },
 }
 
 impl Pipe {
@@ -23,6 +24,11 @@ impl Pipe {
             Service::Plain => return Ok(Spoken::Xmpp(Transport::Plain)),
             Service::Http => return Ok(Spoken::Http),
             Service::Component => return Ok(Spoken::Component),
+            Service::Peer { direct: false } => return Ok(Spoken::Peer { direct: false }),
+            Service::Peer { direct: true } => match &tls.peers_direct {
+                Some(config) => config.clone(),
+                None => return Err(End::Gone),
+            },
             Service::Tls { web: false } => tls.direct.clone(),
             Service::Tls { web: true } | Service::Https => tls.web.clone(),
         };
@@ -40,6 +46,7 @@ impl Pipe {
         self.shook_hands();
         let asked = self.tls.as_ref().and_then(|tls| tls.alpn());
         Ok(match (asked, self.place.service) {
+            (_, Service::Peer { .. }) => Spoken::Peer { direct: true },
             (Some(ALPN_HTTP), _) | (None, Service::Https) => Spoken::Http,
             _ => Spoken::Xmpp(Transport::DirectTls),
         })

@@ -16,17 +16,12 @@ impl Rate {
         (per_second > 0).then(|| Rate { per_second: f64::from(per_second), burst, tokens: burst, at: now })
     }
 
-    /// One more now? Otherwise how long until then.
+    /// There was one more. `Err`: how long until there may be the next.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let passed = now.duration_since(self.at).as_secs_f64();
         self.at = now;
-        self.tokens = (self.tokens + passed * self.per_second).min(self.burst);
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            Ok(())
-        } else {
-            Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second))
-        }
+        self.tokens = (self.tokens + passed * self.per_second).min(self.burst) - 1.0;
+        if self.tokens >= 0.0 { Ok(()) } else { Err(Duration::from_secs_f64(-self.tokens / self.per_second)) }
     }
 }
 
@@ -41,10 +36,25 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(rate.take(now), Ok(()));
         }
-        assert!(rate.take(now).is_err());
-        let later = now + Duration::from_millis(101);
+        assert_eq!(rate.take(now), Err(Duration::from_millis(100)));
+        let later = now + Duration::from_millis(201);
         assert_eq!(rate.take(later), Ok(()));
         assert!(rate.take(later).is_err());
         assert!(Rate::new(0, 3, now).is_none());
+    }
+
+    /// As a pipe does: what is there is heard, and then it waits as long as it is told.
+    #[test]
+    fn whoever_waits_as_told_keeps_to_the_rate() {
+        let begun = Instant::now();
+        let (mut now, mut heard) = (begun, 0);
+        let mut rate = Rate::new(10, 3, now).expect("a limit");
+        while now < begun + Duration::from_secs(10) {
+            heard += 1;
+            if let Err(wait) = rate.take(now) {
+                now += wait;
+            }
+        }
+        assert!((102..=104).contains(&heard), "{heard}");
     }
 }

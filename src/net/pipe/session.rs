@@ -7,24 +7,28 @@ use iris_core::xml::wire::Output;
 
 /// Why reading pauses.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pause {
+pub(super) enum Pause {
     No,
     /// Too many stanzas are underway: the session wakes us.
     Credit,
     /// The rate limit, until then.
     Until(Instant),
+    /// What it was answered lies there unread.
+    Unread,
 }
 
 impl Pipe {
     pub(super) async fn attached(&mut self, at: SessionRef, id: u64) -> End {
         let worker = self.worker.clone();
-        let wake = Rc::new(Wake::default());
+        let wake = self.peer_wake().unwrap_or_default();
         worker.register(at, id, wake.clone());
         worker.shard.borrow_mut().comes_from(at, self.peer);
         let house = worker.shared.house();
         let limits = &house.limits;
         // A component speaks for many.
-        let mut rate = if self.place.unlimited || self.place.service == Service::Component {
+        let mut rate = if self.peer_end.is_some() && !self.place.unlimited {
+            Rate::new(limits.peer_stanza_rate_per_second_max, limits.peer_stanza_rate_burst_max, Instant::now())
+        } else if self.place.unlimited || self.place.service == Service::Component {
             None
         } else {
             Rate::new(limits.stanza_rate_per_second_max, limits.stanza_rate_burst_max, Instant::now())
@@ -52,12 +56,26 @@ impl Pipe {
                 }
                 Err(over) => return self.say_error(at, id, over),
             };
+            let waits = matches!(pause, Pause::Credit | Pause::Until(_));
             let pulled = if deaf { Ok(None) } else { self.pull(at, id) };
             match pulled {
                 Ok(None) => {}
-                Ok(Some(error)) => return self.say_error(at, id, Some(error)),
-                Err(_) if self.ended && pause != Pause::No => deaf = true,
+                Ok(Some(error)) => {
+                    let end = self.say_error(at, id, Some(error));
+                    if self.peer_end.is_some() && matches!(end, End::Said) {
+                        Box::pin(self.hear_to_the_end(at, rate)).await;
+                    }
+                    return end;
+                }
+                Err(_) if self.ended && waits => deaf = true,
                 Err(end) => return end,
+            }
+            if pause == Pause::Unread {
+                match self.outgoing.is_empty() {
+                    true => continue,
+                    false if deaf => return End::Gone,
+                    false => {}
+                }
             }
             if self.ended && pause == Pause::No {
                 return End::Gone;
@@ -77,7 +95,7 @@ impl Pipe {
             };
             let until = match pause {
                 Pause::Until(until) => Some(forsaken.map_or(until, |end: Instant| end.min(until))),
-                Pause::No | Pause::Credit => forsaken,
+                Pause::No | Pause::Credit | Pause::Unread => forsaken,
             };
             let paused = async {
                 match until {
@@ -93,7 +111,7 @@ impl Pipe {
                 () = paused => Ok(None),
             };
             match ready {
-                Err(_) if self.ended && !reading => deaf = true,
+                Err(_) if self.ended && waits => deaf = true,
                 Err(_) => return End::Gone,
                 Ok(Some((true, _))) if reading => match self.read_some() {
                     Ok(_) => {}
@@ -106,6 +124,9 @@ impl Pipe {
 
     /// Give the session every whole stanza that has arrived. `Err(None)`: the client closed its stream.
     fn feed(&mut self, at: SessionRef, rate: &mut Option<Rate>) -> Result<Pause, Option<StreamError>> {
+        if self.peer_end.is_some() {
+            return self.feed_peer(at, rate);
+        }
         if self.pending.is_empty() {
             return Ok(Pause::No);
         }
@@ -127,6 +148,9 @@ impl Pipe {
                 }
                 Ok(Some(Scanned::Stanza { stanza, .. })) => {
                     fed[stanza.kind() as usize] += 1;
+                    if matches!(self.place.service, Service::Peer { .. }) {
+                        self.note_their_error(&stanza);
+                    }
                     if let Err(error) = shard.receive(now, at, stanza, random_text) {
                         break Err(Some(error));
                     }
@@ -151,7 +175,7 @@ impl Pipe {
         match outcome {
             Ok(Pause::Credit) => worker.shared.counters.credits.one(),
             Ok(Pause::Until(_)) => worker.shared.counters.stanza_rates.one(),
-            Ok(Pause::No) | Err(_) => {}
+            Ok(Pause::No | Pause::Unread) | Err(_) => {}
         }
         worker.kick();
         outcome
@@ -195,6 +219,9 @@ impl Pipe {
 
     /// The end of the stream: what the session still has, then why.
     fn say_error(&mut self, at: SessionRef, id: u64, error: Option<StreamError>) -> End {
+        if self.is_parting {
+            return End::Said;
+        }
         let mut said = Ok(());
         if self.outgoing.is_empty() && !self.has_closed() && !self.way.is_full() {
             let mut last = Output { framed: self.framing.is_framed(), ..Output::default() };
@@ -211,6 +238,6 @@ impl Pipe {
 }
 
 /// Most are of one kind.
-fn count<const N: usize>(counters: &[Counter; N], seen: [u64; N]) {
+pub(super) fn count<const N: usize>(counters: &[Counter; N], seen: [u64; N]) {
     counters.iter().zip(seen).filter(|(_, n)| *n > 0).for_each(|(counter, n)| counter.add(n));
 }
