@@ -25,3 +25,43 @@ pub fn server(names: &[&str]) -> (Arc<ServerConfig>, String) {
         .expect("a server");
     (Arc::new(config), ca.pem())
 }
+
+/// An authority that goes on issuing, for servers that speak with each other.
+pub struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    pub pem: String,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut parameters = rcgen::CertificateParams::new(Vec::<String>::new()).expect("parameters");
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let pem = parameters.self_signed(&key).expect("an authority").pem();
+        Authority { issuer: rcgen::Issuer::new(parameters, key), pem }
+    }
+
+    /// A certificate for these names and its key: PEM.
+    pub fn issue(&self, names: &[&str]) -> (String, String) {
+        self.issue_as(names, |_| {})
+    }
+
+    /// As `issue`, with something else about it.
+    pub fn issue_as(&self, names: &[&str], change: impl FnOnce(&mut rcgen::CertificateParams)) -> (String, String) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut leaf = leaf(names);
+        change(&mut leaf);
+        (leaf.signed_by(&key, &self.issuer).expect("a certificate").pem(), key.serialize_pem())
+    }
+}
+
+/// As `Authority::issue`, but nobody has issued it.
+pub fn self_signed(names: &[&str]) -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    (leaf(names).self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+}
+
+fn leaf(names: &[&str]) -> rcgen::CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    rcgen::CertificateParams::new(names).expect("parameters")
+}

@@ -223,6 +223,16 @@ impl Client {
 
     // --- speaking and hearing -----------------------------------------------------------------------------------------
 
+    /// How long a server may leave what is said to it unread, before saying it fails.
+    pub fn be_read_within(&mut self, time: Duration) {
+        let socket = match self.io.as_ref() {
+            Some(Io::Plain(socket)) => socket,
+            Some(Io::Tls(tls)) => &tls.sock,
+            None => return,
+        };
+        socket.set_write_timeout(Some(time)).expect("a socket");
+    }
+
     pub fn try_send(&mut self, xml: &str) -> io::Result<()> {
         self.try_send_bytes(xml.as_bytes())
     }

@@ -19,9 +19,14 @@ fn start(data: &Data) -> (Server, SocketAddr) {
         config += &format!("[[xep.components.component]]\ndomain = \"{name}.{DOMAIN}\"\nsecret = \"{SECRET}\"\n");
     }
     let server = data.start_with(&With { config: Some(config), ..With::default() });
-    let line = server.said.lines().find(|line| line.contains("components")).expect("a place for components");
-    let address = line.split_whitespace().next().and_then(|it| it.parse().ok()).expect("its address");
+    let address = address(&server);
     (server, address)
+}
+
+/// Where components come in.
+pub fn address(server: &Server) -> SocketAddr {
+    let line = server.said.lines().find(|line| line.contains("components")).expect("a place for components");
+    line.split_whitespace().next().and_then(|it| it.parse().ok()).expect("its address")
 }
 
 fn knock(address: SocketAddr, ns: &str, domain: &str) -> (Client, String) {
@@ -41,9 +46,14 @@ fn handshake(client: &mut Client, header: &str, secret: &str) -> String {
 }
 
 fn component(address: SocketAddr, name: &str) -> Client {
-    let (mut client, header) = knock(address, "jabber:component:accept", &format!("{name}.{DOMAIN}"));
-    assert_eq!(attribute(&header, "from"), Some(&*format!("{name}.{DOMAIN}")), "{header}");
-    assert_eq!(handshake(&mut client, &header, SECRET), "<handshake/>");
+    connect(address, &format!("{name}.{DOMAIN}"), SECRET)
+}
+
+/// The program that is this domain.
+pub fn connect(address: SocketAddr, domain: &str, secret: &str) -> Client {
+    let (mut client, header) = knock(address, "jabber:component:accept", domain);
+    assert_eq!(attribute(&header, "from"), Some(domain), "{header}");
+    assert_eq!(handshake(&mut client, &header, secret), "<handshake/>");
     client
 }
 

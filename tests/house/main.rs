@@ -9,6 +9,7 @@ mod client;
 mod components;
 mod depth;
 mod faults;
+mod federation;
 mod files;
 mod invites;
 mod mail;
