@@ -27,16 +27,20 @@ pub struct Circle {
     pub collection: Option<Arc<str>>,
     /// They want a text for people beside it.
     pub bodies: bool,
-    /// They want it only while they are online like this.
-    pub shows: Shows,
+    /// They are told only while they are online like this; `None`: in any case.
+    pub shows: Option<Shows>,
     pub jids: Vec<Jid>,
 }
 
 /// Those who wish for the same, together.
-fn circles<'a>(collection: Option<&Arc<str>>, all: impl Iterator<Item = &'a Subscription>) -> impl Iterator<Item = Circle> {
-    let mut by_wish: BTreeMap<(bool, Shows), Vec<Jid>> = BTreeMap::new();
+fn circles<'a>(
+    collection: Option<&Arc<str>>,
+    all: impl Iterator<Item = &'a Subscription>,
+    when: impl Fn(&Subscription) -> Option<Shows>,
+) -> impl Iterator<Item = Circle> {
+    let mut by_wish: BTreeMap<(bool, Option<Shows>), Vec<Jid>> = BTreeMap::new();
     for it in all {
-        by_wish.entry((it.options.include_body, it.options.shows)).or_default().push(it.jid.clone());
+        by_wish.entry((it.options.include_body, when(it))).or_default().push(it.jid.clone());
     }
     let collection = collection.cloned();
     by_wish.into_iter().map(move |((bodies, shows), jids)| Circle { collection: collection.clone(), bodies, shows, jids })
@@ -56,7 +60,8 @@ impl Service {
         let may = node.subscriptions.people().filter(|(person, _)| about.may_hear(person, !is_list));
         let is_gone = removed.iter().any(|(it, _)| **it == *name);
         let hears = |it: &Subscription| if is_gone { it.hears_end(now_us) } else { it.hears(now_us) };
-        let mut all: Vec<Circle> = circles(None, may.flat_map(|(_, of)| of).filter(|it| hears(it))).collect();
+        let mut all: Vec<Circle> =
+            circles(None, may.flat_map(|(_, of)| of).filter(|it| hears(it)), |it| node.when(it)).collect();
         if !alone {
             told.extend(all.iter().flat_map(|circle| &circle.jids).cloned());
             self.above(node, self.parents(&node.config.collections), subject, now_us, told, &mut all);
@@ -95,7 +100,9 @@ impl Service {
                 });
                 // 10.1 warns that a collection may open closed nodes: here it opens nobody a node that is not open to them.
                 let may = wants.filter(|it| node.may_hear(&it.jid.to_bare(), false));
-                all.extend(circles(Some(name), may.filter(|it| told.insert(it.jid.clone()))));
+                // The node's owner has a say, and the collection's.
+                let when = |it: &Subscription| node.when(it).or_else(|| collection.when(it));
+                all.extend(circles(Some(name), may.filter(|it| told.insert(it.jid.clone())), when));
                 if **name != *ROOT {
                     next.extend(self.parents(&collection.config.collections).into_iter().filter(|above| seen.insert(above)));
                 }

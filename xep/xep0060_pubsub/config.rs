@@ -4,7 +4,7 @@ use iris_core::xml::Build;
 use iris_core::{Bounce, Condition};
 
 use super::error;
-use super::fields::{ACCESS_MODEL, CHILDREN, FIELDS, FIXED, NODE_TYPE, limit, one};
+use super::fields::{ACCESS_MODEL, CHILDREN, FIELDS, FIXED, NODE_TYPE, Of, limit, one};
 use super::form::{self, Filled};
 use super::service::Quotas;
 use super::{NODE_CONFIG, PUBLISH_OPTIONS};
@@ -99,6 +99,12 @@ pub struct Config {
     pub subscribe: bool,
     /// Seconds after which an item goes.
     pub item_expire_s: Option<u32>,
+    /// 12.5: every subscription ends when its subscriber is not online any more.
+    pub temporary: bool,
+    /// 12.6: news are for those who are online.
+    pub by_presence: bool,
+    /// Items go when whoever has published them goes offline.
+    pub purge_offline: bool,
     pub node_type: NodeType,
     /// The collections this node is in.
     pub collections: Vec<String>,
@@ -137,6 +143,9 @@ impl Config {
             node_full: NodeFull::RetractOldest,
             subscribe: true,
             item_expire_s: None,
+            temporary: false,
+            by_presence: false,
+            purge_offline: false,
             node_type: NodeType::Leaf,
             collections: Vec::new(),
             children: None,
@@ -247,8 +256,12 @@ impl Config {
         form::open(xml, kind, NODE_CONFIG);
         for field in FIELDS.iter().filter(|field| field.var != CHILDREN && field.of.has(self.node_type)) {
             let values = (field.get)(self);
-            // A leaf in no collection is what all nodes of accounts are: that needs no word.
-            let is_plain = || matches!(values.iter().map(String::as_str).collect::<Vec<_>>()[..], [] | [""] | ["leaf"]);
+            // A leaf in no collection that asks for nobody's presence is what all nodes of accounts are: that needs no word.
+            let is_plain = || match values.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                [] | [""] | ["leaf"] => true,
+                ["0"] => field.kind == "boolean",
+                _ => false,
+            };
             if field.of.offered(false) || !is_plain() {
                 form::field(xml, field.var, None, None, &[], &values);
             }
@@ -267,10 +280,13 @@ impl Config {
             "pubsub#access_model",
             "pubsub#publish_model",
             "pubsub#max_items",
+            // Whoever follows, or publishes, is to know what others see by it.
+            "pubsub#tempsub",
+            "pubsub#purge_offline",
         ];
         for field in FIELDS.iter().filter(|field| PUBLIC.contains(&field.var)) {
             let values = (field.get)(self);
-            if !values.is_empty() {
+            if !values.is_empty() && (field.of != Of::Service || values[0] == "1") {
                 form::field(xml, field.var, Some(field.kind), Some(field.label), &[], &values);
             }
         }

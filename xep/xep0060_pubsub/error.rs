@@ -66,6 +66,12 @@ pub fn too_many_subscribers(quotas: &Quotas) -> Bounce {
     too_many_subscriptions().limit(what, Changed::ByOperator)
 }
 
+/// The same: of people whose server says itself how many there are.
+pub fn too_many_of_server(quotas: &Quotas, domain: &str) -> Bounce {
+    let what = format!("people of {domain} have at most {} subscriptions to a node", quotas.subscriptions_per_server_max);
+    too_many_subscriptions().limit(what, Changed::ByOperator)
+}
+
 /// The same: their own.
 pub fn too_many_of_one(quotas: &Quotas) -> Bounce {
     let what = format!("one person has at most {} subscriptions to a node", quotas.subscriptions_per_person_max);

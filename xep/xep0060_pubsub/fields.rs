@@ -213,6 +213,9 @@ pub const FIELDS: &[Field] = &[
             Some(())
         },
     },
+    switch!(Service, "pubsub#tempsub", "Subscriptions end when the subscriber goes offline", temporary),
+    switch!(Service, "pubsub#presence_based_delivery", "Notify only subscribers who are online", by_presence),
+    switch!(Service, "pubsub#purge_offline", "Remove a publisher's items when the publisher goes offline", purge_offline),
     choice!(Service, NODE_TYPE, "Whether the node holds items or other nodes", node_type, NodeType),
     Field {
         of: Of::Service,

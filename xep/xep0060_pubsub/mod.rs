@@ -1,11 +1,19 @@
 //! XEP-0060: Publish-Subscribe - nodes to which some publish and of which others hear.
 //! Spec 1.30.0, https://xmpp.org/extensions/xep-0060.html. Not done, because the text leaves it to the service: digests (`pubsub#digest`: what is
-//! new since a moment can be asked for in pages, of the node or of its archive), whole nodes whose news go by presence
-//! (`pubsub#presence_based_delivery`, `tempsub`: each subscriber has that in their own options, 12.5, 12.6), several subscriptions of
+//! new since a moment can be asked for in pages, of the node or of its archive), several subscriptions of
 //! one address and their numbers (6.1.6): each of these is refused where it is asked for, and a number is passed over. What depends on
-//! presence (`pubsub#show-values`, `pubsub#expire` = presence, the last item on presence) is for accounts of this house, at a service;
-//! of others no presence is seen, and they are refused it. An account's nodes need none of it: their news go by what sessions ask for
-//! (XEP-0163). Filtered notifications (`+notify`) are of accounts alone. Changes of
+//! presence is for accounts of this house, at a service: what a subscriber wants (`pubsub#show-values`, `pubsub#expire` = presence, the last
+//! item on presence) and what a node wants of all of them (`pubsub#tempsub`, 12.5; `pubsub#presence_based_delivery`, 12.6) or of those who
+//! publish (`pubsub#purge_offline`, 16.4.4: items go with whoever has published them, also when that one was not there to begin with).
+//! For that a service "needs to subscribe to the subscriber's presence" (12.6). Accounts of this house say it by themselves; of others it
+//! is not asked, so it is refused them: to subscribe to such a node, and to publish in it. When the options of a node become such, nobody's
+//! presence is shown by it who has not wanted that: subscriptions that were to last end, and items of others have to go first; what a node
+//! shows of presence stands in its meta-data (5.4). An account's nodes need none of it: their news go by what sessions ask for
+//! (XEP-0163), and 9 says of an account that nothing is zeroed out when its owner goes offline. Filtered notifications (`+notify`, 9.2) and
+//! subscriptions by presence alone (9.1) are of accounts: 9 is about "IM Account Integration", 9.2 about "the account owner's server" and
+//! works "only if the account owner has a presence subscription to the contact and the contact has a presence subscription to the account
+//! owner", which a service's node has not; 12.2 (3, 4) speaks of "a service that supports filtered notifications", which 10 has as
+//! OPTIONAL. Changes of
 //! affiliations that the chart of 4.1 makes in two steps (an owner who becomes a publisher) are granted in one. A service's nodes send
 //! their last item on subscription unless their options say otherwise, and not on presence too, as 4.3 wants of who sends it at all: a
 //! person follows many channels. Who asks for a node that was deleted with a redirect is led there (6.1.3.11), if the node was one to
@@ -26,7 +34,8 @@
 //! node      one node and its index of items                    error    the conditions of section 11
 //! publish retrieve subscribe own   the use cases               stored   how nodes and index are kept      lists   long answers
 //! event     what subscribers are told                          form     XEP-0004 as far as it is needed here
-//! subscription options   who hears of a node, and how          moved   nodes that went elsewhere          collection below root   XEP-0248     social   XEP-0472     public   XEP-0465
+//! subscription options   who hears of a node, and how          presence   what goes with it
+//!          moved   nodes that went elsewhere          collection below root   XEP-0248     social   XEP-0472     public   XEP-0465
 //! channels  the service of a domain, with its doors
 //! ```
 
@@ -46,6 +55,7 @@ mod moved;
 mod node;
 mod options;
 mod own;
+mod presence;
 mod public;
 mod publish;
 mod request;

@@ -76,10 +76,12 @@ pub struct Offered {
     pub body: bool,
     /// Whatever depends on the subscriber's presence: where the service hears of it.
     pub presence: bool,
+    /// 12.5: the node has no subscriptions that last.
+    pub temporary: bool,
 }
 
 impl Offered {
-    pub const ALL: Offered = Offered { collection: true, body: true, presence: true };
+    pub const ALL: Offered = Offered { collection: true, body: true, presence: true, temporary: false };
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +152,9 @@ impl Options {
                 }
                 INCLUDE_BODY => boolean(value).map(|on| options.include_body = on),
                 EXPIRE if value == UNTIL_OFFLINE && !offered.presence => return Err(invalid(UNSEEN)),
+                EXPIRE if value != UNTIL_OFFLINE && offered.temporary => {
+                    return Err(invalid("subscriptions to this node last as long as you are online: 'presence'"));
+                }
                 EXPIRE if value.is_empty() || value == UNTIL_OFFLINE => {
                     (options.expire_us, options.until_offline) = (None, !value.is_empty());
                     Some(())
@@ -193,7 +198,7 @@ impl Options {
         if offered.body {
             field(INCLUDE_BODY, "boolean", "Add a text for people to notifications", &[], &flag(self.include_body));
         }
-        let expire: Vec<String> = match self.until_offline {
+        let expire: Vec<String> = match self.until_offline || offered.temporary {
             true => vec![UNTIL_OFFLINE.to_owned()],
             false => self.expire_us.map(datetime).into_iter().collect(),
         };

@@ -115,6 +115,7 @@ impl Service {
             return Err(error::not_allowed("invalid-options").text("a leaf holds no nodes"));
         }
         self.may_be_in(cx, &name, &was.collections, &config.collections)?;
+        self.may_depend(cx, node, &config)?;
         let moves = children.map_or_else(|| Ok(Vec::new()), |children| self.with_children(cx, &name, &children))?;
         // XEP-0248 7.2.3: each alone may be right, and both together a circle.
         let is_inside = |child: &str| config.collections.iter().any(|above| child == above || self.is_above(child, above));
@@ -142,6 +143,7 @@ impl Service {
             let people = node.subscriptions.people().map(|(person, _)| person.clone()).collect();
             self.review_people(cx, &name, people, &mut outcome);
         }
+        self.depend(cx, &name, &was, &mut outcome);
         // What the node may not hold any more goes, oldest first.
         while self.node(&name).is_some_and(|node| node.entries.len() > most) {
             if self.drop_entry(&name, 0, &mut outcome.changes).is_none() {
@@ -241,6 +243,9 @@ impl Service {
         if let Some(jid) = new.keys().find(is_none).filter(|_| cx.quotas.is_service) {
             let text = format!("{jid} has not subscribed and has no affiliation here");
             return Err(untouched(Bounce::new(Condition::NotAcceptable).text(text)));
+        }
+        if let Some(why) = new.keys().find_map(|jid| cx.may_be_told(&node.config, jid).err()) {
+            return Err(untouched(why));
         }
         let is_much =
             |(jid, new): (&BareJid, &usize)| node.subscriptions.of(jid).len() + new > cx.quotas.subscriptions_per_person_max;

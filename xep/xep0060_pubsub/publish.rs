@@ -55,6 +55,7 @@ impl Service {
         if config.is_collection() {
             return Err(error::unsupported("publish"));
         }
+        cx.may_leave(&config, &cx.who.bare)?;
         social::check_type(&config, &payload)?;
         social::check(&config, &payload)?;
         let (of_node, of_service) = (config.max_payload_size_bytes as usize, cx.quotas.item_size_bytes_max);

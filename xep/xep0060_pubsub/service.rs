@@ -30,6 +30,8 @@ pub struct Quotas {
     pub total_size_bytes_max: usize,
     pub item_size_bytes_max: usize,
     pub subscriptions_per_node_max: usize,
+    /// Of all people whose presence is not seen and who are of the same domain, to one node: who is no person of this house.
+    pub subscriptions_per_server_max: usize,
     /// Of one person, with their resources, to one node.
     pub subscriptions_per_person_max: usize,
     pub affiliations_per_node_max: usize,
@@ -52,6 +54,7 @@ impl Quotas {
         total_size_bytes_max: usize::MAX,
         item_size_bytes_max: usize::MAX,
         subscriptions_per_node_max: usize::MAX,
+        subscriptions_per_server_max: usize::MAX,
         subscriptions_per_person_max: SUBSCRIPTIONS_PER_PERSON_MAX,
         affiliations_per_node_max: AFFILIATIONS_PER_NODE_MAX,
         children_max: usize::MAX,
@@ -79,8 +82,8 @@ pub struct Context<'a> {
     pub may_create: Result<(), Bounce>,
     /// The account whose nodes all of these are.
     pub host: Option<&'a str>,
-    /// Whether the service hears when `who` comes and goes: then subscriptions may depend on it.
-    pub sees_presence: bool,
+    /// Whether the service hears when somebody comes and goes: then subscriptions may depend on it.
+    pub sees: &'a dyn Fn(&BareJid) -> bool,
     /// Microseconds since 1970.
     pub now_us: u64,
     /// The service itself.
@@ -220,6 +223,8 @@ pub struct Service {
     pub(super) moved: moved::ByName,
     /// Subscriptions that last as long as their address is online (12.5): the name of the node, and the address.
     pub(super) fleeting: BTreeSet<(Arc<str>, Jid)>,
+    /// Whose items go when they go offline, and how many that are.
+    pub(super) passing: HashMap<BareJid, usize>,
 }
 
 impl Service {
@@ -238,7 +243,7 @@ impl Service {
         for (number, subscription) in subscriptions {
             let name = names.get(&number);
             if let Some((name, node)) = name.and_then(|name| Some((name, service.nodes.get_mut(name)?))) {
-                if subscription.options.until_offline {
+                if node.is_fleeting(&subscription) {
                     service.fleeting.insert((name.clone(), subscription.jid.clone()));
                 }
                 service.next_lease_us = earlier(service.next_lease_us, subscription.options.expire_us);
@@ -257,6 +262,7 @@ impl Service {
                 node.push(entry);
             }
         }
+        service.restore_passing();
         service
     }
 
@@ -342,8 +348,12 @@ impl Service {
             entry: entry.clone(),
             payload: payload.clone(),
         })));
+        let passes = node.config.purge_offline.then(|| BareJid::new(entry.published_by()).ok()).flatten();
         node.push(entry);
         node.last = (payload.len() <= LAST_SIZE_BYTES_MAX).then(|| payload.clone());
+        if let Some(publisher) = passes {
+            self.count_in(publisher);
+        }
     }
 
     /// The payload of the item with that serial was read. False: it is not the last one of its node any more.
@@ -359,22 +369,25 @@ impl Service {
     pub(super) fn drop_entry(&mut self, name: &str, at: usize, changes: &mut Vec<Change>) -> Option<Entry> {
         let node = self.nodes.get_mut(name)?;
         let entry = node.remove(at)?;
-        let creator = node.creator.clone();
-        self.dropped(&creator, &entry, changes);
+        let (creator, passes) = (node.creator.clone(), node.config.purge_offline);
+        self.dropped(&creator, passes, &entry, changes);
         Some(entry)
     }
 
     pub(super) fn drop_all(&mut self, name: &str, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
-        let (entries, creator) = (node.clear(), node.creator.clone());
-        entries.iter().for_each(|entry| self.dropped(&creator, entry, changes));
+        let (entries, creator, passes) = (node.clear(), node.creator.clone(), node.config.purge_offline);
+        entries.iter().for_each(|entry| self.dropped(&creator, passes, entry, changes));
     }
 
-    fn dropped(&mut self, creator: &BareJid, entry: &Entry, changes: &mut Vec<Change>) {
+    fn dropped(&mut self, creator: &BareJid, passes: bool, entry: &Entry, changes: &mut Vec<Change>) {
         self.items = self.items.saturating_sub(1);
         if let Some(usage) = self.usage.get_mut(creator) {
             usage.items = usage.items.saturating_sub(1);
             usage.bytes = usage.bytes.saturating_sub(entry.weight());
+        }
+        if let Some(publisher) = passes.then(|| BareJid::new(entry.published_by()).ok()).flatten() {
+            self.count_out(&publisher);
         }
         changes.push(Change::DeleteItem(entry.serial));
     }
@@ -491,7 +504,7 @@ impl Service {
         let Some(node) = self.nodes.get(name) else { return };
         let expire_us = node.subscriptions.get(jid).and_then(|it| it.options.expire_us);
         self.next_lease_us = earlier(self.next_lease_us, expire_us);
-        match node.subscriptions.get(jid).is_some_and(|it| it.options.until_offline) {
+        match node.subscriptions.get(jid).is_some_and(|it| node.is_fleeting(it)) {
             true => self.fleeting.insert((name.clone(), jid.clone())),
             false => !self.fleeting.is_empty() && self.fleeting.remove(&(name.clone(), jid.clone())),
         };

@@ -36,6 +36,7 @@ impl Service {
         if !node.config.subscribe {
             return Err(error::unsupported("subscribe"));
         }
+        cx.may_be_told(&node.config, &cx.who.bare)?;
         let is_collection = node.config.is_collection();
         let known = node.subscriptions.get(&jid);
         let before = known.map_or_else(Options::default, |it| it.options.clone());
@@ -59,6 +60,14 @@ impl Service {
         }
         if node.subscriptions.len() >= cx.quotas.subscriptions_per_node_max {
             return Err(error::too_many_subscribers(cx.quotas));
+        }
+        let domain = cx.who.bare.domain();
+        let most = cx.quotas.subscriptions_per_server_max;
+        if node.subscriptions.len() >= most && !(cx.sees)(&cx.who.bare) {
+            let is_theirs = |(person, of): (&BareJid, &[Subscription])| if person.domain() == domain { of.len() } else { 0 };
+            if node.subscriptions.people().map(is_theirs).sum::<usize>() >= most {
+                return Err(error::too_many_of_server(cx.quotas, domain.as_str()));
+            }
         }
         if node.subscriptions.of(&cx.who.bare).len() >= cx.quotas.subscriptions_per_person_max {
             return Err(error::too_many_of_one(cx.quotas));
@@ -137,17 +146,17 @@ impl Service {
 
     /// 6.4.
     pub(super) fn default_options(&self, cx: &Context<'_>, name: Option<&str>) -> Result<Outcome, Bounce> {
-        let presence = cx.sees_presence;
+        let presence = (cx.sees)(&cx.who.bare);
         let offered = match name {
             Some(name) => {
                 let (_, node) = self.known(public::subject(name))?;
                 node.may_subscribe(cx.who)?;
                 match public::is_reserved(name) {
-                    true => Offered { collection: false, body: false, presence },
+                    true => Offered { collection: false, body: false, presence, temporary: false },
                     false => offered(cx, &node.config),
                 }
             }
-            None => Offered { collection: cx.quotas.is_service, body: true, presence },
+            None => Offered { collection: cx.quotas.is_service, body: true, presence, temporary: false },
         };
         let mut xml = Build::new();
         xml.open_ns("pubsub", NS).open("default").attr_opt("node", name);
@@ -257,25 +266,6 @@ impl Service {
         (!outcome.changes.is_empty()).then_some(outcome)
     }
 
-    /// 12.5: of this person only these are online. Subscriptions of others that were to last no longer end; they are told, wherever
-    /// they listen next.
-    pub fn end_fleeting(&mut self, person: &BareJid, here: &[Jid]) -> Option<Outcome> {
-        let is_here = |jid: &Jid| if jid.resource().is_some() { here.contains(jid) } else { !here.is_empty() };
-        let of_person = self.fleeting.iter().filter(|(_, jid)| jid.to_bare() == *person);
-        let over: Vec<(Arc<str>, Jid)> = of_person.filter(|(_, jid)| !is_here(jid)).cloned().collect();
-        let mut outcome = Outcome::empty();
-        for (name, jid) in over {
-            self.end_subscription(&name, &jid, &mut outcome);
-            outcome.notices.push(told(&name, &jid, None));
-        }
-        (!outcome.changes.is_empty()).then_some(outcome)
-    }
-
-    /// Whose subscriptions end when they go offline.
-    pub fn fleeting(&self) -> impl Iterator<Item = BareJid> {
-        self.fleeting.iter().map(|(_, jid)| jid.to_bare())
-    }
-
     /// Somebody is no more: nothing goes to them, they are nothing to any node, and what only they own ends.
     pub fn forget_person(&mut self, person: &BareJid) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
@@ -331,7 +321,7 @@ pub(super) fn set_state(node: &mut Node, jid: &Jid, state: Option<State>) {
 }
 
 /// 12.11: a subscription is not what it was.
-fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
+pub(super) fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
     let xml = event::subscription(node, jid, state);
     Notice::Message { to: jid.clone(), xml, kind: Notification::Headline }
 }
@@ -339,7 +329,8 @@ fn told(node: &str, jid: &Jid, state: Option<State>) -> Notice {
 /// What may be chosen of a node.
 fn offered(cx: &Context<'_>, config: &Config) -> Offered {
     let collection = config.is_collection();
-    Offered { collection, body: collection || social::has_body(config), presence: cx.sees_presence }
+    let body = collection || social::has_body(config);
+    Offered { collection, body, presence: (cx.sees)(&cx.who.bare), temporary: config.temporary }
 }
 
 /// `shown`: they were asked for.

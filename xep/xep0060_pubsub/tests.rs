@@ -41,7 +41,7 @@ impl Stage {
             others: &HashMap::new(),
             may_create,
             host,
-            sees_presence: false,
+            sees: &|_| false,
             now_us: 1_000_000,
             service,
             mint: &mint,

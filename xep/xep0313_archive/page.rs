@@ -30,6 +30,17 @@ pub async fn answer(query: Query, cx: Cx) -> Finish {
     }
 }
 
+/// The same of entries that are shown otherwise than they are kept. What cannot be shown is left out.
+pub async fn answer_as(query: Query, cx: Cx, shown: impl Fn(&Entry) -> Option<Bytes>) -> Finish {
+    match find(&query, &cx).await {
+        Ok(mut found) => {
+            found.entries = found.entries.iter().filter_map(|it| Some(Entry { id: it.id, entry: shown(it)? })).collect();
+            Finish::Answer { before: results(&query, &found.entries), result: fin(&query, &found) }
+        }
+        Err(bounce) => Finish::Error(bounce),
+    }
+}
+
 /// The same of entries that were found elsewhere (`listed`).
 pub fn finish(query: &Query, entries: Vec<Entry>, complete: bool, count: Option<u64>) -> Finish {
     let found = cut(query, Found { entries, complete, count });

@@ -6,11 +6,16 @@ use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
 use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply};
 
-use super::super::{Access, Answer, Asker, Change, Config, Context, Node, Outcome, Quotas, Request, Standing, public};
+use super::super::{Access, Answer, Asker, Change, Config, Context, Kept, Node, Outcome, Quotas, Request, Standing, public};
 use super::standing::Standings;
 use super::{CHANNELS, ITEMS, Rules, SHELVES, deliver, items, standing};
 
 pub(super) fn answer(turn: &mut HostTurn<'_>, el: &El<'_>, set: bool) -> Reply {
+    // A server notifies apps (XEP-0357) where its users want it to: not the followers of a channel, in nobody's name.
+    let is_house = turn.from.node().is_none() && turn.doors.house.iter().any(|domain| **domain == *turn.from.domain().as_str());
+    if set && is_house {
+        return Bounce::new(Condition::Forbidden).text("a server of this house publishes nothing here").into();
+    }
     match Request::parse(el, set) {
         Ok(request) => hear(turn, request),
         Err(why) => why.into(),
@@ -194,6 +199,7 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
     let Some((channels, rules)) = turn.state(&CHANNELS).zip(rules) else {
         return Err(Bounce::new(Condition::InternalServerError));
     };
+    let sees = |person: &BareJid| rules.sees(person);
     let cx = Context {
         quotas: &rules.quotas,
         default: &rules.default,
@@ -201,7 +207,7 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
         others: &known.others,
         may_create: known.may_create,
         host: None,
-        sees_presence: who.bare.node().is_some() && rules.domains.iter().any(|domain| domain == who.bare.domain().as_str()),
+        sees: &sees,
         now_us: now.wall_us,
         service: &me,
         mint: &mint,
@@ -210,20 +216,31 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
     Ok(settle(turn, outcome))
 }
 
+/// Is it of somebody of whom it did not matter yet that they go offline?
+fn is_new_passing(turn: &mut HostTurn<'_>, kept: &Kept) -> bool {
+    let Some(channels) = turn.state(&CHANNELS) else { return false };
+    let passes = channels.service.node(&kept.node).is_some_and(|node| node.config.purge_offline);
+    passes && BareJid::new(kept.entry.published_by()).is_ok_and(|publisher| !channels.fleeting.contains(&publisher))
+}
+
 /// Keep what is to be kept, and tell who is to be told.
 pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     let owner = turn.owner;
-    let (mut nodes, mut subscriptions) = (false, false);
+    let (mut nodes, mut subscriptions, mut passing, mut fewer) = (false, false, false, false);
     for change in outcome.changes {
         turn.write(SHELVES.write(owner, &change));
         match change {
             Change::PutNode(..) | Change::DeleteNode(_) => nodes = true,
             Change::PutSubscription(..) | Change::DeleteSubscription(_) => subscriptions = true,
             Change::PutItem(kept) => {
+                passing |= is_new_passing(turn, &kept);
                 let (id, peer, entry) = (EntryId(kept.entry.serial), kept.node_number, items::encode(turn, &kept));
                 turn.write(Write::Append { owner, shelf: ITEMS, id, peer, tag: 0, entry });
             }
-            Change::DeleteItem(serial) => turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) }),
+            Change::DeleteItem(serial) => {
+                fewer = true;
+                turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) });
+            }
             Change::PutMoved(..) | Change::DeleteMoved(_) => {}
         }
     }
@@ -232,6 +249,10 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     }
     if nodes || subscriptions {
         standing::publish_awaited(turn, nodes);
+    }
+    // Whose last passing item has gone is asked after again when they publish the next.
+    fewer &= turn.state(&CHANNELS).is_some_and(|channels| !channels.fleeting.is_empty());
+    if nodes || subscriptions || passing || fewer {
         standing::publish_fleeting(turn);
     }
     for notice in outcome.notices {

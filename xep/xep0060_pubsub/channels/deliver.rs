@@ -8,7 +8,7 @@ use iris_core::xml::Build;
 use iris_core::{Envelope, HostTurn, Jid, SessionCard, Stanza, ns};
 
 use super::super::{Affiliation, Circle, Node, Notice, Notification, Shows, event, text};
-use super::{CHANNELS, items};
+use super::{CHANNELS, Rules, items};
 
 pub(super) fn tell(turn: &mut HostTurn<'_>, notice: Notice, removed: &[(Arc<str>, Node)]) {
     let now_us = turn.now.wall_us;
@@ -68,16 +68,19 @@ fn news(turn: &mut HostTurn<'_>, circles: Vec<Circle>, xml: &str, kind: Notifica
             inside.raw(event::through(&collection).as_bytes());
         }
         let Some(stanza) = message(turn, &text(inside), kind.as_str(), None) else { continue };
-        if shows == Shows::ALL {
-            turn.fan_out(turn.jid.clone(), stanza, jids.into());
-        } else {
-            jids.into_iter().for_each(|jid| if_shown(turn, stanza.clone(), jid, shows));
+        match shows {
+            None => turn.fan_out(turn.jid.clone(), stanza, jids.into()),
+            Some(shows) => jids.into_iter().for_each(|jid| if_shown(turn, stanza.clone(), jid, shows)),
         }
     }
 }
 
-/// 12.6: to somebody of this house, if they are online in one of these states when it comes to them.
+/// 12.6: to somebody of this house, if they are online in one of these states when it comes to them. Of others, who may hear of such a
+/// node by a collection that it is in, nobody knows whether they are.
 fn if_shown(turn: &mut HostTurn<'_>, stanza: Arc<Stanza>, to: Jid, shows: Shows) {
+    if !turn.doors.rules::<Rules>().is_some_and(|rules| rules.sees(&to.to_bare())) {
+        return;
+    }
     let from = turn.jid.clone();
     turn.tell_account(to.to_bare(), move |turn| {
         let is_shown = |card: &SessionCard| {
@@ -103,14 +106,17 @@ pub(super) fn last(turn: &mut HostTurn<'_>, name: &Arc<str>, to: &Jid, payload: 
         // The subscription may have ended while it was read.
         let person = to.to_bare();
         let of = node.subscriptions.of(&person);
-        let hears = of.iter().any(|it| (it.jid == *to || it.jid.resource().is_none()) && it.hears(now_us));
-        (hears && node.may_hear(&person, true)).then_some(())?;
+        let hears = of.iter().find(|it| (it.jid == *to || it.jid.resource().is_none()) && it.hears(now_us))?;
+        node.may_hear(&person, true).then_some(())?;
         let payload = node.config.deliver_payloads.then_some(payload);
-        Some((event::item(name, entry, payload, &node.config, &me), entry.serial, node.config.notification))
+        Some((event::item(name, entry, payload, &node.config, &me), entry.serial, node.config.notification, node.when(hears)))
     });
-    let Some((xml, serial, kind)) = made else { return };
+    let Some((xml, serial, kind, shows)) = made else { return };
     if let Some(stanza) = message(turn, &event::message(&xml, Some((serial, &me))), kind.as_str(), None) {
-        turn.send_stanza(to.clone(), stanza);
+        match shows {
+            None => turn.send_stanza(to.clone(), stanza),
+            Some(shows) => if_shown(turn, stanza, to.clone(), shows),
+        }
     }
 }
 

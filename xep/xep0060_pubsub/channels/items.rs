@@ -26,7 +26,7 @@ pub(super) fn encode(turn: &mut HostTurn<'_>, kept: &Kept) -> Bytes {
     entry.extend_from_slice(b"'><item id='");
     push_attr(&kept.entry.id, &mut entry);
     if let Some(publisher) = publisher {
-        entry.extend_from_slice(PUBLISHER);
+        entry.extend_from_slice(b"' publisher='");
         push_attr(publisher, &mut entry);
     }
     entry.extend_from_slice(b"'>");
@@ -37,28 +37,17 @@ pub(super) fn join(head: &[u8], payload: &[u8]) -> Bytes {
     [head, &[BORDER], payload].concat().into()
 }
 
-/// An apostrophe in a value is escaped, so this is the attribute.
-const PUBLISHER: &[u8] = b"' publisher='";
-
-/// The head of an item that names nobody.
-pub(super) fn without_publisher(head: &[u8]) -> Vec<u8> {
-    match head.windows(PUBLISHER.len()).position(|it| it == PUBLISHER) {
-        Some(at) => [head.get(..at).unwrap_or_default(), b"'>"].concat(),
-        None => head.to_vec(),
-    }
-}
-
 /// The head and the payload.
 pub(super) fn parts(entry: &Bytes) -> Option<(Bytes, Bytes)> {
     let at = entry.iter().position(|byte| *byte == BORDER)?;
     Some((entry.slice(..at), entry.slice(at + 1..)))
 }
 
-/// Whom the head names.
-pub(super) fn publisher(head: &Bytes) -> Option<String> {
+/// The id of the item, and whom the head names.
+pub(super) fn named(head: &Bytes) -> Option<(String, Option<String>)> {
     let whole = [head, &b"</item></items>"[..]].concat();
     let item = El::parse(&whole)?.children().next()?;
-    item.attr("publisher").map(|publisher| publisher.into_owned())
+    Some((item.attr("id")?.into_owned(), item.attr("publisher").map(|publisher| publisher.into_owned())))
 }
 
 /// The payloads of these items, those that are there.

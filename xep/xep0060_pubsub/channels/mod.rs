@@ -88,6 +88,13 @@ struct Rules {
     domains: Vec<String>,
 }
 
+impl Rules {
+    /// Does the service hear when this one comes and goes?
+    fn sees(&self, person: &BareJid) -> bool {
+        person.node().is_some() && self.domains.iter().any(|domain| domain == person.domain().as_str())
+    }
+}
+
 /// The service's.
 pub fn address(m: &mut Mount<'_>) -> Result<String, MountError> {
     let label = m.config::<Settings>()?.service;
@@ -163,6 +170,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             "collections",
             "get-pending",
             "multi-collections",
+            "presence-notifications",
         ];
         for feature in FEATURES.iter().chain(&own) {
             s.feature(At::Host, &format!("{NS}#{feature}"));

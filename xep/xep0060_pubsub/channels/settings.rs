@@ -48,7 +48,7 @@ nodes_per_user_max = 100
 items_per_user_max = 20000
 bytes_per_user_max = 268435456
 # Items of one node, which is also the meaning of pubsub#max_items = max; one item, in bytes; subscriptions of one node, of which
-# one person has at most 16.
+# one person has at most 16, and the people of one other server together at most half.
 items_per_node_max = 1000
 item_size_bytes_max = 196608
 subscriptions_per_node_max = 10000
@@ -71,6 +71,7 @@ impl Settings {
             total_size_bytes_max: self.bytes_per_user_max,
             item_size_bytes_max: self.item_size_bytes_max,
             subscriptions_per_node_max: self.subscriptions_per_node_max,
+            subscriptions_per_server_max: (self.subscriptions_per_node_max / 2).max(1),
             children_max: CHILDREN_MAX,
             ..Quotas::NONE
         }

@@ -46,6 +46,37 @@ fn s2_items_come_as_they_were_announced_one_by_one() {
     error(&end, "cancel", "item-not-found", "");
 }
 
+/// "in the same manner as the notifications sent to subscribers for the item, except … 'from' 'to' and 'id'".
+#[test]
+fn s3_an_item_looks_as_the_notification_that_announces_it() {
+    let (mut house, [romeo, juliet, nurse]) = scene(&[]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    for (n, config) in [
+        ("notification_type", "normal"),
+        ("notification_type", "headline"),
+        ("itemreply", "owner"),
+        ("itemreply", "publisher"),
+        ("itemreply", "none"),
+        ("deliver_payloads", "0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        ok(&configure(&mut house, &romeo, "n", &[config]));
+        house.recv(&juliet);
+        ok(&publish(&mut house, &romeo, "n", &format!("{n}"), "<x xmlns='urn:x'>&apos;</x>"));
+        let announced = house.one(&juliet);
+        let (found, _) = query(&mut house, &nurse, "n", "");
+        let last = found.last().expect("an item");
+        let message = last.split_once("<message xmlns='jabber:client'").expect("a message").1;
+        let kind = announced.attr("type").expect("a type");
+        assert!(message.starts_with(&format!(" type='{kind}'>")), "{message}");
+        let (_, event) = announced.as_str().split_once("<event").expect("an event");
+        let event = event.split_once("</message>").expect("an end").0;
+        assert!(message.contains(event), "{config:?}: {message}\n{event}");
+    }
+}
+
 /// Security D4: what was taken back is gone.
 #[test]
 fn d4_what_was_retracted_is_in_no_archive() {

@@ -101,3 +101,29 @@ fn r15_a_service_that_comes_back_still_looks_for_what_is_over() {
     house.advance(std::time::Duration::from_secs(70));
     assert!(items(&mut house, &romeo, "n").is_empty());
 }
+
+/// D3: a server says itself how many people it has; they do not take all places from others.
+#[test]
+fn people_of_another_server_have_half_of_the_subscriptions_of_a_node() {
+    let config = "[xep.pubsub]\nsubscriptions_per_node_max = 6\n\
+        [[xep.components.component]]\ndomain = \"bot.house\"\nsecret = \"northnorthwest\"\n";
+    let mut house = House::with_config(ROOMS, config);
+    let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+    ok(&create(&mut house, &romeo, "n", &[]));
+    let far = house.component("bot.house");
+    let from_afar = |house: &mut House, n: usize| {
+        let subscribe = format!("<subscribe node='n' jid='p{n}@bot.house'/>");
+        let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{subscribe}</pubsub>");
+        house.send(&far, &format!("<iq type='set' id='s{n}' from='p{n}@bot.house' to='{SERVICE}'>{pubsub}</iq>"));
+        house.recv(&far).pop().expect("an answer")
+    };
+    (0..3).for_each(|n| ok(&from_afar(&mut house, n)));
+    let over = from_afar(&mut house, 3);
+    error(&over, "wait", "policy-violation", "too-many-subscriptions");
+    says(&over, "people of bot.house have at most 3 subscriptions");
+    for who in [&romeo, &juliet] {
+        ok(&subscribe(&mut house, who, "n"));
+    }
+    // Whoever has one may ask again.
+    ok(&from_afar(&mut house, 2));
+}

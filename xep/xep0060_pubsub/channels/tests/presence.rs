@@ -1,7 +1,9 @@
-//! XEP-0060 12.5 and 12.6: subscriptions that depend on the presence of who has them.
+//! XEP-0060 12.5 and 12.6: subscriptions that depend on the presence of who has them; nodes that want it of all of them, and of those who
+//! publish (16.4.4).
 
 use std::time::Duration;
 
+use iris_core::Stanza;
 use iris_engine::testing::{Client, House};
 
 use super::*;
@@ -127,5 +129,206 @@ fn s12_8_a_text_is_offered_where_one_can_be_made() {
             true => ok(&answer),
             false => error(&answer, "modify", "bad-request", "invalid-options"),
         }
+    }
+}
+
+/// What somebody of another house asks, of whom no presence is seen here: behind a component.
+fn ask_from_afar(house: &mut House, far: &Client, inside: &str) -> Stanza {
+    let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}</pubsub>");
+    house.send(far, &format!("<iq type='set' id='far' from='iago@bot.house/x' to='{SERVICE}'>{pubsub}</iq>"));
+    let heard = house.recv(far);
+    heard.into_iter().find(|it| it.id().as_deref() == Some("far")).expect("an answer")
+}
+
+fn scene_with_one_from_afar(config: &[(&str, &str)]) -> (House, [Client; 3], Client) {
+    let mut house =
+        House::with_config(crate::ROOMS, "[[xep.components.component]]\ndomain = \"bot.house\"\nsecret = \"northnorthwest\"\n");
+    let people = ["romeo@house/orchard", "juliet@house/balcony", "nurse@house/hall"].map(|jid| house.online(jid));
+    ok(&create(&mut house, &people[0], "n", config));
+    let far = house.component("bot.house");
+    (house, people, far)
+}
+
+const FAR_SUBSCRIBES: &str = "<subscribe node='n' jid='iago@bot.house'/>";
+
+fn subscribers(house: &mut House, romeo: &Client) -> String {
+    own(house, romeo, "get", "<subscriptions node='n'/>").as_str().to_owned()
+}
+
+#[test]
+fn s12_5_a_node_may_have_temporary_subscriptions_alone() {
+    let (mut house, [romeo, juliet, nurse], far) = scene_with_one_from_afar(&[("tempsub", "1")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&subscribe(&mut house, &nurse, "n"));
+    let options = ask(&mut house, &juliet, "get", "<options node='n' jid='juliet@house'/>").as_str().to_owned();
+    let expire = options.split_once("var='pubsub#expire'").expect("the field").1.split("</field>").next().expect("its end");
+    assert!(expire.ends_with("<value>presence</value>"), "{expire}");
+    let lasting = form("subscribe_options", &[("expire", "2100-01-01T00:00:00Z")]);
+    let answer = ask(&mut house, &juliet, "set", &format!("<options node='n' jid='juliet@house'>{lasting}</options>"));
+    error(&answer, "modify", "bad-request", "invalid-options");
+    // Of whom no presence comes here, nobody knows when it ends.
+    let answer = ask_from_afar(&mut house, &far, FAR_SUBSCRIBES);
+    error(&answer, "cancel", "not-allowed", "");
+    assert!(answer.as_str().contains("the presence") || answer.as_str().contains("whose presence"), "{}", answer.as_str());
+    ok(&affiliate(&mut house, &romeo, "n", "iago@bot.house", "member"));
+    let bring = "<subscriptions node='n'><subscription jid='iago@bot.house' subscription='subscribed'/></subscriptions>";
+    error(&own(&mut house, &romeo, "set", bring), "cancel", "not-allowed", "");
+    show(&mut house, &juliet, "<presence type='unavailable'/>");
+    let list = subscribers(&mut house, &romeo);
+    assert!(!list.contains("juliet") && list.contains("nurse"), "{list}");
+    // It is kept, and what was missed meanwhile counts.
+    let mut house = house.restart(crate::ROOMS, Duration::from_secs(60));
+    let romeo = house.online("romeo@house/orchard");
+    assert!(!subscribers(&mut house, &romeo).contains("nurse"));
+}
+
+#[test]
+fn s12_5_a_node_that_becomes_temporary_lets_those_go_who_have_not_wanted_that() {
+    let (mut house, [romeo, juliet, nurse], far) = scene_with_one_from_afar(&[]);
+    let tybalt = house.login("tybalt@house/street");
+    for who in [&juliet, &nurse, &tybalt] {
+        ok(&subscribe(&mut house, who, "n"));
+    }
+    ok(&ask_from_afar(&mut house, &far, FAR_SUBSCRIBES));
+    ok(&subscribe_with(&mut house, &nurse, "n", &[("expire", "presence")]));
+    ok(&subscribe(&mut house, &romeo, "n"));
+    assert!(!info(&mut house, &juliet, "n").contains("pubsub#tempsub"));
+    house.recv(&juliet);
+    ok(&configure(&mut house, &romeo, "n", &[("tempsub", "1")]));
+    let list = subscribers(&mut house, &romeo);
+    // Security B10: who is online is no owner's to find out, so those go whose subscriptions were to last, whether they are there or not.
+    let left = ["'juliet", "'nurse", "'tybalt", "'iago", "'romeo"].map(|it| list.contains(it));
+    assert_eq!(left, [false, true, false, false, true], "{list}");
+    assert!(house.hear(&juliet).iter().any(|it| it.contains("subscription='none'")));
+    assert!(info(&mut house, &juliet, "n").contains("pubsub#tempsub"));
+    ok(&subscribe(&mut house, &juliet, "n"));
+    let told = house.hear(&far);
+    assert!(told.iter().any(|it| it.contains("to='iago@bot.house'") && it.contains("subscription='none'")), "{told:?}");
+    // And back: who is there stays.
+    ok(&configure(&mut house, &romeo, "n", &[("tempsub", "0")]));
+    show(&mut house, &juliet, "<presence type='unavailable'/>");
+    assert!(subscribers(&mut house, &romeo).contains("juliet"));
+    ok(&ask_from_afar(&mut house, &far, FAR_SUBSCRIBES));
+}
+
+#[test]
+fn s12_6_a_node_may_tell_those_alone_who_are_online() {
+    let (mut house, [romeo, juliet, nurse], far) = scene_with_one_from_afar(&[("presence_based_delivery", "true")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&subscribe_with(&mut house, &nurse, "n", &[("show-values", "chat")]));
+    error(&ask_from_afar(&mut house, &far, FAR_SUBSCRIBES), "cancel", "not-allowed", "");
+    for (n, (presence, hears)) in
+        [("<presence/>", true), ("<presence><show>xa</show></presence>", true), ("<presence type='unavailable'/>", false)]
+            .into_iter()
+            .enumerate()
+    {
+        show(&mut house, &juliet, presence);
+        assert_eq!(news(&mut house, &romeo, &[&juliet, &nurse], n), [hears, false], "{presence}");
+    }
+    // Nor is it laid down for later, nor the last item sent (6.1.7).
+    let phone = house.login("juliet@house/phone");
+    ok(&subscribe(&mut house, &phone, "n"));
+    assert!(house.hear(&phone).iter().all(|it| !it.contains("<items ")));
+    show(&mut house, &nurse, "<presence><show>chat</show></presence>");
+    assert_eq!(news(&mut house, &romeo, &[&phone, &nurse], 9), [false, true]);
+    assert!(info(&mut house, &romeo, "").contains("pubsub#presence-notifications'"));
+}
+
+/// "deliver notifications to available users only" is said of what happens in the node, by whatever way somebody hears of it.
+#[test]
+fn s12_6_whoever_hears_by_a_collection_is_online_too() {
+    let (mut house, [romeo, juliet, nurse], far) = scene_with_one_from_afar(&[("presence_based_delivery", "1")]);
+    ok(&create(&mut house, &romeo, "all", &[("node_type", "collection")]));
+    let inside = "<collection node='all'><associate node='n'/></collection>";
+    ok(&own(&mut house, &romeo, "set", inside));
+    let items = [("subscription_type", "items")];
+    ok(&subscribe_with(&mut house, &juliet, "all", &items));
+    ok(&subscribe_with(&mut house, &nurse, "all", &items));
+    let options = form("subscribe_options", &items);
+    ok(&ask_from_afar(&mut house, &far, &format!("<subscribe node='all' jid='iago@bot.house'/><options>{options}</options>")));
+    show(&mut house, &juliet, "<presence type='unavailable'/>");
+    house.recv(&far);
+    assert_eq!(news(&mut house, &romeo, &[&juliet, &nurse, &far], 1), [false, true, false]);
+    ok(&configure(&mut house, &romeo, "n", &[("presence_based_delivery", "0")]));
+    assert_eq!(news(&mut house, &romeo, &[&nurse, &far], 2), [true, true]);
+    // The same said by the collection.
+    ok(&configure(&mut house, &romeo, "all", &[("presence_based_delivery", "1")]));
+    assert_eq!(news(&mut house, &romeo, &[&nurse, &far], 3), [true, false]);
+}
+
+#[test]
+fn s16_4_4_items_go_when_their_publisher_goes_offline() {
+    let config = [("purge_offline", "1"), ("publish_model", "open"), ("notify_retract", "1")];
+    let (mut house, [romeo, juliet, nurse], far) = scene_with_one_from_afar(&config);
+    ok(&subscribe(&mut house, &nurse, "n"));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    ok(&publish(&mut house, &juliet, "n", "2", X));
+    ok(&publish(&mut house, &juliet, "n", "3", X));
+    let phone = house.online("juliet@house/phone");
+    house.close(&juliet);
+    assert_eq!(items(&mut house, &romeo, "n"), ["1", "2", "3"], "one of her devices is still there");
+    house.recv(&nurse);
+    show(&mut house, &phone, "<presence type='unavailable'/>");
+    assert_eq!(items(&mut house, &romeo, "n"), ["1"]);
+    let told = house.hear(&nurse);
+    assert!(told.iter().any(|it| it.contains("<retract id='2'/><retract id='3'/>")), "{told:?}");
+    // When nothing is left it is a purge (8.5.2).
+    show(&mut house, &romeo, "<presence type='unavailable'/>");
+    let told = house.hear(&nurse);
+    assert!(told.iter().any(|it| it.contains("<purge node='n'/>")), "{told:?}");
+    assert!(items(&mut house, &nurse, "n").is_empty());
+    // Whoever publishes while they are offline leaves nothing, also when something of theirs has gone that way before.
+    for id in ["a", "b"] {
+        ok(&publish(&mut house, &romeo, "n", id, X));
+        assert!(items(&mut house, &nurse, "n").is_empty(), "{id}");
+    }
+    // Of whom no presence comes here, nobody knows when that is.
+    let item = "<publish node='n'><item id='4'><x xmlns='urn:x'/></item></publish>";
+    error(&ask_from_afar(&mut house, &far, item), "cancel", "not-allowed", "");
+    // What was missed while the house was down counts.
+    show(&mut house, &romeo, "<presence/>");
+    ok(&publish(&mut house, &romeo, "n", "5", X));
+    let mut house = house.restart(crate::ROOMS, Duration::from_secs(60));
+    let nurse = house.online("nurse@house/hall");
+    assert!(items(&mut house, &nurse, "n").is_empty());
+}
+
+#[test]
+fn s16_4_4_a_node_that_begins_to_purge_looks_at_what_is_there() {
+    let (mut house, [romeo, juliet, _], far) = scene_with_one_from_afar(&[("publish_model", "open")]);
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    ok(&publish(&mut house, &juliet, "n", "2", X));
+    ok(&ask_from_afar(&mut house, &far, "<publish node='n'><item id='3'><x xmlns='urn:x'/></item></publish>"));
+    show(&mut house, &juliet, "<presence type='unavailable'/>");
+    let answer = configure(&mut house, &romeo, "n", &[("purge_offline", "1")]);
+    error(&answer, "cancel", "not-allowed", "");
+    assert!(answer.as_str().contains("juliet@house"), "{}", answer.as_str());
+    assert_eq!(items(&mut house, &romeo, "n"), ["1", "2", "3"], "nobody learns by it that juliet is not there");
+    ok(&ask(&mut house, &romeo, "set", "<retract node='n'><item id='2'/></retract>"));
+    error(&configure(&mut house, &romeo, "n", &[("purge_offline", "1")]), "cancel", "not-allowed", "");
+    ok(&ask(&mut house, &romeo, "set", "<retract node='n'><item id='3'/></retract>"));
+    ok(&configure(&mut house, &romeo, "n", &[("purge_offline", "1")]));
+    assert!(info(&mut house, &juliet, "n").contains("pubsub#purge_offline"));
+    assert_eq!(items(&mut house, &romeo, "n"), ["1"]);
+    // Who is not there when they publish leaves nothing.
+    ok(&publish(&mut house, &juliet, "n", "4", X));
+    assert_eq!(items(&mut house, &romeo, "n"), ["1"]);
+    ok(&configure(&mut house, &romeo, "n", &[("purge_offline", "0")]));
+    house.close(&romeo);
+    assert_eq!(items(&mut house, &juliet, "n"), ["1"]);
+}
+
+/// Security D9: somebody names the service as the app server of their push (XEP-0357). The followers of an open channel hear nothing of it.
+#[test]
+fn d9_a_server_of_the_house_publishes_nothing_in_a_channel() {
+    let (mut house, [_, juliet, _]) = scene(&[("publish_model", "open")]);
+    for domain in ["house", "away", "conference.house"] {
+        house.host(domain, |turn| {
+            let service = iris_core::Jid::new("pubsub.house").expect("a JID");
+            let publish = "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='n'><item id='x'>\
+                           <x xmlns='urn:x'/></item></publish></pubsub></iq>";
+            turn.send(service, publish).expect("XML");
+        });
+        assert!(items(&mut house, &juliet, "n").is_empty(), "{domain}");
     }
 }
