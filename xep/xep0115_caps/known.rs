@@ -19,7 +19,7 @@ const ANSWERS_MAX: usize = 4_096;
 /// Nodes that one client may want news of.
 const INTERESTS_MAX: usize = 256;
 /// How long a client has to say what it can do.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer ones are no hash.
 const NAME_SIZE_BYTES_MAX: usize = 1_024;
 
@@ -85,7 +85,7 @@ pub struct Key {
 
 impl Claim {
     /// The strongest first.
-    fn all(stanza: &Stanza) -> Vec<Claim> {
+    pub(super) fn all(stanza: &Stanza) -> Vec<Claim> {
         let mut claims = xep0390_caps2::claims(stanza);
         claims.extend(Claim::of_0115(stanza));
         claims.retain(|claim| claim.node.len() <= NAME_SIZE_BYTES_MAX);
@@ -121,8 +121,19 @@ struct Answers {
 }
 
 impl Known {
-    fn get(&self, key: &Key) -> Option<Interests> {
+    pub(super) fn get(&self, key: &Key) -> Option<Interests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).interests.get(key).cloned()
+    }
+
+    /// What follows from an answer, if it proves the claim. 5.4: otherwise it is never remembered, nor believed of this client alone.
+    pub(super) fn learn(&self, claim: &Claim, answer: Option<&Stanza>) -> Option<Interests> {
+        let query = described(answer).filter(|query| claim.is_proved_by(query))?;
+        let features: Vec<String> =
+            query.children().filter(|it| it.is(INFO, "feature")).filter_map(|it| Some(it.attr("var")?.into_owned())).collect();
+        let wanted = features.iter().filter_map(|feature| feature.strip_suffix("+notify")).filter(|node| !node.is_empty());
+        let interests: Interests = wanted.take(INTERESTS_MAX).collect();
+        self.add(claim.key.clone(), interests.clone());
+        Some(interests)
     }
 
     fn add(&self, key: Key, interests: Interests) {
@@ -163,9 +174,7 @@ pub fn heard(turn: &mut Turn<'_>, known: &std::sync::Arc<Known>) -> Flow {
         return Flow::Go;
     }
     note(turn, session, Some(claim.clone()));
-    let mut query = Build::new();
-    query.open_ns("query", INFO).attr("node", &claim.node);
-    let query = String::from_utf8_lossy(&query.finish()).into_owned();
+    let query = question(&claim);
     let known = known.clone();
     turn.iq(full, GetOrSet::Get, &query, PATIENCE, move |turn, answer| learn(turn, session, claim, answer, &known));
     Flow::Go
@@ -176,23 +185,26 @@ fn learn(turn: &mut Turn<'_>, session: SessionRef, claim: Claim, answer: Option<
     if !turn.state(&CLAIMS).is_some_and(|all| all.contains(&(session, claim.clone()))) {
         return;
     }
-    let answer = answer.filter(|answer| answer.stype() == StanzaType::Result);
-    let Some(query) = answer.and_then(|it| Some(it.child_el(it.child_named(INFO, "query")?))) else {
+    if described(answer).is_none() {
         // No answer, or an error: its next presence asks again.
         return note(turn, session, None);
-    };
-    if !claim.is_proved_by(&query) {
-        // 5.4: invalid, and never remembered; nor is it believed of this client alone.
-        return;
     }
-    let features: Vec<String> =
-        query.children().filter(|it| it.is(INFO, "feature")).filter_map(|it| Some(it.attr("var")?.into_owned())).collect();
-    let wanted = features.iter().filter_map(|feature| feature.strip_suffix("+notify")).filter(|node| !node.is_empty());
-    let interests: Interests = wanted.take(INTERESTS_MAX).collect();
-    known.add(claim.key, interests.clone());
-    if let Some(card) = turn.account.card_mut(session) {
+    if let (Some(interests), Some(card)) = (known.learn(&claim, answer), turn.account.card_mut(session)) {
         card.interests = interests;
     }
+}
+
+/// What a client says that it can do.
+fn described(answer: Option<&Stanza>) -> Option<El<'_>> {
+    let answer = answer.filter(|answer| answer.stype() == StanzaType::Result)?;
+    Some(answer.child_el(answer.child_named(INFO, "query")?))
+}
+
+/// What is asked to have a claim proved.
+pub(super) fn question(claim: &Claim) -> String {
+    let mut query = Build::new();
+    query.open_ns("query", INFO).attr("node", &claim.node);
+    String::from_utf8_lossy(&query.finish()).into_owned()
 }
 
 fn note(turn: &mut Turn<'_>, session: SessionRef, claim: Option<Claim>) {

@@ -1,10 +1,11 @@
 //! XEP-0115: Entity Capabilities - what a server or a client can do, as a hash that is asked for once.
 //! Spec 1.6.0, https://xmpp.org/extensions/xep-0115.html. Not done: caps optimisation (section 8.4, optional): what clients
-//! say of themselves travels in their presence untouched; clients of other servers are not asked.
+//! say of themselves travels in their presence untouched.
 //!
 //! `known` learns what our own clients can do: only what has been verified counts (5.4), and of all of it only which news they
-//! want (XEP-0060 9.2). XEP-0390 joins it with its own hash.
+//! want (XEP-0060 9.2); `far` the same of clients that no account of the house knows. XEP-0390 joins it with its own hash.
 
+pub mod far;
 mod hash;
 pub mod known;
 
@@ -36,6 +37,11 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     });
     m.state(&known::CLAIMS, &[], |_| Vec::new())?;
     let shared = Arc::new(Known::default());
+    let theirs = shared.clone();
+    let accounts = m.domains().to_vec();
+    m.rules(far::Accounts(accounts));
+    m.state(&far::FAR, &[], |_| far::Far::default())?;
+    m.on(Step::PresenceIn, move |turn| far::heard(turn, &theirs));
     m.on(Step::PresenceOut, move |turn| known::heard(turn, &shared));
     m.on_event(Event::SessionEnded, known::forget);
     Ok(())

@@ -113,8 +113,10 @@ fn wanted(turn: &mut Turn<'_>, el: &El<'_>, config: &mam::Config) -> Result<(Que
         }
     })?;
     let messages: Messages = Box::new(move |id, payload| {
-        let item = event::item(&name, &entry_of(&archive.entries, id)?, Some(payload), &archive.config, &me);
-        Some(Bytes::from(format!("<message xmlns='jabber:client'>{}</message>", event::message(&item, None))))
+        let payload = archive.config.deliver_payloads.then_some(payload);
+        let item = event::item(&name, &entry_of(&archive.entries, id)?, payload, &archive.config, &me);
+        let (kind, event) = (archive.config.notification.as_str(), event::message(&item, None));
+        Some(Bytes::from(format!("<message xmlns='jabber:client' type='{kind}'>{event}</message>")))
     });
     Ok((query, page, messages))
 }

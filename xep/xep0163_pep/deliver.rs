@@ -9,6 +9,7 @@ use iris_core::{BareJid, Envelope, Jid, SessionRef, Stanza, Turn};
 
 use super::{PEP, asker, last};
 use crate::xep0060_pubsub::{Asker, MaxItems, Node, Notice, Notification, Subscription, event, text};
+use crate::xep0115_caps::far;
 
 pub(super) fn tell(turn: &mut Turn<'_>, who: &Asker, notice: Notice, removed: Option<&Node>) {
     match notice {
@@ -82,11 +83,32 @@ fn news(turn: &mut Turn<'_>, node: &Arc<str>, inside: &str, body: Option<String>
     }
     for contact in watchers(turn, node, removed) {
         // Whoever has subscribed with the bare JID has it on every device.
-        if !subscribers.iter().any(|it| it.jid.resource().is_none() && it.jid.to_bare() == contact) {
+        if !far::is_far(turn, &contact)
+            && !subscribers.iter().any(|it| it.jid.resource().is_none() && it.jid.to_bare() == contact)
+        {
             let mut envelope = envelope(contact.into(), false);
             envelope.news_of = Some(node.clone());
             turn.send_guarded(envelope);
         }
+    }
+    for client in far_clients(turn, node, removed) {
+        let has = |it: &Subscriber| it.jid == client || it.jid.resource().is_none() && it.jid.to_bare() == client.to_bare();
+        if !subscribers.iter().any(has) {
+            turn.send_guarded(envelope(client, false));
+        }
+    }
+}
+
+/// Clients that want news of this node and may read it, and of which nobody else in the house knows that they do (XEP-0060 9.1, 9.2).
+pub(super) fn far_clients(turn: &mut Turn<'_>, node: &str, removed: Option<&Node>) -> Vec<Jid> {
+    let clients = far::interested(turn, node).into_iter().map(|client| asker(turn, &client));
+    let mut clients: Vec<Asker> = clients.collect();
+    // Who has become a contact since is told by their account.
+    clients.retain(|who| far::is_far(turn, &who.bare) || !turn.account.relation(&who.bare).sees_us());
+    let may = |node: &Node| clients.iter().filter(|who| node.may_read(who).is_ok()).map(|who| who.jid.clone()).collect();
+    match removed {
+        Some(node) => may(node),
+        None => turn.state(&PEP).and_then(|pep| pep.service.node(node)).map(may).unwrap_or_default(),
     }
 }
 

@@ -12,6 +12,7 @@ use iris_core::{BareJid, Envelope, Flow, Interests, Jid, Reply, SessionRef, Turn
 
 use super::{ITEMS, PEP, Pep, asker, deliver, host, sweep};
 use crate::xep0060_pubsub::{Asker, Request, SendLast, event, serial_key};
+use crate::xep0115_caps::far;
 
 /// Where it goes.
 #[derive(Clone)]
@@ -32,6 +33,13 @@ pub(super) fn probed(turn: &mut Turn<'_>) -> Flow {
         send(turn, &who, &nodes, &Target::Jid(from), false);
     }
     Flow::Go
+}
+
+/// A client of which it is known now that it wants these.
+pub fn send_last(turn: &mut Turn<'_>, client: &Jid, interests: &Interests) {
+    let who = asker(turn, client);
+    let nodes = wanted(turn, interests);
+    send(turn, &who, &nodes, &Target::Jid(client.clone()), false);
 }
 
 /// One of our own sessions.
@@ -144,13 +152,19 @@ fn send_one(turn: &mut Turn<'_>, name: &Arc<str>, payload: &Bytes, target: &Targ
             turn.send_guarded(Envelope::new(stanza, me.into(), to.clone()));
         }
         Target::Contacts(contacts) => {
-            for contact in contacts.iter().map(|contact| Jid::from(contact.clone())) {
+            let near: Vec<BareJid> = contacts.iter().filter(|contact| !far::is_far(turn, contact)).cloned().collect();
+            for contact in near.into_iter().map(Jid::from) {
                 let who = asker(turn, &contact);
                 let may_read = |pep: &mut Pep| pep.service.node(name).is_some_and(|node| node.may_read(&who).is_ok());
                 if turn.state(&PEP).is_some_and(may_read) {
                     let mut envelope = Envelope::new(stanza.clone(), me.clone().into(), contact);
                     envelope.news_of = Some(name.clone());
                     turn.send_guarded(envelope);
+                }
+            }
+            for client in deliver::far_clients(turn, name, None) {
+                if contacts.contains(&client.to_bare()) {
+                    turn.send_guarded(Envelope::new(stanza.clone(), me.clone().into(), client));
                 }
             }
         }

@@ -1,8 +1,7 @@
 //! XEP-0163: Personal Eventing Protocol - every account is a publish-subscribe service for those who see its presence.
-//! Spec 1.2.2, https://xmpp.org/extensions/xep-0163.html. Not done: news for contacts on other servers without an explicit
-//! subscription (their clients' capabilities are not known), temporary subscriptions by directed presence (XEP-0060 9.1.3),
-//! the `replyto` of section 4.3.1 (a SHOULD); a stranger who asks for a node that is not there hears what those hear who ask for
-//! nobody.
+//! Spec 1.2.2, https://xmpp.org/extensions/xep-0163.html. Not done: the `replyto` of section 4.3.1 (a SHOULD); the last item
+//! for whoever is no contact when a node becomes open (XEP-0060 12.2, 5). A stranger who asks for a node that is not there hears what those
+//! hear who ask for nobody.
 //!
 //! The state machine is XEP-0060's; here is what an account adds: who is what to its owner, where nodes and items are kept
 //! (`SHELVES`), who is told of news (`deliver`), who gets the last item (`last`) and pages of what a node holds (`archive`,
@@ -16,6 +15,7 @@ mod satellites;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use last::send_last;
 pub use satellites::{last_serial, publish, retract, with_last};
 
 use std::collections::HashMap;
@@ -178,6 +178,12 @@ pub fn asker(turn: &Turn<'_>, jid: &Jid) -> Asker {
     Asker { jid: jid.clone(), bare, standing }
 }
 
+/// Is there a node that this one may read?
+pub fn shows_something(turn: &mut Turn<'_>, jid: &Jid) -> bool {
+    let who = asker(turn, jid);
+    turn.state(&PEP).is_some_and(|pep| pep.service.nodes().any(|(_, node)| node.may_read(&who).is_ok()))
+}
+
 // --- requests -------------------------------------------------------------------------------------------------------------
 
 fn answer(turn: &mut Turn<'_>, pubsub: &El<'_>, set: bool) -> Reply {
@@ -279,7 +285,7 @@ fn ask(turn: &mut Turn<'_>, who: &Asker, request: Request) -> Result<Outcome, Bo
         may_create,
         host: Some(&service),
         // Of contacts it hears as their sessions do, by their wish for news: that is finer than any option.
-        sees_presence: false,
+        sees: &|_| false,
         now_us: now.wall_us,
         service: &service,
         mint: &mint,

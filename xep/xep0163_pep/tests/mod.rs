@@ -4,8 +4,10 @@ mod access;
 mod archive;
 mod d3_hostile;
 mod events;
+mod far;
 mod items;
 mod nodes;
+mod strangers;
 mod subscriptions;
 
 pub(crate) use stage::*;
