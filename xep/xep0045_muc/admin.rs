@@ -131,6 +131,9 @@ impl Room {
         if let Err(why) = self.keeps_an_owner(&changes).and_then(|()| self.has_place_for(&changes)) {
             return why.into();
         }
+        if let Err(why) = self.may_disturb(turn, self.raised(&changes)) {
+            return why.into();
+        }
         let actor = self.actor(turn);
         for change in changes {
             match change {
@@ -146,6 +149,18 @@ impl Room {
             }
         }
         Reply::empty()
+    }
+
+    /// People who are not here and become more than they were.
+    fn raised(&self, changes: &[Change]) -> usize {
+        let is_raised = |change: &&Change| match change {
+            Change::Role { .. } => false,
+            Change::Affiliation { address, affiliated, .. } => {
+                let old = self.affiliations.at(address).map_or(Affiliation::None, |it| it.affiliation);
+                affiliated.affiliation > old && !self.is_here(address)
+            }
+        };
+        changes.iter().filter(is_raised).count()
     }
 
     fn change_of(&self, turn: &HostTurn<'_>, item: &El<'_>) -> Result<Change, Bounce> {

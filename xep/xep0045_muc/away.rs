@@ -1,15 +1,23 @@
 //! Those whose affiliation somebody else changes while they are not here (17.1): "Out of courtesy, a MUC service MAY send an out-of-room
 //! <message/> …; the message SHOULD be sent from the room to the user's bare JID, MAY contain a <body/> …, and MUST contain a status
 //! code of 101". It waits for them as any message with a body does.
+//!
+//! Security D2: so an admin could have the room write to whomever they like, as often as they like. Who is made more than they were is
+//! told, and of these there are so many a minute (`may_disturb`); what takes something away always holds, and beyond that is told to nobody.
+//! One and the same person hears of ten changes a minute.
 
 use iris_core::xml::Build;
-use iris_core::{HostTurn, Jid};
+use iris_core::{Bounce, HostTurn, Jid};
 
 use super::affiliations::Affiliated;
 use super::association::Affiliation;
-use super::room::Room;
+use super::pace::SENT_PER_PERSON_MAX;
+use super::room::{Room, bare};
 use super::stanzas::Actor;
-use super::{USER, stanzas};
+use super::{USER, pace, stanzas};
+
+/// Changes in a minute of one and the same person.
+const TOLD_OF_ONE_MAX: usize = 10;
 
 /// What somebody has become.
 pub struct Became<'a> {
@@ -40,11 +48,37 @@ impl Room {
         let reason = affiliated.reason.clone();
         let is_here = self.is_here(address);
         self.set_affiliation(turn, address, affiliated, actor);
-        if !is_here && old != new && self.may_know(address, old, new) && actor.is_none_or(|actor| actor.jid != address) {
+        if !is_here
+            && old != new
+            && self.may_know(address, old, new)
+            && actor.is_none_or(|actor| actor.jid != address && self.may_tell(turn, actor, address, new > old))
+        {
             let it = Became { old, new, actor, reason: reason.as_deref() };
             let text = text(&self.called(turn), &it);
             self.tell_became(turn, address, &it, &text);
         }
+    }
+
+    /// Is this one, who is not here, told of it now? Then they have been.
+    pub fn may_tell(&mut self, turn: &HostTurn<'_>, actor: &Actor, address: &str, is_more: bool) -> bool {
+        let now = turn.now.mono;
+        self.told_away.forget_before(now);
+        let may = self.told_away.count(&actor.jid, address) < TOLD_OF_ONE_MAX
+            && (is_more || self.told_away.has_place(&actor.jid, 1, now).is_ok());
+        if may {
+            self.told_away.add(&actor.jid, address, now);
+        }
+        may
+    }
+
+    /// May whoever speaks make so many who are not here more than they were?
+    pub fn may_disturb(&mut self, turn: &HostTurn<'_>, people: usize) -> Result<(), Bounce> {
+        let now = turn.now.mono;
+        self.told_away.forget_before(now);
+        self.told_away.has_place(bare(turn.from), people, now).map_err(|wait| {
+            let what = "of people who are not here one person lets in, raises or pardons at most";
+            pace::soon(format!("{what} {SENT_PER_PERSON_MAX} a minute"), wait)
+        })
     }
 
     /// A ban of somebody who has never been able to come in would only tell them that there is a room. A domain that is banned is nobody

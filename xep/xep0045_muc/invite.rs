@@ -1,20 +1,19 @@
 //! Invitations that the room passes on, and what became of them (7.8.2, 9.5). A direct one (XEP-0249) is none of the room's business.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use iris_core::store::{Item, Shelf};
-use iris_core::time::Mono;
 use iris_core::xml::{Build, El, Stanza};
-use iris_core::{Bounce, Changed, Condition, ErrorType, HostTurn, Jid, Reply, jids};
+use iris_core::{Bounce, Changed, Condition, HostTurn, Jid, Reply, jids};
 
 use super::affiliations::{Affiliated, address};
 use super::association::{Affiliation, Role};
 use super::away::Became;
+use super::pace::{SENT_PER_PERSON_MAX, Sent};
 use super::room::{Room, bare};
 use super::stanzas::Actor;
-use super::{USER, bubble, stanzas};
+use super::{USER, bubble, pace, stanzas};
 
 /// Invitations of one message, and of one room that are not answered yet: the oldest are forgotten.
 const INVITEES_MAX: usize = 20;
@@ -22,11 +21,6 @@ const OPEN_MAX: usize = 1_000;
 /// Of one inviter: a bubble may begin with so many.
 const OPEN_PER_INVITER_MAX: usize = 500;
 const REASON_BYTES_MAX: usize = 4_096;
-
-/// Invitations of one person within `MINUTE`; people whose invitations are counted.
-const SENT_PER_INVITER_MAX: usize = 100;
-const INVITERS_MAX: usize = 1_000;
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// What comes back from an address that is nobody's (RFC 6121 8.5.1, RFC 6120 8.3.3), or whose owner wants nothing from here.
 const NO_SUCH_ADDRESS: &[Condition] = &[
@@ -45,41 +39,8 @@ pub const SHELF: Shelf = Shelf::map("muc-invitation");
 #[derive(Debug, Default)]
 pub struct Invitations {
     open: VecDeque<(Arc<str>, Jid)>,
+    /// Who has invited whom within the last minute, whatever has become of it.
     sent: Sent,
-}
-
-/// Who has invited whom within the last minute, by the bare JIDs, whatever has become of it.
-#[derive(Debug, Default)]
-struct Sent {
-    by: HashMap<Arc<str>, VecDeque<(Mono, Arc<str>)>>,
-}
-
-impl Sent {
-    fn forget_before(&mut self, now: Mono) {
-        self.by.retain(|_, sent| {
-            let over = sent.iter().take_while(|(at, _)| now.since(*at) >= MINUTE).count();
-            sent.drain(..over);
-            !sent.is_empty()
-        });
-    }
-
-    fn has(&self, inviter: &str, invitee: &str) -> bool {
-        self.by.get(inviter).is_some_and(|sent| sent.iter().any(|(_, to)| **to == *invitee))
-    }
-
-    /// May so many more be sent now? Otherwise: how long it takes until they may.
-    fn has_place(&self, inviter: &str, more: usize, now: Mono) -> Result<(), Duration> {
-        let Some(sent) = self.by.get(inviter) else {
-            return if self.by.len() < INVITERS_MAX { Ok(()) } else { Err(MINUTE) };
-        };
-        let over = (sent.len() + more).saturating_sub(SENT_PER_INVITER_MAX);
-        let last = over.checked_sub(1).and_then(|at| sent.get(at));
-        last.map_or(Ok(()), |(at, _)| Err(MINUTE.saturating_sub(now.since(*at))))
-    }
-
-    fn add(&mut self, inviter: &str, invitee: &str, now: Mono) {
-        self.by.entry(Arc::from(inviter)).or_default().push_back((now, Arc::from(invitee)));
-    }
 }
 
 impl Invitations {
@@ -103,7 +64,7 @@ impl Invitations {
 
     /// Sent within the last minute, and neither accepted nor refused: whoever has it needs no other.
     fn is_fresh(&self, invitee: &str, inviter: &str) -> bool {
-        self.sent.has(inviter, invitee) && self.open.iter().any(|(of, by)| **of == *invitee && bare(by) == inviter)
+        self.sent.count(inviter, invitee) > 0 && self.open.iter().any(|(of, by)| **of == *invitee && bare(by) == inviter)
     }
 
     pub fn keys(&self) -> impl Iterator<Item = String> {
@@ -252,10 +213,8 @@ impl Room {
         // Whom that makes a member has something new to hear.
         invitees.retain(|(to, _)| joining(to) || !self.invitations.is_fresh(bare(to), bare(&inviter)));
         if let Err(wait) = self.invitations.sent.has_place(bare(&inviter), invitees.len(), now) {
-            let what = format!("one person invites at most {SENT_PER_INVITER_MAX} people a minute into a room");
-            let help = format!("go on in {} seconds", wait.as_secs_f64().ceil());
-            let soon = Bounce::new(Condition::PolicyViolation).kind(ErrorType::Wait);
-            return soon.limit(what, Changed::ByNobody(&help)).into();
+            let what = format!("one person invites at most {SENT_PER_PERSON_MAX} people a minute into a room");
+            return pace::soon(what, wait).into();
         }
         for (to, words) in invitees {
             self.invitations.sent.add(bare(&inviter), bare(&to), now);
@@ -315,7 +274,9 @@ impl Room {
         let (old, reason) = (self.affiliations.of(address), affiliated.reason.clone());
         let is_here = self.is_here(address);
         self.set_affiliation(turn, address, affiliated, Some(actor));
-        if let (false, Ok(to)) = (is_here, Jid::new(address)) {
+        if let (false, Ok(to)) = (is_here, Jid::new(address))
+            && self.may_tell(turn, actor, address, true)
+        {
             let words = Words { reason, continues: None, became: Some((old, Some(actor.clone()))) };
             let inviter = turn.from.clone();
             self.invite(turn, &inviter, to, &words);

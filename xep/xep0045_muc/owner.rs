@@ -71,6 +71,14 @@ impl Room {
             Ok(people) => people,
             Err(why) => return why.into(),
         };
+        let is_raised = |(address, it): &&(String, Affiliation)| {
+            let old = self.affiliations.at(address).map_or(Affiliation::None, |it| it.affiliation);
+            *it > old && !self.is_here(address)
+        };
+        let raised = people.iter().filter(is_raised).count();
+        if let Err(why) = self.may_disturb(turn, raised) {
+            return why.into();
+        }
         let was_kept = self.is_kept();
         let is_new = self.stage == Stage::Locked;
         let before = std::mem::replace(&mut self.config, config);

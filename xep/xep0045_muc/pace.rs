@@ -1,6 +1,6 @@
 //! How fast people speak: no faster than the owners let them (XEP-0500), and how much is said (XEP-0502).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +82,52 @@ impl Lately {
     pub fn forget(&mut self, person: &str) {
         self.last.remove(person);
     }
+}
+
+/// What one person has a room send to people who are not in it, within `MINUTE`; people of whom that is counted.
+pub const SENT_PER_PERSON_MAX: usize = 100;
+const SENDERS_MAX: usize = 1_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Who has had something sent to whom within the last minute, by their bare JIDs.
+#[derive(Debug, Default)]
+pub struct Sent {
+    by: HashMap<Arc<str>, VecDeque<(Mono, Arc<str>)>>,
+}
+
+impl Sent {
+    pub fn forget_before(&mut self, now: Mono) {
+        self.by.retain(|_, sent| {
+            let over = sent.iter().take_while(|(at, _)| now.since(*at) >= MINUTE).count();
+            sent.drain(..over);
+            !sent.is_empty()
+        });
+    }
+
+    pub fn count(&self, sender: &str, to: &str) -> usize {
+        self.by.get(sender).map_or(0, |sent| sent.iter().filter(|(_, it)| **it == *to).count())
+    }
+
+    /// May so many more be sent now? Otherwise: how long it takes until they may. What is more at once than there may be in a minute is
+    /// sent after a minute without any.
+    pub fn has_place(&self, sender: &str, more: usize, now: Mono) -> Result<(), Duration> {
+        let Some(sent) = self.by.get(sender) else {
+            return if self.by.len() < SENDERS_MAX || more == 0 { Ok(()) } else { Err(MINUTE) };
+        };
+        let over = (sent.len() + more).saturating_sub(SENT_PER_PERSON_MAX).min(if more == 0 { 0 } else { sent.len() });
+        let last = over.checked_sub(1).and_then(|at| sent.get(at));
+        last.map_or(Ok(()), |(at, _)| Err(MINUTE.saturating_sub(now.since(*at))))
+    }
+
+    pub fn add(&mut self, sender: &str, to: &str, now: Mono) {
+        self.by.entry(Arc::from(sender)).or_default().push_back((now, Arc::from(to)));
+    }
+}
+
+/// What has to wait because of it.
+pub fn soon(what: String, wait: Duration) -> Bounce {
+    let help = format!("go on in {} seconds", wait.as_secs_f64().ceil());
+    Bounce::new(Condition::PolicyViolation).kind(ErrorType::Wait).limit(what, Changed::ByNobody(&help))
 }
 
 /// XEP-0502 6: a counter for each hour.

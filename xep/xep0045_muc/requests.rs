@@ -10,12 +10,15 @@ use super::affiliations::Affiliated;
 use super::association::{Affiliation, Role};
 use super::occupants::Occupant;
 use super::room::{REQUESTS, Room, bare};
+use super::service;
 use super::{REGISTER, REQUEST, nick, stanzas};
 use crate::result;
 
 const IQ_REGISTER: &str = "jabber:iq:register";
 /// Requests for membership of one room at once.
 const REQUESTS_MAX: usize = 500;
+/// Of these, and of those who have made themselves members, the people of one other server have no more than one in so many of the places.
+const SHARE: usize = 10;
 
 /// Between two requests of one person for voice, or two to become a member.
 pub const PAUSE: Duration = Duration::from_secs(60);
@@ -163,6 +166,10 @@ impl Room {
         if let Err(why) = self.has_place(more).and_then(|()| self.has_place_for_members(more)) {
             return why.into();
         }
+        let server = service::foreign(turn, turn.from).filter(|_| more > 0);
+        if let Some(Err(why)) = server.map(|domain| self.has_place_for_one_of(domain, &person)) {
+            return why.into();
+        }
         let is_new = affiliation == Affiliation::None && self.requests.iter().all(|(jid, _)| **jid != *person);
         if is_new && let Err(wait) = self.asked_for_membership.again(&person, turn.now.mono) {
             let seconds = PAUSE.as_secs();
@@ -180,6 +187,21 @@ impl Room {
         let affiliated = Affiliated { nick: Some(wanted), registered, ..Affiliated::new(affiliation.max(Affiliation::Member)) };
         self.set_affiliation(turn, &person, affiliated, None);
         Reply::empty()
+    }
+
+    /// Security D2: another server has as many people as it says, and may have no more of them than so many take all places.
+    pub fn has_place_for_one_of(&self, domain: &str, person: &str) -> Result<(), Bounce> {
+        let is_theirs = |address: &str| address.split_once('@').is_some_and(|(_, of)| of == domain);
+        let is_another = |address: &str| address != person && is_theirs(address);
+        let members = self.affiliations.iter().filter(|(address, it)| it.registered && is_another(address)).count();
+        let requests = self.requests.iter().filter(|(address, _)| is_another(address)).count();
+        let most = |all: usize| (all / SHARE).max(1);
+        if members >= most(self.service.settings.affiliations_max) || requests >= most(REQUESTS_MAX) {
+            let what =
+                format!("so many people of {domain} have registered here, or wait for it, as there is place for of one server");
+            return Err(Bounce::over(what, Changed::ByNobody("an admin can make others members")));
+        }
+        Ok(())
     }
 
     fn unregister(&mut self, turn: &mut HostTurn<'_>, person: &str, affiliation: Affiliation) -> Reply {

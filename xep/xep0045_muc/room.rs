@@ -17,7 +17,7 @@ use super::hats::{self, Hats};
 use super::history::Past;
 use super::invite::{self, Invitations};
 use super::occupants::{Occupant, Occupants, Session};
-use super::pace::{ACTIVITY, Activity, Lately, SlowMode};
+use super::pace::{ACTIVITY, Activity, Lately, Sent, SlowMode};
 use super::relay::Relay;
 use super::requests;
 use super::service::{self, Service};
@@ -66,6 +66,8 @@ pub struct Room {
     /// See `requests`: who has asked for voice, and who to become a member.
     pub asked_for_voice: Lately,
     pub asked_for_membership: Lately,
+    /// See `away`: who has made others something who are not here.
+    pub told_away: Sent,
     pub tokens: BTreeMap<Arc<str>, Token>,
     pub hats: Hats,
     pub versions: Versions,
@@ -178,6 +180,7 @@ impl Room {
             slow: SlowMode::default(),
             asked_for_voice: Lately::new(requests::PAUSE),
             asked_for_membership: Lately::new(requests::PAUSE),
+            told_away: Sent::default(),
             tokens: BTreeMap::new(),
             hats: Hats::default(),
             versions: Versions::default(),

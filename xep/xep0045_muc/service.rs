@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use iris_core::store::{Item, PAGE_ENTRIES_MAX, Read, Rows, Shelf, StoreError};
 use iris_core::xml::{Build, El};
-use iris_core::{BareJid, Bounce, Changed, Condition, Cx, HostTurn, Reply, StateSlot};
+use iris_core::{BareJid, Bounce, Changed, Condition, Cx, HostTurn, Jid, Reply, StateSlot};
 
 use super::ROOM_STATE;
 use super::association::Affiliation;
@@ -147,7 +147,13 @@ impl Registry {
         Registry { rooms: items.iter().filter_map(|item| Some((item.key.clone(), Summary::decode(&item.value)?))).collect() }
     }
 
-    fn made_by(&self, person: &str) -> usize {
+    /// By all people of this domain.
+    pub fn made_at(&self, domain: &str) -> usize {
+        let is_of = |person: &str| person.split_once('@').map_or(person, |(_, domain)| domain) == domain;
+        self.rooms.values().filter(|room| is_of(&room.creator)).count()
+    }
+
+    pub fn made_by(&self, person: &str) -> usize {
         self.rooms.values().filter(|room| room.creator == person).count()
     }
 }
@@ -249,6 +255,12 @@ pub fn woken(turn: &mut HostTurn<'_>) {
 
 // --- who may make a room ----------------------------------------------------------------------------------------------------
 
+/// The server that somebody is of, if it is another's: nobody here knows how many people it has.
+pub fn foreign<'a>(turn: &HostTurn<'_>, person: &'a Jid) -> Option<&'a str> {
+    let domain = person.domain().as_str();
+    turn.doors.house.iter().all(|ours| ours != domain).then_some(domain)
+}
+
 /// Somebody wants to make a room.
 pub struct Admission {
     service: String,
@@ -258,6 +270,8 @@ pub struct Admission {
     is_local: bool,
     may_create: MayCreate,
     rooms_max: usize,
+    /// Of everybody at the creator's domain, if that is another's.
+    rooms_of_server_max: Option<usize>,
 }
 
 impl Admission {
@@ -270,6 +284,7 @@ impl Admission {
             is_local: turn.is_local(),
             may_create: service.settings.create,
             rooms_max: service.settings.rooms_per_user_max,
+            rooms_of_server_max: foreign(turn, turn.from).map(|_| service.settings.rooms_per_server_max),
         }
     }
 
@@ -283,6 +298,7 @@ impl Admission {
             is_local: true,
             may_create: settings.create,
             rooms_max: settings.rooms_per_user_max,
+            rooms_of_server_max: None,
         }
     }
 
@@ -296,6 +312,17 @@ impl Admission {
         let creator = self.creator.as_str().to_owned();
         let made = cx.host(&self.service, move |turn| turn.state(&REGISTRY).map_or(0, |it| it.made_by(&creator)));
         let is_below = made.await? < self.rooms_max;
+        if let Some(most) = self.rooms_of_server_max.filter(|_| is_allowed) {
+            let domain = self.creator.domain().to_string();
+            let made = cx.host(&self.service, move |turn| turn.state(&REGISTRY).map_or(0, |it| it.made_at(&domain)));
+            if made.await? >= most {
+                let what = format!(
+                    "people of {} have made {most} rooms that are there still, as many as one server may",
+                    self.creator.domain()
+                );
+                return Err(Bounce::over(what, Changed::ByOperator));
+            }
+        }
         if is_allowed && is_below {
             return self.reserve(cx).await;
         }

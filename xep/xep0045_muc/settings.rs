@@ -20,6 +20,7 @@ pub struct Config {
     pub name: String,
     pub create: MayCreate,
     pub rooms_per_user_max: usize,
+    pub rooms_per_server_max: usize,
     pub occupants_max: usize,
     pub affiliations_max: usize,
     pub history_messages_max: usize,
@@ -61,6 +62,7 @@ impl Default for Config {
             name: "Rooms".into(),
             create: MayCreate::Local,
             rooms_per_user_max: 200,
+            rooms_per_server_max: 1_000,
             occupants_max: 1_000,
             affiliations_max: 5_000,
             history_messages_max: 50,
@@ -84,6 +86,8 @@ name = \"Rooms\"
 create = \"local\"
 # Rooms that one user may have made, as long as they are there; administrators of the domain as many as they like.
 rooms_per_user_max = 200
+# Where anybody may make rooms: those that all people of one other server may have made. It says itself how many people it has.
+rooms_per_server_max = 1000
 # People in one room. Its owner may set less; admins and owners of a full room still get in, ten of them.
 occupants_max = 1000
 # Owners, admins, members and outcasts of one room.

@@ -291,7 +291,8 @@ fn publish(service: &Service, summary: &Summary<'_>, settings: &Settings) -> Str
 
 /// In the turn of the domain: it is the domain that publishes (the example of section 7; revision 0.3).
 fn ask(host: &mut HostTurn<'_>, account: BareJid, jid: Jid, node: Option<Box<str>>, failed: bool, payload: &str) {
-    let asked = host.iq(jid.clone(), GetOrSet::Set, payload, ANSWER_TIMEOUT, move |host, answer| {
+    let person = account.clone();
+    let asked = host.iq_for(Some(&person), jid.clone(), GetOrSet::Set, payload, ANSWER_TIMEOUT, move |host, answer| {
         let outcome = Outcome::of(answer);
         // An account that sleeps is not woken to hear that all is well.
         if outcome != Outcome::Taken || failed {

@@ -285,6 +285,7 @@ fn xep0463_who_was_forgotten_is_in_no_delta_that_should_have_them() {
         is_result(&admin(&mut house, &romeo, &room, "set", &items));
     }
     let second = until(&join_with(&mut house, &romeo, &room, "romeo", &bootstrap)[0]);
+    house.advance(Duration::from_secs(60));
     set_affiliation(&mut house, &romeo, &room, "juliet@house", "member");
     for mut house in [house.restart(ROOMS, Duration::from_secs(60)), house] {
         let romeo = house.online("romeo@house/desk");

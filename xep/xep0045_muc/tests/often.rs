@@ -157,6 +157,59 @@ fn d2_so_many_invitations_a_minute_and_whoever_has_no_more_hears_so() {
     assert_eq!(count(&house.recv(&over), "<invite from='romeo@house'"), 1);
 }
 
+#[test]
+fn d2_a_stranger_who_is_made_a_member_again_and_again_hears_of_ten_a_minute() {
+    for members_only in ["0", "1"] {
+        let (mut house, room, romeo) = alone(0, &[("persistentroom", "1"), ("membersonly", members_only)]);
+        let juliet = house.online(JULIET);
+        for _ in 0..30 {
+            is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
+            is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "none"));
+        }
+        assert_eq!(house.recv(&juliet).len(), 10, "members only: {members_only}");
+        house.advance(MINUTE);
+        is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "member"));
+        assert_eq!(house.recv(&juliet).len(), 1);
+        // Whoever is here sees it in any case: it is the room that changes.
+        join(&mut house, &juliet, &room, "juliet");
+        for affiliation in ["admin", "member"].into_iter().cycle().take(20) {
+            is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", affiliation));
+        }
+        let seen = house.recv(&juliet);
+        assert_eq!(seen.iter().filter(|it| codes(it).contains(&110)).count(), 20, "{seen:?}");
+    }
+}
+
+fn affiliations(people: std::ops::Range<usize>, affiliation: &str) -> String {
+    people.map(|n| format!("<item affiliation='{affiliation}' jid='p{n}@house'/>")).collect()
+}
+
+#[test]
+fn d2_so_many_who_are_not_here_are_raised_in_a_minute_and_nobody_is_kept_in() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1")]);
+        let (first, over) = (house.online("p0@house/x"), house.online("p150@house/x"));
+        // A list of all one has is one request; what comes next waits.
+        is_result(&admin(&mut house, &romeo, &room, "set", &affiliations(0..150, "member")));
+        assert_eq!(count(&house.recv(&first), "101"), 1);
+        let refused = admin(&mut house, &romeo, &room, "set", &affiliations(150..151, "member"));
+        is_error(&refused, "policy-violation");
+        let text = refused.as_str();
+        assert!(text.contains("type='wait'") && text.contains("100 a minute") && text.contains("60 seconds"), "{text}");
+        is_error(&configure(&mut house, &romeo, &room, &[("roomadmins", "p150@house")]), "policy-violation");
+        house.nothing(&over);
+        // What takes something away holds at once. Nobody is told of it.
+        is_result(&admin(&mut house, &romeo, &room, "set", &affiliations(0..150, "none")));
+        is_result(&set_affiliation(&mut house, &romeo, &room, "p0@house", "outcast"));
+        house.nothing(&first);
+        let banned = admin(&mut house, &romeo, &room, "get", "<item affiliation='outcast'/>");
+        assert!(banned.as_str().contains("p0@house"), "{}", banned.as_str());
+        house.advance(MINUTE);
+        is_result(&admin(&mut house, &romeo, &room, "set", &affiliations(150..151, "member")));
+        assert_eq!(count(&house.recv(&over), "101"), 1);
+    }
+}
+
 fn statuses(heard: &[Stanza]) -> Vec<String> {
     let status = |it: &Stanza| Some(it.as_str().split_once("<status>")?.1.split_once("</status>")?.0.to_owned());
     heard.iter().filter_map(status).collect()

@@ -246,3 +246,83 @@ fn a_component_is_an_owner() {
         assert_eq!(bodies(&house.recv(&bot)), ["hi"]);
     }
 }
+
+/// 6.4: "The room MUST return its identity and SHOULD return the features it supports", its example is of a hidden one; 4.2: it "cannot be
+/// found … through normal means such as searching and service discovery", which is the list of rooms. What is said inside stays there.
+#[test]
+fn s6_4_a_hidden_room_says_what_it_is_to_who_knows_its_address_and_nothing_of_what_is_inside() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo) = alone(shard, &[("publicroom", "0"), ("roomname", "Verona"), ("persistentroom", "1")]);
+        house.send(&romeo, &format!("<message to='{room}' type='groupchat'><subject>plot</subject></message>"));
+        let juliet = house.online(JULIET);
+        let list =
+            house.iq(&juliet, "get", Some("conference.house"), "<query xmlns='http://jabber.org/protocol/disco#items'/>");
+        assert!(!list.as_str().contains("<item "), "{}", list.as_str());
+        let info = info_of(&mut house, &juliet, &room).as_str().to_owned();
+        assert!(
+            info.contains("category='conference' type='text' name='Verona'") && info.contains("var='muc_hidden'"),
+            "{info}"
+        );
+        for inside in ["plot", "roominfo_occupants", "roominfo_contactjid", "romeo"] {
+            assert!(!info.contains(inside), "{inside}: {info}");
+        }
+        // 6.5: "the room MUST return an empty <query/> element".
+        let items = house.iq(&juliet, "get", Some(&room), "<query xmlns='http://jabber.org/protocol/disco#items'/>");
+        assert!(items.attr("type").as_deref() == Some("result") && !items.as_str().contains("<item "), "{}", items.as_str());
+    }
+}
+
+const FAR: &str = "[[xep.components.component]]\ndomain = \"bot.house\"\nsecret = \"northnorthwest\"\n";
+
+/// Behind a component, as behind a server, are as many people as it says: but a component is of the house, and the operator's.
+#[test]
+fn d2_people_of_another_server_make_so_many_rooms_together() {
+    use iris_core::Jid;
+    let registry = |people: &[&str]| {
+        let rooms = people.iter().enumerate().map(|(n, person)| iris_core::store::Item {
+            shelf: super::super::service::ROOMS,
+            key: format!("r{n}@conference.house").into(),
+            value: format!("<room public='1' persistent='1'><creator>{person}</creator></room>").into(),
+        });
+        super::super::service::Registry::load(&rooms.collect::<Vec<_>>())
+    };
+    let all = registry(&["a@far", "b@far", "a@nofar", "far", "a@far.example"]);
+    assert_eq!((all.made_at("far"), all.made_by("a@far")), (3, 1));
+    let mut house = House::with_config(ROOMS, FAR);
+    for (person, is_foreign) in
+        [("a@house", false), ("a@away", false), ("x@bot.house", false), ("a@far", true), ("a@up.house", true)]
+    {
+        let person = Jid::new(person).expect("a JID");
+        let is = house.host("conference.house", move |turn| super::super::service::foreign(turn, &person).is_some());
+        assert_eq!(is.expect("an answer").expect("a turn"), is_foreign);
+    }
+}
+
+#[test]
+fn d2_people_of_another_server_register_in_so_many_places_of_a_room() {
+    use super::super::ROOM_STATE;
+    use super::super::affiliations::Affiliated;
+    use super::super::association::Affiliation;
+    let mut house = House::with_config(ROOMS, "[xep.muc]\naffiliations_max = 30\n");
+    let room = room_on(1);
+    let _romeo = opened(&mut house, &room, &[("persistentroom", "1")]);
+    let left = house.host(&room, |turn| {
+        turn.with_state(&ROOM_STATE, |_, room| {
+            let mut left = Vec::new();
+            for n in 0..4 {
+                left.push(["x@far", "p1@far", "x@near"].map(|person| {
+                    let domain = person.split_once('@').expect("a domain").1;
+                    room.has_place_for_one_of(domain, person).is_ok()
+                }));
+                let registered = Affiliated { registered: true, ..Affiliated::new(Affiliation::Member) };
+                room.affiliations.set(&format!("p{n}@far"), Some(registered));
+                // Those whom an admin has let in are not counted.
+                room.affiliations.set(&format!("q{n}@near"), Some(Affiliated::new(Affiliation::Member)));
+            }
+            left
+        })
+    });
+    let left = left.expect("an answer").expect("a turn").expect("a room");
+    // Who is in already is in.
+    assert_eq!(left, [[true; 3], [true; 3], [true; 3], [false, true, true]]);
+}

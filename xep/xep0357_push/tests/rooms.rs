@@ -21,13 +21,13 @@ fn opened(house: &mut House, romeo: &Client, room: &str, members_only: bool, mem
     );
     let form = format!("<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'>{fields}</x></query>");
     to_room(house, romeo, room, &form);
-    for members in members.chunks(100) {
+    if !members.is_empty() {
         let items: String = members.iter().map(|jid| format!("<item affiliation='member' jid='{jid}'/>")).collect();
         to_room(house, romeo, room, &format!("<query xmlns='{MUC}#admin'>{items}</query>"));
     }
     house.recv(romeo);
-    // Of a new member's invitation the member is told as well.
-    house.advance(Duration::from_secs(31));
+    // Of a new member's invitation the member is told as well; and of so many no more are made one in the same minute.
+    house.advance(Duration::from_secs(60));
     published(house);
 }
 
