@@ -39,6 +39,7 @@ mod xep0163_pep;
 mod xep0172_nickname;
 mod xep0175_anonymous;
 mod xep0178_external;
+mod xep0185_dialback_keys;
 mod xep0186_invisible;
 mod xep0191_blocking;
 mod xep0198_stream_management;
@@ -47,6 +48,7 @@ mod xep0202_time;
 mod xep0203_delay;
 mod xep0206_xmpp_over_bosh;
 mod xep0215_external_services;
+mod xep0220_dialback;
 mod xep0221_form_media;
 mod xep0222_public_data;
 mod xep0223_private_data;
@@ -137,6 +139,7 @@ pub const ROOMS: &[Room] = &[
     xep0172_nickname::ROOM,
     xep0175_anonymous::ROOM,
     xep0178_external::ROOM,
+    xep0185_dialback_keys::ROOM,
     xep0186_invisible::ROOM,
     xep0191_blocking::ROOM,
     xep0198_stream_management::ROOM,
@@ -145,6 +148,7 @@ pub const ROOMS: &[Room] = &[
     xep0203_delay::ROOM,
     xep0206_xmpp_over_bosh::ROOM,
     xep0215_external_services::ROOM,
+    xep0220_dialback::ROOM,
     xep0221_form_media::ROOM,
     xep0222_public_data::ROOM,
     xep0223_private_data::ROOM,

@@ -51,6 +51,24 @@ mod tests {
         (house, romeo, juliet)
     }
 
+    /// Romeo makes it, Juliet comes in and has not looked yet.
+    fn enter_a_room(house: &mut House, romeo: &Client, juliet: &Client) {
+        let enter = |nick: &str| {
+            format!("<presence to='hall@conference.house/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        };
+        house.send(romeo, &enter("romeo"));
+        let form = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+        house.iq(romeo, "set", Some("hall@conference.house"), form);
+        house.send(juliet, &enter("juliet"));
+    }
+
+    fn in_a_room() -> (House, Client, Client) {
+        let (mut house, romeo, juliet) = lovers();
+        enter_a_room(&mut house, &romeo, &juliet);
+        house.recv(&juliet);
+        (house, romeo, juliet)
+    }
+
     #[test]
     fn s3_2_presence_waits_and_only_the_latest_is_sent() {
         let (mut house, romeo, juliet) = lovers();
@@ -107,15 +125,7 @@ mod tests {
     #[test]
     fn s3_2_who_enters_a_room_is_not_kept_waiting() {
         let (mut house, romeo, juliet) = lovers();
-        for (client, nick) in [(&romeo, "romeo"), (&juliet, "juliet")] {
-            let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
-            house.send(client, &format!("<presence to='hall@conference.house/{nick}'>{x}</presence>"));
-            if nick == "romeo" {
-                let form =
-                    "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
-                house.iq(&romeo, "set", Some("hall@conference.house"), form);
-            }
-        }
+        enter_a_room(&mut house, &romeo, &juliet);
         let heard = house.hear(&juliet);
         assert!(heard[0].contains("/romeo'") && heard[1].contains("code='110'"), "{heard:?}");
         // One who speaks there takes along nobody else.
@@ -128,13 +138,7 @@ mod tests {
     /// XEP-0045 7.6: under another nickname there is one more when nobody has heard that the old one is gone.
     #[test]
     fn s3_2_who_speaks_under_a_new_nickname_is_not_there_twice() {
-        let (mut house, romeo, juliet) = lovers();
-        let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
-        house.send(&romeo, &format!("<presence to='hall@conference.house/romeo'>{x}</presence>"));
-        let form = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
-        house.iq(&romeo, "set", Some("hall@conference.house"), form);
-        house.send(&juliet, &format!("<presence to='hall@conference.house/juliet'>{x}</presence>"));
-        house.recv(&juliet);
+        let (mut house, romeo, juliet) = in_a_room();
         house.send(&romeo, "<presence to='hall@conference.house/dove'/>");
         house.nothing(&juliet);
         house.send(&romeo, "<message to='hall@conference.house' type='groupchat'><body>hi</body></message>");
@@ -148,13 +152,7 @@ mod tests {
     #[test]
     fn s3_2_who_is_taken_out_of_a_room_is_not_kept_waiting() {
         for (shuts, code) in [(true, "332"), (false, "307")] {
-            let (mut house, romeo, juliet) = lovers();
-            let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
-            house.send(&romeo, &format!("<presence to='hall@conference.house/romeo'>{x}</presence>"));
-            let form = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
-            house.iq(&romeo, "set", Some("hall@conference.house"), form);
-            house.send(&juliet, &format!("<presence to='hall@conference.house/juliet'>{x}</presence>"));
-            house.recv(&juliet);
+            let (mut house, romeo, juliet) = in_a_room();
             house.send(&romeo, "<presence to='hall@conference.house/romeo'><show>away</show></presence>");
             house.nothing(&juliet);
             if shuts {

@@ -1,6 +1,6 @@
 //! XEP-0485: PubSub Server Information - what this server is, in a node that everybody can read.
-//! Spec 1.0.0, https://xmpp.org/extensions/xep-0485.html. Not done: connections to other domains (section 4, `<federation/>`): there are
-//! none yet. Off unless `[xep.server_info]` says otherwise: a domain that says so lets others name it (section 7).
+//! Spec 1.0.0, https://xmpp.org/extensions/xep-0485.html. Not done: connections to other domains (section 4, `<federation/>`), each
+//! of which may be named only if that domain says so itself (section 7). Off unless `[xep.server_info]` says otherwise: a domain that says so lets others name it (section 7).
 //!
 //! The service of channels publishes it in its own name when the house starts, in the node `serverinfo`, which nobody else can make.
 
