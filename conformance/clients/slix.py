@@ -60,10 +60,12 @@ def require(condition, why):
 
 
 class Client(ClientXMPP):
-    """One resource of one account. Everything that arrives stands in `seen`, in order of arrival."""
+    """One resource of one account. Everything that arrives stands in `seen`, in order of arrival. `place`: host and port, where
+    they are not those of the environment."""
 
-    def __init__(self, jid, password=PASSWORD, *, resource="phone", direct_tls=False, plugins=PLUGINS, without=(), wire=None):
+    def __init__(self, jid, password=PASSWORD, *, resource="phone", direct_tls=False, plugins=PLUGINS, without=(), wire=None, place=None):
         super().__init__(f"{jid}/{resource}", password)
+        self.place = place
         self.ca_certs = pathlib.Path(os.environ["CA_FILE"])
         self.enable_direct_tls = direct_tls
         self.enable_starttls = not direct_tls
@@ -134,8 +136,8 @@ class Client(ClientXMPP):
         then is the resource told of subscriptions), sends presence and waits for its reflection."""
         started = asyncio.ensure_future(self.wait_until(first, timeout=WAIT_SECONDS))
         refused = asyncio.ensure_future(self.wait_until("failed_all_auth", timeout=WAIT_SECONDS))
-        port = os.environ["TLS_PORT" if self.enable_direct_tls else "C2S_PORT"]
-        self.connect(HOST, int(port))
+        place = self.place or (HOST, int(os.environ["TLS_PORT" if self.enable_direct_tls else "C2S_PORT"]))
+        self.connect(*place)
         done, pending = await asyncio.wait({started, refused}, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
