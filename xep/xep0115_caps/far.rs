@@ -14,6 +14,8 @@ use crate::xep0163_pep;
 /// Clients of contacts elsewhere that one account remembers, and of others: the oldest are forgotten.
 const CLIENTS_MAX: usize = 2_000;
 const STRANGERS_MAX: usize = 100;
+/// Of these of one address: nobody takes the places of all.
+const CLIENTS_PER_STRANGER_MAX: usize = 5;
 
 /// The domains of the house that have accounts (`Mount::rules`).
 pub struct Accounts(pub Vec<String>);
@@ -48,6 +50,14 @@ impl Far {
         }
         let most = if client.is_contact { CLIENTS_MAX } else { STRANGERS_MAX };
         let is_alike = |other: &Client| other.is_contact == client.is_contact;
+        let person = client.jid.to_bare();
+        let is_same = |other: &Client| is_alike(other) && other.jid.to_bare() == person;
+        if !client.is_contact
+            && self.0.iter().filter(|it| is_same(it)).count() >= CLIENTS_PER_STRANGER_MAX
+            && let Some(oldest) = self.0.iter().position(is_same)
+        {
+            self.0.remove(oldest);
+        }
         if self.0.iter().filter(|it| is_alike(it)).count() >= most
             && let Some(oldest) = self.0.iter().position(is_alike)
         {

@@ -190,3 +190,16 @@ fn d3_what_is_not_proved_is_not_believed_and_strangers_are_so_many() {
     let heard = news(&mut house, &juliet, &far, TUNE, SONG);
     assert_eq!((heard.len(), heard[0].to().as_deref()), (100, Some("p50@bot.house/x")));
 }
+
+#[test]
+fn d3_one_stranger_does_not_take_the_places_of_all() {
+    let (mut house, juliet, far) = scene();
+    publish_with(&mut house, &juliet, None, TUNE, "current", SONG, OPEN);
+    shows(&mut house, &far, "viola@bot.house/x", &[TUNE]);
+    for n in 0..150 {
+        shows(&mut house, &far, &format!("iago@bot.house/{n}"), &[TUNE]);
+    }
+    let heard = news(&mut house, &juliet, &far, TUNE, SONG);
+    let to = |person: &str| heard.iter().filter(|it| it.to().is_some_and(|to| to.starts_with(person))).count();
+    assert_eq!((to("viola@"), to("iago@")), (1, 5));
+}
