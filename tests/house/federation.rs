@@ -98,6 +98,16 @@ fn two_of(authorities: [&Authority; 2], more: &str, way: &str) -> (House, House)
     )
 }
 
+/// Each says something that the other hears.
+fn they_talk(capulet: &House, montague: &House) {
+    let (one, other) = (capulet.start(), montague.start());
+    let (mut juliet, mut romeo) = (capulet.online(&one, "juliet"), montague.online(&other, "romeo"));
+    chat(&mut juliet, "romeo@montague.test", "there");
+    romeo.expect("there");
+    chat(&mut romeo, "juliet@capulet.test", "back");
+    juliet.expect("back");
+}
+
 fn chat(client: &mut Client, to: &str, body: &str) {
     client.send(&format!("<message to='{to}' type='chat' id='{body}'><body>{body}</body></message>"));
 }
@@ -224,24 +234,14 @@ fn xep0357_an_app_server_of_another_house_is_told() {
 fn xep0368_servers_speak_in_tls_from_the_first_byte() {
     let authority = Authority::new();
     let (capulet, montague) = two_of([&authority, &authority], "", "tls://");
-    let (one, other) = (capulet.start(), montague.start());
-    let (mut juliet, mut romeo) = (capulet.online(&one, "juliet"), montague.online(&other, "romeo"));
-    chat(&mut juliet, "romeo@montague.test", "there");
-    romeo.expect("there");
-    chat(&mut romeo, "juliet@capulet.test", "back");
-    juliet.expect("back");
+    they_talk(&capulet, &montague);
 }
 
 /// Nobody knows who has issued the certificates: with keys alone they believe each other where the operator says so.
 #[test]
 fn xep0220_servers_without_certificates_ask_for_keys() {
     let (capulet, montague) = two_of([&Authority::new(), &Authority::new()], "certificate_required = false", "");
-    let (one, other) = (capulet.start(), montague.start());
-    let (mut juliet, mut romeo) = (capulet.online(&one, "juliet"), montague.online(&other, "romeo"));
-    chat(&mut juliet, "romeo@montague.test", "there");
-    romeo.expect("there");
-    chat(&mut romeo, "juliet@capulet.test", "back");
-    juliet.expect("back");
+    they_talk(&capulet, &montague);
 }
 
 #[test]

@@ -170,15 +170,21 @@ impl Pipe {
             }
         };
         drop(shard);
+        self.was_fed(upto, fed, &outcome);
+        outcome
+    }
+
+    /// What was fed is forgotten and counted; and why there is no more of it now.
+    pub(super) fn was_fed(&mut self, upto: usize, fed: [u64; 4], outcome: &Result<Pause, Option<StreamError>>) {
         self.consume(upto);
-        count(&worker.counters().received, fed);
+        count(&self.worker.counters().received, fed);
+        let counters = &self.worker.shared.counters;
         match outcome {
-            Ok(Pause::Credit) => worker.shared.counters.credits.one(),
-            Ok(Pause::Until(_)) => worker.shared.counters.stanza_rates.one(),
+            Ok(Pause::Credit) => counters.credits.one(),
+            Ok(Pause::Until(_)) => counters.stanza_rates.one(),
             Ok(Pause::No | Pause::Unread) | Err(_) => {}
         }
-        worker.kick();
-        outcome
+        self.worker.kick();
     }
 
     /// Write what the session has, as far as the socket takes it. `Some`: the session is over.
@@ -238,6 +244,6 @@ impl Pipe {
 }
 
 /// Most are of one kind.
-pub(super) fn count<const N: usize>(counters: &[Counter; N], seen: [u64; N]) {
+fn count<const N: usize>(counters: &[Counter; N], seen: [u64; N]) {
     counters.iter().zip(seen).filter(|(_, n)| *n > 0).for_each(|(counter, n)| counter.add(n));
 }

@@ -206,14 +206,7 @@ impl Pipe {
                 break Ok(Pause::Until(Instant::now() + wait));
             }
         };
-        self.consume(upto);
-        session::count(&worker.counters().received, fed);
-        match outcome {
-            Ok(Pause::Credit) => worker.shared.counters.credits.one(),
-            Ok(Pause::Until(_)) => worker.shared.counters.stanza_rates.one(),
-            Ok(Pause::No | Pause::Unread) | Err(_) => {}
-        }
-        worker.kick();
+        self.was_fed(upto, fed, &outcome);
         outcome
     }
 
