@@ -22,8 +22,8 @@ from slixmpp.xmlstream import ET
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
-from houses import World, program
-from slix import PLUGINS, Client, Failed, befriend, is_message, is_presence, refusal, require, run_checks, unique
+from houses import World
+from slix import PLUGINS, Client, Failed, befriend, iris_program, is_message, is_presence, refusal, require, run_checks, unique
 
 MUC = "http://jabber.org/protocol/muc"
 PUBSUB = "http://jabber.org/protocol/pubsub"
@@ -891,7 +891,7 @@ def named(world, kind, check):
 def main(folder, *words):
     kinds = [word for word in words if word in ("prosody", "ejabberd")] or ["prosody", "ejabberd"]
     only = [word for word in words if word not in ("prosody", "ejabberd", "slice")]
-    world = World(folder, program(), kinds)
+    world = World(folder, iris_program(), kinds)
     checks = []
     for check in SLICE if "slice" in words else CHECKS:
         checks += [named(world, kind, check) for kind in kinds if kind in getattr(check, "kinds", kinds)]

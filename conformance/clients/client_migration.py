@@ -18,7 +18,7 @@ import tempfile
 from slixmpp.xmlstream import ET
 
 import slix
-from slix import PASSWORD, SERVER, Client, Failed, require, run_checks
+from slix import PASSWORD, SERVER, Client, Failed, iris_program, require, run_checks
 
 NS = "urn:xmpp:pie:0"
 DOMAIN = "localhost"
@@ -65,13 +65,7 @@ class House:
 
 def iris(*arguments):
     """A command of Iris; what it says."""
-    sys.path.insert(0, str(SERVER.parent))
-    named = os.environ.get("IRIS")
-    root = SERVER.parent.parent
-    programs = [pathlib.Path(named)] if named else [root / "target" / kind / "iris" for kind in ("release", "debug")]
-    program = next((str(it) for it in programs if it.is_file()), None)
-    require(program, "no iris program")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=90)
+    done = subprocess.run([iris_program(), *arguments], capture_output=True, text=True, timeout=90)
     require(done.returncode == 0, f"iris {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return done.stdout
 

@@ -525,13 +525,3 @@ class World:
             if house.log.exists():
                 shutil.copy(house.log, OUT / "federation" / f"{house.kind}.log")
         self.names.close()
-
-
-def program():
-    named = os.environ.get("IRIS")
-    root = pathlib.Path(__file__).resolve().parent.parent.parent
-    programs = [pathlib.Path(named)] if named else [root / "target" / kind / "iris" for kind in ("release", "debug")]
-    found = next((str(it) for it in programs if it.is_file()), None)
-    if found is None:
-        raise Failed("no iris program")
-    return found

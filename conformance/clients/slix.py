@@ -206,6 +206,15 @@ def unique(text):
     return f"{text} {uuid.uuid4().hex[:8]}"
 
 
+def iris_program():
+    """By its whole path: whoever starts it may do so from another folder."""
+    named, root = os.environ.get("IRIS"), SERVER.parent.parent
+    programs = [pathlib.Path(named)] if named else [root / "target" / kind / "iris" for kind in ("release", "debug")]
+    found = next((it for it in programs if it.is_file()), None)
+    require(found, f"no iris program at {' or '.join(map(str, programs))}")
+    return str(found.resolve())
+
+
 def server_command(*arguments):
     done = subprocess.run([sys.executable, str(SERVER), *arguments], capture_output=True, text=True, timeout=90)
     if done.returncode != 0:
