@@ -255,6 +255,7 @@ pub fn network(
         } else {
             Enrolled::default()
         }),
+        connected: Arc::default(),
     });
     let policy = policy(config)?;
     let tls = |alpn: &[&[u8]], client: ClientAuth| {

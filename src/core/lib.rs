@@ -7,6 +7,7 @@ pub mod ask;
 pub mod blobs;
 pub mod clients;
 pub mod command;
+pub mod connected;
 pub mod conversation;
 pub mod effects;
 pub mod enrolled;
@@ -42,6 +43,7 @@ pub mod turn;
 pub mod xml;
 
 pub use ask::{Ask, AskAnswer, AskReply};
+pub use connected::{Connected, Connections};
 pub use enrolled::Enrolled;
 pub use entitlements::{Entitlements, Plan};
 pub use envelope::{Envelope, Said, Sent};

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use jid::{BareJid, FullJid, Jid};
 
 use crate::clients::ClientAccess;
+use crate::connected::Connected;
 use crate::effects::{Effect, Effects, Out, StreamError, To, Undelivered, made};
 use crate::enrolled::Enrolled;
 use crate::entitlements::Plan;
@@ -51,6 +52,8 @@ pub struct House {
     pub census: Arc<Census>,
     /// Who wants to hear of what is said in rooms while away.
     pub enrolled: Arc<Enrolled>,
+    /// Which other domains there are connections with.
+    pub connected: Arc<Connected>,
 }
 
 /// Who asks, as the account sees them.

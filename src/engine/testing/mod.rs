@@ -137,6 +137,7 @@ impl House {
             ports: ports::ports(stops.clone(), forgotten.clone(), pushed.clone(), mails.clone()),
             census: Arc::new(Census::new(["house", "away"].map(str::to_owned))),
             enrolled,
+            connected: Arc::default(),
             ids: IdSeal::new(store.secret()),
             keyed: Keyed::new(&store.secret()),
         });

@@ -3,11 +3,12 @@
 
 use std::cell::RefCell;
 
+use iris_core::connected::{Connection, Way as Opener};
 use iris_core::error::Condition;
 use iris_core::{Kind, ns};
-use iris_engine::Unreached;
 use iris_engine::negotiate::authenticated_limits;
 use iris_engine::negotiate::peer::{self, Heard, Initiating, PeerEnv, Purpose, Receiving, Said, Verify};
+use iris_engine::{Unreached, remote};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 

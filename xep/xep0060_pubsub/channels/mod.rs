@@ -140,7 +140,6 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
     // Whoever has an account in this house may be something to a node of each of its domains.
     let addresses: Arc<[Arc<str>]> = m.domains().iter().map(|domain| format!("{label}.{domain}").into()).collect();
     let domains = m.domains().to_vec();
-    let server_info = xep0485_server_info::is_published(m)?;
     for (event, hear) in [
         (Event::RosterChanged, people::roster_changed as fn(&mut Turn<'_>, &Arc<str>)),
         (Event::SessionAvailable, people::available),
@@ -201,8 +200,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.on_host_woken(standing::publish_rosters);
         s.on_host_woken(|turn| standing::publish_awaited(turn, true));
         s.on_host_woken(standing::publish_fleeting);
-        s.on_host_woken(move |turn| xep0485_server_info::publish(turn, server_info));
-        Ok(())
+        xep0485_server_info::serve(s)
     })
 }
 

@@ -99,6 +99,11 @@ impl Receiving {
         !self.pairs.is_empty()
     }
 
+    /// Whom it speaks for, and to whom of us: both were proved.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
     /// For the log.
     pub fn domain(&self) -> Option<&str> {
         self.pairs.first().map(|(theirs, _)| theirs.as_str()).or(self.from.as_deref())

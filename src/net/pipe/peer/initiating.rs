@@ -63,6 +63,8 @@ pub(crate) async fn initiate(
 
 /// Say on it what the shard has for this pair of domains, until one of the two ends it.
 pub(crate) async fn speak(worker: Rc<Worker>, initiated: Initiated, key: Arc<str>) {
+    let connected = worker.shared.house().connected.clone();
+    let _open = remote::pair(&key).map(|(theirs, ours)| connected.open(theirs, ours, Opener::Out));
     let mut pipe = initiated.pipe;
     pipe.open = Some(Open::accepted(worker.shared.clone(), pipe.place.service));
     pipe.live(Errand::Speak { key, acknowledges: initiated.acknowledges }, Instant::now()).await;

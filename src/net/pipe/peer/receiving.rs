@@ -8,6 +8,8 @@ pub(crate) struct PeerEnd {
     /// Whom the certificate speaks for, as far as somebody has asked.
     judged: Judged,
     answers: Rc<Answers>,
+    /// As others may be told of it: one for each pair of domains.
+    connections: Vec<Connection>,
     /// Who asks about keys; nobody does when the stream is gone.
     asking: JoinSet<()>,
 }
@@ -37,8 +39,13 @@ impl Pipe {
             machine.secured();
         }
         self.scanner.set_limits(machine.limits(&self.worker.shared.house().limits));
-        self.peer_end =
-            Some(Box::new(PeerEnd { machine, judged: RefCell::default(), answers: Rc::default(), asking: JoinSet::new() }));
+        self.peer_end = Some(Box::new(PeerEnd {
+            machine,
+            judged: RefCell::default(),
+            answers: Rc::default(),
+            connections: Vec::new(),
+            asking: JoinSet::new(),
+        }));
         let wake = self.peer_wake().unwrap_or_default();
         loop {
             match self.peer_step().await? {
@@ -133,7 +140,11 @@ impl Pipe {
         let Some(mut end) = self.peer_end.take() else { return Err(End::Gone) };
         let (this, mut out) = (&mut *end, Vec::new());
         let said = self.with_env(&this.judged, &mut out, |env| f(&mut this.machine, env))?;
-        let limits = end.machine.limits(&self.worker.shared.house().limits);
+        let house = self.worker.shared.house();
+        for (theirs, ours) in end.machine.pairs().iter().skip(end.connections.len()) {
+            end.connections.push(house.connected.open(theirs, ours, Opener::In));
+        }
+        let limits = end.machine.limits(&house.limits);
         let answers = end.answers.clone();
         self.peer_end = Some(end);
         if !self.is_parting {
