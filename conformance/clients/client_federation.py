@@ -28,6 +28,7 @@ from slix import PLUGINS, Client, Failed, befriend, iris_program, is_message, is
 MUC = "http://jabber.org/protocol/muc"
 PUBSUB = "http://jabber.org/protocol/pubsub"
 PUSH = "urn:xmpp:push:0"
+SERVER_INFO = "urn:xmpp:serverinfo:0"
 UPLOAD = "urn:xmpp:http:upload:0"
 OWN_PLUGINS = [*PLUGINS, "xep_0060", "xep_0115", "xep_0163", "xep_0172"]
 # Until one that was down is found again, after it is there.
@@ -676,6 +677,24 @@ async def channel(it):
     require(not [s for s in romeo.seen[mark:] if is_message(s)], "told although he follows no more")
 
 
+@scene
+async def server_info(it):
+    """Iris says with whom it is connected, and names only who says that this may be said (XEP-0485)"""
+    juliet, romeo = await it.pair(rules="[xep.server_info]\npublish = true")
+    await both(juliet, romeo)
+    service = f"pubsub.{it.iris.domain}"
+    mark = len(romeo.seen)
+    await romeo.plugin["xep_0060"].subscribe(service, "serverinfo", timeout=20)
+    news = await romeo.expect(
+        "with whom Iris is connected", lambda s: is_message(s) and s["from"] == service and "remote-domain" in str(s), since=mark, seconds=60
+    )
+    remote = next(domain for domain in news.xml.iter(f"{{{SERVER_INFO}}}remote-domain"))
+    name, ways = remote.get("name"), sorted(connection.get("type") for connection in remote)
+    require(name == {"prosody": it.other.domain, "ejabberd": None}[it.kind], f"it is named {name}")
+    require(ways == ["incoming", "outgoing"], f"connections: {ways}")
+    return f"{name or 'without a name'}: {', '.join(ways)}"
+
+
 # -- apps ------------------------------------------------------------------------------------------------------------
 
 
@@ -845,7 +864,7 @@ async def gives_up(it):
 # By mode, so that servers are seldom started anew.
 CHECKS = [
     external, chat, much, presence, questions, archive, upload, blocked, room_here, room_there, channel, items, news_to_iris,
-    news_from_iris, push, unknown, stops, returns, crashes, gives_up, ghost, idle, excepted, direct_tls, tls12, dialback, untrusted, misnamed,
+    news_from_iris, push, unknown, stops, returns, crashes, gives_up, ghost, idle, server_info, excepted, direct_tls, tls12, dialback, untrusted, misnamed,
 ]  # fmt: skip
 SLICE = [external, chat, room_here, room_there]
 

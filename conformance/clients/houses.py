@@ -88,8 +88,9 @@ component_ports = {{ 5347 }}
 component_interfaces = {{ "{address}" }}
 modules_enabled = {{
     "disco"; "roster"; "saslauth"; "tls"; "carbons"; "pep"; "private"; "blocklist"; "vcard4"; "vcard_legacy"; "mam";
-    "version"; "uptime"; "time"; "ping"; "lastactivity"; "smacks"; "posix"; "s2s_bidi"; {dialback}
+    "version"; "uptime"; "time"; "ping"; "lastactivity"; "smacks"; "posix"; "s2s_bidi"; "says_so"; {dialback}
 }}
+plugin_paths = {{ "{dir}/modules" }}
 modules_disabled = {{ "limits" }}
 c2s_require_encryption = true
 s2s_require_encryption = true
@@ -435,6 +436,9 @@ class House:
     def _prosody(self, mode):
         self._certificate(mode)
         by_key = mode in ("dialback", "untrusted", "misnamed")
+        # It may be named by others (XEP-0485 7); its own module for that is of a later version.
+        (self.folder / "modules").mkdir(exist_ok=True)
+        (self.folder / "modules" / "mod_says_so.lua").write_text('module:add_feature("urn:xmpp:serverinfo:0")\n')
         config = self.folder / "prosody.cfg.lua"
         config.write_text(
             PROSODY.format(

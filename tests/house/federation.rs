@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use crate::authority::Authority;
 use crate::client::{Client, PASSWORD, attribute};
@@ -127,6 +128,22 @@ fn people_of_two_servers_speak_with_each_other() {
     // The domain itself, which answers by the way back.
     let answer = juliet.iq("get", Some("montague.test"), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
     assert!(answer.contains("<identity"), "{answer}");
+}
+
+#[test]
+fn xep0485_s4_a_server_says_with_whom_it_is_connected_and_who_says_so_too_is_named() {
+    let publishing = "[xep.server_info]\npublish = true";
+    let (capulet, montague) = two(publishing);
+    let (one, other) = (capulet.start(), montague.start());
+    let (mut juliet, mut romeo) = (capulet.online(&one, "juliet"), montague.online(&other, "romeo"));
+    let subscribe = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='serverinfo' jid='juliet@capulet.test/desk'/></pubsub>";
+    assert!(juliet.iq("set", Some("pubsub.capulet.test"), subscribe).contains("subscription='subscribed'"));
+    chat(&mut juliet, "romeo@montague.test", "there");
+    romeo.expect("there");
+    // Each asks the other one whether it may be named, on a stream of its own.
+    let connections = "<connection type='incoming'/><connection type='outgoing'/>";
+    let named = format!("<federation><remote-domain name='montague.test'>{connections}</remote-domain></federation>");
+    juliet.expect_within(&named, Duration::from_secs(40));
 }
 
 #[test]
