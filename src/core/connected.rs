@@ -27,9 +27,12 @@ impl Connections {
     }
 }
 
-/// By our domain, then by theirs.
+/// By their names.
+type Others = BTreeMap<Box<str>, Connections>;
+
+/// By the domain of ours.
 #[derive(Debug, Default)]
-pub struct Connected(Mutex<BTreeMap<Box<str>, BTreeMap<Box<str>, Connections>>>);
+pub struct Connected(Mutex<BTreeMap<Box<str>, Others>>);
 
 impl Connected {
     /// One is open, until what this returns is dropped.

@@ -49,9 +49,9 @@ pub fn look(turn: &mut HostTurn<'_>) {
         let is_old = |answer: &Answer| now.since(answer.asked) >= ANSWER_HOLDS;
         let is_connected = |domain: &str| connected.binary_search_by(|(other, _)| (**other).cmp(domain)).is_ok();
         others.answers.retain(|domain, answer| !is_old(answer) || is_connected(domain));
-        let is_due = |domain: &&Box<str>| others.answers.get(*domain).is_none_or(is_old);
-        let due: Vec<Box<str>> =
-            connected.iter().map(|(domain, _)| domain).filter(is_due).take(QUESTIONS_PER_LOOK_MAX).cloned().collect();
+        let is_due = |domain: &str| others.answers.get(domain).is_none_or(is_old);
+        let due = connected.iter().filter(|(domain, _)| is_due(domain)).take(QUESTIONS_PER_LOOK_MAX);
+        let due: Vec<Box<str>> = due.map(|(domain, _)| domain.clone()).collect();
         for domain in &due {
             let answer = others.answers.entry(domain.clone()).or_insert(Answer { asked: now, may_be_named: None });
             answer.asked = now;

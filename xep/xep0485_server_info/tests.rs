@@ -81,7 +81,7 @@ fn connect(house: &mut House, theirs: &'static str, ours: &'static str, way: Way
 fn asked(house: &mut House, features: &dyn Fn(&str) -> Option<&'static str>) -> Vec<String> {
     let questions = house.far();
     for question in &questions {
-        let (to, id) = (question.attr("to").expect("to").into_owned(), question.id().expect("an id").to_owned());
+        let (to, id) = (question.attr("to").expect("to").into_owned(), question.id().expect("an id").into_owned());
         assert_eq!(question.attr("from").as_deref(), Some("house"));
         assert!(question.as_str().contains("disco#info"), "{question:?}");
         if let Some(feature) = features(&to) {
