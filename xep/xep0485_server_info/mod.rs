@@ -1,6 +1,7 @@
 //! XEP-0485: PubSub Server Information - what this server is, and with which others it speaks, in a node that everybody can read.
 //! Spec 1.0.0, https://xmpp.org/extensions/xep-0485.html. Not done: nothing. Off unless `[xep.server_info]` says otherwise: a domain that
-//! says so lets others name it (section 7). Connections are those of the domain; those of its services are not told.
+//! says so lets others name it (section 7). Connections are those of the domain, of
+//! one other domain at most 16 each way; those of its services are not told.
 //!
 //! The domain knows what there is to say (`others`: who is connected, and who may be named). The service of channels publishes it in its
 //! own name, in the node `serverinfo`, which nobody else can make.

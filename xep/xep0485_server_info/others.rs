@@ -23,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const QUESTIONS_PER_LOOK_MAX: usize = 32;
 /// Of an item: more connections than these are not told. A channel's item may have 192 KiB, and goes to all who follow it.
 const FEDERATION_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// Of one domain, each way: nobody fills the item by connecting often.
+const CONNECTIONS_TOLD_MAX: usize = 16;
 
 pub static OTHERS: StateSlot<Others> = StateSlot::new();
 
@@ -61,12 +63,16 @@ pub fn look(turn: &mut HostTurn<'_>) {
     for domain in asked.unwrap_or_default() {
         let Ok(to) = Jid::new(&domain) else { continue };
         let question = format!("<query xmlns='{INFO}'/>");
-        turn.iq(to, GetOrSet::Get, &question, PATIENCE, move |turn, answer| {
+        let name = domain.clone();
+        let is_asked = turn.iq(to, GetOrSet::Get, &question, PATIENCE, move |turn, answer| {
             let may_be_named = answer.is_some_and(publishes);
-            if let Some(known) = turn.state(&OTHERS).and_then(|others| others.answers.get_mut(&domain)) {
+            if let Some(known) = turn.state(&OTHERS).and_then(|others| others.answers.get_mut(&name)) {
                 known.may_be_named = Some(may_be_named);
             }
         });
+        if !is_asked && let Some(others) = turn.state(&OTHERS) {
+            others.answers.remove(&domain);
+        }
     }
 }
 
@@ -86,14 +92,14 @@ impl Others {
             Some((may_be_named.then_some(domain), open))
         });
         let mut answered: Vec<_> = answered.collect();
-        // The order of those who have no name says nothing of their names.
-        answered.sort_unstable();
+        // Those who have a name first. The order of the others says nothing of theirs.
+        answered.sort_unstable_by_key(|(name, open)| (name.is_none(), *name, **open));
         let mut all = Vec::new();
         for (domain, open) in answered {
             let mut xml = Build::new();
             xml.open("remote-domain").attr_opt("name", domain.map(|domain| &**domain));
             for (way, count) in [("incoming", open.incoming), ("outgoing", open.outgoing)] {
-                for _ in 0..count {
+                for _ in 0..count.min(CONNECTIONS_TOLD_MAX) {
                     xml.open("connection").attr("type", way).close();
                 }
             }

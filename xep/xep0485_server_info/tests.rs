@@ -111,14 +111,14 @@ fn s4_a_connected_domain_is_named_if_it_publishes_the_same_of_itself() {
     house.advance(LOOK);
     let nameless = "<remote-domain><connection type='incoming'/></remote-domain>";
     let both = "<remote-domain name='open.example'><connection type='incoming'/><connection type='outgoing'/></remote-domain>";
-    assert_eq!(federation(&mut house, &romeo), format!("><federation>{nameless}{both}</federation>"));
+    assert_eq!(federation(&mut house, &romeo), format!("><federation>{both}{nameless}</federation>"));
     // Section 6: not with each connection.
     drop(second);
     house.advance(LOOK);
     assert!(federation(&mut house, &romeo).contains(both));
     house.advance(PACE);
     let one = "<remote-domain name='open.example'><connection type='incoming'/></remote-domain>";
-    assert_eq!(federation(&mut house, &romeo), format!("><federation>{nameless}{one}</federation>"));
+    assert_eq!(federation(&mut house, &romeo), format!("><federation>{one}{nameless}</federation>"));
 }
 
 #[test]
@@ -187,6 +187,7 @@ fn an_item_has_room_for_more_connections_than_are_told() {
     let (mut house, _) = federated();
     let names: Vec<&'static str> = (0..2_000).map(|n| &*format!("other{n:04}.example").leak()).collect();
     let _open: Vec<Connection> = names.iter().map(|name| connect(&mut house, name, "house", Way::In)).collect();
+    let _often: Vec<Connection> = (0..5_000).map(|_| connect(&mut house, names[0], "house", Way::In)).collect();
     for _ in 0..63 {
         house.advance(LOOK);
         asked(&mut house, &|_| Some(super::NS));
@@ -197,4 +198,9 @@ fn an_item_has_room_for_more_connections_than_are_told() {
     let said = federation(&mut house, &romeo);
     assert!((60_000..70_000).contains(&said.len()), "{}", said.len());
     assert!(said.contains("name='other0000.example'") && !said.contains("name='other1999.example'"));
+    assert_eq!(
+        said.matches("<connection ").count(),
+        said.matches("<remote-domain ").count() + 15,
+        "no more than 16 of one domain"
+    );
 }
