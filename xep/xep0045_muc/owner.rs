@@ -80,7 +80,6 @@ impl Room {
             return why.into();
         }
         let was_kept = self.is_kept();
-        let is_new = self.stage == Stage::Locked;
         let before = std::mem::replace(&mut self.config, config);
         self.stage = Stage::Open;
         match (was_kept, self.is_kept()) {
@@ -95,7 +94,7 @@ impl Room {
             self.affiliate(turn, &address, Affiliated { affiliation, reason: None, registered: false, ..kept }, Some(&actor));
         }
         if before != self.config {
-            self.reconfigured(turn, &before, is_new);
+            self.reconfigured(turn, &before);
         }
         service::tell(turn, self);
         Reply::empty()
@@ -137,7 +136,7 @@ impl Room {
     }
 
     /// 10.2: who may no longer be here goes; 10.2.1: everybody is told what has changed.
-    fn reconfigured(&mut self, turn: &mut HostTurn<'_>, before: &RoomConfig, is_new: bool) {
+    fn reconfigured(&mut self, turn: &mut HostTurn<'_>, before: &RoomConfig) {
         let now = self.config.clone();
         if now.members_only && !before.members_only {
             for key in self.occupants.keys(|it| it.affiliation < Affiliation::Member) {
@@ -159,9 +158,7 @@ impl Room {
         if now.presence_broadcast != before.presence_broadcast {
             self.show_as_configured(turn, before);
         }
-        if is_new {
-            return;
-        }
+        // Whoever makes a room is told too: their client has asked what it is before there was one.
         let mut codes = Vec::new();
         if now.logging != before.logging {
             codes.push(if now.logging { 170 } else { 171 });

@@ -122,6 +122,28 @@ fn s10_2_1_everybody_is_told_what_has_changed() {
     }
 }
 
+/// Conversations asks what a room is before it makes it, and again when it hears of a change: what it has just made was a channel
+/// without an archive to it until it next logged in.
+#[test]
+fn s10_2_1_whoever_makes_a_room_is_told_that_it_is_no_longer_as_rooms_begin() {
+    for shard in [0, 1] {
+        let (mut house, room) = (house(), room_on(shard));
+        let romeo = house.online(ROMEO);
+        join(&mut house, &romeo, &room, "romeo");
+        let form = "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_membersonly'><value>1</value></field>\
+                    <field var='muc#roomconfig_whois'><value>anyone</value></field></x>";
+        house.send(&romeo, &format!("<iq type='set' id='made' to='{room}'><query xmlns='{MUC}#owner'>{form}</query></iq>"));
+        let heard = house.recv(&romeo);
+        let told: Vec<_> = heard.iter().filter(|it| !codes(it).is_empty()).map(|it| (codes(it), from(it))).collect();
+        assert_eq!(told, [(vec![172, 104], room.clone())], "{heard:?}");
+        // What is taken as it is has not changed.
+        let instant = room_on(1 - shard);
+        join(&mut house, &romeo, &instant, "romeo");
+        house.send(&romeo, &format!("<iq type='set' id='as' to='{instant}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query></iq>"));
+        assert!(house.recv(&romeo).iter().all(|it| codes(it).is_empty()));
+    }
+}
+
 #[test]
 fn s10_2_who_is_no_member_goes_when_the_room_becomes_one_of_members() {
     let (mut house, room, romeo) = alone(1, &[]);
