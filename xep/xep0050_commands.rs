@@ -143,7 +143,8 @@ fn execute(turn: &mut HostTurn<'_>, el: &El<'_>) -> Result<Reply, Bounce> {
     let action = Action::parse(el.attr("action").as_deref())
         .ok_or_else(|| refuse("malformed-action", "an action is execute, cancel, prev, next or complete"))?;
     match el.attr("sessionid").filter(|id| !id.is_empty()) {
-        None if action == Action::Execute => begin(turn, command),
+        // "Complete": whoever wants only the result says so from the beginning. What has questions asks them.
+        None if matches!(action, Action::Execute | Action::Complete) => begin(turn, command),
         None => Err(refuse("bad-action", "a command begins with execute")),
         Some(id) => go_on(turn, command, &id, action, el),
     }

@@ -140,6 +140,18 @@ fn s2_4_2_a_command_goes_through_its_steps_and_back() {
     }
 }
 
+/// Conversations asks for an invitation so, since it wants nothing but the result.
+#[test]
+fn s2_4_a_command_may_begin_with_what_it_is_to_end_with() {
+    let mut house = House::with(ROOMS);
+    let (romeo, admin) = (house.online("romeo@house/orchard"), house.online("admin@house/desk"));
+    let done = command(&mut house, &admin, "house", "node='close' action='complete'", "");
+    assert_eq!(status(&done), "completed");
+    // What has questions asks them.
+    let asked = command(&mut house, &romeo, "house", "node='order' action='complete'", "");
+    assert_eq!(status(&asked), "executing");
+}
+
 #[test]
 fn s2_4_1_a_command_without_steps_is_completed_at_once() {
     let mut house = House::with(ROOMS);
