@@ -97,6 +97,25 @@ mod tests {
         assert_eq!(ids(&items(&mut house, &juliet, None, NODE)), ["romeo@house", "nurse@house"]);
     }
 
+    /// Section 4.2: "before it is reflected back to the sender": a room of the house passed it on to everybody.
+    #[test]
+    fn s4_2_nobody_in_a_room_learns_of_it() {
+        let mut house = house();
+        let room = "r@conference.house";
+        let (juliet, romeo) = (house.online("juliet@house/balcony"), house.online("romeo@house/orchard"));
+        house.send(&juliet, &format!("<presence to='{room}/juliet'><x xmlns='http://jabber.org/protocol/muc'/></presence>"));
+        let own = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+        ok(&house.iq(&juliet, "set", Some(room), own));
+        house.send(&romeo, &format!("<presence to='{room}/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>"));
+        house.recv(&romeo);
+        let marker = "<displayed xmlns='urn:xmpp:chat-markers:0' id='m1'/>";
+        house.send(&juliet, &format!("<message to='{room}' type='groupchat' id='g'>{marker}{DISPLAYED}</message>"));
+        house.send(&juliet, &format!("<message to='{room}/romeo' type='chat' id='p'>{marker}{DISPLAYED}</message>"));
+        let heard = house.hear(&romeo).concat();
+        assert!(heard.contains("id='g'") && heard.contains("id='p'") && !heard.contains("mds"), "{heard}");
+        assert_eq!(ids(&items(&mut house, &juliet, None, NODE)), [room, "r@conference.house/romeo"]);
+    }
+
     #[test]
     fn not_applicable_to_what_others_send() {
         let mut house = house();

@@ -8,8 +8,9 @@ use jid::Jid;
 use crate::interest::Interests;
 use crate::receipt::Receipt;
 use crate::store::{EntryId, Ticket};
+use crate::xml::NameTable;
 use crate::xml::stanza::Stanza;
-use crate::xml::wire::{Stamps, Strip, Wire};
+use crate::xml::wire::{self, Stamps, Strip, Wire};
 
 /// A stanza on its way. The bytes travel as received; what the server adds stands beside them in the stamps.
 #[derive(Debug)]
@@ -109,5 +110,21 @@ impl Envelope {
             said: self.said,
             hops: self.hops,
         })
+    }
+
+    /// For a recipient who reads the stanza itself: what was put beside it is in it, what was to be left out is not.
+    pub fn stamp(&mut self, names: &NameTable) {
+        if self.stamps.strip.is_empty() && self.stamps.extra.is_none() {
+            return;
+        }
+        let (strip, extra) = (std::mem::take(&mut self.stamps.strip), self.stamps.extra.take());
+        let mut xml = Vec::new();
+        let beside = Stamps { from: None, stanza_id: None, strip, extra };
+        wire::render(&self.stanza, &beside).write_to(Some(self.to.as_str()), &mut xml);
+        let stamped = Stanza::parse_shared(&xml, names);
+        debug_assert!(stamped.is_ok(), "a stanza with its stamps is not XML: {}", String::from_utf8_lossy(&xml));
+        if let Ok(stamped) = stamped {
+            self.stanza = stamped;
+        }
     }
 }

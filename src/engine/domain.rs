@@ -205,11 +205,13 @@ impl DomainEntity {
         }
     }
 
-    pub(crate) fn hear(&mut self, cx: &mut Around<'_>, envelope: Box<Envelope>) -> Outcome {
+    pub(crate) fn hear(&mut self, cx: &mut Around<'_>, mut envelope: Box<Envelope>) -> Outcome {
         let doors = self.doors.clone();
         if doors.component.is_some() {
             return self.hear_for_component(cx, envelope);
         }
+        // Rooms pass on what they hear: what the sender's account has added or taken out would be lost.
+        envelope.stamp(&cx.house.names);
         if let Some(entities) = doors.entities.as_ref().filter(|_| self.is_behind()) {
             if let Some(held) = self.held.get_mut(&envelope.from) {
                 // Whoever has left is not kept for want of room here.

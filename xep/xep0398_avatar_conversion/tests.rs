@@ -152,6 +152,29 @@ fn s5_presence_carries_the_hash() {
     assert_eq!(photo_of(&house.recv(&romeo)), ["<photo/>"]);
 }
 
+/// "The hash MUST also be injected into directed presences such as MUC joins": a room of the house showed what the client had sent.
+#[test]
+fn s5_those_in_a_room_of_the_house_see_the_hash_too() {
+    for shard in [0, 1] {
+        let mut house = house();
+        let named = |n: &u32| iris_engine::shard_of(&format!("r{n}@conference.house"), 2) == shard;
+        let room = format!("r{}@conference.house", (0..64).find(named).expect("one of many"));
+        let (romeo, juliet) = (house.online("romeo@house/orchard"), house.online("juliet@house/balcony"));
+        let come = "<x xmlns='http://jabber.org/protocol/muc'/>";
+        house.send(&romeo, &format!("<presence to='{room}/romeo'>{come}</presence>"));
+        let own = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+        ok(&house.iq(&romeo, "set", Some(&room), own));
+        let full = format!("<photo>{}</photo>", publish_avatar(&mut house, &juliet, "open"));
+        house.recv(&romeo);
+        house.send(&juliet, &format!("<presence to='{room}/juliet'>{come}</presence>"));
+        assert_eq!(photo_of(&house.recv(&romeo)), [full.as_str()]);
+        // Section 6: "clients MAY resend directed available presence to all Multi-User Chats".
+        house.send(&juliet, &format!("<presence to='{room}/juliet'><x xmlns='vcard-temp:x:update'/></presence>"));
+        assert_eq!(photo_of(&house.recv(&romeo)), [full.as_str()]);
+        assert!(vcard(&mut house, &romeo, &format!("{room}/juliet")).contains(&base64()));
+    }
+}
+
 #[test]
 fn s4_1_a_hash_that_is_not_that_of_the_picture_is_not_shown() {
     let mut house = house();
