@@ -54,6 +54,8 @@ pub(super) fn received(entity: &mut AccountEntity, cx: &mut Ctx<'_>, mut envelop
     if let Some(id) = envelope.kept_id {
         envelope.stamps.stanza_id =
             Some(StanzaId { by: entity.bare.clone(), id: Arc::from(cx.house.ids.show(entity.owner, id)) });
+        // What was rendered before it came here does not say it.
+        envelope.wire = None;
     }
     hand_over(entity, cx, envelope, plan, listening, false);
 }

@@ -35,6 +35,21 @@ pub fn stanza_id(stanza: &Stanza) -> String {
     stanza.child_el(child).attr("id").expect("an id").into_owned()
 }
 
+/// XEP-0359 3: "the id says where the archive has it". Clients that tell each other by it what was read (XEP-0490) had nothing to say.
+#[test]
+fn a_private_message_has_the_id_under_which_its_recipient_keeps_it() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[]);
+        house.send(&romeo, &format!("<message to='{room}/juliet' type='chat' id='p'><body>psst</body></message>"));
+        let heard = house.one(&juliet);
+        house.send(&juliet, "<iq type='set' id='a'><query xmlns='urn:xmpp:mam:2'/></iq>");
+        let kept = house.hear(&juliet).concat();
+        let id = kept.split("<result ").nth(1).and_then(|it| it.split(" id='").nth(1)?.split('\'').next()).expect("it is kept");
+        let stamp = format!("<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@house' id='{id}'/>");
+        assert!(heard.as_str().contains(&stamp) && kept.contains("psst"), "{} {kept}", heard.as_str());
+    }
+}
+
 #[test]
 fn xep0313_s6_1_2_everything_said_is_read_in_pages() {
     for shard in [0, 1] {
