@@ -83,6 +83,7 @@ impl Room {
             jid: None,
             nick: None,
             actor: None,
+            sees_actor: false,
             reason: None,
             codes: &[110, 307, 333],
             mav: "",

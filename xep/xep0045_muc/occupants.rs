@@ -103,7 +103,17 @@ impl Occupant {
     }
 
     pub fn says<'a>(&self, jid: Option<&'a str>) -> Says<'a> {
-        Says { affiliation: self.affiliation, role: self.role, jid, nick: None, actor: None, reason: None, codes: &[], mav: "" }
+        Says {
+            affiliation: self.affiliation,
+            role: self.role,
+            jid,
+            nick: None,
+            actor: None,
+            sees_actor: false,
+            reason: None,
+            codes: &[],
+            mav: "",
+        }
     }
 }
 

@@ -341,10 +341,13 @@ impl Room {
         if to.is_empty() {
             return;
         }
+        // 110: their own address is theirs to see in any case, that of who has done it is not.
+        let is_own = own_codes.contains(&110);
         let says = Says {
             role: it.role,
             nick: it.nick,
             actor: it.actor,
+            sees_actor: if is_own { self.shows_addresses_to(occupant.role) } else { jid.is_some() },
             reason: it.reason,
             codes: it.codes,
             mav: if mav.is_empty() { &self.changing } else { mav },

@@ -24,6 +24,8 @@ pub struct Says<'a> {
     pub jid: Option<&'a str>,
     pub nick: Option<&'a str>,
     pub actor: Option<&'a Actor>,
+    /// Who hears it may see the real address of the actor: not everybody who may see `jid`, since everybody may see their own.
+    pub sees_actor: bool,
     pub reason: Option<&'a str>,
     pub codes: &'a [u16],
     /// XEP-0463: `<mav/>`, or nothing.
@@ -47,7 +49,7 @@ fn write_item(says: &Says<'_>, xml: &mut Build) {
     xml.open("item").attr("affiliation", says.affiliation.as_str()).attr("role", says.role.as_str());
     xml.attr_opt("jid", says.jid).attr_opt("nick", says.nick);
     if let Some(actor) = says.actor {
-        let jid = says.jid.map(|_| actor.jid.as_str());
+        let jid = says.sees_actor.then_some(actor.jid.as_str());
         if actor.nick.is_some() || jid.is_some() {
             xml.open("actor").attr_opt("nick", actor.nick.as_deref()).attr_opt("jid", jid).close();
         }

@@ -4,6 +4,27 @@ use std::time::Duration;
 
 use super::*;
 
+/// 4.2: in a semi-anonymous room only moderators find out who somebody really is. Whoever was kicked found out who had done it.
+#[test]
+fn s8_2_whoever_goes_does_not_see_the_real_address_of_who_has_done_it() {
+    for (whois, is_seen) in [("moderators", false), ("anyone", true)] {
+        let (mut house, room, romeo, juliet) = both(0, &[("whois", whois)]);
+        is_result(&set_role(&mut house, &romeo, &room, "juliet", "none"));
+        let own = house.one(&juliet);
+        assert!(own.as_str().contains("<actor nick='romeo'"), "{}", own.as_str());
+        assert_eq!(own.as_str().contains("romeo@house"), is_seen, "{}", own.as_str());
+        is_in(&join(&mut house, &juliet, &room, "juliet"));
+        is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "outcast"));
+        let own = house.one(&juliet);
+        assert_eq!(own.as_str().contains("romeo@house"), is_seen, "{}", own.as_str());
+    }
+    // Who becomes a moderator may see addresses.
+    let (mut house, room, romeo, juliet) = both(1, &[]);
+    is_result(&set_affiliation(&mut house, &romeo, &room, "juliet@house", "admin"));
+    let own = house.hear(&juliet).concat();
+    assert!(own.contains("<actor nick='romeo' jid='romeo@house'/>"), "{own}");
+}
+
 #[test]
 fn s8_2_a_kick() {
     for shard in [0, 1] {
