@@ -305,7 +305,7 @@ fn same(a: &Config, b: &Config) -> bool {
     a == b
 }
 
-/// 7.1.5 wants this FORM_TYPE; some clients write that of the configuration.
+/// 7.1.5 wants this FORM_TYPE; some clients write that of the configuration, or none, where there is only one thing a form can be.
 pub fn is_publish_options(form_type: &str) -> bool {
-    matches!(form_type, PUBLISH_OPTIONS | NODE_CONFIG)
+    matches!(form_type, PUBLISH_OPTIONS | NODE_CONFIG | "")
 }

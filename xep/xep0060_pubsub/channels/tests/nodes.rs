@@ -161,6 +161,30 @@ fn s7_1_options_are_met_or_refused_and_make_a_new_node() {
     assert_eq!(items(&mut house, &romeo, "made"), ["1"]);
 }
 
+/// Movim says so when it puts a room into a space.
+#[test]
+fn s7_1_5_options_are_options_without_a_form_type_too() {
+    let (mut house, [romeo, ..]) = scene(&[("access_model", "open")]);
+    for (type_is, good) in [("", true), ("publish-options", true), ("node_config", true), ("subscribe_options", false)] {
+        for (access, is_met) in [("open", true), ("whitelist", false)] {
+            let untyped = |form: String| {
+                let (open, rest) = form.split_once("<field var='FORM_TYPE'").expect("a type");
+                format!("{open}{}", rest.split_once("</field>").expect("its end").1)
+            };
+            let form = form(type_is, &[("access_model", access)]);
+            let form = if type_is.is_empty() { untyped(form) } else { form };
+            let publish =
+                format!("<publish node='n'><item id='1'>{X}</item></publish><publish-options>{form}</publish-options>");
+            let answer = ask(&mut house, &romeo, "set", &publish);
+            match (good, is_met) {
+                (true, true) => ok(&answer),
+                (true, false) => error(&answer, "cancel", "conflict", "precondition-not-met"),
+                (false, _) => error(&answer, "modify", "bad-request", ""),
+            }
+        }
+    }
+}
+
 #[test]
 fn s7_1_3_errors_of_publishing() {
     let (mut house, [romeo, juliet, _]) = scene(&[("max_payload_size", "100")]);
