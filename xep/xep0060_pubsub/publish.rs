@@ -56,8 +56,11 @@ impl Service {
             return Err(error::unsupported("publish"));
         }
         cx.may_leave(&config, &cx.who.bare)?;
-        social::check_type(&config, &payload)?;
-        social::check(&config, &payload)?;
+        let is_picture = id.iter().flatten().any(|id| social::is_picture_of_node(id, &payload));
+        if !is_picture {
+            social::check_type(&config, &payload)?;
+            social::check(&config, &payload)?;
+        }
         let (of_node, of_service) = (config.max_payload_size_bytes as usize, cx.quotas.item_size_bytes_max);
         if payload.len() > of_node.min(of_service) {
             return Err(error::payload_too_big(of_node, of_service));
@@ -65,7 +68,8 @@ impl Service {
         let serial = (cx.mint)();
         let given = id.is_some() && id.as_ref().is_some_and(Option::is_some);
         let id: Option<Arc<str>> = id.map(|id| id.map_or_else(|| Arc::from(format!("{serial:x}")), Arc::from));
-        let payload = id.as_ref().and_then(|id| social::linked(&config, &payload, cx.service, &name, id)).unwrap_or(payload);
+        let posted = id.as_ref().filter(|_| !is_picture);
+        let payload = posted.and_then(|id| social::linked(&config, &payload, cx.service, &name, id)).unwrap_or(payload);
         let Some(id) = id else {
             // Transient and without payloads: the news is that there is news.
             if is_new {

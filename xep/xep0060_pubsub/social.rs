@@ -8,7 +8,7 @@ use iris_core::{Bounce, Condition};
 use super::config::{Config, MaxItems, SendLast};
 use super::error;
 use super::form::Filled;
-use crate::xep0503_spaces as spaces;
+use crate::{xep0084_avatar as avatar, xep0503_spaces as spaces};
 
 pub const FEED: &str = "urn:xmpp:pubsub-social-feed:1";
 /// Section 5.3: every post has a picture.
@@ -49,6 +49,16 @@ pub fn shape(config: &mut Config, was: &Config, filled: &Filled) -> Result<(), B
 
 fn is_feed(config: &Config) -> bool {
     config.payload_type == MICROBLOG || config.payload_type.starts_with(PROFILES)
+}
+
+/// The picture of the node itself (XEP-0084), which some clients keep in it, under the name of its namespace: no post.
+pub fn is_picture_of_node(id: &str, payload: &[u8]) -> bool {
+    let root = match id {
+        avatar::METADATA => "metadata",
+        avatar::DATA => "data",
+        _ => return false,
+    };
+    El::parse(payload).is_some_and(|payload| payload.is(id, root))
 }
 
 /// XEP-0060 7.1.3.6: "the namespace of the root payload element does not match the configured namespace for the node". A type that

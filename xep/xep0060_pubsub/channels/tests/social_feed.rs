@@ -76,6 +76,25 @@ fn s4_2_a_post_is_an_atom_entry() {
     assert!(info(&mut house, &juliet, "").contains("<feature var='urn:xmpp:pubsub-social-feed:1'/>"));
 }
 
+/// Movim keeps the picture of a community in its node, as an item that is called as its namespace (XEP-0084).
+#[test]
+fn the_picture_of_a_feed_is_no_post() {
+    for kind in ["urn:xmpp:pubsub-social-feed:1", "urn:xmpp:pubsub-social-feed:gallery:1", "http://www.w3.org/2005/Atom"] {
+        let (mut house, [romeo, juliet, _]) = scene(&[("type", kind)]);
+        let picture = "<metadata xmlns='urn:xmpp:avatar:metadata'><info id='1' bytes='5' type='image/jpeg' \
+            url='https://house/a.jpg'/></metadata>";
+        let data = "<data xmlns='urn:xmpp:avatar:data'>aGVsbG8=</data>";
+        ok(&publish(&mut house, &romeo, "n", "urn:xmpp:avatar:metadata", picture));
+        ok(&publish(&mut house, &romeo, "n", "urn:xmpp:avatar:data", data));
+        let got = ask(&mut house, &juliet, "get", "<items node='n'><item id='urn:xmpp:avatar:metadata'/></items>");
+        assert!(got.as_str().contains(picture), "{}", got.as_str());
+        // Under another name it would be a post, and another thing under this name is no picture.
+        for (id, payload) in [("1", picture), ("1", data), ("urn:xmpp:avatar:metadata", X), ("urn:xmpp:avatar:data", picture)] {
+            error(&publish(&mut house, &romeo, "n", id, payload), "modify", "bad-request", "invalid-payload");
+        }
+    }
+}
+
 #[test]
 fn s5_3_a_post_of_a_gallery_has_a_picture() {
     let (mut house, [romeo, ..]) = scene(&[("type", "urn:xmpp:pubsub-social-feed:gallery:1")]);
