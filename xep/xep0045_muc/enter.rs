@@ -213,6 +213,7 @@ impl Room {
     /// `is_news`: others are told as well.
     fn welcome(&self, turn: &mut HostTurn<'_>, key: &str, join: &El<'_>, codes: &[u16], mav: &str, is_news: bool) {
         let client = turn.from.clone();
+        self.show_picture(turn);
         self.show_everybody(turn, key, &client);
         let Some(occupant) = self.occupants.by_key(key) else { return };
         let Some(session) = occupant.sessions.last() else { return };

@@ -1,9 +1,11 @@
 //! The room's vCard and, in it, its picture (XEP-0054 by XEP-0486). Not read until somebody asks; its hash stands in the configuration.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use bytes::Bytes;
 use iris_core::store::{Read, Rows, Shelf};
-use iris_core::xml::El;
+use iris_core::xml::{Build, El, Stamps, Stanza};
 use iris_core::{Bounce, Changed, Condition, Finish, HostTurn, Reply, hex};
 use sha1::{Digest, Sha1};
 
@@ -13,6 +15,8 @@ use super::{VCARD, stanzas};
 
 pub const CARD: Shelf = Shelf::record("muc-vcard");
 const CARD_BYTES_MAX: usize = 128 * 1024;
+/// XEP-0153.
+const UPDATE: &str = "vcard-temp:x:update";
 /// Formats of one picture.
 const PHOTOS_MAX: usize = 10;
 
@@ -51,12 +55,37 @@ impl Room {
         } else {
             turn.put(CARD, "", Bytes::copy_from_slice(&closed));
         }
+        let is_new = self.config.avatar != hash;
         self.config.avatar = hash;
         if self.is_kept() {
             turn.put(ROOM, "", self.config.encode());
         }
         self.tell_all(turn, &stanzas::codes_x(&[104]));
+        if let Some(presence) = is_new.then(|| self.picture(turn)).flatten() {
+            turn.fan_out_stamped(turn.jid.clone(), presence, Stamps::default(), self.occupants.everybody());
+        }
         Reply::empty()
+    }
+
+    /// To one who comes in, if there is a picture.
+    pub fn show_picture(&self, turn: &mut HostTurn<'_>) {
+        if let Some(presence) = self.config.avatar.as_ref().and_then(|_| self.picture(turn)) {
+            turn.send_stanza(turn.from.clone(), presence);
+        }
+    }
+
+    /// XEP-0486 4.2: a presence of the room itself. The text does not encourage it; Monal, Movim and Conversations before 2.19 know of a
+    /// picture by nothing else. Of several formats the first.
+    fn picture(&self, turn: &HostTurn<'_>) -> Option<Arc<Stanza>> {
+        let hash = self.config.avatar.as_deref().and_then(|hashes| hashes.split(' ').next());
+        let mut xml = Build::new();
+        xml.open("presence").open_ns("x", UPDATE);
+        match hash {
+            Some(hash) => xml.leaf("photo", hash),
+            None => xml.open("photo").close(),
+        };
+        xml.close().close();
+        stanzas::made(turn, &stanzas::text(xml))
     }
 }
 

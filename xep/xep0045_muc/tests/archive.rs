@@ -444,7 +444,7 @@ fn xep0486_the_picture_of_a_room() {
         is_error(&house.iq(&juliet, "get", Some(&room), "<vCard xmlns='vcard-temp'/>"), "item-not-found");
         is_error(&house.iq(&romeo, "set", Some(&room), &card.replace("aGVs", "!")), "bad-request");
         is_result(&house.iq(&romeo, "set", Some(&room), card));
-        assert_eq!(codes(&house.one(&juliet)), [104]);
+        assert_eq!(house.recv(&juliet).iter().filter(|it| codes(it) == [104]).count(), 1);
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
         let juliet = house.online(JULIET);
         assert!(
@@ -460,6 +460,46 @@ fn xep0486_the_picture_of_a_room() {
         is_result(&house.iq(&romeo, "set", Some(&room), "<vCard xmlns='vcard-temp'/>"));
         let info = info_of(&mut house, &juliet, &room);
         assert!(!info.as_str().contains("avatarhash"));
+    }
+}
+
+/// "Some existing implementations send or expect a presence from the room's bare JID": Monal, Movim and Conversations before 2.19 know of
+/// the picture by nothing else.
+#[test]
+fn xep0486_4_2_the_picture_is_in_a_presence_of_the_room() {
+    for shard in [0, 1] {
+        let (mut house, room, romeo, juliet) = both(shard, &[("persistentroom", "1")]);
+        let pictures = |heard: &[Stanza]| -> Vec<String> {
+            let of_room = heard.iter().filter(|it| it.as_str().starts_with("<presence ") && from(it) == room);
+            let photo = |it: &Stanza| {
+                Some(it.as_str().split_once("<x xmlns='vcard-temp:x:update'>")?.1.split_once("</x>")?.0.to_owned())
+            };
+            of_room.filter_map(photo).collect()
+        };
+        let hello = "<photo>aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d</photo>";
+        let card = "<vCard xmlns='vcard-temp'><PHOTO><TYPE>image/png</TYPE><BINVAL>aGVsbG8=</BINVAL></PHOTO></vCard>";
+        // A room without one says nothing.
+        let nurse = house.online(NURSE);
+        assert!(pictures(&join(&mut house, &nurse, &room, "nurse")).is_empty());
+        house.recv(&juliet);
+        is_result(&house.iq(&romeo, "set", Some(&room), card));
+        for client in [&juliet, &nurse] {
+            assert_eq!(pictures(&house.recv(client)), [hello]);
+        }
+        // Only what is new is told.
+        is_result(&house.iq(&romeo, "set", Some(&room), &card.replace("</vCard>", "<FN>Verona</FN></vCard>")));
+        assert!(pictures(&house.recv(&juliet)).is_empty());
+        // Whoever comes in is told too, before they are in.
+        let mut house = house.restart(ROOMS, Duration::from_secs(60));
+        let juliet = house.online(JULIET);
+        let heard = join(&mut house, &juliet, &room, "juliet");
+        assert_eq!(pictures(&heard), [hello]);
+        assert_eq!(pictures(&heard[..1]), [hello]);
+        is_in(&heard);
+        let romeo = house.online(ROMEO);
+        is_result(&house.iq(&romeo, "set", Some(&room), "<vCard xmlns='vcard-temp'/>"));
+        assert_eq!(pictures(&house.recv(&juliet)), ["<photo/>"]);
+        assert!(pictures(&join(&mut house, &juliet, &room, "juliet")).is_empty());
     }
 }
 
