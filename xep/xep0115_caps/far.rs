@@ -9,7 +9,7 @@ use iris_core::mount::GetOrSet;
 use iris_core::{BareJid, Flow, Interests, Jid, Stanza, StanzaType, StateSlot, Turn};
 
 use super::known::{Claim, Known, PATIENCE, question};
-use crate::xep0163_pep;
+use crate::{xep0045_muc, xep0163_pep};
 
 /// Clients of contacts elsewhere that one account remembers, and of others: the oldest are forgotten.
 const CLIENTS_MAX: usize = 2_000;
@@ -87,6 +87,10 @@ pub fn heard(turn: &mut Turn<'_>, known: &Arc<Known>) -> Flow {
     let person = from.to_bare();
     let is_contact = turn.account.relation(&person).sees_us();
     if person == *turn.account.jid() || is_contact && !is_far(turn, &person) {
+        return Flow::Go;
+    }
+    // Whoever is met in a room has shown themselves to the room; and it lets nobody in who speaks as a bare JID.
+    if stanza.child_named(xep0045_muc::USER, "x").is_some() {
         return Flow::Go;
     }
     if stanza.stype() != StanzaType::Available {

@@ -203,3 +203,26 @@ fn d3_one_stranger_does_not_take_the_places_of_all() {
     let to = |person: &str| heard.iter().filter(|it| it.to().is_some_and(|to| to.starts_with(person))).count();
     assert_eq!((to("viola@"), to("iago@")), (1, 5));
 }
+
+/// A room passes on what they have shown to it.
+#[test]
+fn s9_1_3_whoever_is_met_in_a_room_has_shown_no_presence() {
+    let (mut house, juliet, far) = scene();
+    publish_with(&mut house, &juliet, None, TUNE, "current", SONG, OPEN);
+    let (_, ver) = features(&[TUNE]);
+    let occupant = |nick: &str| {
+        format!(
+            "<presence from='room@bot.house/{nick}' to='{}'>{}\
+             <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x></presence>",
+            juliet.jid,
+            caps(&ver)
+        )
+    };
+    house.send(&far, &occupant("iago"));
+    house.nothing(&far);
+    // Nor when it is known what their client wants.
+    assert!(shows(&mut house, &far, IAGO, &[TUNE]).0);
+    house.send(&far, &occupant("viola"));
+    house.nothing(&far);
+    assert_eq!(news(&mut house, &juliet, &far, TUNE, SONG).len(), 1);
+}
