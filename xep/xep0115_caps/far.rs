@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use iris_core::jids::bare;
 use iris_core::mount::GetOrSet;
 use iris_core::{BareJid, Flow, Interests, Jid, Stanza, StanzaType, StateSlot, Turn};
 
@@ -15,6 +16,7 @@ use crate::{xep0045_muc, xep0163_pep};
 const CLIENTS_MAX: usize = 2_000;
 const STRANGERS_MAX: usize = 100;
 /// Of these of one address: nobody takes the places of all.
+const CLIENTS_PER_CONTACT_MAX: usize = 20;
 const CLIENTS_PER_STRANGER_MAX: usize = 5;
 
 /// The domains of the house that have accounts (`Mount::rules`).
@@ -48,23 +50,24 @@ impl Far {
         if let Some(before) = self.find(&client.jid) {
             return std::mem::replace(before, client).interests;
         }
-        let most = if client.is_contact { CLIENTS_MAX } else { STRANGERS_MAX };
-        let is_alike = |other: &Client| other.is_contact == client.is_contact;
+        let (each, all) =
+            if client.is_contact { (CLIENTS_PER_CONTACT_MAX, CLIENTS_MAX) } else { (CLIENTS_PER_STRANGER_MAX, STRANGERS_MAX) };
         let person = client.jid.to_bare();
-        let is_same = |other: &Client| is_alike(other) && other.jid.to_bare() == person;
-        if !client.is_contact
-            && self.0.iter().filter(|it| is_same(it)).count() >= CLIENTS_PER_STRANGER_MAX
-            && let Some(oldest) = self.0.iter().position(is_same)
-        {
-            self.0.remove(oldest);
-        }
-        if self.0.iter().filter(|it| is_alike(it)).count() >= most
-            && let Some(oldest) = self.0.iter().position(is_alike)
-        {
-            self.0.remove(oldest);
-        }
+        let is_alike = |other: &Client| other.is_contact == client.is_contact;
+        let is_same = |other: &Client| is_alike(other) && bare(other.jid.as_str()) == person.as_str();
+        self.forget_oldest(each, is_same);
+        self.forget_oldest(all, is_alike);
         self.0.push(client);
         Interests::default()
+    }
+
+    /// There is room for one more of these.
+    fn forget_oldest(&mut self, most: usize, is: impl Fn(&Client) -> bool) {
+        if self.0.iter().filter(|it| is(it)).count() >= most
+            && let Some(oldest) = self.0.iter().position(is)
+        {
+            self.0.remove(oldest);
+        }
     }
 }
 

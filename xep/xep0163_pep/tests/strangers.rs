@@ -226,3 +226,21 @@ fn s9_1_3_whoever_is_met_in_a_room_has_shown_no_presence() {
     house.nothing(&far);
     assert_eq!(news(&mut house, &juliet, &far, TUNE, SONG).len(), 1);
 }
+
+#[test]
+fn d3_one_contact_does_not_take_the_places_of_all() {
+    let (mut house, juliet, far) = scene();
+    befriend(&mut house, &juliet, &far);
+    house.send(&far, "<presence type='subscribe' from='viola@bot.house' to='juliet@house'/>");
+    house.send(&juliet, "<presence type='subscribed' to='viola@bot.house'/>");
+    house.recv(&juliet);
+    house.recv(&far);
+    publish(&mut house, &juliet, TUNE, "current", SONG);
+    assert_eq!(shows(&mut house, &far, "viola@bot.house/x", &[TUNE]).1.len(), 1);
+    for n in 0..30 {
+        shows(&mut house, &far, &format!("iago@bot.house/{n}"), &[TUNE]);
+    }
+    let heard = news(&mut house, &juliet, &far, TUNE, SONG);
+    let to = |person: &str| heard.iter().filter(|it| it.to().is_some_and(|to| to.starts_with(person))).count();
+    assert_eq!((to("viola@"), to("iago@")), (1, 20));
+}
