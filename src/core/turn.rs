@@ -417,7 +417,7 @@ impl Turn<'_> {
     }
 
     /// Ask a client (or anybody) with an iq from this account's bare JID: `payload` is the one child. `then` has the answer, or
-    /// nothing when there is none within `deadline` or too many questions are open.
+    /// nothing when there is none within `deadline`. False: so many questions are open already, and nothing was sent.
     pub fn iq(
         &mut self,
         to: Jid,
@@ -425,12 +425,13 @@ impl Turn<'_> {
         payload: &str,
         deadline: Duration,
         then: impl FnOnce(&mut Turn<'_>, Option<&Stanza>) + 'static,
-    ) {
+    ) -> bool {
         let until = self.now.mono + deadline;
-        let Some(id) = self.account.await_answer(to.clone(), until, Box::new(then)) else { return };
+        let Some(id) = self.account.await_answer(to.clone(), until, Box::new(then)) else { return false };
         let sent = self.send(to, &kind.question(&format!("ask-{id:x}"), payload));
         debug_assert!(sent.is_ok(), "our own question is not XML: {sent:?}");
         self.fx.list.push(Effect::Alarm(until));
+        true
     }
 
     /// Do something in the turn of a domain, a service or an entity behind one, once what this turn writes is on disk. Nobody learns

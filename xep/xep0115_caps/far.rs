@@ -22,13 +22,19 @@ const CLIENTS_PER_STRANGER_MAX: usize = 5;
 /// The domains of the house that have accounts (`Mount::rules`).
 pub struct Accounts(pub Vec<String>);
 
-/// In the order in which they have come.
 #[derive(Default)]
-pub struct Far(Vec<Client>);
+pub struct Far {
+    /// In the order in which they have come.
+    clients: Vec<Client>,
+    /// Questions that are not answered yet, also of clients that have gone since.
+    asked: usize,
+}
 
 struct Client {
     jid: Jid,
     claim: Claim,
+    /// It is still to be asked.
+    waits: bool,
     /// Known once it is verified.
     interests: Interests,
     is_contact: bool,
@@ -38,11 +44,11 @@ pub static FAR: StateSlot<Far> = StateSlot::new();
 
 impl Far {
     fn find(&mut self, jid: &Jid) -> Option<&mut Client> {
-        self.0.iter_mut().find(|client| client.jid == *jid)
+        self.clients.iter_mut().find(|client| client.jid == *jid)
     }
 
     fn remove(&mut self, jid: &Jid) {
-        self.0.retain(|client| client.jid != *jid);
+        self.clients.retain(|client| client.jid != *jid);
     }
 
     /// In the place of what was known of it before, and that.
@@ -57,16 +63,25 @@ impl Far {
         let is_same = |other: &Client| is_alike(other) && bare(other.jid.as_str()) == person.as_str();
         self.forget_oldest(each, is_same);
         self.forget_oldest(all, is_alike);
-        self.0.push(client);
+        self.clients.push(client);
         Interests::default()
+    }
+
+    /// Whose turn it is, contacts first: of whom it is known already, or who is to be asked if fewer than `most` are.
+    fn next(&mut self, most: usize, known: &Known) -> Option<(Jid, Claim, bool)> {
+        let may_ask = self.asked < most;
+        let waiting = self.clients.iter_mut().filter(|it| it.waits && (may_ask || known.get(&it.claim.key).is_some()));
+        let next = waiting.min_by_key(|client| !client.is_contact)?;
+        next.waits = false;
+        Some((next.jid.clone(), next.claim.clone(), next.is_contact))
     }
 
     /// There is room for one more of these.
     fn forget_oldest(&mut self, most: usize, is: impl Fn(&Client) -> bool) {
-        if self.0.iter().filter(|it| is(it)).count() >= most
-            && let Some(oldest) = self.0.iter().position(is)
+        if self.clients.iter().filter(|it| is(it)).count() >= most
+            && let Some(oldest) = self.clients.iter().position(is)
         {
-            self.0.remove(oldest);
+            self.clients.remove(oldest);
         }
     }
 }
@@ -80,7 +95,7 @@ pub fn is_far(turn: &Turn<'_>, person: &BareJid) -> bool {
 /// All that want news of this node, whether they may have them or not.
 pub fn interested(turn: &mut Turn<'_>, node: &str) -> Vec<Jid> {
     let Some(far) = turn.state(&FAR) else { return Vec::new() };
-    far.0.iter().filter(|client| client.interests.has(node)).map(|client| client.jid.clone()).collect()
+    far.clients.iter().filter(|client| client.interests.has(node)).map(|client| client.jid.clone()).collect()
 }
 
 /// A presence has come.
@@ -110,7 +125,7 @@ pub fn heard(turn: &mut Turn<'_>, known: &Arc<Known>) -> Flow {
         return Flow::Go;
     }
     if let Some((claim, interests)) = claims.into_iter().find_map(|claim| Some((claim.clone(), known.get(&claim.key)?))) {
-        note(turn, Client { jid: from, claim, interests, is_contact });
+        note(turn, Client { jid: from, claim, waits: false, interests, is_contact });
         return Flow::Go;
     }
     let Some(far) = turn.state(&FAR) else { return Flow::Go };
@@ -119,20 +134,42 @@ pub fn heard(turn: &mut Turn<'_>, known: &Arc<Known>) -> Flow {
         return Flow::Go;
     }
     let interests = before.map(|client| client.interests.clone()).unwrap_or_default();
-    far.put(Client { jid: from.clone(), claim: first.clone(), interests, is_contact });
-    let known = known.clone();
-    let query = question(&first);
-    turn.iq(from.clone(), GetOrSet::Get, &query, PATIENCE, move |turn, answer| learn(turn, &from, first, answer, &known));
+    far.put(Client { jid: from, claim: first, waits: true, interests, is_contact });
+    ask(turn, known);
     Flow::Go
+}
+
+/// Those who wait, so many at once: many come in the same moment when the account wakes, some never answer, and its own clients are asked too.
+fn ask(turn: &mut Turn<'_>, known: &Arc<Known>) {
+    let most = (turn.house.limits.questions_per_account_max / 4).max(1);
+    while let Some((jid, claim, is_contact)) = turn.state(&FAR).and_then(|far| far.next(most, known)) {
+        // Another one with the same client may have answered meanwhile.
+        if let Some(interests) = known.get(&claim.key) {
+            note(turn, Client { jid, claim, waits: false, interests, is_contact });
+            continue;
+        }
+        if let Some(far) = turn.state(&FAR) {
+            far.asked += 1;
+        }
+        let (query, of, about, shared) = (question(&claim), jid.clone(), claim.clone(), known.clone());
+        let is_asked = turn.iq(jid.clone(), GetOrSet::Get, &query, PATIENCE, move |turn, answer| {
+            learn(turn, &of, about, answer, &shared);
+            ask(turn, &shared);
+        });
+        if !is_asked {
+            learn(turn, &jid, claim, None, known);
+        }
+    }
 }
 
 fn learn(turn: &mut Turn<'_>, jid: &Jid, claim: Claim, answer: Option<&Stanza>, known: &Known) {
     let Some(far) = turn.state(&FAR) else { return };
+    far.asked = far.asked.saturating_sub(1);
     // It says something else of itself by now, or is gone.
     let Some(client) = far.find(jid).filter(|client| client.claim == claim) else { return };
     let is_contact = client.is_contact;
     match known.learn(&claim, answer) {
-        Some(interests) => note(turn, Client { jid: jid.clone(), claim, interests, is_contact }),
+        Some(interests) => note(turn, Client { jid: jid.clone(), claim, waits: false, interests, is_contact }),
         // Its next presence may ask again.
         None => far.remove(jid),
     }

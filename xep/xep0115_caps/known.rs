@@ -176,7 +176,11 @@ pub fn heard(turn: &mut Turn<'_>, known: &std::sync::Arc<Known>) -> Flow {
     note(turn, session, Some(claim.clone()));
     let query = question(&claim);
     let known = known.clone();
-    turn.iq(full, GetOrSet::Get, &query, PATIENCE, move |turn, answer| learn(turn, session, claim, answer, &known));
+    let is_asked =
+        turn.iq(full, GetOrSet::Get, &query, PATIENCE, move |turn, answer| learn(turn, session, claim, answer, &known));
+    if !is_asked {
+        note(turn, session, None);
+    }
     Flow::Go
 }
 

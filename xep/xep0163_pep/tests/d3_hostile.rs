@@ -170,3 +170,17 @@ fn the_0390_hash_is_verified_as_well() {
     assert_eq!(tell(&mut house, "AAAA", "liar"), 0);
     assert_eq!(tell(&mut house, &hash, "honest"), 1);
 }
+
+/// One of two devices is silent, and the account may ask no more than one.
+#[test]
+fn a_client_that_could_not_be_asked_is_asked_with_its_next_presence() {
+    let limits = iris_core::limits::Limits { questions_per_account_max: 1, ..iris_core::limits::Limits::default() };
+    let mut house = House::with_limits(crate::ROOMS, limits);
+    let silent = house.login("juliet@house/silent");
+    house.send(&silent, &format!("<presence>{}</presence>", caps("none")));
+    let phone = house.login("juliet@house/phone");
+    let is_asked = |heard: &[iris_core::Stanza]| heard.iter().any(|it| it.as_str().contains("disco#info"));
+    assert!(!is_asked(&wants(&mut house, &phone, &[TUNE])));
+    house.advance(std::time::Duration::from_secs(60));
+    assert!(is_asked(&wants(&mut house, &phone, &[TUNE])));
+}

@@ -244,3 +244,41 @@ fn d3_one_contact_does_not_take_the_places_of_all() {
     let to = |person: &str| heard.iter().filter(|it| it.to().is_some_and(|to| to.starts_with(person))).count();
     assert_eq!((to("viola@"), to("iago@")), (1, 20));
 }
+
+/// Who does not answer keeps nobody from being asked.
+#[test]
+fn d3_silent_clients_do_not_take_all_questions() {
+    let (mut house, juliet, far) = scene();
+    befriend(&mut house, &juliet, &far);
+    publish_with(&mut house, &juliet, None, TUNE, "current", SONG, OPEN);
+    let show = |house: &mut House, from: &str, ver: &str| {
+        house.send(&far, &format!("<presence from='{from}' to='juliet@house'>{}</presence>", caps(ver)));
+    };
+    (0..99).for_each(|n| show(&mut house, &format!("p{n}@bot.house/x"), &format!("none-{n}")));
+    assert_eq!(house.recv(&far).len(), 16);
+    // They have gone, and still owe an answer.
+    for n in 0..50 {
+        house.send(&far, &format!("<presence type='unavailable' from='p{n}@bot.house/x' to='juliet@house'/>"));
+    }
+    let (inside, ver) = features(&[TUNE]);
+    for client in ["viola@bot.house/x", IAGO, "iago@bot.house/y"] {
+        show(&mut house, client, &ver);
+    }
+    house.nothing(&far);
+    // Our own are asked all the same.
+    let phone = house.login("juliet@house/phone");
+    assert!(wants(&mut house, &phone, &[TUNE, MOOD]).iter().any(|it| it.as_str().contains("disco#info")));
+    // When there is room again contacts are first, and whoever has the same client need not be asked.
+    house.advance(Duration::from_secs(60));
+    let asked: Vec<Stanza> = house.recv(&far).into_iter().filter(|it| it.as_str().contains("disco#info")).collect();
+    assert_eq!(asked.len(), 16);
+    let to: Vec<String> = asked.iter().map(|it| it.to().expect("to").into_owned()).collect();
+    assert_eq!(to[..3], [IAGO, "iago@bot.house/y", "p50@bot.house/x"]);
+    let (id, query) = (asked[0].id().expect("an id"), "http://jabber.org/protocol/disco#info");
+    let answer =
+        format!("<iq type='result' id='{id}' from='{IAGO}' to='juliet@house'><query xmlns='{query}'>{inside}</query></iq>");
+    house.send(&far, &answer);
+    let heard: Vec<Stanza> = house.recv(&far).into_iter().filter(|it| it.as_str().contains(SONG)).collect();
+    let to: Vec<String> = heard.iter().map(|it| it.to().expect("to").into_owned()).collect();
+    assert_eq!(to, [IAGO, "viola@bot.house/x"]);
+}
