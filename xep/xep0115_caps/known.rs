@@ -16,8 +16,9 @@ use crate::xep0390_caps2;
 
 /// Answers that are remembered; the oldest is forgotten first. One is a few hundred bytes.
 const ANSWERS_MAX: usize = 4_096;
-/// Nodes that one client may want news of.
+/// Nodes that one client may want news of, and their names together: anybody may say that they have such a client.
 const INTERESTS_MAX: usize = 256;
+const INTERESTS_SIZE_BYTES_MAX: usize = 16 * 1024;
 /// How long a client has to say what it can do.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer ones are no hash.
@@ -131,7 +132,12 @@ impl Known {
         let features: Vec<String> =
             query.children().filter(|it| it.is(INFO, "feature")).filter_map(|it| Some(it.attr("var")?.into_owned())).collect();
         let wanted = features.iter().filter_map(|feature| feature.strip_suffix("+notify")).filter(|node| !node.is_empty());
-        let interests: Interests = wanted.take(INTERESTS_MAX).collect();
+        let mut size_bytes = 0;
+        let fit = wanted.take(INTERESTS_MAX).take_while(|node| {
+            size_bytes += node.len();
+            size_bytes <= INTERESTS_SIZE_BYTES_MAX
+        });
+        let interests: Interests = fit.collect();
         self.add(claim.key.clone(), interests.clone());
         Some(interests)
     }

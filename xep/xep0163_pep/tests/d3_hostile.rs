@@ -184,3 +184,20 @@ fn a_client_that_could_not_be_asked_is_asked_with_its_next_presence() {
     house.advance(std::time::Duration::from_secs(60));
     assert!(is_asked(&wants(&mut house, &phone, &[TUNE])));
 }
+
+/// What is remembered of a client has a size, whatever it says that it wants.
+#[test]
+fn d3_names_that_a_client_wants_have_a_size_together() {
+    for (names, hears) in [(10, true), (20, false)] {
+        let mut house = house();
+        house.friends("romeo@house", "juliet@house");
+        let (juliet, romeo) = (house.login("juliet@house/balcony"), house.login("romeo@house/orchard"));
+        let long: Vec<String> = (0..names).map(|n| format!("{n:01000}")).collect();
+        let nodes: Vec<&str> = long.iter().map(|name| &**name).chain([TUNE]).collect();
+        wants(&mut house, &romeo, &nodes);
+        publish(&mut house, &juliet, TUNE, "1", SONG);
+        assert_eq!(!events(&house.recv(&romeo)).is_empty(), hears, "{names}");
+        publish(&mut house, &juliet, nodes[0], "1", X);
+        assert_eq!(events(&house.recv(&romeo)).len(), 1);
+    }
+}
