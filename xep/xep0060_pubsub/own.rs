@@ -247,6 +247,11 @@ impl Service {
         if let Some(why) = new.keys().find_map(|jid| cx.may_be_told(&node.config, jid).err()) {
             return Err(untouched(why));
         }
+        // Security B10: it would end when they go, or at once, and so say whether they are there to somebody whom they have not told.
+        if let Some(jid) = new.keys().find(|jid| **jid != cx.who.bare).filter(|_| node.config.temporary) {
+            let text = format!("subscriptions to this node last as long as somebody is online: {jid} asks for it, or nobody");
+            return Err(untouched(Bounce::new(Condition::NotAllowed).text(text)));
+        }
         let is_much =
             |(jid, new): (&BareJid, &usize)| node.subscriptions.of(jid).len() + new > cx.quotas.subscriptions_per_person_max;
         let all_new: usize = new.values().sum();

@@ -332,3 +332,25 @@ fn d9_a_server_of_the_house_publishes_nothing_in_a_channel() {
         assert!(items(&mut house, &juliet, "n").is_empty(), "{domain}");
     }
 }
+
+/// Security B10: members have not asked for it.
+#[test]
+fn b10_an_owner_who_brings_members_into_a_temporary_node_does_not_learn_who_is_online() {
+    let (mut house, [romeo, _, _]) = scene(&[("tempsub", "1")]);
+    house.user("tybalt@house");
+    let bring = |person: &str| {
+        format!("<subscriptions node='n'><subscription jid='{person}' subscription='subscribed'/></subscriptions>")
+    };
+    for person in ["juliet@house", "tybalt@house"] {
+        ok(&affiliate(&mut house, &romeo, "n", person, "member"));
+        error(&own(&mut house, &romeo, "set", &bring(person)), "cancel", "not-allowed", "");
+        assert!(!subscribers(&mut house, &romeo).contains(person));
+    }
+    ok(&own(&mut house, &romeo, "set", &bring("romeo@house")));
+    // Whoever has asked may be let in, also into such a node.
+    ok(&configure(&mut house, &romeo, "n", &[("access_model", "authorize")]));
+    let nurse = house.online("nurse@house/stairs");
+    ok(&subscribe(&mut house, &nurse, "n"));
+    ok(&own(&mut house, &romeo, "set", &bring("nurse@house")));
+    assert!(subscribers(&mut house, &romeo).contains("nurse"));
+}
