@@ -74,6 +74,7 @@ pub use collection::Circle;
 pub use config::{Access, Config, ItemReply, MaxItems, NodeType, Notification, SendLast};
 pub use node::{Entry, Node};
 pub use options::{Shows, Subject};
+pub use presence::Turned;
 pub use request::{Approval, NewItem, Request};
 pub use root::root;
 pub use service::{Answer, Change, Context, Fetch, Kept, Notice, Outcome, PAGE_ITEMS_MAX, Quotas, Service, text};

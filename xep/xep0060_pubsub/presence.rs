@@ -2,12 +2,13 @@
 //! with whoever has published them (16.4.4: "when the relevant publisher goes offline"). The node may ask for it, or each subscriber for
 //! themselves.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use iris_core::{BareJid, Bounce, Condition, Jid};
 
 use super::config::Config;
-use super::node::Node;
+use super::node::{Entry, Node};
 use super::options::Shows;
 use super::service::{Context, Notice, Outcome, Service};
 use super::subscribe::told;
@@ -30,12 +31,6 @@ impl Node {
     pub fn when(&self, it: &Subscription) -> Option<Shows> {
         (self.config.by_presence || it.options.shows != Shows::ALL).then_some(it.options.shows)
     }
-
-    /// Whose items go with them.
-    fn passing<'a>(&'a self) -> impl Iterator<Item = BareJid> + 'a {
-        let entries = self.entries.iter().filter(|_| self.config.purge_offline);
-        entries.filter_map(|entry| BareJid::new(entry.published_by()).ok())
-    }
 }
 
 impl Context<'_> {
@@ -57,6 +52,78 @@ impl Context<'_> {
             format!("items of this node go when their publisher goes offline; the presence of {person} is not seen here");
         Err(Bounce::new(Condition::NotAllowed).text(text))
     }
+}
+
+/// Of whom it matters that they go offline: looked at for each of them alone, because many go at once.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    people: HashMap<BareJid, Tied>,
+    /// Of whom it has changed since somebody asked (`Service::turned`); and whether they have one more subscription.
+    turned: BTreeMap<BareJid, bool>,
+}
+
+/// What goes with one person, by the names of nodes.
+#[derive(Debug, Default)]
+struct Tied {
+    /// These last as long as their address is online (12.5).
+    subscriptions: BTreeSet<(Arc<str>, Jid)>,
+    /// How many items.
+    items: BTreeMap<Arc<str>, usize>,
+}
+
+impl Watched {
+    pub(super) fn tie(&mut self, name: &Arc<str>, jid: &Jid) {
+        let person = jid.to_bare();
+        let tied = self.people.entry(person.clone()).or_default();
+        if tied.subscriptions.insert((name.clone(), jid.clone())) {
+            self.turned.insert(person, true);
+        }
+    }
+
+    pub(super) fn untie(&mut self, name: &Arc<str>, jid: &Jid) {
+        let person = jid.to_bare();
+        if self.people.get_mut(&person).is_some_and(|tied| tied.subscriptions.remove(&(name.clone(), jid.clone()))) {
+            self.forget_if_free(person);
+        }
+    }
+
+    /// One more goes with whoever has published it.
+    pub(super) fn count_in(&mut self, name: &Arc<str>, entry: &Entry) {
+        let Ok(publisher) = BareJid::new(entry.published_by()) else { return };
+        let tied = self.people.entry(publisher.clone()).or_default();
+        if tied.items.is_empty() {
+            self.turned.entry(publisher).or_default();
+        }
+        *tied.items.entry(name.clone()).or_default() += 1;
+    }
+
+    pub(super) fn count_out(&mut self, name: &str, entry: &Entry) {
+        let Ok(publisher) = BareJid::new(entry.published_by()) else { return };
+        let Some(tied) = self.people.get_mut(&publisher) else { return };
+        if let Some(items) = tied.items.get_mut(name) {
+            *items -= 1;
+            if *items == 0 {
+                tied.items.remove(name);
+            }
+        }
+        self.forget_if_free(publisher);
+    }
+
+    fn forget_if_free(&mut self, person: BareJid) {
+        if self.people.get(&person).is_some_and(|tied| tied.subscriptions.is_empty() && tied.items.is_empty()) {
+            self.people.remove(&person);
+            self.turned.entry(person).or_default();
+        }
+    }
+}
+
+/// Somebody of whom it has changed whether it matters that they go offline.
+#[derive(Debug, PartialEq)]
+pub struct Turned {
+    pub person: BareJid,
+    pub matters: bool,
+    /// They have a subscription more than before that ends with their presence.
+    pub subscribed: bool,
 }
 
 impl Service {
@@ -91,74 +158,51 @@ impl Service {
         }
         let Some(node) = self.nodes.get(name) else { return };
         if node.config.temporary != was.temporary {
-            self.fleeting.retain(|(of, _)| of != name);
-            let fleeting = node.subscriptions.iter().filter(|it| node.is_fleeting(it));
-            self.fleeting.extend(fleeting.map(|it| (name.clone(), it.jid.clone())));
+            for it in node.subscriptions.iter() {
+                if node.is_fleeting(it) { self.watched.tie(name, &it.jid) } else { self.watched.untie(name, &it.jid) }
+            }
         }
         if node.config.purge_offline != was.purge_offline {
-            let publishers = node.entries.iter().filter_map(|entry| BareJid::new(entry.published_by()).ok());
-            let (publishers, is): (Vec<BareJid>, bool) = (publishers.collect(), node.config.purge_offline);
-            for publisher in publishers {
-                if is { self.count_in(publisher) } else { self.count_out(&publisher) }
+            for entry in &node.entries {
+                if node.config.purge_offline { self.watched.count_in(name, entry) } else { self.watched.count_out(name, entry) }
             }
         }
     }
 
-    /// One more item of this one goes with them.
-    pub(super) fn count_in(&mut self, publisher: BareJid) {
-        *self.passing.entry(publisher).or_default() += 1;
-    }
-
-    pub(super) fn count_out(&mut self, publisher: &BareJid) {
-        if let Some(items) = self.passing.get_mut(publisher) {
-            *items -= 1;
-            if *items == 0 {
-                self.passing.remove(publisher);
-            }
-        }
-    }
-
-    /// As it was kept.
-    pub(super) fn restore_passing(&mut self) {
-        let all: Vec<BareJid> = self.nodes.values().flat_map(Node::passing).collect();
-        all.into_iter().for_each(|publisher| self.count_in(publisher));
-    }
-
-    /// Whom it matters of that they go offline.
-    pub fn fleeting(&self) -> impl Iterator<Item = BareJid> {
-        self.fleeting.iter().map(|(_, jid)| jid.to_bare()).chain(self.passing.keys().cloned())
+    /// Since this was last asked.
+    pub fn turned(&mut self) -> Vec<Turned> {
+        let turned = std::mem::take(&mut self.watched.turned).into_iter();
+        let people = &self.watched.people;
+        turned.map(|(person, subscribed)| Turned { matters: people.contains_key(&person), person, subscribed }).collect()
     }
 
     /// Of this person only these are online. Subscriptions of others that were to last no longer end; they are told, wherever they
     /// listen next. When nobody of them is there any more, their items go.
     pub fn end_fleeting(&mut self, person: &BareJid, here: &[Jid]) -> Option<Outcome> {
+        let tied = self.watched.people.get(person)?;
         let is_here = |jid: &Jid| if jid.resource().is_some() { here.contains(jid) } else { !here.is_empty() };
-        let of_person = self.fleeting.iter().filter(|(_, jid)| jid.to_bare() == *person);
-        let over: Vec<(Arc<str>, Jid)> = of_person.filter(|(_, jid)| !is_here(jid)).cloned().collect();
+        let over: Vec<(Arc<str>, Jid)> = tied.subscriptions.iter().filter(|(_, jid)| !is_here(jid)).cloned().collect();
+        let nodes: Vec<Arc<str>> = tied.items.keys().filter(|_| here.is_empty()).cloned().collect();
         let mut outcome = Outcome::empty();
         for (name, jid) in over {
             self.end_subscription(&name, &jid, &mut outcome);
             outcome.notices.push(told(&name, &jid, None));
         }
-        if here.is_empty() && self.passing.contains_key(person) {
-            let nodes = self.nodes.iter().filter(|(_, node)| node.config.purge_offline);
-            let names: Vec<Arc<str>> = nodes.map(|(name, _)| name.clone()).collect();
-            names.iter().for_each(|name| self.purge_of(name, person, &mut outcome));
-        }
+        nodes.iter().for_each(|name| self.purge_of(name, person, &mut outcome));
         (!outcome.changes.is_empty()).then_some(outcome)
     }
 
     /// What this one has published in a node goes. When that is all there is it is a purge (8.5.2: "a single notification").
     fn purge_of(&mut self, name: &Arc<str>, publisher: &BareJid, outcome: &mut Outcome) {
-        let mut gone = Vec::new();
-        let theirs = |node: &Node| node.entries.iter().position(|entry| entry.published_by() == publisher.as_str());
-        while let Some(at) = self.node(name).and_then(theirs) {
-            match self.drop_entry(name, at, &mut outcome.changes) {
-                Some(entry) => gone.push(entry.id),
-                None => break,
+        let Some(node) = self.node(name) else { return };
+        let theirs = node.entries.iter().filter(|entry| entry.published_by() == publisher.as_str());
+        let gone: Vec<Arc<str>> = theirs.map(|entry| entry.id.clone()).collect();
+        for id in &gone {
+            if let Some(at) = self.node(name).and_then(|node| node.find(id)) {
+                self.drop_entry(name, at, &mut outcome.changes);
             }
         }
-        let Some(node) = self.node(name).filter(|_| !gone.is_empty()) else { return };
+        let Some(node) = self.node(name) else { return };
         let xml = match node.entries.is_empty() {
             true => event::of_node("purge", name, None),
             false if node.config.notify_retract => event::retracted(name, gone.iter().map(|id| &**id)),

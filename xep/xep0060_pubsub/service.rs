@@ -10,6 +10,7 @@ use iris_core::{BareJid, Bounce, Jid};
 use super::config::{Config, ItemReply, Notification};
 use super::moved::{self, Moved};
 use super::node::{Entry, Node};
+use super::presence::Watched;
 use super::public;
 use super::request::Request;
 use super::root::ROOT;
@@ -221,10 +222,8 @@ pub struct Service {
     pub(super) children: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// Where nodes went that were deleted.
     pub(super) moved: moved::ByName,
-    /// Subscriptions that last as long as their address is online (12.5): the name of the node, and the address.
-    pub(super) fleeting: BTreeSet<(Arc<str>, Jid)>,
-    /// Whose items go when they go offline, and how many that are.
-    pub(super) passing: HashMap<BareJid, usize>,
+    /// What goes with presence.
+    pub(super) watched: Watched,
 }
 
 impl Service {
@@ -244,7 +243,7 @@ impl Service {
             let name = names.get(&number);
             if let Some((name, node)) = name.and_then(|name| Some((name, service.nodes.get_mut(name)?))) {
                 if node.is_fleeting(&subscription) {
-                    service.fleeting.insert((name.clone(), subscription.jid.clone()));
+                    service.watched.tie(name, &subscription.jid);
                 }
                 service.next_lease_us = earlier(service.next_lease_us, subscription.options.expire_us);
                 let person = subscription.jid.to_bare();
@@ -259,10 +258,12 @@ impl Service {
                 usage.items += 1;
                 usage.bytes += entry.weight();
                 service.items += 1;
+                if node.config.purge_offline {
+                    service.watched.count_in(&name, &entry);
+                }
                 node.push(entry);
             }
         }
-        service.restore_passing();
         service
     }
 
@@ -348,12 +349,11 @@ impl Service {
             entry: entry.clone(),
             payload: payload.clone(),
         })));
-        let passes = node.config.purge_offline.then(|| BareJid::new(entry.published_by()).ok()).flatten();
+        if node.config.purge_offline {
+            self.watched.count_in(name, &entry);
+        }
         node.push(entry);
         node.last = (payload.len() <= LAST_SIZE_BYTES_MAX).then(|| payload.clone());
-        if let Some(publisher) = passes {
-            self.count_in(publisher);
-        }
     }
 
     /// The payload of the item with that serial was read. False: it is not the last one of its node any more.
@@ -370,24 +370,24 @@ impl Service {
         let node = self.nodes.get_mut(name)?;
         let entry = node.remove(at)?;
         let (creator, passes) = (node.creator.clone(), node.config.purge_offline);
-        self.dropped(&creator, passes, &entry, changes);
+        self.dropped(name, &creator, passes, &entry, changes);
         Some(entry)
     }
 
     pub(super) fn drop_all(&mut self, name: &str, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let (entries, creator, passes) = (node.clear(), node.creator.clone(), node.config.purge_offline);
-        entries.iter().for_each(|entry| self.dropped(&creator, passes, entry, changes));
+        entries.iter().for_each(|entry| self.dropped(name, &creator, passes, entry, changes));
     }
 
-    fn dropped(&mut self, creator: &BareJid, passes: bool, entry: &Entry, changes: &mut Vec<Change>) {
+    fn dropped(&mut self, name: &str, creator: &BareJid, passes: bool, entry: &Entry, changes: &mut Vec<Change>) {
         self.items = self.items.saturating_sub(1);
         if let Some(usage) = self.usage.get_mut(creator) {
             usage.items = usage.items.saturating_sub(1);
             usage.bytes = usage.bytes.saturating_sub(entry.weight());
         }
-        if let Some(publisher) = passes.then(|| BareJid::new(entry.published_by()).ok()).flatten() {
-            self.count_out(&publisher);
+        if passes {
+            self.watched.count_out(name, entry);
         }
         changes.push(Change::DeleteItem(entry.serial));
     }
@@ -448,7 +448,7 @@ impl Service {
             }
         }
         self.leave(name, &node.config.collections);
-        self.fleeting.retain(|(of, _)| of != name);
+        node.subscriptions.iter().for_each(|it| self.watched.untie(name, &it.jid));
         if !node.in_one_piece {
             let keys = node.subscriptions.iter().map(|it| stored::subscription_key(&node, &it.jid));
             changes.extend(keys.map(Change::DeleteSubscription));
@@ -505,9 +505,9 @@ impl Service {
         let expire_us = node.subscriptions.get(jid).and_then(|it| it.options.expire_us);
         self.next_lease_us = earlier(self.next_lease_us, expire_us);
         match node.subscriptions.get(jid).is_some_and(|it| node.is_fleeting(it)) {
-            true => self.fleeting.insert((name.clone(), jid.clone())),
-            false => !self.fleeting.is_empty() && self.fleeting.remove(&(name.clone(), jid.clone())),
-        };
+            true => self.watched.tie(name, jid),
+            false => self.watched.untie(name, jid),
+        }
         let key = stored::subscription_key(node, jid);
         outcome.changes.push(match node.subscriptions.get(jid) {
             Some(it) => Change::PutSubscription(key, stored::encode_subscription(it)),

@@ -6,7 +6,7 @@ use iris_core::task::{Cx, Finish};
 use iris_core::xml::El;
 use iris_core::{BareJid, Bounce, Condition, HostTurn, Jid, Reply};
 
-use super::super::{Access, Answer, Asker, Change, Config, Context, Kept, Node, Outcome, Quotas, Request, Standing, public};
+use super::super::{Access, Answer, Asker, Change, Config, Context, Node, Outcome, Quotas, Request, Standing, public};
 use super::standing::Standings;
 use super::{CHANNELS, ITEMS, Rules, SHELVES, deliver, items, standing};
 
@@ -216,31 +216,20 @@ pub(super) fn perform(turn: &mut HostTurn<'_>, who: &Asker, known: Known, reques
     Ok(settle(turn, outcome))
 }
 
-/// Is it of somebody of whom it did not matter yet that they go offline?
-fn is_new_passing(turn: &mut HostTurn<'_>, kept: &Kept) -> bool {
-    let Some(channels) = turn.state(&CHANNELS) else { return false };
-    let passes = channels.service.node(&kept.node).is_some_and(|node| node.config.purge_offline);
-    passes && BareJid::new(kept.entry.published_by()).is_ok_and(|publisher| !channels.fleeting.contains(&publisher))
-}
-
 /// Keep what is to be kept, and tell who is to be told.
 pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     let owner = turn.owner;
-    let (mut nodes, mut subscriptions, mut passing, mut fewer) = (false, false, false, false);
+    let (mut nodes, mut subscriptions) = (false, false);
     for change in outcome.changes {
         turn.write(SHELVES.write(owner, &change));
         match change {
             Change::PutNode(..) | Change::DeleteNode(_) => nodes = true,
             Change::PutSubscription(..) | Change::DeleteSubscription(_) => subscriptions = true,
             Change::PutItem(kept) => {
-                passing |= is_new_passing(turn, &kept);
                 let (id, peer, entry) = (EntryId(kept.entry.serial), kept.node_number, items::encode(turn, &kept));
                 turn.write(Write::Append { owner, shelf: ITEMS, id, peer, tag: 0, entry });
             }
-            Change::DeleteItem(serial) => {
-                fewer = true;
-                turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) });
-            }
+            Change::DeleteItem(serial) => turn.write(Write::Remove { owner, shelf: ITEMS, id: EntryId(serial) }),
             Change::PutMoved(..) | Change::DeleteMoved(_) => {}
         }
     }
@@ -250,11 +239,7 @@ pub(super) fn settle(turn: &mut HostTurn<'_>, outcome: Outcome) -> Answer {
     if nodes || subscriptions {
         standing::publish_awaited(turn, nodes);
     }
-    // Whose last passing item has gone is asked after again when they publish the next.
-    fewer &= turn.state(&CHANNELS).is_some_and(|channels| !channels.fleeting.is_empty());
-    if nodes || subscriptions || passing || fewer {
-        standing::publish_fleeting(turn);
-    }
+    standing::publish_fleeting(turn);
     for notice in outcome.notices {
         deliver::tell(turn, notice, &outcome.removed);
     }

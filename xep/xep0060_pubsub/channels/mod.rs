@@ -5,7 +5,7 @@
 //! lie; `disco`; `archive` (XEP-0442); `people` who answer requests, change their rosters and go; `pending` (8.7).
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ struct Channels {
     /// A node greets whoever comes online: who is subscribed to one is on `standing::AWAITED`.
     awaits: bool,
     /// Who is on `standing::FLEETING`.
-    fleeting: BTreeSet<BareJid>,
+    fleeting: standing::People,
 }
 
 /// Each request holds its place until it is answered, or is given up.
@@ -181,7 +181,7 @@ pub fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
             service: SHELVES.load(items, &default, Some(root.clone())),
             waiting: Waiting::default(),
             awaits: false,
-            fleeting: BTreeSet::new(),
+            fleeting: standing::People::default(),
         })?;
         for ns in [NS, OWNER] {
             s.host_iq_named(GetOrSet::Get, ns, "pubsub", |turn, it| answer::answer(turn, &it, false))?;

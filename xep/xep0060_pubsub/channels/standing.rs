@@ -1,14 +1,15 @@
 //! What somebody is to those who own a node (4.5, models `presence` and `roster`): their accounts know. They are asked when somebody
 //! subscribes or reads, and they say of themselves when it changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use iris_core::host::Fact;
 use iris_core::task::{Cx, Finish};
 use iris_core::{BareJid, HostTurn, Reply};
 
-use super::super::{Access, Affiliation, Asker, Node, SendLast, Service, Standing};
+use super::super::{Access, Affiliation, Asker, Node, SendLast, Service, Standing, Turned};
 use super::{CHANNELS, answer, people};
 
 /// Whose rosters count here: accounts that own a node of these models. Published, so that the others need not be asked nor tell.
@@ -17,8 +18,33 @@ pub(super) static ROSTERS: Fact<BTreeSet<BareJid>> = Fact::new();
 /// Who is subscribed to a node that sends its last item to whoever comes online (6.1.7, `on_sub_and_presence`): their accounts say it.
 pub(super) static AWAITED: Fact<BTreeSet<BareJid>> = Fact::new();
 
-/// Who has a subscription that ends when they go offline (12.5): their accounts say that, too.
-pub(super) static FLEETING: Fact<BTreeSet<BareJid>> = Fact::new();
+/// Of whom something ends when they go offline (12.5): their accounts say that, too.
+pub(super) static FLEETING: Fact<People> = Fact::new();
+
+/// In parts, each shared until it changes: whoever comes and goes alone costs no copy of all.
+#[derive(Clone, Default)]
+pub(super) struct People(BTreeMap<u8, Arc<BTreeSet<BareJid>>>);
+
+impl People {
+    fn part(person: &BareJid) -> u8 {
+        let mut hasher = DefaultHasher::new();
+        person.hash(&mut hasher);
+        hasher.finish().to_le_bytes()[0]
+    }
+
+    pub fn contains(&self, person: &BareJid) -> bool {
+        self.0.get(&People::part(person)).is_some_and(|part| part.contains(person))
+    }
+
+    /// Are they others now?
+    fn change(&mut self, person: &BareJid, is: bool) -> bool {
+        if self.contains(person) == is {
+            return false;
+        }
+        let part = Arc::make_mut(self.0.entry(People::part(person)).or_default());
+        if is { part.insert(person.clone()) } else { part.remove(person) }
+    }
+}
 
 /// What people are to the owners of a node.
 pub(super) type Standings = HashMap<BareJid, Standing>;
@@ -114,19 +140,24 @@ pub(super) fn publish_awaited(turn: &mut HostTurn<'_>, of_node: bool) {
     }
 }
 
-/// After each change of a subscription. Whoever is new among them is asked whether they are there at all: they may have gone before
-/// their account knew that it matters, or while the house was down.
+/// After each change. Whoever is new among them, or has subscribed with one more address, is asked whether they are there at all: they may
+/// have gone before their account knew that it matters, while their request waited, or while the house was down.
 pub(super) fn publish_fleeting(turn: &mut HostTurn<'_>) {
     let Some(channels) = turn.state(&CHANNELS) else { return };
-    let fleeting: BTreeSet<BareJid> = channels.service.fleeting().collect();
-    if fleeting == channels.fleeting {
-        return;
+    let (mut is_other, mut asked) = (false, Vec::new());
+    for Turned { person, matters, subscribed } in channels.service.turned() {
+        let changes = channels.fleeting.change(&person, matters);
+        is_other |= changes;
+        if matters && (changes || subscribed) {
+            asked.push(person);
+        }
     }
-    let new: Vec<BareJid> = fleeting.difference(&channels.fleeting).cloned().collect();
-    channels.fleeting = fleeting.clone();
-    turn.publish(&FLEETING, fleeting);
+    if is_other {
+        let fleeting = channels.fleeting.clone();
+        turn.publish(&FLEETING, fleeting);
+    }
     let service: Arc<str> = Arc::from(turn.jid.as_str());
-    for person in new {
+    for person in asked {
         let service = service.clone();
         turn.tell_account(person, move |turn| people::unavailable(turn, &service));
     }

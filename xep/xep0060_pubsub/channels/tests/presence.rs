@@ -354,3 +354,21 @@ fn b10_an_owner_who_brings_members_into_a_temporary_node_does_not_learn_who_is_o
     ok(&own(&mut house, &romeo, "set", &bring("nurse@house")));
     assert!(subscribers(&mut house, &romeo).contains("nurse"));
 }
+
+/// A request that waits for an answer from elsewhere is older than what happens meanwhile.
+#[test]
+fn s12_5_a_device_that_goes_while_its_request_waits_has_no_subscription() {
+    let (mut house, [romeo, juliet, _]) = scene(&[("access_model", "presence"), ("tempsub", "1")]);
+    house.friends("romeo@house", "juliet@house");
+    let phone = house.online("juliet@house/phone");
+    for who in [&romeo, &juliet, &phone] {
+        house.recv(who);
+    }
+    let subscribe = |who: &Client| format!("<subscribe node='n' jid='{}'/>", who.jid);
+    ok(&ask(&mut house, &juliet, "set", &subscribe(&juliet)));
+    let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{}</pubsub>", subscribe(&phone));
+    house.feed(&phone, &format!("<iq type='set' id='s' to='{SERVICE}'>{pubsub}</iq>"));
+    house.close(&phone);
+    let list = subscribers(&mut house, &romeo);
+    assert!(list.contains("balcony") && !list.contains("phone"), "{list}");
+}
