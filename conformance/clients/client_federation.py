@@ -382,7 +382,8 @@ async def archive(it):
     await juliet.logout()
     texts.append(unique("while she was away"))
     romeo.send_message(juliet.boundjid.bare, texts[-1], mtype="chat")
-    await asyncio.sleep(1)
+    # Asked behind it, so it is there when the answer comes.
+    await romeo.plugin["xep_0199"].send_ping(it.iris.domain, timeout=20)
     juliet = await it.client("juliet", it.iris).login()
     await juliet.expect_body(texts[-1])
     for person, other in ((juliet, romeo), (romeo, juliet)):
