@@ -11,9 +11,10 @@ use super::standing::Standings;
 use super::{CHANNELS, ITEMS, Rules, SHELVES, deliver, items, standing};
 
 pub(super) fn answer(turn: &mut HostTurn<'_>, el: &El<'_>, set: bool) -> Reply {
-    // A server notifies apps (XEP-0357) where its users want it to: not the followers of a channel, in nobody's name.
-    let is_house = turn.from.node().is_none() && turn.doors.house.iter().any(|domain| **domain == *turn.from.domain().as_str());
-    if set && is_house {
+    // A domain notifies apps (XEP-0357) where its users want it to: not the followers of a channel, in nobody's name. A program that has a
+    // domain of the house (XEP-0114) speaks for itself.
+    let is_domain = turn.doors.rules::<Rules>().is_some_and(|rules| rules.domains.iter().any(|it| *it == turn.from.as_str()));
+    if set && is_domain {
         return Bounce::new(Condition::Forbidden).text("a server of this house publishes nothing here").into();
     }
     match Request::parse(el, set) {
