@@ -103,10 +103,10 @@ pub(super) fn last(turn: &mut HostTurn<'_>, name: &Arc<str>, to: &Jid, payload: 
     let made = turn.state(&CHANNELS).and_then(|it| {
         let node = it.service.node(name)?;
         let entry = node.entries.last()?;
-        // The subscription may have ended while it was read.
+        // The subscription may have ended while it was read. That of the bare address is for all, but what a device has chosen counts more.
         let person = to.to_bare();
-        let of = node.subscriptions.of(&person);
-        let hears = of.iter().find(|it| (it.jid == *to || it.jid.resource().is_none()) && it.hears(now_us))?;
+        let of = node.subscriptions.of(&person).iter().filter(|it| it.hears(now_us));
+        let hears = of.filter(|it| it.jid == *to || it.jid.resource().is_none()).max_by_key(|it| it.jid == *to)?;
         node.may_hear(&person, true).then_some(())?;
         let payload = node.config.deliver_payloads.then_some(payload);
         Some((event::item(name, entry, payload, &node.config, &me), entry.serial, node.config.notification, node.when(hears)))

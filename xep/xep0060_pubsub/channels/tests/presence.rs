@@ -382,3 +382,14 @@ fn d9_a_program_with_a_domain_of_the_house_publishes_as_anybody() {
     ok(&house.one(&bot));
     assert_eq!(items(&mut house, &juliet, "n"), ["1"]);
 }
+
+#[test]
+fn s6_1_7_the_last_item_goes_to_the_address_that_has_subscribed() {
+    let (mut house, [romeo, juliet, _]) = scene(&[]);
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    ok(&subscribe_with(&mut house, &juliet, "n", &[("show-values", "dnd")]));
+    house.recv(&juliet);
+    let pubsub = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='n' jid='juliet@house/balcony'/></pubsub>";
+    house.send(&juliet, &format!("<iq type='set' id='s' to='{SERVICE}'>{pubsub}</iq>"));
+    assert!(house.hear(&juliet).iter().any(|it| it.contains("<items ")));
+}
