@@ -24,13 +24,13 @@ impl Default for Settings {
         Settings {
             service: "pubsub".into(),
             name: "Channels".into(),
-            nodes_per_user_max: 100,
+            nodes_per_user_max: 500,
             items_per_user_max: 20_000,
             bytes_per_user_max: 256 * 1024 * 1024,
             items_per_node_max: 1_000,
             item_size_bytes_max: 192 * 1024,
             subscriptions_per_node_max: 10_000,
-            nodes_max: 20_000,
+            nodes_max: 50_000,
             items_max: 500_000,
         }
     }
@@ -43,8 +43,8 @@ impl iris_core::mount::Settings for Settings {
 # plan ([plans], channels_create); everybody may follow them, as their owners let them.
 service = \"pubsub\"
 name = \"Channels\"
-# Nodes that one user has made; items in all of them, and their size in bytes.
-nodes_per_user_max = 100
+# Nodes that one user has made (a post that can be commented on has one of its own); items in all of them, and their size in bytes.
+nodes_per_user_max = 500
 items_per_user_max = 20000
 bytes_per_user_max = 268435456
 # Items of one node, which is also the meaning of pubsub#max_items = max; one item, in bytes; subscriptions of one node, of which
@@ -53,7 +53,7 @@ items_per_node_max = 1000
 item_size_bytes_max = 196608
 subscriptions_per_node_max = 10000
 # Of everybody together. Which items there are is kept in memory, about 200 bytes for each.
-nodes_max = 20000
+nodes_max = 50000
 items_max = 500000
 ";
 }
