@@ -174,6 +174,7 @@ async fn delete(house: &House, stage: &Stage, answers: &Submitted, cx: &Cx) -> R
         turn.with_state(&ROOM_STATE, |turn, room| {
             room.may_end(&caller)?;
             room.may_be_deleted()?;
+            room.leave_tombstone(turn, &caller, None, None);
             room.end(turn, "<destroy/>");
             Ok(())
         })

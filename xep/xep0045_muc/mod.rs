@@ -8,7 +8,7 @@
 //! between occupants), `disco_room`, `succession` (of owners), `oversight` (what administrators of the domain
 //! may do), `away` (who is told what they have become), `archive` (who reads it),
 //! `retract`, `mentions` (those who are away), `vcard`, `hats`, `tokens`, `versions` (of affiliations),
-//! `voices`, `whispers` (errors that answer private messages). `service` knows all rooms,
+//! `voices`, `whispers` (errors that answer private messages). `service` knows all rooms, `tombstones` where there were some,
 //! `search` finds them; `bubble` is the room of a team.
 
 use std::sync::Arc;
@@ -51,6 +51,7 @@ mod succession;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tombstones;
 mod vcard;
 mod versions;
 mod voices;
@@ -143,7 +144,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         ] {
             s.feature(At::Host, feature);
         }
-        for shelf in ROOM_SHELVES.into_iter().chain([history::ARCHIVE, service::ROOMS, vcard::CARD]) {
+        for shelf in ROOM_SHELVES.into_iter().chain([history::ARCHIVE, service::ROOMS, tombstones::SHELF, vcard::CARD]) {
             s.shelf(shelf)?;
         }
         s.host_iq_named(GetOrSet::Get, disco::INFO, "query", |turn, query| service::info(turn, &query))?;
@@ -152,6 +153,7 @@ fn mount(m: &mut Mount<'_>) -> Result<(), MountError> {
         s.host_iq_named(GetOrSet::Get, search::NS, "search", |turn, el| search::answer(turn, &el))?;
         unique::open(s)?;
         s.host_state(&service::REGISTRY, &[service::ROOMS], service::Registry::load)?;
+        s.host_state(&tombstones::TOMBSTONES, &[tombstones::SHELF], tombstones::Tombstones::load)?;
         s.on_host_woken(service::woken);
         let history = u32::try_from(service.settings.history_messages_max).unwrap_or(u32::MAX);
         let newest = service.clone();

@@ -192,6 +192,7 @@ impl Room {
             xml.leaf("reason", reason);
         }
         xml.close();
+        self.leave_tombstone(turn, by, None, reason);
         self.end(turn, &stanzas::text(xml));
         Ok(())
     }

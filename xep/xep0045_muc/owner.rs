@@ -201,6 +201,8 @@ impl Room {
             }
         }
         xml.close();
+        let (by, reason) = (turn.from.to_bare(), destroy.child(OWNER, "reason").map(|it| it.text().into_owned()));
+        self.leave_tombstone(turn, &by, venue.as_ref(), reason.as_deref());
         self.end(turn, &stanzas::text(xml));
         Reply::empty()
     }

@@ -15,6 +15,7 @@ use super::association::Affiliation;
 use super::room::{self, Room, Stage, bare};
 use super::settings::{Config, MayCreate};
 use super::stanzas::Names;
+use super::tombstones;
 use crate::result;
 use crate::xep0030_disco as disco;
 use crate::xep0059_rsm as rsm;
@@ -183,6 +184,9 @@ pub fn tell(turn: &mut HostTurn<'_>, room: &Room) {
         if before.is_none_or(|before| !before.is_kept_as(&summary)) {
             turn.put(ROOMS, &address, summary.encode());
         }
+        if summary.persistent {
+            tombstones::take_away(turn, &address);
+        }
     });
 }
 
@@ -272,6 +276,8 @@ pub struct Admission {
     rooms_max: usize,
     /// Of everybody at the creator's domain, if that is another's.
     rooms_of_server_max: Option<usize>,
+    /// `tombstone_days` says so.
+    tombstones_count: bool,
 }
 
 impl Admission {
@@ -285,6 +291,7 @@ impl Admission {
             may_create: service.settings.create,
             rooms_max: service.settings.rooms_per_user_max,
             rooms_of_server_max: foreign(turn, turn.from).map(|_| service.settings.rooms_per_server_max),
+            tombstones_count: service.settings.tombstone_days > 0,
         }
     }
 
@@ -299,11 +306,17 @@ impl Admission {
             may_create: settings.create,
             rooms_max: settings.rooms_per_user_max,
             rooms_of_server_max: None,
+            tombstones_count: settings.tombstone_days > 0,
         }
     }
 
     /// 10.1.1: "If access is restricted …, the service MUST return a <not-allowed/> error".
     pub async fn ask(&self, cx: &Cx) -> Result<(), Bounce> {
+        let (address, creator) = (self.address.clone(), self.creator.clone());
+        let gone = cx.host(&self.service, move |turn| tombstones::at(turn, &address)?.refusal(&creator)).await?;
+        if let Some(gone) = gone.filter(|_| self.tombstones_count) {
+            return if self.is_admin(cx).await? { Ok(()) } else { Err(gone) };
+        }
         let is_allowed = match self.may_create {
             MayCreate::Anybody => true,
             MayCreate::Local => self.is_local,
@@ -326,8 +339,7 @@ impl Admission {
         if is_allowed && is_below {
             return self.reserve(cx).await;
         }
-        let creator = self.creator.clone();
-        if cx.host(&self.home, move |turn| turn.is_admin(&creator)).await? {
+        if self.is_admin(cx).await? {
             return Ok(());
         }
         if !is_allowed {
@@ -335,6 +347,11 @@ impl Admission {
         }
         let most = self.rooms_max;
         Err(Bounce::over(format!("you have made {most} rooms that are there still, as many as one may"), Changed::ByOperator))
+    }
+
+    async fn is_admin(&self, cx: &Cx) -> Result<bool, Bounce> {
+        let creator = self.creator.clone();
+        Ok(cx.host(&self.home, move |turn| turn.is_admin(&creator)).await?)
     }
 
     /// So that many at once count as many.

@@ -21,6 +21,7 @@ pub struct Config {
     pub create: MayCreate,
     pub rooms_per_user_max: usize,
     pub rooms_per_server_max: usize,
+    pub tombstone_days: u16,
     pub occupants_max: usize,
     pub affiliations_max: usize,
     pub history_messages_max: usize,
@@ -63,6 +64,7 @@ impl Default for Config {
             create: MayCreate::Local,
             rooms_per_user_max: 200,
             rooms_per_server_max: 1_000,
+            tombstone_days: 30,
             occupants_max: 1_000,
             affiliations_max: 5_000,
             history_messages_max: 50,
@@ -88,6 +90,9 @@ create = \"local\"
 rooms_per_user_max = 200
 # Where anybody may make rooms: those that all people of one other server may have made. It says itself how many people it has.
 rooms_per_server_max = 1000
+# At the address of a room that was destroyed nobody makes another one for so many days, but who has destroyed it and administrators of the
+# domain: others hear that it is gone, and where it is now. 0: whoever comes first.
+tombstone_days = 30
 # People in one room. Its owner may set less; admins and owners of a full room still get in, ten of them.
 occupants_max = 1000
 # Owners, admins, members and outcasts of one room.

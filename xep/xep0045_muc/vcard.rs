@@ -74,7 +74,7 @@ impl Room {
         }
     }
 
-    /// XEP-0486 4.2: a presence of the room itself. The text does not encourage it; Monal, Movim and Conversations before 2.19 know of a
+    /// XEP-0486 4.2: a presence of the room itself. The text does not encourage it; Monal, Movim and Cheogram know of a
     /// picture by nothing else. Of several formats the first.
     fn picture(&self, turn: &HostTurn<'_>) -> Option<Arc<Stanza>> {
         let hash = self.config.avatar.as_deref().and_then(|hashes| hashes.split(' ').next());

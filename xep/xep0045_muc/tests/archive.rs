@@ -463,7 +463,7 @@ fn xep0486_the_picture_of_a_room() {
     }
 }
 
-/// "Some existing implementations send or expect a presence from the room's bare JID": Monal, Movim and Conversations before 2.19 know of
+/// "Some existing implementations send or expect a presence from the room's bare JID": Monal, Movim and Cheogram know of
 /// the picture by nothing else.
 #[test]
 fn xep0486_4_2_the_picture_is_in_a_presence_of_the_room() {

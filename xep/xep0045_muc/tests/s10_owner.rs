@@ -219,10 +219,88 @@ fn s10_9_the_end_of_a_room() {
         );
         is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
         let mut house = house.restart(ROOMS, Duration::from_secs(60));
-        let juliet = house.online(JULIET);
-        let heard = join(&mut house, &juliet, &room, "juliet");
+        let romeo = house.online(ROMEO);
+        let heard = join(&mut house, &romeo, &room, "romeo");
         assert!(codes(&heard[0]).contains(&201) && bodies(&heard).is_empty(), "nothing is left of it");
     }
+}
+
+/// Whoever was away and comes back by a bookmark would be the owner of a new room there, and a public one.
+#[test]
+fn s10_9_at_the_address_of_a_room_that_was_destroyed_nobody_makes_another() {
+    let destroy = "<destroy jid='other@conference.house'><reason>Macbeth</reason></destroy>";
+    for (shard, public) in [(0, "1"), (1, "0")] {
+        let (mut house, room, romeo) = alone(shard, &[("persistentroom", "1"), ("publicroom", public)]);
+        is_result(&owner(&mut house, &romeo, &room, "set", destroy));
+        for later in [1, 60] {
+            let juliet = house.online(JULIET);
+            let gone = join(&mut house, &juliet, &room, "juliet").remove(0);
+            is_error(&gone, "gone");
+            assert!(gone.as_str().contains(">xmpp:other@conference.house?join</gone>"), "{}", gone.as_str());
+            // Strangers could not have found it: they do not learn why it is gone either.
+            assert_eq!(gone.as_str().contains("Macbeth"), public == "1", "{}", gone.as_str());
+            is_error(&info_of(&mut house, &juliet, &room), "item-not-found");
+            house = house.restart(ROOMS, Duration::from_secs(later));
+        }
+        // Whoever has destroyed it makes another, and others come in; when that one goes by itself, the address is still nobody's.
+        let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+        assert!(codes(&join(&mut house, &romeo, &room, "romeo")[0]).contains(&201));
+        is_result(&owner(&mut house, &romeo, &room, "set", "<x xmlns='jabber:x:data' type='submit'/>"));
+        is_in(&join(&mut house, &juliet, &room, "juliet"));
+        house.send(&juliet, &format!("<presence type='unavailable' to='{room}/juliet'/>"));
+        house.send(&romeo, &format!("<presence type='unavailable' to='{room}/romeo'/>"));
+        is_error(&join(&mut house, &juliet, &room, "juliet")[0], "gone");
+        // So do administrators, and a room that stays is as any other.
+        let admin = house.online("admin@house/desk");
+        assert!(codes(&join(&mut house, &admin, &room, "admin")[0]).contains(&201));
+        let kept =
+            "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_persistentroom'><value>1</value></field></x>";
+        is_result(&owner(&mut house, &admin, &room, "set", kept));
+        house = house.restart(ROOMS, Duration::from_secs(60));
+        let (admin, juliet) = (house.online("admin@house/desk"), house.online(JULIET));
+        is_in(&join(&mut house, &juliet, &room, "juliet"));
+        is_result(&owner(&mut house, &admin, &room, "set", "<destroy/>"));
+        house.recv(&juliet);
+        let gone = join(&mut house, &juliet, &room, "juliet").remove(0);
+        assert!(gone.as_str().contains("<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"), "{}", gone.as_str());
+        // Until its time is over.
+        let mut house = house.restart(ROOMS, Duration::from_secs(30 * 86_400));
+        let juliet = house.online(JULIET);
+        assert!(codes(&join(&mut house, &juliet, &room, "juliet")[0]).contains(&201));
+    }
+}
+
+#[test]
+fn s10_9_a_room_that_was_not_to_stay_leaves_its_address_to_all_and_so_does_every_room_if_the_operator_wants_it() {
+    for (config, stays) in [("", "0"), ("[xep.muc]\ntombstone_days = 0\n", "1")] {
+        let (mut house, room) = (House::with_config(ROOMS, config), room_on(0));
+        let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+        join(&mut house, &romeo, &room, "romeo");
+        let form = format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_persistentroom'><value>{stays}</value></field></x>"
+        );
+        is_result(&owner(&mut house, &romeo, &room, "set", &form));
+        is_result(&owner(&mut house, &romeo, &room, "set", "<destroy/>"));
+        assert!(codes(&join(&mut house, &juliet, &room, "juliet")[0]).contains(&201));
+    }
+}
+
+/// Security D3: one who makes and destroys rooms has so many addresses, and not all.
+#[test]
+fn d3_one_person_keeps_so_many_addresses_from_others() {
+    let mut house = house();
+    let (romeo, juliet) = (house.online(ROMEO), house.online(JULIET));
+    let kept = "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_persistentroom'><value>1</value></field></x>";
+    let room = |n: usize| format!("r{n}@conference.house");
+    for n in 0..101 {
+        join(&mut house, &romeo, &room(n), "romeo");
+        is_result(&owner(&mut house, &romeo, &room(n), "set", kept));
+        is_result(&owner(&mut house, &romeo, &room(n), "set", "<destroy/>"));
+        house.recv(&romeo);
+    }
+    is_error(&join(&mut house, &juliet, &room(100), "juliet")[0], "gone");
+    is_error(&join(&mut house, &juliet, &room(1), "juliet")[0], "gone");
+    assert!(codes(&join(&mut house, &juliet, &room(0), "juliet")[0]).contains(&201), "the oldest has made room");
 }
 
 #[test]
