@@ -120,3 +120,13 @@ fn s2_pages_bounds_and_what_is_gone() {
     let juliet = house.online("juliet@house/balcony");
     assert_eq!(ids(&query(&mut house, &juliet, TO, "").0), ["1", "3"]);
 }
+
+/// "in the same manner as the notifications".
+#[test]
+fn s3_items_come_without_payloads_where_news_have_none() {
+    let (mut house, [romeo, juliet, _]) = scene();
+    configure(&mut house, &romeo, NODE, &[("deliver_payloads", "0"), ("notification_type", "normal")]);
+    let (found, _) = query(&mut house, &juliet, TO, "");
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|it| it.contains(" type='normal'") && !it.contains("urn:x'")), "{found:?}");
+}

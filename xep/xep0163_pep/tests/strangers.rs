@@ -282,3 +282,57 @@ fn d3_silent_clients_do_not_take_all_questions() {
     let to: Vec<String> = heard.iter().map(|it| it.to().expect("to").into_owned()).collect();
     assert_eq!(to, [IAGO, "viola@bot.house/x"]);
 }
+
+/// They are told by their account then.
+#[test]
+fn s9_1_2_a_stranger_who_becomes_a_contact_hears_everything_once() {
+    let (mut house, juliet, _) = scene();
+    publish_with(&mut house, &juliet, None, TUNE, "current", SONG, OPEN);
+    let nurse = house.login("nurse@house/kitchen");
+    wants(&mut house, &nurse, &[TUNE]);
+    let (_, ver) = features(&[TUNE]);
+    house.send(&nurse, &format!("<presence to='juliet@house'>{}</presence>", caps(&ver)));
+    house.send(&nurse, "<presence type='subscribe' to='juliet@house'/>");
+    house.send(&juliet, "<presence type='subscribed' to='nurse@house'/>");
+    house.recv(&nurse);
+    publish(&mut house, &juliet, TUNE, "current", SONG);
+    assert_eq!(events(&house.recv(&nurse)).len(), 1);
+}
+
+/// XEP-0060 12.2 (5): a node that becomes open is no news for strangers.
+#[test]
+fn s12_2_contacts_alone_get_the_last_item_of_a_node_that_opens() {
+    let (mut house, juliet, far) = scene();
+    befriend(&mut house, &juliet, &far);
+    publish_with(&mut house, &juliet, None, MOOD, "current", SAD, OPEN);
+    publish_with(&mut house, &juliet, None, TUNE, "current", SONG, &[("access_model", "whitelist")]);
+    for client in [IAGO, "viola@bot.house/x"] {
+        assert_eq!(shows(&mut house, &far, client, &[TUNE, MOOD]).1.len(), 1);
+    }
+    configure(&mut house, &juliet, TUNE, OPEN);
+    let last: Vec<Stanza> = house.recv(&far).into_iter().filter(|it| it.as_str().contains(SONG)).collect();
+    assert_eq!(last.iter().map(|it| it.to().expect("to").into_owned()).collect::<Vec<_>>(), [IAGO]);
+}
+
+/// It says nothing of what it is now; and an address without a resource is no client.
+#[test]
+fn d3_a_late_answer_is_about_what_a_client_was_before() {
+    let (mut house, juliet, far) = scene();
+    publish_with(&mut house, &juliet, None, TUNE, "current", SONG, OPEN);
+    let (of_tune, tune) = features(&[TUNE]);
+    let (_, other) = features(&[MOOD]);
+    let show = |house: &mut House, from: &str, ver: &str| {
+        house.send(&far, &format!("<presence from='{from}' to='juliet@house'>{}</presence>", caps(ver)));
+    };
+    show(&mut house, IAGO, &tune);
+    let question = house.one(&far);
+    show(&mut house, IAGO, &other);
+    house.recv(&far);
+    let (id, query) = (question.id().expect("an id"), "http://jabber.org/protocol/disco#info");
+    let answer =
+        format!("<iq type='result' id='{id}' from='{IAGO}' to='juliet@house'><query xmlns='{query}'>{of_tune}</query></iq>");
+    house.send(&far, &answer);
+    house.nothing(&far);
+    show(&mut house, "iago@bot.house", &tune);
+    house.nothing(&far);
+}

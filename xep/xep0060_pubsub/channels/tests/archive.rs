@@ -75,6 +75,11 @@ fn s3_an_item_looks_as_the_notification_that_announces_it() {
         let event = event.split_once("</message>").expect("an end").0;
         assert!(message.contains(event), "{config:?}: {message}\n{event}");
     }
+    // Of what was published while the node named nobody nobody is named.
+    ok(&configure(&mut house, &romeo, "n", &[("itemreply", "publisher")]));
+    let (found, _) = query(&mut house, &nurse, "n", "");
+    assert_eq!(found.iter().filter(|it| it.contains("publisher='romeo@house'")).count(), 3);
+    assert!(found.iter().all(|it| !it.contains("publisher=''")), "{found:?}");
 }
 
 /// Security D4: what was taken back is gone.

@@ -126,4 +126,10 @@ fn people_of_another_server_have_half_of_the_subscriptions_of_a_node() {
     }
     // Whoever has one may ask again.
     ok(&from_afar(&mut house, 2));
+    // Those of the house are people whom it knows.
+    ok(&create(&mut house, &romeo, "m", &[]));
+    for n in 0..6 {
+        let who = house.login(&format!("p{n}@house/x"));
+        ok(&subscribe(&mut house, &who, "m"));
+    }
 }

@@ -197,7 +197,7 @@ fn s12_5_a_node_that_becomes_temporary_lets_those_go_who_have_not_wanted_that() 
     ok(&configure(&mut house, &romeo, "n", &[("tempsub", "1")]));
     let list = subscribers(&mut house, &romeo);
     // Security B10: who is online is no owner's to find out, so those go whose subscriptions were to last, whether they are there or not.
-    let left = ["'juliet", "'nurse", "'tybalt", "'iago", "'romeo"].map(|it| list.contains(it));
+    let left = ["juliet", "nurse", "tybalt", "iago", "romeo"].map(|it| list.contains(&format!(" jid='{it}@")));
     assert_eq!(left, [false, true, false, false, true], "{list}");
     assert!(house.hear(&juliet).iter().any(|it| it.contains("subscription='none'")));
     assert!(info(&mut house, &juliet, "n").contains("pubsub#tempsub"));
@@ -217,6 +217,9 @@ fn s12_6_a_node_may_tell_those_alone_who_are_online() {
     ok(&subscribe(&mut house, &juliet, "n"));
     ok(&subscribe_with(&mut house, &nurse, "n", &[("show-values", "chat")]));
     error(&ask_from_afar(&mut house, &far, FAR_SUBSCRIBES), "cancel", "not-allowed", "");
+    ok(&affiliate(&mut house, &romeo, "n", "iago@bot.house", "member"));
+    let bring = "<subscriptions node='n'><subscription jid='iago@bot.house' subscription='subscribed'/></subscriptions>";
+    error(&own(&mut house, &romeo, "set", bring), "cancel", "not-allowed", "");
     for (n, (presence, hears)) in
         [("<presence/>", true), ("<presence><show>xa</show></presence>", true), ("<presence type='unavailable'/>", false)]
             .into_iter()
@@ -249,11 +252,26 @@ fn s12_6_whoever_hears_by_a_collection_is_online_too() {
     show(&mut house, &juliet, "<presence type='unavailable'/>");
     house.recv(&far);
     assert_eq!(news(&mut house, &romeo, &[&juliet, &nurse, &far], 1), [false, true, false]);
+    // One that is connected, and says nothing of itself.
+    let phone = house.login("nurse@house/phone");
+    let full = format!("<subscribe node='all' jid='{}'/><options>{options}</options>", phone.jid);
+    ok(&ask(&mut house, &phone, "set", &full));
     ok(&configure(&mut house, &romeo, "n", &[("presence_based_delivery", "0")]));
-    assert_eq!(news(&mut house, &romeo, &[&nurse, &far], 2), [true, true]);
+    assert_eq!(news(&mut house, &romeo, &[&nurse, &far, &phone], 2), [true, true, true]);
     // The same said by the collection.
     ok(&configure(&mut house, &romeo, "all", &[("presence_based_delivery", "1")]));
-    assert_eq!(news(&mut house, &romeo, &[&nurse, &far], 3), [true, false]);
+    assert_eq!(news(&mut house, &romeo, &[&nurse, &far, &phone], 3), [true, false, false]);
+}
+
+#[test]
+fn s12_6_a_node_that_begins_to_look_at_presence_lets_those_go_of_whom_none_is_seen() {
+    let (mut house, [romeo, juliet, _], far) = scene_with_one_from_afar(&[]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&ask_from_afar(&mut house, &far, FAR_SUBSCRIBES));
+    ok(&configure(&mut house, &romeo, "n", &[("presence_based_delivery", "1")]));
+    let list = subscribers(&mut house, &romeo);
+    assert!(list.contains("juliet") && !list.contains("iago"), "{list}");
+    assert!(house.hear(&far).iter().any(|it| it.contains("subscription='none'")));
 }
 
 #[test]
@@ -310,6 +328,25 @@ fn s16_4_4_a_node_that_begins_to_purge_looks_at_what_is_there() {
     ok(&configure(&mut house, &romeo, "n", &[("purge_offline", "1")]));
     assert!(info(&mut house, &juliet, "n").contains("pubsub#purge_offline"));
     assert_eq!(items(&mut house, &romeo, "n"), ["1"]);
+    // An owner of whom no presence comes here has to take their own away first, too.
+    ok(&configure(&mut house, &romeo, "n", &[("purge_offline", "0")]));
+    ok(&affiliate(&mut house, &romeo, "n", "iago@bot.house", "owner"));
+    ok(&ask(&mut house, &romeo, "set", "<retract node='n'><item id='1'/></retract>"));
+    ok(&ask_from_afar(&mut house, &far, "<publish node='n'><item id='3'><x xmlns='urn:x'/></item></publish>"));
+    let form = form("node_config", &[("purge_offline", "1")]);
+    let pubsub =
+        format!("<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='n'>{form}</configure></pubsub>");
+    house.send(&far, &format!("<iq type='set' id='c' from='iago@bot.house/x' to='{SERVICE}'>{pubsub}</iq>"));
+    let answer = house.recv(&far).pop().expect("an answer");
+    error(&answer, "cancel", "not-allowed", "");
+    ok(&ask(&mut house, &romeo, "set", "<retract node='n'><item id='3'/></retract>"));
+    ok(&publish(&mut house, &romeo, "n", "1", X));
+    ok(&configure(&mut house, &romeo, "n", &[("purge_offline", "1")]));
+    // What was there goes as what comes.
+    show(&mut house, &romeo, "<presence type='unavailable'/>");
+    assert!(items(&mut house, &juliet, "n").is_empty());
+    show(&mut house, &romeo, "<presence/>");
+    ok(&publish(&mut house, &romeo, "n", "1", X));
     // Who is not there when they publish leaves nothing.
     ok(&publish(&mut house, &juliet, "n", "4", X));
     assert_eq!(items(&mut house, &romeo, "n"), ["1"]);
@@ -397,4 +434,25 @@ fn s6_1_7_the_last_item_goes_to_the_address_that_has_subscribed() {
     ok(&subscribe_with(&mut house, &juliet, "n", &[("show-values", "dnd")]));
     house.recv(&juliet);
     assert!(subscribes(&mut house, &juliet).iter().any(|it| it.contains("<items ")));
+}
+
+/// One of the same name that is made later knows nothing of it.
+#[test]
+fn s12_5_a_temporary_subscription_ends_with_its_node() {
+    let (mut house, [romeo, juliet, _]) = scene(&[("tempsub", "1")]);
+    ok(&subscribe(&mut house, &juliet, "n"));
+    ok(&own(&mut house, &romeo, "set", "<delete node='n'/>"));
+    ok(&create(&mut house, &romeo, "n", &[("tempsub", "1")]));
+    show(&mut house, &juliet, "<presence type='unavailable'/>");
+    ok(&subscribe(&mut house, &juliet, "n"));
+    assert!(!subscribers(&mut house, &romeo).contains("juliet"));
+}
+
+#[test]
+fn s16_4_4_items_go_when_the_account_of_their_publisher_ends() {
+    let (mut house, [_, juliet, nurse]) = scene(&[("purge_offline", "1"), ("publish_model", "open")]);
+    ok(&publish(&mut house, &juliet, "n", "1", X));
+    house.ask("juliet@house", iris_core::Ask::Remove);
+    house.run();
+    assert!(items(&mut house, &nurse, "n").is_empty());
 }
