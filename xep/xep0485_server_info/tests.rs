@@ -58,6 +58,19 @@ fn r15_a_reload_publishes_it_and_takes_it_back() {
     }
 }
 
+/// Who follows it is not told what they know.
+#[test]
+fn r15_a_reload_says_nothing_twice() {
+    let mut house = House::with_config(ROOMS, ON);
+    let romeo = house.online("romeo@house/orchard");
+    let subscribe =
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='serverinfo' jid='romeo@house'/></pubsub>";
+    assert!(house.iq(&romeo, "set", Some("pubsub.house"), subscribe).as_str().contains("type='result'"));
+    house.recv(&romeo);
+    house.reload(ROOMS, ON);
+    house.nothing(&romeo);
+}
+
 /// What the last item says of others; `romeo` may see it as everybody may.
 fn federation(house: &mut House, romeo: &Client) -> String {
     let item = items(house, romeo);

@@ -104,7 +104,12 @@ pub fn address(m: &mut Mount<'_>) -> Result<String, MountError> {
 /// In the service's own name; a node that is not there is made with these options (`pubsub#` is added).
 pub fn publish(turn: &mut HostTurn<'_>, node: &str, id: &str, payload: Vec<u8>, options: &[(&str, &str)]) {
     let who = answer::stranger(turn.jid);
-    let is_new = turn.state(&CHANNELS).is_some_and(|it| it.service.node(node).is_none());
+    let there = turn.state(&CHANNELS).and_then(|it| it.service.node(node));
+    // Whoever follows knows it already.
+    if there.is_some_and(|node| node.last.as_ref().is_some_and(|last| *last == payload)) {
+        return;
+    }
+    let is_new = there.is_none();
     let fields = options.iter().map(|(var, value)| (format!("pubsub#{var}"), vec![(*value).to_owned()])).collect();
     let options = is_new.then(|| form::Filled { cancelled: false, form_type: super::PUBLISH_OPTIONS.to_owned(), fields });
     let item = Some(NewItem { id: Some(id.to_owned()), payload: Some(payload) });
