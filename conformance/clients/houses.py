@@ -379,7 +379,8 @@ class House:
             self.process.kill()
             self.process.wait()
         self.process = None
-        (self.folder / "server.json").unlink()
+        # Whoever has ended the run may have taken it away.
+        (self.folder / "server.json").unlink(missing_ok=True)
 
     # What it writes about itself: from `mark` on.
 
