@@ -7,7 +7,7 @@ use std::fmt;
 pub enum XmlErrorKind {
     /// Not XML 1.0, or not namespace-well-formed (4.9.3.13).
     NotWellFormed,
-    /// Comment, processing instruction, DTD (4.9.3.18, 11.1).
+    /// Comment, processing instruction, DTD (4.9.3.18, 11.1); an id of the document (`xml:id`), which is a thing of DTDs.
     RestrictedXml,
     /// A limit of [`XmlLimits`](super::XmlLimits) was passed (4.9.3.14).
     PolicyViolation,

@@ -227,6 +227,10 @@ impl Framer {
             let Some((ns, from)) = self.resolve(b, attr.prefix(b)) else {
                 return refuse(Kind::NotWellFormed, attr.name as usize);
             };
+            // Ids of a document, where a stream is one: two messages with the same one would be too many for libxml2.
+            if ns == Ns::Xml && attr.local(b) == b"id" {
+                return refuse(Kind::RestrictedXml, attr.name as usize);
+            }
             if self.opened && !self.frames.is_empty() && from <= self.head.floor && ns.is_declared() {
                 self.head.child_open = true;
             }

@@ -195,6 +195,18 @@ fn a6_names_that_not_every_parser_knows_are_refused() {
     }
 }
 
+/// libxml2 takes an `xml:id` that is no name, or one that the document has already, for an error, and there a stream is one document.
+#[test]
+fn a6_ids_of_a_document_are_refused() {
+    for id in ["1", "a", "a:b", ""] {
+        assert_eq!(refusal(format!("<message xml:id='{id}'/>").as_bytes()), RestrictedXml, "{id}");
+        assert_eq!(refusal(format!("<message><x xmlns='urn:x' xml:id='{id}'/></message>").as_bytes()), RestrictedXml, "{id}");
+    }
+    for legal in ["id='1' xml:lang='de'", "xml:base='urn:x'", "xmlns:p='urn:p' p:id='1'"] {
+        assert_eq!(stanza(&format!("<message {legal}><x xmlns='urn:x' id='1'/></message>")).name().1, "message", "{legal}");
+    }
+}
+
 #[test]
 fn a6_smuggled_stanzas_stay_text() {
     let quoted = "&lt;/body&gt;&lt;/message&gt;&lt;iq type='set'/&gt;";
