@@ -206,6 +206,8 @@ const TOLD_AT_ONCE_MAX: usize = 64;
 /// An account of the house has ended: whoever is given its address next is nobody in the rooms of these services. A ban stays.
 pub async fn farewell(account: BareJid, services: Arc<[String]>, cx: Cx) -> Result<(), StoreError> {
     for service in services.iter() {
+        let person = account.clone();
+        cx.host(service, move |turn| tombstones::forget(turn, person.as_str())).await?;
         let rooms: Vec<Arc<str>> = every_room(service, &cx).await?.into_iter().collect();
         for some in rooms.chunks(TOLD_AT_ONCE_MAX) {
             let told: Vec<_> = some

@@ -25,7 +25,7 @@ const REASON_SIZE_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tombstone {
     until_us: u64,
-    /// Who has destroyed the room.
+    /// Who has destroyed the room; nobody, when that account has ended.
     by: String,
     venue: Option<String>,
     /// Only of a room that everybody could find.
@@ -98,6 +98,19 @@ pub fn at(turn: &mut HostTurn<'_>, address: &str) -> Option<Tombstone> {
 pub fn take_away(turn: &mut HostTurn<'_>, address: &str) {
     if turn.state(&TOMBSTONES).is_some_and(|tombstones| tombstones.0.remove(address).is_some()) {
         turn.delete(SHELF, address);
+    }
+}
+
+/// In the service's turn: this account has ended, and whoever is given its address next has destroyed nothing.
+pub fn forget(turn: &mut HostTurn<'_>, person: &str) {
+    let Some(tombstones) = turn.state(&TOMBSTONES) else { return };
+    let theirs = tombstones.0.iter_mut().filter(|(_, it)| it.by == person);
+    let changed = theirs.map(|(address, it)| {
+        it.by.clear();
+        (address.clone(), it.encode())
+    });
+    for (address, tombstone) in changed.collect::<Vec<_>>() {
+        turn.put(SHELF, &address, tombstone);
     }
 }
 

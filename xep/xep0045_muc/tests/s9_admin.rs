@@ -159,6 +159,19 @@ fn c9_whoever_is_given_an_address_anew_is_nobody_in_the_rooms_of_the_one_before(
 }
 
 #[test]
+fn c9_nor_at_the_address_of_a_room_that_the_one_before_has_destroyed() {
+    let (mut house, room, romeo) = alone(0, &[("persistentroom", "1")]);
+    is_result(&owner(&mut house, &romeo, &room, "set", "<destroy/>"));
+    house.ask("romeo@house", iris_core::Ask::Remove);
+    house.run();
+    for _ in 0..2 {
+        let again = house.online(ROMEO);
+        is_error(&join(&mut house, &again, &room, "romeo")[0], "gone");
+        house = house.restart(ROOMS, Duration::from_secs(60));
+    }
+}
+
+#[test]
 fn c9_so_it_is_when_the_house_dies_at_any_moment_of_a_removal() {
     for step in 0..14 {
         let (mut house, room, romeo) = alone(step as u16 % 2, &[("persistentroom", "1"), ("membersonly", "1")]);
